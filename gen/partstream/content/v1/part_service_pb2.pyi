@@ -434,6 +434,7 @@ class BatchUpsertPartsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     comment: _builtins.str
@@ -442,16 +443,21 @@ class BatchUpsertPartsRequest(_message.Message):
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]:
         """Parts, 1-500, each id once."""
 
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to take from `parts` for a part that exists already. Absent = every field a caller may set."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         parts: _abc.Iterable[_part_pb2.Part] | None = ...,
         comment: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "parts", b"parts", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "parts", b"parts", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

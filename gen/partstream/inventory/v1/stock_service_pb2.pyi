@@ -402,6 +402,7 @@ class StockAdjustment(_message.Message):
     EXPECTED_ON_HAND_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
     """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
@@ -416,6 +417,8 @@ class StockAdjustment(_message.Message):
     """As in `AdjustStockRequest`."""
     reason: _builtins.str
     """Why, for the ledger and the audit. At most 500 characters. Empty = the reason of the batch."""
+    allow_missing: _builtins.bool
+    """Create the level when it does not exist; it then counts as 0 units, also for `expected_on_hand`. Default no."""
     def __init__(
         self,
         *,
@@ -426,10 +429,11 @@ class StockAdjustment(_message.Message):
         expected_on_hand: _builtins.int | None = ...,
         kind: _movement_pb2.MovementKind.ValueType = ...,
         reason: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "kind", b"kind", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "kind", b"kind", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_on_hand: _TypeAlias = _typing.Literal["expected_on_hand"]  # noqa: Y015
     _WhichOneofArgType__expected_on_hand: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand"]  # noqa: Y015

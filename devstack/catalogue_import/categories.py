@@ -1,0 +1,82 @@
+"""The category tree as the import knows it: finds the category of a path of names, and says which ones are to be created."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_SLUG = 128  # of the contract
+HASH_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCategory:
+    """A category that exists or is about to."""
+
+    category_id: str
+    parent_id: str
+    name: str
+
+
+class CategoryTree:
+    """Maps paths of names to category ids.
+
+    Two names are one when they are equal after NFKC case folding and without white space; the first spelling met is the
+    one kept. Names that differ otherwise stay apart, also where their slugs would be equal: the later one gets a suffix
+    made from its name, so that the same file always yields the same ids in an empty catalogue.
+    """
+
+    def __init__(self, existing: Iterable[KnownCategory] = ()) -> None:
+        self._by_name: dict[tuple[str, str], KnownCategory] = {}
+        self._ids: set[str] = set()
+        for category in existing:
+            self.learn(category)
+
+    def learn(self, category: KnownCategory) -> None:
+        """Take in a category that exists."""
+        self._by_name.setdefault((category.parent_id, _folded(category.name)), category)
+        self._ids.add(category.category_id)
+
+    def find(self, path: Iterable[str]) -> list[KnownCategory] | None:
+        """Answer the categories along `path` from the top, or None when one does not exist."""
+        found: list[KnownCategory] = []
+        for name in path:
+            category = self._by_name.get((found[-1].category_id if found else "", _folded(name)))
+            if category is None:
+                return None
+            found.append(category)
+        return found
+
+    def missing(self, path: Iterable[str]) -> list[KnownCategory]:
+        """Answer the categories along `path` that must be created, parents first. `learn` each once it exists."""
+        parent, wanted = "", list[KnownCategory]()
+        for name in path:
+            category = self._by_name.get((parent, _folded(name)))
+            if category is None:
+                category = KnownCategory(self._free_id(parent, name), parent, name)
+                wanted.append(category)
+            parent = category.category_id
+        return wanted
+
+    def _free_id(self, parent: str, name: str) -> str:
+        wanted = _slug(name)
+        whole = f"{parent}--{wanted}" if parent else wanted
+        mark = hashlib.sha256(f"{parent}/{_folded(name)}".encode()).hexdigest()[:HASH_DIGITS]
+        if not wanted or len(whole) > LONGEST_SLUG or whole in self._ids:
+            whole = f"{whole[: LONGEST_SLUG - HASH_DIGITS - 1].rstrip('-')}-{mark}".lstrip("-")
+        return whole
+
+
+def _folded(name: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _slug(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
