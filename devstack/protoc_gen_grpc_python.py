@@ -1,6 +1,6 @@
-"""A protoc plugin for ``buf generate``: the gRPC stubs of ``grpcio-tools``, which ships its generator inside a protoc only.
+"""A protoc plugin for ``buf generate``: the gRPC stubs of ``grpcio-tools``, whose generator lives inside a protoc only.
 
-Speaks the plugin protocol: a ``CodeGeneratorRequest`` on standard input, a ``CodeGeneratorResponse`` on standard output.
+Speaks the plugin protocol: a ``CodeGeneratorRequest`` on standard input, a ``CodeGeneratorResponse`` on the output.
 """
 
 import sys

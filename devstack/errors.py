@@ -1,0 +1,33 @@
+"""What can go wrong on one machine; every message is meant for the person at the terminal.
+
+DevstackError
+├── DataFolderBusy        another stack runs on this data folder
+├── PortTaken             something else listens on a port that was asked for
+├── ServerUnavailable     a database or Redis server could not be started or reached
+├── StackNotRunning       a verb needs a running stack and found none
+└── StartFailed           a process did not become healthy
+"""
+
+
+class DevstackError(Exception):
+    """A problem on this machine, said in one or a few plain sentences."""
+
+
+class DataFolderBusy(DevstackError):
+    """Another stack holds the lock of the data folder."""
+
+
+class PortTaken(DevstackError):
+    """A port that was asked for is in use."""
+
+
+class ServerUnavailable(DevstackError):
+    """PostgreSQL or Redis could not be started or reached."""
+
+
+class StackNotRunning(DevstackError):
+    """No running stack was found by the data folder."""
+
+
+class StartFailed(DevstackError):
+    """A process did not become healthy in time or ended while starting."""

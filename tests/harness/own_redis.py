@@ -1,0 +1,28 @@
+"""A Redis server that one test may stop and start at will."""
+
+from pathlib import Path
+
+from devstack.ports import free_port
+from devstack.redis import EmbeddedRedis, find_server
+from tests.harness.servers import PASSWORD
+
+
+class OwnRedis:
+    """Keeps its port and its data over a stop and a start."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = find_server()
+        if binary is None:
+            message = "The test needs a redis-server: none on PATH and none in the virtual environment."
+            raise RuntimeError(message)
+        self._server = EmbeddedRedis(folder, server=binary, password=PASSWORD)
+        self._port = free_port()
+        self.url = self._server.url(self._port)
+
+    def start(self) -> None:
+        """Return once the server answers."""
+        self._server.start(self._port)
+
+    def stop(self) -> None:
+        """Return once the server is gone."""
+        self._server.stop()
