@@ -1,0 +1,1 @@
+"""What every process shares. No business word; imports none of our rooms but the generated contracts."""

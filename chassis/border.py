@@ -1,0 +1,176 @@
+"""The border of a gRPC server: who calls, for how long, whether the message keeps its rules, and how errors leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import protovalidate
+from grpc.aio import ServerInterceptor
+
+from chassis import telemetry
+from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_request
+from chassis.database import CONNECTION_LOST
+from chassis.errors import (
+    DeadlinePassed,
+    FieldInvalid,
+    FieldViolation,
+    InternalFault,
+    PartstreamError,
+    StoreUnavailable,
+    TokenInvalid,
+)
+from chassis.rich_status import to_status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from google.protobuf.message import Message
+
+    from chassis.tokens import TokenVerifier
+
+log = logging.getLogger("grpc.access")
+
+DEFAULT_DEADLINE_SECONDS = 10.0
+STREAM_WRITE_SECONDS = 30.0  # a watcher that reads nothing for so long is gone or stuck
+_STATUS_DETAILS = "grpc-status-details-bin"
+
+
+class BorderInterceptor(ServerInterceptor):  # type: ignore[misc]
+    """Wraps every method of our own services; health and reflection pass untouched."""
+
+    def __init__(self, verifier: TokenVerifier, pack: Callable[[object], Message | None]) -> None:
+        """``pack`` turns the domain object in an error into its protobuf message."""
+        self._verifier = verifier
+        self._pack = pack
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Wrap the handler of the method called."""
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or not method.startswith("/partstream."):
+            return handler
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(handler.unary_unary, method), handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_stream_rpc_method_handler(
+            self._stream(handler.unary_stream, method), handler.request_deserializer, _serialized
+        )
+
+    def _unary(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
+        async def handle(request: Message, context: grpc.aio.ServicerContext) -> Any:
+            async with self._bordered(context, method, request):
+                limit = None if context.time_remaining() else DEFAULT_DEADLINE_SECONDS
+                try:
+                    async with asyncio.timeout(limit):
+                        return await call(request, context)
+                except TimeoutError:
+                    message = "Time ran out. Ask again with the same request_id to learn whether it was applied."
+                    raise DeadlinePassed(message) from None
+
+        return handle
+
+    def _stream(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
+        async def handle(request: Message, context: grpc.aio.ServicerContext) -> None:
+            async with self._bordered(context, method, request):
+                async with contextlib.aclosing(call(request, context)) as messages:
+                    async for message in messages:
+                        try:
+                            await asyncio.wait_for(context.write(message), STREAM_WRITE_SECONDS)
+                        except TimeoutError:
+                            from chassis.errors import WatcherTooSlow  # noqa: PLC0415
+
+                            text = "You read nothing for too long: connect again from your last cursor."
+                            raise WatcherTooSlow(text) from None
+
+        return handle
+
+    @contextlib.asynccontextmanager
+    async def _bordered(self, context: grpc.aio.ServicerContext, method: str, request: Message) -> Any:
+        began = time.perf_counter()
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        request_id = metadata.get("partstream-request-id", "")[:100] or str(uuid.uuid4())
+        set_current_request(RequestContext(request_id=request_id))
+        code = "OK"
+        try:
+            caller = self._caller(metadata)
+            set_current_request(RequestContext(caller, request_id, telemetry.current_traceparent()))
+            check_rules(request)
+            yield
+        except PartstreamError as error:
+            code = error.code
+            await self._abort(context, error)
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except CONNECTION_LOST as error:
+            code = "UNAVAILABLE"
+            log.warning("%s: the database is away: %r", method, error)
+            await self._abort(context, StoreUnavailable("The database is away just now."))
+        except grpc.aio.AbortError:
+            code = "ABORTED"
+            raise
+        except Exception:
+            code = "INTERNAL"
+            log.exception("%s failed", method)
+            await self._abort(
+                context, InternalFault("The service failed in an unexpected way.", metadata={"request_id": request_id})
+            )
+        finally:
+            took_ms = (time.perf_counter() - began) * 1000
+            log.log(
+                logging.DEBUG if code == "OK" else logging.INFO, "%s %s", method, code, extra={"ms": f"{took_ms:.1f}"}
+            )
+
+    def _caller(self, metadata: dict[str, str]) -> Caller:
+        header = metadata.get("authorization", "")
+        client_ip = metadata.get("partstream-client-ip", "")[:64]
+        if not header:
+            caller = ANONYMOUS
+        else:
+            scheme, _, token = header.partition(" ")
+            if scheme.lower() != "bearer" or not token:
+                message = "The authorization must be of the form `Bearer <token>`."
+                raise TokenInvalid(message)
+            caller = self._verifier.verify(token)
+        if not client_ip:
+            return caller
+        return Caller(caller.user_id, caller.username, caller.session_id, caller.roles, caller.permissions, client_ip)
+
+    async def _abort(self, context: grpc.aio.ServicerContext, error: PartstreamError) -> None:
+        status = to_status(error, self._pack)
+        code = grpc.StatusCode[error.code]
+        await context.abort(code, status.message, ((_STATUS_DETAILS, status.SerializeToString()),))
+
+
+def check_rules(request: Message) -> None:
+    """Raise ``FieldInvalid`` naming every field that breaks a rule of the contract."""
+    violations = protovalidate.collect_violations(request)
+    if not violations:
+        return
+    fields = []
+    for violation in violations:
+        path = ""
+        for element in violation.proto.field.elements if violation.proto.field else ():
+            path += ("." if path else "") + element.field_name
+            subscript = getattr(element, "subscript", None)
+            if subscript is not None:
+                path += f"[{getattr(subscript, 'value', subscript)}]"
+        fields.append(FieldViolation(path, violation.proto.message))
+    message = "; ".join(f"{item.path}: {item.message}" for item in fields[:3])
+    raise FieldInvalid(message, fields=fields)
+
+
+def _serialized(message: Any) -> bytes:
+    """A stream may hand over bytes that were serialised once for all watchers."""
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -1,0 +1,270 @@
+"""Following one service's log: connect, resume, notice gaps and silence, and begin anew from a snapshot when told to.
+
+The position advances only after the sink has applied a message, so a follower that dies repeats and never skips; sinks
+are idempotent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chassis.background import Backoff
+from chassis.changes import cursor as cursors
+from chassis.errors import (
+    CursorCompacted,
+    CursorFromFuture,
+    CursorMalformed,
+    EpochChanged,
+    PartstreamError,
+    RevisionNotYetServed,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+log = logging.getLogger(__name__)
+
+BOOKMARK_SECONDS = 5.0
+SILENCE_INTERVALS = 3  # no message for so many bookmark intervals means that the connection is dead
+STABLE_SECONDS = 10.0  # a connection that lasted so long makes the next failure the first one again
+RESYNC_SPREAD_SECONDS = 2.0  # followers sent to a snapshot together do not all ask in the same moment
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """What one message brought: store ``cursor`` once the changes are applied. No changes = a bookmark."""
+
+    cursor: str
+    changes: Sequence[Any]
+    fragment: bool
+
+
+class ChangeSource(Protocol):
+    """One service's log, as a client sees it. Errors are raised as ``PartstreamError``."""
+
+    log: str
+
+    def watch(self, cursor: str, bookmark_seconds: float) -> AsyncIterator[ChangeBatch]:
+        """Messages after a cursor; empty = from now."""
+
+    def snapshot(self) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+        """First the cursor to follow from, with nothing; then pages of resources with an empty cursor."""
+
+
+class Sink(Protocol):
+    """What a follower feeds."""
+
+    async def position(self) -> str | None:
+        """Cursor to resume from; ``""`` = from now on; ``None`` = a snapshot is needed."""
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
+        """Replace all state by a snapshot as of ``cursor``; a sink without state need not read the pages."""
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        """Apply a batch; twice must be as once."""
+
+
+class _GapFoundError(Exception):
+    """A revision was skipped: resume from the last one applied."""
+
+
+@dataclass(slots=True)
+class FollowerCounts:
+    """What a follower has met since it began."""
+
+    changes: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    reconnects: int = 0
+    resyncs: int = 0
+
+
+class Follower:
+    """Follows one log into one sink."""
+
+    def __init__(self, source: ChangeSource, sink: Sink, *, bookmark_seconds: float = BOOKMARK_SECONDS) -> None:
+        """Nothing runs before ``start``."""
+        self._source = source
+        self._sink = sink
+        self._bookmark_seconds = bookmark_seconds
+        self._cursor: str | None = None
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.counts = FollowerCounts()
+        self.connected = False
+        self.last_message_at = 0.0
+        self.lag_seconds = 0.0
+
+    @property
+    def log(self) -> str:
+        """The log's name."""
+        return self._source.log
+
+    @property
+    def cursor(self) -> str:
+        """Everything up to here has been applied; empty before the first message."""
+        return self._cursor or ""
+
+    @property
+    def position(self) -> cursors.Position | None:
+        """The cursor's place in the log, or ``None`` before the first message."""
+        return cursors.position_in(self.cursor, self.log)
+
+    def start(self) -> None:
+        """Follow in the background."""
+        self._task = asyncio.create_task(self.run(), name=f"follow-{self.log}")
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
+        """Return once ``position`` has been applied; ``RevisionNotYetServed`` after the time-out."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            here = self.position
+            if here is not None and here.epoch == position.epoch and here.revision >= position.revision:
+                return
+            self._moved.clear()
+            left = deadline - time.monotonic()
+            try:
+                await asyncio.wait_for(self._moved.wait(), max(left, 0))
+            except TimeoutError:
+                message = "This process has not yet seen the revision asked for."
+                raise RevisionNotYetServed(message, retry_after_seconds=0.25) from None
+
+    async def run(self) -> None:
+        """Follow for ever; every failure leads to another attempt."""
+        backoff = Backoff()
+        while True:
+            began = time.monotonic()
+            try:
+                await self._follow()
+            except (CursorCompacted, EpochChanged, CursorFromFuture, CursorMalformed) as error:
+                await self._resync(error)
+            except _GapFoundError as error:
+                self.counts.gaps += 1
+                log.error("%s: %s: resuming from the last revision applied", self.log, error)  # noqa: TRY400
+            except (PartstreamError, TimeoutError) as error:
+                log.info("%s: the stream ended: %s", self.log, error or "silence")
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("%s: the sink failed; the same changes are applied again", self.log)
+            finally:
+                self.connected = False
+            self.counts.reconnects += 1
+            if time.monotonic() - began >= STABLE_SECONDS:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
+
+    async def _follow(self) -> None:
+        if self._cursor is None:
+            self._cursor = await self._sink.position()
+        if self._cursor is None:
+            await self._read_snapshot()
+        silence = self._bookmark_seconds * SILENCE_INTERVALS
+        stream = self._source.watch(self._cursor or "", self._bookmark_seconds)
+        async with contextlib.aclosing(stream) as messages:  # type: ignore[type-var]
+            while True:
+                try:
+                    batch = await asyncio.wait_for(anext(messages), silence)
+                except StopAsyncIteration:
+                    message = "the server closed the stream"
+                    raise StoreUnavailable(message) from None
+                self.connected = True
+                self.last_message_at = time.monotonic()
+                await self._take(batch)
+
+    async def _take(self, batch: ChangeBatch) -> None:
+        fresh = self._fresh(batch)
+        if fresh.changes or not batch.changes:
+            await self._sink.apply(fresh)
+        if fresh.changes:
+            self.counts.changes += len(fresh.changes)
+            self.lag_seconds = max(0.0, time.time() - fresh.changes[-1].commit_time.ToMicroseconds() / 1e6)
+        self._cursor = batch.cursor
+        self._moved.set()
+
+    def _fresh(self, batch: ChangeBatch) -> ChangeBatch:
+        """The batch without what was applied before; a skipped revision raises."""
+        here = self.position
+        if here is None or not batch.changes:
+            return batch
+        expected = here.revision + 1
+        if batch.changes[0].revision < expected:
+            fresh = [change for change in batch.changes if change.revision >= expected]
+            self.counts.duplicates += len(batch.changes) - len(fresh)
+            batch = ChangeBatch(batch.cursor, fresh, batch.fragment)
+        for change in batch.changes:
+            if change.revision != expected:
+                message = f"revision {change.revision} came where {expected} was due"
+                raise _GapFoundError(message)
+            expected += 1
+        return batch
+
+    async def _resync(self, error: PartstreamError) -> None:
+        level = logging.ERROR if isinstance(error, CursorMalformed | CursorFromFuture) else logging.WARNING
+        log.log(level, "%s: %s: a snapshot is read instead", self.log, error.reason)
+        await asyncio.sleep(random.uniform(0, RESYNC_SPREAD_SECONDS))  # noqa: S311 - spreads load
+        with contextlib.suppress(PartstreamError, TimeoutError):
+            await self._read_snapshot()
+
+    async def _read_snapshot(self) -> None:
+        self.counts.resyncs += 1
+        async with contextlib.aclosing(self._source.snapshot()) as messages:  # type: ignore[type-var]
+            cursor, _ = await anext(messages)
+            await self._sink.reset(cursor, (page async for _, page in messages))
+        self._cursor = cursor
+        self._moved.set()
+
+
+class FanOut:
+    """Several sinks behind one follower, fed in order; the first one's position counts."""
+
+    def __init__(self, *sinks: Sink) -> None:
+        """At least one sink."""
+        self._sinks = sinks
+
+    async def position(self) -> str | None:
+        """The first sink's position."""
+        return await self._sinks[0].position()
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
+        """Hand the same pages to every sink; memory holds two pages per sink at most."""
+        queues: list[asyncio.Queue[Sequence[Any] | None]] = [asyncio.Queue(1) for _ in self._sinks]
+
+        async def read(queue: asyncio.Queue[Sequence[Any] | None]) -> AsyncIterator[Sequence[Any]]:
+            while (page := await queue.get()) is not None:
+                yield page
+
+        async def drained(sink: Sink, queue: asyncio.Queue[Sequence[Any] | None]) -> None:
+            rest = read(queue)
+            await sink.reset(cursor, rest)
+            async for _ in rest:
+                pass
+
+        async with asyncio.TaskGroup() as group:
+            for sink, queue in zip(self._sinks, queues, strict=True):
+                group.create_task(drained(sink, queue))
+            async for page in pages:
+                for queue in queues:
+                    await queue.put(page)
+            for queue in queues:
+                await queue.put(None)
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        """Feed each sink in order."""
+        for sink in self._sinks:
+            await sink.apply(batch)

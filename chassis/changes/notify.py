@@ -1,0 +1,82 @@
+"""Telling the other replicas that something was committed: coalesced NOTIFY, and LISTEN on a connection of its own.
+
+NOTIFY takes a global lock at commit, so it is never sent inside a write transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from chassis.background import Backoff
+from chassis.database import CONNECTION_LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "partstream_changes"
+COALESCE_SECONDS = 0.005
+_ALIVE_SECONDS = 5.0
+
+
+class ChangeNotifier:
+    """One connection that both tells and hears."""
+
+    def __init__(self, dsn: str, wake: Callable[[], None]) -> None:
+        """``wake`` is called when another process has committed."""
+        self._dsn = dsn
+        self._wake = wake
+        self._pending = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Connect in the background, and again whenever the connection is lost."""
+        self._task = asyncio.create_task(self._run(), name="change-notifier")
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def committed(self) -> None:
+        """Tell the others soon: at most one message per 5 ms."""
+        self._pending.set()
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
+                try:
+                    await connection.add_listener(CHANNEL, self._heard)
+                    backoff.reset()
+                    self._wake()
+                    await self._tell(connection)
+                finally:
+                    connection.terminate()
+            except CONNECTION_LOST as error:
+                log.warning("notifications are interrupted, polling goes on: %r", error)
+                await asyncio.sleep(backoff.next())
+
+    async def _tell(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._pending.wait(), _ALIVE_SECONDS)
+            except TimeoutError:
+                await connection.execute("SELECT 1")
+                continue
+            self._pending.clear()
+            await connection.execute(f"NOTIFY {CHANNEL}")
+            await asyncio.sleep(COALESCE_SECONDS)
+
+    def _heard(self, _connection: Any, pid: int, _channel: str, _payload: object) -> None:
+        if not (hasattr(_connection, "get_server_pid") and _connection.get_server_pid() == pid):
+            self._wake()

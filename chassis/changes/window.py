@@ -1,0 +1,116 @@
+"""The recent end of a change log in memory: each entry serialised once and shared by every watcher.
+
+The model is a ring of the newest entries, bounded by count and bytes. A watcher holds no buffer of its own, only its
+position: how far it may lag is how much the window keeps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chassis.changes.log_entry import LogEntry
+
+_CHANGES_TAG = b"\x12"  # field 2, length-delimited: `changes` of every Watch response
+_OVERHEAD_BYTES = 400  # Python objects of one entry, measured with tracemalloc
+
+
+@dataclass(slots=True)
+class WindowEntry:
+    """An entry ready to send: framed bytes for each audience, ``b""`` where the audience must not see it."""
+
+    revision: int
+    transaction_id: int
+    keys: frozenset[str]
+    staff: bytes
+    public: bytes
+    ends_transaction: bool = False
+
+    def framed(self, audience: str) -> bytes:
+        """The bytes to put into a response for an audience, ``staff`` or ``public``."""
+        return self.staff if audience == "staff" else self.public
+
+    @property
+    def size(self) -> int:
+        """Bytes that the entry costs in memory."""
+        shared = self.public is self.staff
+        return len(self.staff) + (0 if shared else len(self.public)) + _OVERHEAD_BYTES
+
+
+def frame(payload: bytes) -> bytes:
+    """A message as an element of ``changes``: tag, length, payload. Empty stays empty."""
+    if not payload:
+        return b""
+    length = len(payload)
+    varint = bytearray()
+    while length > 0x7F:
+        varint.append(length & 0x7F | 0x80)
+        length >>= 7
+    varint.append(length)
+    return _CHANGES_TAG + bytes(varint) + payload
+
+
+class EntryEncoder:
+    """Turns log entries into window entries with a service's own conversion."""
+
+    def __init__(self, encode: Callable[[LogEntry, str], bytes], keys: Callable[[LogEntry], frozenset[str]]) -> None:
+        """``encode(entry, audience)`` serialises a change; ``keys(entry)`` are the part ids a filter compares."""
+        self._encode = encode
+        self._keys = keys
+
+    def __call__(self, entry: LogEntry) -> WindowEntry:
+        """The entry, framed for both audiences; bytes are shared when both see the same."""
+        staff = frame(self._encode(entry, "staff"))
+        public = frame(self._encode(entry, "public"))
+        return WindowEntry(
+            entry.revision, entry.transaction_id, self._keys(entry), staff, staff if public == staff else public
+        )
+
+
+class Window:
+    """The newest entries, gap-free: ``start`` < revision <= ``end``."""
+
+    def __init__(self, start: int, *, max_entries: int = 50_000, max_bytes: int = 64 * 1024 * 1024) -> None:
+        """Begin empty after revision ``start``."""
+        self.start = start
+        self._entries: deque[WindowEntry] = deque()
+        self._bytes = 0
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+
+    @property
+    def end(self) -> int:
+        """The newest revision held, or ``start`` when empty."""
+        return self.start + len(self._entries)
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of all entries held."""
+        return self._bytes
+
+    def append(self, entry: WindowEntry) -> None:
+        """Add the next entry; the oldest ones leave when a bound is passed."""
+        if entry.revision != self.end + 1:
+            message = f"revision {entry.revision} does not follow {self.end}"
+            raise ValueError(message)
+        self._entries.append(entry)
+        self._bytes += entry.size
+        while len(self._entries) > self._max_entries or (self._bytes > self._max_bytes and len(self._entries) > 1):
+            self._bytes -= self._entries.popleft().size
+            self.start += 1
+
+    def covers(self, revision: int) -> bool:
+        """Whether everything after ``revision`` is held."""
+        return self.start <= revision <= self.end
+
+    def after(self, revision: int) -> Iterator[WindowEntry]:
+        """Entries after a revision that the window covers, oldest first."""
+        skip = revision - self.start
+        if skip <= len(self._entries) // 2:
+            return islice(self._entries, skip, None)
+        return reversed(list(islice(reversed(self._entries), len(self._entries) - skip)))

@@ -1,0 +1,101 @@
+"""Channels to our services: the options that client and server agree on, the caller's token, bounded retries."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import grpc
+
+from chassis import telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+KEEPALIVE_MS = 20_000  # a peer that is gone is found within 30 s; the server allows pings this often
+
+# Only what says of itself that nothing was done, and only a few times: a budget keeps a sick service from being stormed.
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.2},
+}
+
+OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def _retry_policy(service: str, methods: Sequence[str]) -> dict[str, object]:
+    return {
+        "name": [{"service": service, "method": method} for method in methods],
+        "retryPolicy": {
+            "maxAttempts": 4,
+            "initialBackoff": "0.05s",
+            "maxBackoff": "1s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        },
+    }
+
+
+def address(targets: Sequence[str]) -> str:
+    """One gRPC target for several replicas on known addresses."""
+    return targets[0] if len(targets) == 1 else "ipv4:" + ",".join(targets)
+
+
+def open_channel(
+    targets: Sequence[str],
+    *,
+    token: Callable[[], str] | None = None,
+    idempotent: tuple[str, Sequence[str]] | None = None,
+) -> grpc.aio.Channel:
+    """A channel over all replicas of one service.
+
+    ``token()`` is sent with calls that bring no ``authorization`` of their own. ``idempotent`` names a service and the
+    methods that may be retried on ``UNAVAILABLE``. Open one channel for unary calls and another for watches: a stream
+    that fills its connection's window must not delay a call.
+    """
+    config = dict(_SERVICE_CONFIG)
+    if idempotent is not None:
+        config["methodConfig"] = [_retry_policy(*idempotent)]  # type: ignore[list-item]
+    options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
+    interceptors: list[grpc.aio.ClientInterceptor] = list(telemetry.client_interceptors())
+    if token is not None:
+        interceptors += [_UnaryToken(token), _StreamToken(token)]
+    return grpc.aio.insecure_channel(address(targets), options=options, interceptors=interceptors)
+
+
+class _Token:
+    """Adds the process's own token where the call has none."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
+
+    def with_token(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        """The call's details with an ``authorization``."""
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        if "authorization" not in metadata:
+            metadata.add("authorization", f"Bearer {self._token()}")
+        return grpc.aio.ClientCallDetails(
+            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+        )
+
+
+class _UnaryToken(_Token, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+    async def intercept_unary_unary(self, continuation, client_call_details, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, D102
+        return await continuation(self.with_token(client_call_details), request)
+
+
+class _StreamToken(_Token, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
+    async def intercept_unary_stream(self, continuation, client_call_details, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, D102
+        return await continuation(self.with_token(client_call_details), request)

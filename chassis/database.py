@@ -1,0 +1,155 @@
+"""The connection to PostgreSQL: Piccolo's engine, built in the composition root, and transactions that close the log."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from piccolo.engine.postgres import PostgresEngine
+
+from chassis.errors import StoreUnavailable, VersionConflict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+# Settings that make a server give up on a peer that is gone, instead of holding its locks until TCP does (2 h).
+_SERVER_SETTINGS = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "60000",
+    "timezone": "UTC",
+}
+
+# What a driver raises when the database is away, as opposed to refusing a statement.
+CONNECTION_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+class Database:
+    """A pool of connections and the Piccolo engine over it."""
+
+    def __init__(self, engine: PostgresEngine) -> None:
+        """Wrap an engine whose pool is open."""
+        self.engine = engine
+
+    @classmethod
+    async def open(cls, dsn: str, *, application_name: str, min_size: int = 1, max_size: int = 10) -> Database:
+        """Connect; raises a driver error when the database cannot be reached."""
+        engine = PostgresEngine(
+            config={"dsn": dsn, "server_settings": {**_SERVER_SETTINGS, "application_name": application_name}},
+            extensions=(),
+            log_queries=False,
+        )
+        await engine.start_connection_pool(min_size=min_size, max_size=max_size, timeout=5, command_timeout=30)
+        return cls(engine)
+
+    @property
+    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        """The pool, for statements that the query builder cannot say."""
+        if self.engine.pool is None:
+            message = "The database is closed."
+            raise StoreUnavailable(message)
+        return self.engine.pool
+
+    async def ping(self) -> None:
+        """Return when the database answers; else raise ``StoreUnavailable``."""
+        try:
+            await self.pool.fetchval("SELECT 1", timeout=2)
+        except CONNECTION_LOST as error:
+            message = "The database does not answer."
+            raise StoreUnavailable(message) from error
+
+    async def close(self) -> None:
+        """Close the pool; connections that do not end within a few seconds are cut."""
+        pool, self.engine.pool = self.engine.pool, None
+        if pool is None:
+            return
+        with contextlib.suppress(Exception):
+            import asyncio  # noqa: PLC0415
+
+            await asyncio.wait_for(pool.close(), 3)
+            return
+        pool.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """Who writes and why: what the change log's triggers read where a row does not say it itself."""
+
+    actor_id: str
+    actor_name: str
+    client_ip: str = ""
+    request_id: str = ""
+    traceparent: str = ""
+    reason: str = ""
+
+
+# Mark the transaction as the service's own and say on whose behalf it runs; one round trip.
+SET_CONTEXT = """
+SELECT set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
+       set_config('partstream.actor_name', $2, true), set_config('partstream.client_ip', $3, true),
+       set_config('partstream.request_id', $4, true), set_config('partstream.traceparent', $5, true),
+       set_config('partstream.reason', $6, true)
+"""
+
+# Fire the deferred triggers now, so that the revision is known before the commit.
+SEAL = "SELECT change_log_seal()"
+
+
+class TransactionManager:
+    """Write transactions whose last act is to close the change log's entry."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the database's engine."""
+        self._database = database
+
+    @asynccontextmanager
+    async def begin(self, context: WriteContext) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """A READ COMMITTED transaction; a second one inside it raises instead of being skipped silently."""
+        async with self._database.engine.transaction(allow_nested=False) as transaction:
+            connection: asyncpg.Connection[asyncpg.Record] = transaction.connection
+            await connection.execute(
+                SET_CONTEXT,
+                context.actor_id,
+                context.actor_name,
+                context.client_ip,
+                context.request_id,
+                context.traceparent,
+                context.reason,
+            )
+            yield connection
+
+    async def seal(self, connection: asyncpg.Connection[asyncpg.Record]) -> int | None:
+        """Write the log now; the last revision given to this transaction, or ``None`` when it changed nothing."""
+        revision: int | None = await connection.fetchval(SEAL)
+        return revision
+
+    async def with_row_locking(
+        self, connection: asyncpg.Connection[asyncpg.Record], query: str, *arguments: Any
+    ) -> Sequence[asyncpg.Record]:
+        """Rows of a query that ends in ``ORDER BY <primary key> FOR UPDATE``, read after their locks are held."""
+        return await connection.fetch(query, *arguments)
+
+
+class OptimisticLockingMixin:
+    """For rows with a dense ``version``: compare what the caller saw with what is there, under the row lock."""
+
+    version: int
+
+    def check_version(self, expected: int | None) -> None:
+        """Raise ``ConcurrencyError`` with this row as ``current`` when ``expected`` is given and stale."""
+        if expected is not None and expected != self.version:
+            message = f"Version {expected} was expected, but {self.version} is there now."
+            raise VersionConflict(message, current=self, metadata={"current_version": str(self.version)})

@@ -1,0 +1,61 @@
+"""Running a room's Piccolo migrations forwards, with an engine made for the occasion."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import types
+from typing import TYPE_CHECKING
+
+import asyncpg
+from piccolo.apps.migrations.commands.forwards import run_forwards
+from piccolo.conf.apps import AppRegistry
+from piccolo.engine.finder import engine_finder
+from piccolo.engine.postgres import PostgresEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MIGRATION_LOCK = (7301, 3)
+_CONFIG_MODULE = "partstream_piccolo_conf"
+
+
+async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
+    """Bring a database to the newest schema; ``app_modules`` are dotted paths of ``piccolo_app`` modules.
+
+    Piccolo looks its engine up in a module of settings, so one is made for this call. Several processes may migrate at
+    once: an advisory lock lets one work and the others find it done.
+    """
+    lock = await asyncpg.connect(dsn)
+    try:
+        await lock.execute("SELECT pg_advisory_lock($1, $2)", *_MIGRATION_LOCK)
+        engine = PostgresEngine(config={"dsn": dsn}, extensions=(), log_queries=False)
+        module = types.ModuleType(_CONFIG_MODULE)
+        module.DB = engine  # type: ignore[attr-defined]
+        module.APP_REGISTRY = AppRegistry(apps=[*app_modules, "piccolo.apps.migrations.piccolo_app"])  # type: ignore[attr-defined]
+        sys.modules[_CONFIG_MODULE] = module
+        os.environ["PICCOLO_CONF"] = _CONFIG_MODULE
+        for app in app_modules:
+            name = sys.modules[app].APP_CONFIG.app_name if app in sys.modules else _app_name(app)
+            with contextlib.redirect_stdout(sys.stderr):
+                await run_forwards(app_name=name)
+    finally:
+        await lock.close()
+
+
+def _app_name(module: str) -> str:
+    import importlib  # noqa: PLC0415
+
+    name: str = importlib.import_module(module).APP_CONFIG.app_name
+    return name
+
+
+async def run_script(script: str) -> None:
+    """Execute SQL of any number of statements inside the migration that is running; Piccolo's own ``raw`` takes one."""
+    engine = engine_finder()
+    transaction = engine.current_transaction.get() if isinstance(engine, PostgresEngine) else None
+    if transaction is None:
+        message = "run_script works inside a migration only"
+        raise RuntimeError(message)
+    await transaction.connection.execute(script)

@@ -1,0 +1,148 @@
+"""Errors as ``google.rpc.Status`` and back: the one file that knows both."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import grpc
+from google.protobuf import any_pb2, symbol_database
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from chassis import errors
+from chassis.errors import DOMAIN, FieldViolation, PartstreamError, ResourceRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Packer = "Callable[[object], Message | None]"
+
+_TYPE_URL = "type.googleapis.com/"
+_CODES = {code.name: code for code in grpc.StatusCode}
+_BY_REASON = {cls.reason: cls for cls in errors.error_classes()}
+_UNAVAILABLE_RETRY_SECONDS = 1.0
+
+
+def to_status(error: PartstreamError, pack: Callable[[object], Message | None]) -> status_pb2.Status:
+    """The rich status of an error; ``pack`` turns a domain object into its protobuf message."""
+    status = status_pb2.Status(code=_CODES[error.code].value[0], message=error.message)
+
+    def attach(detail: Message) -> None:
+        status.details.add().Pack(detail)
+
+    attach(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
+    if error.fields:
+        violations = [_field_violation(item) for item in error.fields]
+        attach(error_details_pb2.BadRequest(field_violations=violations))
+    if error.resource:
+        attach(
+            error_details_pb2.ResourceInfo(
+                resource_type=error.resource.kind, resource_name=error.resource.name, description=error.message
+            )
+        )
+    if error.preconditions:
+        attach(
+            error_details_pb2.PreconditionFailure(
+                violations=[
+                    error_details_pb2.PreconditionFailure.Violation(
+                        type=error.reason, subject=item.path, description=item.message
+                    )
+                    for item in error.preconditions
+                ]
+            )
+        )
+    _attach_retry(status, error)
+    current = error.current if isinstance(error.current, Message) else error.current and pack(error.current)
+    if isinstance(current, Message):
+        attach(current)
+    return status
+
+
+def _field_violation(item: FieldViolation) -> error_details_pb2.BadRequest.FieldViolation:
+    return error_details_pb2.BadRequest.FieldViolation(field=item.path, description=item.message)
+
+
+def _attach_retry(status: status_pb2.Status, error: PartstreamError) -> None:
+    after = error.retry_after_seconds
+    if after is None and isinstance(error, errors.Unavailable | errors.Overloaded):
+        after = _UNAVAILABLE_RETRY_SECONDS
+    if after is None:
+        return
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(max(1, math.ceil(after * 1000)))
+    status.details.add().Pack(retry)
+
+
+def from_rpc_error(error: grpc.RpcError) -> PartstreamError:
+    """The error a server meant, of the right class. A status that is not ours becomes the nearest one of ours."""
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None  # type: ignore[arg-type]
+    if status is None:
+        return _foreign(error)
+    return from_status(status)
+
+
+def from_status(status: status_pb2.Status) -> PartstreamError:
+    """The error in a rich status."""
+    found = _Details(status)
+    cls = _BY_REASON.get(found.reason, errors.InternalFault)
+    return cls(
+        status.message,
+        metadata=found.metadata,
+        fields=found.fields,
+        resource=found.resource,
+        preconditions=found.preconditions,
+        retry_after_seconds=found.retry_after_seconds,
+        current=found.current,
+    )
+
+
+class _Details:
+    """What the details of a status say."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        self.reason = ""
+        self.metadata: dict[str, str] = {}
+        self.fields: list[FieldViolation] = []
+        self.preconditions: list[FieldViolation] = []
+        self.resource: ResourceRef | None = None
+        self.retry_after_seconds: float | None = None
+        self.current: Message | None = None
+        for detail in status.details:
+            self._take(_unpack(detail))
+
+    def _take(self, message: Message | None) -> None:
+        match message:
+            case error_details_pb2.ErrorInfo():
+                self.reason, self.metadata = message.reason, dict(message.metadata)
+            case error_details_pb2.BadRequest():
+                self.fields = [FieldViolation(item.field, item.description) for item in message.field_violations]
+            case error_details_pb2.ResourceInfo():
+                self.resource = ResourceRef(message.resource_type, message.resource_name)
+            case error_details_pb2.PreconditionFailure():
+                self.preconditions = [FieldViolation(item.subject, item.description) for item in message.violations]
+            case error_details_pb2.RetryInfo():
+                self.retry_after_seconds = message.retry_delay.ToMilliseconds() / 1000
+            case _:
+                self.current = message
+
+
+def _unpack(detail: any_pb2.Any) -> Message | None:
+    try:
+        message = symbol_database.Default().GetSymbol(detail.type_url.removeprefix(_TYPE_URL))()
+        message.ParseFromString(detail.value)
+    except (KeyError, DecodeError):
+        return None
+    return message if isinstance(message, Message) else None
+
+
+def _foreign(error: grpc.RpcError) -> PartstreamError:
+    code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return errors.DeadlinePassed("Time ran out before the answer came.")
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return errors.StoreUnavailable("The service cannot be reached just now.")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return errors.Overloaded("The service refused the message: too large, or too many at once.")
+    return errors.InternalFault("The service failed in an unexpected way.")

@@ -1,0 +1,124 @@
+"""A gRPC server as every service runs it: border, health from the dependencies, reflection, graceful drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from chassis import telemetry
+from chassis.border import BorderInterceptor
+from chassis.channels import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from chassis.errors import PartstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from google.protobuf.message import Message
+
+    from chassis.tokens import TokenVerifier
+
+log = logging.getLogger(__name__)
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Old connections end by and by, so that new replicas get their share; gRPC adds 10 % jitter itself.
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 10_000),
+    # Two processes on one port would share its calls silently.
+    ("grpc.so_reuseport", 0),
+)
+_HEALTH_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
+
+
+class Server:
+    """One service on one port."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        verifier: TokenVerifier,
+        pack: Callable[[object], Message | None],
+        pings: Sequence[Callable[[], Awaitable[None]]],
+    ) -> None:
+        """``name`` is the full service name; ``pings`` raise while a dependency is away."""
+        self.name = name
+        self._pings = pings
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[telemetry.server_interceptor(), BorderInterceptor(verifier, pack)], options=_OPTIONS
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((name, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self._watch: asyncio.Task[None] | None = None
+        self.port = 0
+
+    @property
+    def grpc_server(self) -> grpc.aio.Server:
+        """The server to add servicers to."""
+        return self._server
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one. ``OSError`` when the port is taken."""
+        try:
+            self.port = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError:
+            message = f"port {port} on {host} is taken"
+            raise OSError(message) from None
+        if self.port == 0:
+            message = f"port {port} on {host} is taken"
+            raise OSError(message)
+        await self._server.start()
+        await self._check_health()
+        self._watch = asyncio.create_task(self._keep_health(), name="health")
+        log.info("%s listens on %s:%d", self.name, host, self.port)
+
+    async def stop(self, drain: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Say NOT_SERVING, end streams through ``drain``, finish unary calls, stop."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        await self._health.enter_graceful_shutdown()
+        if drain is not None:
+            await drain()
+        await self._server.stop(DRAIN_SECONDS)
+
+    async def _keep_health(self) -> None:
+        while True:
+            await asyncio.sleep(_HEALTH_SECONDS)
+            await self._check_health()
+
+    async def _check_health(self) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING
+        try:
+            for ping in self._pings:
+                await ping()
+        except PartstreamError as error:
+            log.warning("not serving: %s", error.message)
+            status = health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", self.name):
+            await self._health.set(service, status)
+
+
+async def until_stopped() -> None:
+    """Return on SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()

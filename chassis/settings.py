@@ -1,0 +1,172 @@
+"""Settings from the environment: declared as data, read once, every problem reported at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SettingsT = TypeVar("SettingsT")
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or wrong; ``problems`` has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Hold every problem, so that a person mends them in one go."""
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable: how it is read and what it is for."""
+
+    name: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+def setting(name: str, parse: Callable[[str], Any], *, help: str, default: Any = MISSING) -> Any:  # noqa: A002 - the field's standard word
+    """Declare a dataclass field that is read from the environment variable ``name``."""
+    return field(default=default, metadata={"setting": Setting(name, parse, help)})
+
+
+def declared(settings: type[Any]) -> list[tuple[Setting, Any]]:
+    """The settings a class declares, each with its default (``MISSING`` when it is required)."""
+    return [(item.metadata["setting"], item.default) for item in fields(settings) if "setting" in item.metadata]
+
+
+def load(settings: type[SettingsT], environment: Mapping[str, str] | None = None) -> SettingsT:
+    """Read every setting of a dataclass; raise ``SettingsError`` naming all that are missing or wrong."""
+    source = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for item in fields(settings):  # type: ignore[arg-type]
+        spec: Setting | None = item.metadata.get("setting")
+        if spec is None:
+            continue
+        raw = source.get(spec.name, "").strip()
+        if not raw:
+            if item.default is MISSING:
+                problems.append(f"{spec.name} is not set: {spec.help}")
+            continue
+        try:
+            values[item.name] = spec.parse(raw)
+        except ValueError as error:
+            problems.append(f"{spec.name} is wrong: {error} ({spec.help})")
+    if problems:
+        raise SettingsError(problems)
+    return settings(**values)
+
+
+def text(raw: str) -> str:
+    """Any text."""
+    return raw
+
+
+def port(raw: str) -> int:
+    """A TCP port, 1 to 65535."""
+    value = _integer(raw)
+    if not 1 <= value <= 65535:
+        message = f"{value} is not a port (1 to 65535)"
+        raise ValueError(message)
+    return value
+
+
+def positive_int(raw: str) -> int:
+    """A whole number of at least 1."""
+    value = _integer(raw)
+    if value < 1:
+        message = f"{value} is not at least 1"
+        raise ValueError(message)
+    return value
+
+
+def _integer(raw: str) -> int:
+    try:
+        return int(raw)
+    except ValueError:
+        message = f"{raw!r} is not a whole number"
+        raise ValueError(message) from None
+
+
+def seconds(raw: str) -> float:
+    """A positive number of seconds."""
+    try:
+        value = float(raw)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        message = f"{raw!r} is not a positive number of seconds"
+        raise ValueError(message)
+    return value
+
+
+def dsn(raw: str) -> str:
+    """A ``postgresql://`` address. The password is never repeated in the message."""
+    parts = urlsplit(raw)
+    if parts.scheme not in {"postgresql", "postgres"} or len(parts.path) <= 1:
+        message = "not of the form postgresql://role:password@host:port/database"
+        raise ValueError(message)
+    return raw
+
+
+def redis_url(raw: str) -> str | None:
+    """A ``redis://`` address, or ``none`` to run without Redis."""
+    if raw == "none":
+        return None
+    if urlsplit(raw).scheme not in {"redis", "rediss", "unix"}:
+        message = "not of the form redis://host:port/database, nor `none`"
+        raise ValueError(message)
+    return raw
+
+
+def targets(raw: str) -> tuple[str, ...]:
+    """``host:port`` addresses, comma-separated."""
+    found = tuple(item.strip() for item in raw.split(",") if item.strip())
+    for item in found:
+        host, _, number = item.rpartition(":")
+        if not host or not number.isdigit():
+            message = f"{item!r} is not of the form host:port"
+            raise ValueError(message)
+    if not found:
+        message = "no address given"
+        raise ValueError(message)
+    return found
+
+
+def urls(raw: str) -> tuple[str, ...]:
+    """``http(s)://`` base addresses, comma-separated, without a trailing slash."""
+    found = tuple(item.strip().rstrip("/") for item in raw.split(",") if item.strip())
+    for item in found:
+        if urlsplit(item).scheme not in {"http", "https"}:
+            message = f"{item!r} is not an http address"
+            raise ValueError(message)
+    return found
+
+
+def file(raw: str) -> Path:
+    """A file that exists."""
+    path = Path(raw)
+    if not path.is_file():
+        message = f"no file at {raw}"
+        raise ValueError(message)
+    return path
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def parse(raw: str) -> str:
+        if raw not in allowed:
+            message = f"{raw!r} is none of {', '.join(allowed)}"
+            raise ValueError(message)
+        return raw
+
+    return parse

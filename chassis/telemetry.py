@@ -1,0 +1,60 @@
+"""OpenTelemetry: traces of unary calls on both sides of gRPC, exported where a setting says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from opentelemetry import propagate, trace
+from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXPORTERS = ("none", "otlp", "console")
+
+
+def configure(process: str, exporter: str = "none") -> None:
+    """Install a tracer provider for this process; ``otlp`` reads the standard ``OTEL_EXPORTER_OTLP_*`` settings."""
+    provider = TracerProvider(resource=Resource.create({"service.name": process, "service.namespace": "partstream"}))
+    if exporter == "otlp":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    elif exporter == "console":
+        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def shutdown() -> None:
+    """Send what is waiting to be exported."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+
+
+def _is_long_stream(call: Any) -> bool:
+    """Watches and snapshots carry ``traceparent`` per change; a span over them would stay open for days."""
+    raw = getattr(call, "method", "") or ""
+    method = raw.decode() if isinstance(raw, bytes) else str(raw)
+    return method.rpartition("/")[2].startswith(("Watch", "Snapshot")) or method.startswith("/grpc.")
+
+
+def server_interceptor() -> grpc.aio.ServerInterceptor:
+    """The instrumentation of servers."""
+    return aio_server_interceptor(filter_=filters.negate(_is_long_stream))  # type: ignore[no-any-return,no-untyped-call]
+
+
+def client_interceptors() -> Sequence[grpc.aio.ClientInterceptor]:
+    """The instrumentation of channels."""
+    return list(aio_client_interceptors(filter_=filters.negate(_is_long_stream)))  # type: ignore[no-untyped-call]
+
+
+def current_traceparent() -> str:
+    """The W3C trace context of the span being served; empty when there is none."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent", "")
