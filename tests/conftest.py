@@ -1,6 +1,5 @@
 """Fixtures of every test: real PostgreSQL and Redis, a migrated database per test, async tests without a mark."""
 
-import inspect
 import os
 import shutil
 import tempfile
@@ -21,10 +20,8 @@ RUN_PID = "PARTSTREAM_TEST_RUN_PID"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run coroutine tests on anyio's runner; keep tests of the whole stack together on one worker."""
+    """Keep tests of the whole stack together on one worker."""
     for item in items:
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
-            item.add_marker(pytest.mark.anyio)
         if "flow" in item.path.relative_to(item.config.rootpath).parts:
             item.add_marker(pytest.mark.xdist_group("flow"))
 
