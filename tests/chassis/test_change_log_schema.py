@@ -107,7 +107,6 @@ async def test_the_head_is_found_by_index_even_with_statistics_of_an_empty_log(e
         await connection.execute("ANALYZE change_log")
         await connection.execute("INSERT INTO thing SELECT n::text, n FROM generate_series(1, 5000) AS n")
         async with connection.transaction():
-            await connection.execute("SET LOCAL track_functions = 'all'")
             before = await connection.fetchval(
                 "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname LIKE 'change_log_0%'"
             )

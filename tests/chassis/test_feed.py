@@ -75,7 +75,7 @@ async def test_the_first_message_is_a_bookmark_that_can_be_resumed_from(empty_ds
 async def test_a_cursor_older_than_the_window_pages_through_the_table_and_joins_without_gap_or_repeat(
     empty_dsn: str,
 ) -> None:
-    async with open_log(empty_dsn) as database, open_feed(database, max_window_entries=50) as feed:
+    async with open_log(empty_dsn) as database, open_feed(database, max_window_entries=1500) as feed:
         for number in range(30):
             await database.pool.execute(MANY, f"x{number}-", 100)
         feed.wake()
