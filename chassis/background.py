@@ -1,4 +1,4 @@
-"""Background services: one step that can be run by hand, a loop around it, and ownership where there must be one owner."""
+"""Background services: one step, a loop around it, and ownership where there must be one owner."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class BackgroundService(ABC):
                 backoff.reset()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a step met, the next one is due
                 pause = backoff.next()
                 log.warning("%s failed and is tried again in %.1f s: %r", self.name, pause, error)
             with contextlib.suppress(TimeoutError):

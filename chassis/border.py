@@ -24,6 +24,7 @@ from chassis.errors import (
     PartstreamError,
     StoreUnavailable,
     TokenInvalid,
+    WatcherTooSlow,
 )
 from chassis.rich_status import to_status
 
@@ -34,14 +35,16 @@ if TYPE_CHECKING:
 
     from chassis.tokens import TokenVerifier
 
-log = logging.getLogger("grpc.access")
+log = logging.getLogger("partstream.calls")
+
+_Context = Any  # grpc.aio.ServicerContext of whatever messages
 
 DEFAULT_DEADLINE_SECONDS = 10.0
 STREAM_WRITE_SECONDS = 30.0  # a watcher that reads nothing for so long is gone or stuck
 _STATUS_DETAILS = "grpc-status-details-bin"
 
 
-class BorderInterceptor(ServerInterceptor):  # type: ignore[misc]
+class BorderInterceptor(ServerInterceptor):
     """Wraps every method of our own services; health and reflection pass untouched."""
 
     def __init__(self, verifier: TokenVerifier, pack: Callable[[object], Message | None]) -> None:
@@ -51,9 +54,9 @@ class BorderInterceptor(ServerInterceptor):  # type: ignore[misc]
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Any:
         """Wrap the handler of the method called."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
@@ -68,7 +71,7 @@ class BorderInterceptor(ServerInterceptor):  # type: ignore[misc]
         )
 
     def _unary(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def handle(request: Message, context: grpc.aio.ServicerContext) -> Any:
+        async def handle(request: Message, context: _Context) -> Any:
             async with self._bordered(context, method, request):
                 limit = None if context.time_remaining() else DEFAULT_DEADLINE_SECONDS
                 try:
@@ -81,24 +84,24 @@ class BorderInterceptor(ServerInterceptor):  # type: ignore[misc]
         return handle
 
     def _stream(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def handle(request: Message, context: grpc.aio.ServicerContext) -> None:
-            async with self._bordered(context, method, request):
-                async with contextlib.aclosing(call(request, context)) as messages:
-                    async for message in messages:
-                        try:
-                            await asyncio.wait_for(context.write(message), STREAM_WRITE_SECONDS)
-                        except TimeoutError:
-                            from chassis.errors import WatcherTooSlow  # noqa: PLC0415
-
-                            text = "You read nothing for too long: connect again from your last cursor."
-                            raise WatcherTooSlow(text) from None
+        async def handle(request: Message, context: _Context) -> None:
+            async with (
+                self._bordered(context, method, request),
+                contextlib.aclosing(call(request, context)) as messages,
+            ):
+                async for message in messages:
+                    try:
+                        await asyncio.wait_for(context.write(message), STREAM_WRITE_SECONDS)
+                    except TimeoutError:
+                        text = "You read nothing for too long: connect again from your last cursor."
+                        raise WatcherTooSlow(text) from None
 
         return handle
 
     @contextlib.asynccontextmanager
-    async def _bordered(self, context: grpc.aio.ServicerContext, method: str, request: Message) -> Any:
+    async def _bordered(self, context: _Context, method: str, request: Message) -> Any:
         began = time.perf_counter()
-        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         request_id = metadata.get("partstream-request-id", "")[:100] or str(uuid.uuid4())
         set_current_request(RequestContext(request_id=request_id))
         code = "OK"
@@ -147,7 +150,7 @@ class BorderInterceptor(ServerInterceptor):  # type: ignore[misc]
             return caller
         return Caller(caller.user_id, caller.username, caller.session_id, caller.roles, caller.permissions, client_ip)
 
-    async def _abort(self, context: grpc.aio.ServicerContext, error: PartstreamError) -> None:
+    async def _abort(self, context: _Context, error: PartstreamError) -> None:
         status = to_status(error, self._pack)
         code = grpc.StatusCode[error.code]
         await context.abort(code, status.message, ((_STATUS_DETAILS, status.SerializeToString()),))

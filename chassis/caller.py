@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chassis.errors import PermissionMissing, TokenMissing
 
@@ -41,10 +41,10 @@ class RequestContext:
     caller: Caller = ANONYMOUS
     request_id: str = ""
     traceparent: str = ""
-    extras: dict[str, str] = field(default_factory=dict)
 
 
-_current: ContextVar[RequestContext] = ContextVar("partstream_request", default=RequestContext())
+_NOBODY = RequestContext()
+_current: ContextVar[RequestContext] = ContextVar("partstream_request", default=_NOBODY)
 
 
 def current_request() -> RequestContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 KEEPALIVE_MS = 20_000  # a peer that is gone is found within 30 s; the server allows pings this often
 
-# Only what says of itself that nothing was done, and only a few times: a budget keeps a sick service from being stormed.
+# A few times only: a budget keeps a sick service from being stormed.
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.2},
@@ -65,9 +65,9 @@ def open_channel(
     methods that may be retried on ``UNAVAILABLE``. Open one channel for unary calls and another for watches: a stream
     that fills its connection's window must not delay a call.
     """
-    config = dict(_SERVICE_CONFIG)
+    config: dict[str, object] = dict(_SERVICE_CONFIG)
     if idempotent is not None:
-        config["methodConfig"] = [_retry_policy(*idempotent)]  # type: ignore[list-item]
+        config["methodConfig"] = [_retry_policy(*idempotent)]
     options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
     interceptors: list[grpc.aio.ClientInterceptor] = list(telemetry.client_interceptors())
     if token is not None:
@@ -84,18 +84,22 @@ class _Token:
     def with_token(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
         """The call's details with an ``authorization``."""
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        if "authorization" not in metadata:
+        if metadata.get("authorization") is None:
             metadata.add("authorization", f"Bearer {self._token()}")
         return grpc.aio.ClientCallDetails(
             details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
         )
 
 
-class _UnaryToken(_Token, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
-    async def intercept_unary_unary(self, continuation, client_call_details, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, D102
+class _UnaryToken(_Token, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
         return await continuation(self.with_token(client_call_details), request)
 
 
-class _StreamToken(_Token, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
-    async def intercept_unary_stream(self, continuation, client_call_details, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, D102
+class _StreamToken(_Token, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
         return await continuation(self.with_token(client_call_details), request)

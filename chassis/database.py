@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: Piccolo's engine, built in the composition root, and transactions that close the log."""
+"""The connection to PostgreSQL: Piccolo's engine, and transactions that close the log."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ class TransactionManager:
         self, connection: asyncpg.Connection[asyncpg.Record], query: str, *arguments: Any
     ) -> Sequence[asyncpg.Record]:
         """Rows of a query that ends in ``ORDER BY <primary key> FOR UPDATE``, read after their locks are held."""
-        return await connection.fetch(query, *arguments)
+        rows: Sequence[asyncpg.Record] = await connection.fetch(query, *arguments)
+        return rows
 
 
 class OptimisticLockingMixin:

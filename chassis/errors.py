@@ -4,7 +4,8 @@
 
     PartstreamError
     ├── InvalidArgument: FieldInvalid, RequestIdReused, CursorMalformed, CursorFromFuture, PageTokenInvalid
-    ├── NotFound: PartNotFound, LocationNotFound, ReservationNotFound, MovementNotFound, CategoryNotFound, VersionNotFound
+    ├── NotFound: PartNotFound, LocationNotFound, ReservationNotFound, MovementNotFound, CategoryNotFound,
+    │     VersionNotFound
     ├── AlreadyExists: PartExists, LocationExists, CategoryExists
     ├── FailedPrecondition: VersionRequired, InsufficientStock, PartArchived, HasDependents, LocationArchived,
     │     ReservationNotHeld, MovementNotReversible, IllegalState, BatchAborted, EpochChanged

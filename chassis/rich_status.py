@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 from google.protobuf import any_pb2, symbol_database
@@ -16,8 +16,6 @@ from chassis.errors import DOMAIN, FieldViolation, PartstreamError, ResourceRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Packer = "Callable[[object], Message | None]"
 
 _TYPE_URL = "type.googleapis.com/"
 _CODES = {code.name: code for code in grpc.StatusCode}
@@ -77,7 +75,7 @@ def _attach_retry(status: status_pb2.Status, error: PartstreamError) -> None:
 
 def from_rpc_error(error: grpc.RpcError) -> PartstreamError:
     """The error a server meant, of the right class. A status that is not ours becomes the nearest one of ours."""
-    status = rpc_status.from_call(error) if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None  # type: ignore[arg-type]
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
     if status is None:
         return _foreign(error)
     return from_status(status)
@@ -134,7 +132,7 @@ def _unpack(detail: any_pb2.Any) -> Message | None:
         message.ParseFromString(detail.value)
     except (KeyError, DecodeError):
         return None
-    return message if isinstance(message, Message) else None
+    return cast("Message", message)
 
 
 def _foreign(error: grpc.RpcError) -> PartstreamError:

@@ -44,13 +44,13 @@ def decode(text: str) -> dict[str, Position]:
     """The positions in a text, by log. Empty text holds none; anything unreadable raises ``CursorMalformed``."""
     if not text:
         return {}
+    message = "The cursor cannot be read: use one exactly as it was given to you."
+    if len(text) > _MAX_LENGTH:
+        raise CursorMalformed(message)
     try:
-        if len(text) > _MAX_LENGTH:
-            raise ValueError
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return _unpack(raw)
     except (ValueError, struct.error, binascii.Error, IndexError):
-        message = "The cursor cannot be read: use one exactly as it was given to you."
         raise CursorMalformed(message) from None
 
 

@@ -157,7 +157,7 @@ class Follower:
                 self.counts.gaps += 1
                 log.error("%s: %s: resuming from the last revision applied", self.log, error)  # noqa: TRY400
             except (PartstreamError, TimeoutError) as error:
-                log.info("%s: the stream ended: %s", self.log, error or "silence")
+                log.info("%s: the stream ended: %s", self.log, repr(error))
             except asyncio.CancelledError:
                 raise
             except Exception:

@@ -1,4 +1,4 @@
-"""Cutting a run of entries into Watch responses: whole transactions, bounded bytes, fragments only where one is too big."""
+"""Cutting a run of entries into Watch responses: whole transactions, fragments only where one is too big."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 """The change log's tables and functions, run in each service's first migration.
 
-A service's deferred trigger calls ``change_log_append`` at commit. It takes one advisory transaction lock per log, so the
-next revision is the last plus one: gap-free and in commit order. Within a transaction the head is remembered in a
+A service's deferred trigger calls ``change_log_append`` at commit. It takes one advisory transaction lock per log, so
+the next revision is the last plus one: gap-free and in commit order. Within a transaction the head is remembered in a
 transaction setting, so that only the first row pays for the lock and the look-up.
 """
 
 PARTITION_REVISIONS = 1_000_000  # rows of one partition: about 1 GB, a minute and a half at 10,000 changes/s
 PARTITIONS_AHEAD = 4
 
-# The identity of the log: one row, renewed by the restore procedure, which keeps the revision it was restored to, so that
-# a follower can tell what it has from what was lost.
+# The identity of the log: one row, renewed by the restore procedure, which keeps the revision it was restored to, so
+# that a follower can tell what it has from what was lost.
 _IDENTITY = """
 CREATE TABLE change_log_identity (
     only_row boolean PRIMARY KEY DEFAULT true CONSTRAINT log_has_one_identity CHECK (only_row),
@@ -92,7 +92,7 @@ BEGIN
     RETURN made;
 END $$;
 SELECT change_log_ensure_partitions({PARTITIONS_AHEAD});
-"""
+"""  # noqa: S608 - only our own constants are inserted
 
 # What an entry's hash covers: every column but the hash, and the hash before it. jsonb prints in one way only.
 _HASH = """
@@ -170,4 +170,5 @@ BEGIN
 END $$;
 """
 
-CHANGE_LOG = "\n".join((_IDENTITY, _TABLE, _BEGIN_EPOCH, _APPEND_ONLY, _PARTITIONS, _HASH, _HEAD, _APPEND, _SEAL))
+_STATEMENTS = (_IDENTITY, _TABLE, _BEGIN_EPOCH, _APPEND_ONLY, _PARTITIONS, _HASH, _HEAD, _APPEND, _SEAL)
+CHANGE_LOG = "\n".join(_STATEMENTS)

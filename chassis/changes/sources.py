@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from partstream.content.v1 import part_service_pb2, part_service_pb2_grpc
-from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
 
 from chassis.changes.follower import ChangeBatch
 from chassis.rich_status import from_rpc_error
+from partstream.content.v1 import part_service_pb2, part_service_pb2_grpc
+from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

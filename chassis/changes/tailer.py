@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -88,7 +89,7 @@ class Tailer:
             encoded.append(self._encoder(entry))
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        for this, following in zip(encoded, encoded[1:], strict=False):
+        for this, following in pairwise(encoded):
             this.ends_transaction = this.transaction_id != following.transaction_id
         if encoded:
             encoded[-1].ends_transaction = complete
