@@ -1,0 +1,90 @@
+"""The jobs as Dramatiq runs them: decode in the worker's thread, then act in the process's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dramatiq import Actor
+from dramatiq.middleware import Middleware
+
+from tasks.audit.convert import rows_of
+from tasks.audit.store import Batch, Gap
+from tasks.broker import AUDIT_QUEUE, WARMING_QUEUE
+from tasks.jobs import RECORD_CHANGES, RECORD_GAP, WARM_PAGES
+from tasks.metrics import JOB_FAILURES, JOBS_DEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from dramatiq import Broker
+
+    from tasks.audit.recorder import Recorder
+    from tasks.warming.pages import PageWarmer
+
+Answer = TypeVar("Answer")
+
+# The audit goes first: a page that is warmed a little later costs one reader a few milliseconds.
+_AUDIT_PRIORITY = 0
+_WARMING_PRIORITY = 10
+
+
+class Actors:
+    """Everything a worker can do, declared on a broker."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder, warmer: PageWarmer) -> None:
+        """``loop`` is where the database and the HTTP client live."""
+        self._loop = loop
+        self._recorder = recorder
+        self._warmer = warmer
+
+    def declare(self, broker: Broker) -> None:
+        """Make the jobs known to a broker; a worker on it then runs them."""
+        self._declare(broker, self.record_changes, RECORD_CHANGES, AUDIT_QUEUE, _AUDIT_PRIORITY)
+        self._declare(broker, self.record_gap, RECORD_GAP, AUDIT_QUEUE, _AUDIT_PRIORITY)
+        # A page that could not be warmed is read by someone soon; trying again would only be late.
+        self._declare(broker, self.warm_pages, WARM_PAGES, WARMING_QUEUE, _WARMING_PRIORITY, max_retries=0)
+
+    def record_changes(self, *, service: str, epoch: str, first: int, last: int, response: str) -> None:
+        """Write entries to the audit trail."""
+        rows = rows_of(service, base64.b64decode(response))
+        self._run(self._recorder.record(Batch(service, uuid.UUID(epoch), first, last, rows)))
+
+    def record_gap(self, *, service: str, epoch: str, revision: int, cause: str) -> None:
+        """Write that entries are lost."""
+        self._run(self._recorder.record_gap(Gap(service, uuid.UUID(epoch), revision, cause)))
+
+    def warm_pages(self, *, part_ids: list[str], token: str) -> None:
+        """Read product pages."""
+        self._run(self._warmer.warm(part_ids, token))
+
+    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    @staticmethod
+    def _declare(
+        broker: Broker, job: Callable[..., None], name: str, queue: str, priority: int, **options: object
+    ) -> None:
+        Actor(job, broker=broker, actor_name=name, queue_name=queue, priority=priority, options=options)
+
+
+class CountFailures(Middleware):
+    """Counts attempts that failed and jobs that were given up."""
+
+    def after_process_message(
+        self,
+        broker: Broker,  # noqa: ARG002 - Dramatiq's signature
+        message: Any,
+        *,
+        result: object = None,  # noqa: ARG002 - likewise
+        exception: BaseException | None = None,
+    ) -> None:
+        """Count a failure."""
+        if exception is not None:
+            JOB_FAILURES.labels(message.actor_name).inc()
+
+    def after_nack(self, broker: Broker, message: Any) -> None:  # noqa: ARG002 - Dramatiq's signature
+        """Count a job that went to the dead letters."""
+        JOBS_DEAD.labels(message.actor_name).inc()

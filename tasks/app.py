@@ -1,0 +1,159 @@
+"""Composition root of the worker and the scheduler: the only place that constructs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import asyncpg
+import httpx
+import redis.asyncio as redis
+from dramatiq import Worker
+from prometheus_client import start_http_server
+
+from chassis.background import BackgroundService, Backoff, Elected
+from chassis.database import CONNECTION_LOST, Database
+from tasks.actors import Actors, CountFailures
+from tasks.audit.recorder import Recorder
+from tasks.audit.store import AuditStore
+from tasks.audit.upkeep import MonthsAhead, Retention
+from tasks.broker import open_broker
+from tasks.heartbeat import Heartbeat
+from tasks.metrics import READY
+from tasks.warming.pages import PageWarmer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tasks.settings import ProcessSettings, SchedulerSettings, WorkerSettings
+
+log = logging.getLogger(__name__)
+
+SCHEDULER_LOCK = (7303, 2)  # on the audit database; the dispatcher's is (7303, 1)
+
+_IDLE_POLL_MS = 100  # how long an idle worker sleeps between two looks at its queues
+_WORKER_STOP_MS = 3_000  # for the jobs under way, and again for the consumers
+_STOP_SECONDS = 7.0  # after this the process ends whatever is still under way: jobs are repeated safely
+
+
+async def run_worker(settings: WorkerSettings) -> None:
+    """Work on jobs until told to stop."""
+    stopping = stop_signal()
+    async with contextlib.AsyncExitStack() as stack:
+        database = await _database(settings, "partstream-worker", settings.threads + 1, stopping)
+        if database is None:
+            return
+        stack.push_async_callback(database.close)
+        if settings.redis_url is None:
+            log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
+            await stopping.wait()
+            return
+        client = await stack.enter_async_context(httpx.AsyncClient())
+        recorder = Recorder(AuditStore(database.pool), stopping)
+        broker = open_broker(settings.redis_url, middleware=[CountFailures()])
+        Actors(asyncio.get_running_loop(), recorder, PageWarmer(client, settings.edge_urls)).declare(broker)
+        await stack.enter_async_context(_beating(settings.redis_url, "worker"))
+        worker = Worker(broker, worker_threads=settings.threads, worker_timeout=_IDLE_POLL_MS)
+        worker.start()
+        READY.set(1)
+        log.info("worker ready: %d threads", settings.threads)
+        await stopping.wait()
+        log.info("worker stopping")
+        await _in_thread(worker)
+
+
+async def run_scheduler(settings: SchedulerSettings) -> None:
+    """Do what has to be done by the clock, in one process of many, until told to stop."""
+    stopping = stop_signal()
+    async with contextlib.AsyncExitStack() as stack:
+        database = await _database(settings, "partstream-scheduler", 2, stopping)
+        if database is None:
+            return
+        stack.push_async_callback(database.close)
+        if settings.redis_url is not None:
+            await stack.enter_async_context(_beating(settings.redis_url, "scheduler"))
+        services: list[BackgroundService] = [MonthsAhead(database.pool)]
+        if settings.audit_retention_months is not None:
+            services.append(Retention(database.pool, settings.audit_retention_months))
+        elected = Elected(settings.database_url, SCHEDULER_LOCK, "scheduler")
+        elected.start(lambda: _keep_running(services))
+        stack.push_async_callback(elected.stop)
+        READY.set(1)
+        log.info("scheduler ready: %s", ", ".join(service.name for service in services))
+        await stopping.wait()
+        log.info("scheduler stopping")
+
+
+def publish_metrics(settings: ProcessSettings) -> None:
+    """Serve this process's metrics over HTTP, if a port is set."""
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, settings.host)
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _database(settings: ProcessSettings, name: str, connections: int, stopping: asyncio.Event) -> Database | None:
+    """Connect, however long it takes; ``None`` when told to stop before."""
+    backoff = Backoff(0.2, 5.0)
+    while not stopping.is_set():
+        try:
+            return await Database.open(settings.database_url, application_name=name, max_size=connections)
+        except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
+            pause = backoff.next()
+            log.warning("the audit database cannot be reached, next attempt in %.1f s: %r", pause, error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await stopping.wait()
+    return None
+
+
+@contextlib.asynccontextmanager
+async def _beating(redis_url: str, role: str) -> AsyncIterator[None]:
+    client = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
+    heartbeat = Heartbeat(client, role)
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(redis.RedisError, OSError):
+            await heartbeat.stop()
+        await client.aclose()
+
+
+async def _keep_running(services: list[BackgroundService]) -> None:
+    for service in services:
+        service.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        for service in services:
+            await service.stop()
+
+
+async def _in_thread(worker: Worker) -> None:
+    """Stop a worker without blocking the loop its jobs need. With Redis away it cannot finish, and is left behind."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        try:
+            worker.stop(timeout=_WORKER_STOP_MS)
+        except Exception as error:  # noqa: BLE001 - Redis is away; its messages are handed on by their heartbeat
+            log.warning("jobs could not be given back: %r", error)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stopped.set)
+
+    threading.Thread(target=stop, name="stop-worker", daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_SECONDS):
+            await stopped.wait()

@@ -1,0 +1,117 @@
+"""One audit job, seen through: waits for the database and for the job before, drops what the trail has already."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import asyncpg
+
+from chassis.background import Backoff
+from chassis.database import CONNECTION_LOST
+from tasks.audit.store import Outcome
+from tasks.errors import StaleEpoch, Stopping, TooEarly
+from tasks.metrics import AUDIT_DELAY, AUDIT_JOBS, AUDIT_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tasks.audit.store import AuditStore, Batch, Gap
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# How long a job waits for the one before it, counted from the last movement of the trail. In order, jobs of one worker
+# overtake each other by milliseconds only; a longer silence means that the job before is lost or must be retried.
+PATIENCE_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.05  # another process may be the one that stores it
+
+
+class Recorder:
+    """Brings batches into the trail, several at a time."""
+
+    def __init__(self, store: AuditStore, stopping: asyncio.Event) -> None:
+        """``stopping`` ends every wait."""
+        self._store = store
+        self._stopping = stopping
+        self._moved = asyncio.Condition()
+        self._positions: dict[str, tuple[int, float]] = {}
+
+    async def record(self, batch: Batch) -> None:
+        """Store a batch. One that stays too early is dropped: the dispatcher queues again from the position."""
+        outcome = await self._patiently(lambda: self._store_in_turn(batch))
+        AUDIT_JOBS.labels(batch.service, outcome).inc()
+        if outcome == Outcome.STORED:
+            AUDIT_ROWS.labels(batch.service).inc(len(batch.rows))
+            age = datetime.now(UTC) - batch.rows[-1].occurred_at
+            AUDIT_DELAY.labels(batch.service).observe(max(0.0, age.total_seconds()))
+
+    async def record_gap(self, gap: Gap) -> None:
+        """Store that entries are lost."""
+        log.error(
+            "entries of the %s log are lost to the audit trail (%s): it goes on after revision %d of epoch %s",
+            gap.service,
+            gap.cause,
+            gap.revision,
+            gap.epoch,
+        )
+        await self._patiently(lambda: self._store.record_gap(gap))
+
+    async def _store_in_turn(self, batch: Batch) -> str:
+        while True:
+            try:
+                outcome = await self._store.record(batch)
+            except StaleEpoch:
+                log.warning("entries %d-%d of a past epoch of %s are dropped", batch.first, batch.last, batch.service)
+                return "stale_epoch"
+            except TooEarly as early:
+                if not await self._wait_for_turn(batch, early.position):
+                    log.warning("%s: %s; it will be queued again in order", batch.service, early)
+                    return "too_early"
+            else:
+                await self._note_position(batch.service, batch.last)
+                return outcome.value
+
+    async def _wait_for_turn(self, batch: Batch, position: int) -> bool:
+        """Whether it is worth looking again."""
+        if self._positions.get(batch.service, (-2, 0.0))[0] != position:
+            await self._note_position(batch.service, position)
+        _, moved_at = self._positions[batch.service]
+        if time.monotonic() - moved_at > PATIENCE_SECONDS or self._stopping.is_set():
+            return False
+        async with self._moved:
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                    await self._moved.wait()
+            except TimeoutError:
+                pass
+        return True
+
+    async def _note_position(self, service: str, revision: int) -> None:
+        self._positions[service] = (revision, time.monotonic())
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _patiently(self, action: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Do it, waiting for the database while it is away; ``Stopping`` when the process is told to end meanwhile."""
+        backoff = Backoff(0.1, 2.0)
+        while True:
+            try:
+                return await action()
+            except asyncpg.CheckViolationError:
+                # No partition: retention dropped the month after this process had seen it.
+                self._store.forget_months()
+                raise
+            except CONNECTION_LOST as error:
+                pause = backoff.next()
+                log.warning("the audit database is away, next attempt in %.1f s: %r", pause, error)
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
+                except TimeoutError:
+                    continue
+                raise Stopping from error

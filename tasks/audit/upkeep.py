@@ -1,0 +1,62 @@
+"""The audit trail's upkeep: months made before they are needed, and dropped when their time is over."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from chassis.background import BackgroundService
+
+if TYPE_CHECKING:
+    import asyncpg
+
+log = logging.getLogger(__name__)
+
+MONTHS_AHEAD = 3
+_HOUR = 3600.0
+
+# Make the partitions of this month and the next ones; answers how many were made now.
+ENSURE_AHEAD = """
+SELECT count(*) FILTER (WHERE data_change_ensure_month(date_trunc('month', now(), 'UTC') + n * interval '1 month'))
+FROM generate_series(0, $1::int) AS n
+"""
+
+# Drop whole months that ended before a moment; the function notes each in `retention_event`.
+DROP_BEFORE = "SELECT data_change_drop_months_before($1)"
+
+
+class MonthsAhead(BackgroundService):
+    """Makes partitions ahead, so that a new month does not begin with a lock on the table."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Use connections of a pool."""
+        super().__init__("audit months ahead", _HOUR)
+        self._pool = pool
+
+    async def run_once(self) -> None:
+        """Make what is missing."""
+        made = await self._pool.fetchval(ENSURE_AHEAD, MONTHS_AHEAD)
+        if made:
+            log.info("made %d month(s) of the audit trail ahead", made)
+
+
+class Retention(BackgroundService):
+    """Drops months that are older than the trail is to be kept."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], months: int) -> None:
+        """Keep so many whole months besides the present one."""
+        super().__init__("audit retention", _HOUR)
+        self._pool = pool
+        self._months = months
+
+    async def run_once(self) -> None:
+        """Drop what is over."""
+        dropped = await self._pool.fetchval(DROP_BEFORE, self.horizon(datetime.now(UTC)))
+        if dropped:
+            log.info("dropped %d month(s) of the audit trail", dropped)
+
+    def horizon(self, now: datetime) -> datetime:
+        """The first moment that is kept."""
+        months = now.year * 12 + now.month - 1 - self._months
+        return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)

@@ -1,0 +1,134 @@
+"""The public face of this room: what other processes may ask for, and how full the queues are.
+
+A job is a hint, not the record of a fact: one that is lost with Redis is queued again from the change log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import redis
+from dramatiq import Message
+
+from tasks.broker import AUDIT_QUEUE, NAMESPACE, WARMING_QUEUE, open_broker
+from tasks.errors import JobsUnavailable
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable, Sequence
+
+    from dramatiq.brokers.redis import RedisBroker
+
+__all__ = ["AUDIT_QUEUE", "WARMING_QUEUE", "JobQueue", "JobsUnavailable", "QueueDepth", "RecordChanges", "RecordGap"]
+
+Answer = TypeVar("Answer")
+
+RECORD_CHANGES = "record_changes"
+RECORD_GAP = "record_gap"
+WARM_PAGES = "warm_pages"
+
+MAX_PAGES_PER_JOB = 100
+_WARMING_MAX_AGE_MS = 30_000  # after half a minute people have warmed the page themselves
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChanges:
+    """Entries ``first`` to ``last`` of an epoch of a service's log, as one serialised watch response."""
+
+    service: str
+    epoch: uuid.UUID
+    first: int
+    last: int
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordGap:
+    """Entries of a service that cannot be had any more: its trail goes on after ``revision`` of ``epoch``."""
+
+    service: str
+    epoch: uuid.UUID
+    revision: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """Jobs of a queue: waiting to be fetched, waiting for their next attempt, and given up."""
+
+    waiting: int
+    delayed: int
+    dead: int
+
+
+class JobQueue:
+    """The broker, for an asyncio process. Dramatiq's client blocks, so its calls run in one thread, in order."""
+
+    def __init__(self, broker: RedisBroker) -> None:
+        """Use a broker."""
+        self._broker = broker
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jobs")
+
+    @classmethod
+    def open(cls, redis_url: str) -> JobQueue:
+        """A queue on a Redis server, which need not be up yet."""
+        return cls(open_broker(redis_url))
+
+    def close(self) -> None:
+        """Let go of the connections; a call under way is left to its time-out."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._broker.client.close()
+
+    async def record_changes(self, job: RecordChanges) -> None:
+        """Queue entries for the audit trail; ``JobsUnavailable`` when Redis is away."""
+        await self._enqueue(
+            AUDIT_QUEUE,
+            RECORD_CHANGES,
+            service=job.service,
+            epoch=str(job.epoch),
+            first=job.first,
+            last=job.last,
+            response=base64.b64encode(job.response).decode(),
+        )
+
+    async def record_gap(self, job: RecordGap) -> None:
+        """Queue a note that entries are lost; ``JobsUnavailable`` when Redis is away."""
+        await self._enqueue(
+            AUDIT_QUEUE, RECORD_GAP, service=job.service, epoch=str(job.epoch), revision=job.revision, cause=job.cause
+        )
+
+    async def warm_pages(self, part_ids: Sequence[str], token: str) -> None:
+        """Queue the reading of at most 100 product pages as of a token; ``JobsUnavailable`` when Redis is away."""
+        await self._enqueue(
+            WARMING_QUEUE,
+            WARM_PAGES,
+            {"max_age": _WARMING_MAX_AGE_MS},
+            part_ids=list(part_ids[:MAX_PAGES_PER_JOB]),
+            token=token,
+        )
+
+    async def depth(self, queue: str) -> QueueDepth:
+        """How full a queue is; ``JobsUnavailable`` when Redis is away."""
+        return await self._call(lambda: self._depth(queue))
+
+    def _depth(self, queue: str) -> QueueDepth:
+        with self._broker.client.pipeline(transaction=False) as pipe:
+            pipe.llen(f"{NAMESPACE}:{queue}")
+            pipe.hlen(f"{NAMESPACE}:{queue}.DQ.msgs")
+            pipe.zcard(f"{NAMESPACE}:{queue}.XQ")
+            waiting, delayed, dead = pipe.execute()
+        return QueueDepth(waiting, delayed, dead)
+
+    async def _enqueue(self, queue: str, actor: str, options: dict[str, Any] | None = None, **arguments: Any) -> None:
+        message: Message[None] = Message(queue, actor, (), arguments, options or {})
+        await self._call(lambda: self._broker.enqueue(message))
+
+    async def _call(self, action: Callable[[], Answer]) -> Answer:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, action)
+        except (redis.RedisError, OSError) as error:
+            raise JobsUnavailable(str(error)) from error
