@@ -129,8 +129,7 @@ class Elected:
     async def _serve_one_term(self, work: Callable[[], Coroutine[None, None, None]], backoff: Backoff) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
         try:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", *self._lock):
-                await asyncio.sleep(self.RETRY_SECONDS)
+            await self._take_lock(connection)
             log.info("%s: elected", self._name)
             self.holds = True
             backoff.reset()
@@ -146,6 +145,12 @@ class Elected:
                 task.result()
         finally:
             connection.terminate()
+
+    async def _take_lock(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        while True:
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", *self._lock):
+                return
+            await asyncio.sleep(self.RETRY_SECONDS)
 
     async def _keep_alive(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         """Raise as soon as the connection, and with it the lock, is lost."""

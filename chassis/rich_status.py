@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import grpc
 from google.protobuf import any_pb2, symbol_database
@@ -128,11 +128,11 @@ class _Details:
 
 def _unpack(detail: any_pb2.Any) -> Message | None:
     try:
-        message = symbol_database.Default().GetSymbol(detail.type_url.removeprefix(_TYPE_URL))()
+        message: Message = symbol_database.Default().GetSymbol(detail.type_url.removeprefix(_TYPE_URL))()
         message.ParseFromString(detail.value)
     except (KeyError, DecodeError):
         return None
-    return cast("Message", message)
+    return message
 
 
 def _foreign(error: grpc.RpcError) -> PartstreamError:

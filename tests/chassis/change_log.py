@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from partstream.inventory.v1 import stock_change_pb2
-
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.log_reader import LogReader
 from chassis.changes.schema import CHANGE_LOG
 from chassis.database import Database
+from partstream.inventory.v1 import stock_change_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
-from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 
 from chassis.changes import cursor as cursors
 from chassis.changes.feed import ChangeFeed
@@ -18,6 +17,7 @@ from chassis.errors import (
     RevisionNotYetServed,
     WatcherTooSlow,
 )
+from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 from tests.chassis.change_log import INSERT, open_feed, open_log
 
 MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS n"

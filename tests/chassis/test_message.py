@@ -2,11 +2,11 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from partstream.inventory.v1.stock_change_pb2 import StockChange
-from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 
 from chassis.changes.message import compose, cut_message
 from chassis.changes.window import Window, WindowEntry, frame
+from partstream.inventory.v1.stock_change_pb2 import StockChange
+from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 
 MAX_BYTES = 300
 

@@ -1,0 +1,232 @@
+"""A server's border, over a real channel: errors survive the wire, rules and tokens are checked, health and drain work."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from chassis import errors
+from chassis.caller import current_request, require
+from chassis.channels import open_channel
+from chassis.errors import FieldViolation, PartstreamError, ResourceRef, error_classes
+from chassis.rich_status import from_rpc_error
+from chassis.server import Server
+from chassis.tokens import SigningKey, TokenVerifier
+from partstream.changes.v1.error_reason_pb2 import ErrorReason
+from partstream.inventory.v1 import stock_service_pb2 as messages
+from partstream.inventory.v1 import stock_service_pb2_grpc
+from partstream.inventory.v1.stock_pb2 import StockLevel
+
+NAME = "partstream.inventory.v1.InventoryService"
+CLASSES = sorted(error_classes(), key=lambda cls: cls.reason)
+
+
+class Probe(stock_service_pb2_grpc.InventoryServiceServicer):
+    """Answers with what the border made of a call; raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.to_raise: Exception | None = None
+        self.drained = asyncio.Event()
+
+    async def GetStock(self, request: messages.GetStockRequest, context: object) -> messages.GetStockResponse:  # noqa: N802
+        if self.to_raise is not None:
+            raise self.to_raise
+        caller = current_request().caller
+        return messages.GetStockResponse(revision_token=f"{caller.username}@{caller.client_ip}")
+
+    async def ListMovements(self, request: object, context: object) -> messages.ListMovementsResponse:  # noqa: N802
+        require("stock:read")
+        return messages.ListMovementsResponse()
+
+    async def WatchStock(self, request: object, context: object) -> AsyncIterator[bytes]:  # type: ignore[override] # noqa: N802
+        yield messages.WatchStockResponse(cursor="first").SerializeToString()
+        await self.drained.wait()
+        raise errors.Draining("The server is being replaced.")
+
+
+class Running:
+    """A server with its probe, a stub, and a key that it trusts."""
+
+    def __init__(self, server: Server, probe: Probe, key: SigningKey, channel: grpc.aio.Channel) -> None:
+        self.server = server
+        self.probe = probe
+        self.key = key
+        self.channel = channel
+        self.stub = stock_service_pb2_grpc.InventoryServiceStub(channel)
+        self.away = False
+
+    async def ping(self) -> None:
+        if self.away:
+            raise errors.StoreUnavailable("away")
+
+
+@asynccontextmanager
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    key = SigningKey.generate()
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(json.dumps(key.jwks()))
+    probe = Probe()
+    holder: list[Running] = []
+
+    async def ping() -> None:
+        await holder[0].ping()
+
+    server = Server(NAME, verifier=TokenVerifier(str(jwks)), pack=lambda _: None, pings=[ping])
+    stock_service_pb2_grpc.add_InventoryServiceServicer_to_server(probe, server.grpc_server)
+    holder.append(Running(server, probe, key, grpc.aio.insecure_channel("localhost:0")))
+    await server.start("127.0.0.1", 0)
+    channel = open_channel([f"127.0.0.1:{server.port}"])
+    holder[0].channel, holder[0].stub = channel, stock_service_pb2_grpc.InventoryServiceStub(channel)
+    try:
+        yield holder[0]
+    finally:
+        await channel.close()
+        await server.stop()
+
+
+async def failure(call: grpc.aio.Call) -> PartstreamError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return from_rpc_error(raised.value)
+
+
+def test_every_reason_of_the_contract_has_a_class_and_every_class_a_reason() -> None:
+    reasons = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
+
+    assert reasons == {cls.reason for cls in CLASSES}
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.reason)
+async def test_every_error_survives_the_wire_with_all_it_carries(cls: type[PartstreamError], tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        sent = cls(
+            "what went wrong",
+            metadata={"key": "value"},
+            fields=[FieldViolation("a.b[1]", "is wrong")],
+            resource=ResourceRef("part", "C1"),
+            preconditions=[FieldViolation("C2", "depends")],
+            retry_after_seconds=0.25,
+            current=StockLevel(part_id="C1", version=7),
+        )
+        service.probe.to_raise = sent
+
+        got = await failure(service.stub.GetStock(messages.GetStockRequest(part_id="C1")))
+
+        assert type(got) is cls
+        for name in ("code", "message", "metadata", "fields", "resource", "preconditions", "retry_after_seconds"):
+            assert getattr(sent, name) == getattr(got, name), name
+        assert sent.current == got.current
+
+
+async def test_an_unexpected_fault_tells_nothing_of_its_inside(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        service.probe.to_raise = RuntimeError("SELECT secret FROM password")
+
+        got = await failure(service.stub.GetStock(messages.GetStockRequest(part_id="C1")))
+
+        assert isinstance(got, errors.InternalFault)
+        assert "secret" not in got.message
+
+
+async def test_a_broken_rule_names_the_field(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        got = await failure(service.stub.BatchGetStock(messages.BatchGetStockRequest(part_ids=["ok", "not ok"])))
+
+        assert isinstance(got, errors.FieldInvalid)
+        assert [field.path for field in got.fields] == ["part_ids[1]"]
+
+
+async def test_a_token_makes_the_caller_and_none_makes_it_anonymous(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        token = service.key.mint(subject="11111111-1111-4111-8111-111111111111", name="ada")
+        metadata = (("authorization", f"Bearer {token}"), ("partstream-client-ip", "192.0.2.7"))
+
+        known = await service.stub.GetStock(messages.GetStockRequest(part_id="C1"), metadata=metadata)
+        unknown = await service.stub.GetStock(messages.GetStockRequest(part_id="C1"))
+
+        assert known.revision_token == "ada@192.0.2.7"
+        assert unknown.revision_token == "anonymous@"
+
+
+async def test_bad_tokens_are_refused_each_with_its_reason(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        subject = "11111111-1111-4111-8111-111111111111"
+        expired = service.key.mint(subject=subject, name="ada", ttl_seconds=-60)
+        foreign = SigningKey.generate().mint(subject=subject, name="ada")
+        for header, reason in (
+            (f"Bearer {expired}", errors.TokenExpired),
+            (f"Bearer {foreign}", errors.TokenInvalid),
+            ("Bearer x.y.z", errors.TokenInvalid),
+            ("Basic abc", errors.TokenInvalid),
+        ):
+            call = service.stub.GetStock(messages.GetStockRequest(part_id="C1"), metadata=(("authorization", header),))
+            assert type(await failure(call)) is reason
+
+
+async def test_a_missing_permission_differs_from_a_missing_token(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        token = service.key.mint(subject="11111111-1111-4111-8111-111111111111", name="ada")
+        request = messages.ListMovementsRequest(part_id="C1")
+
+        nobody = await failure(service.stub.ListMovements(request))
+        ada = await failure(service.stub.ListMovements(request, metadata=(("authorization", f"Bearer {token}"),)))
+
+        assert type(nobody) is errors.TokenMissing
+        assert type(ada) is errors.PermissionMissing
+        assert ada.metadata["permission"] == "stock:read"
+
+
+async def test_health_follows_the_dependencies(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        health = health_pb2_grpc.HealthStub(service.channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest(service=NAME))
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+
+        service.away = True
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+        service.away = False
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+        watching.cancel()
+
+
+async def test_a_stream_ends_with_draining_when_the_server_stops(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        stream = service.stub.WatchStock(messages.WatchStockRequest())
+        assert (await stream.read()).cursor == "first"
+
+        async def drain() -> None:
+            service.probe.drained.set()
+
+        stopping = asyncio.ensure_future(service.server.stop(drain))
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            while await stream.read() is not grpc.aio.EOF:
+                pass
+        await stopping
+
+        assert type(from_rpc_error(raised.value)) is errors.Draining
+
+
+async def test_reflection_lists_the_service(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+
+        def listed() -> list[str]:
+            with grpc.insecure_channel(f"127.0.0.1:{service.server.port}") as channel:
+                return list(ProtoReflectionDescriptorDatabase(channel).get_services())
+
+        assert NAME in await asyncio.to_thread(listed)
+
+
+async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        other = Server(NAME, verifier=TokenVerifier(""), pack=lambda _: None, pings=[])
+
+        with pytest.raises(OSError, match="is taken"):
+            await other.start("127.0.0.1", service.server.port)
+        await other.grpc_server.stop(0)
