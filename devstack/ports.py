@@ -1,12 +1,15 @@
 """TCP ports on the loopback address."""
 
 import contextlib
+import json
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 
 from devstack.errors import PortTaken
 
 LOOPBACK = "127.0.0.1"
+PORTS_FILE = "ports.json"
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -36,3 +39,12 @@ def require_free(wanted: Iterable[tuple[int, str]], host: str = LOOPBACK) -> Non
     if taken:
         message = f"Already in use on {host}: {'; '.join(taken)}. Stop what listens there, or choose other ports."
         raise PortTaken(message)
+
+
+def remembered_port(data_folder: Path, name: str) -> int:
+    """Answer the port that ``name`` had last time if it is free, else a new one, and remember it."""
+    path = data_folder / PORTS_FILE
+    ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+    ports[name] = free_port(ports.get(name))
+    path.write_text(json.dumps(ports) + "\n")
+    return ports[name]

@@ -1,0 +1,77 @@
+"""Ends processes that a killed supervisor left behind. Each is recognised by its pid and its start time together."""
+
+import contextlib
+import os
+import signal
+
+import psutil
+
+from devstack.stack_state import ProcessState, StackState
+
+GRACE_SECONDS = 5.0
+# The kernel counts in hundredths of a second since boot; reading the clock twice differs by less than this.
+SAME_START_SECONDS = 1.0
+
+
+def start_time(pid: int) -> float | None:
+    """Answer when the process started; None when it is gone."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def is_alive(process: ProcessState) -> bool:
+    """Say whether the process of this record still runs, and its pid was not given to another one."""
+    return _find(process) is not None
+
+
+def end(state: StackState) -> list[str]:
+    """End what is left of a stack and answer the names. Only call while holding the data folder's lock."""
+    found = {process.name: handle for process in state.processes if (handle := _find(process)) is not None}
+    for name, handle in found.items():
+        # PostgreSQL: fast shutdown; it would wait for its clients on SIGTERM.
+        handle.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
+    _, alive = psutil.wait_procs(list(found.values()), timeout=GRACE_SECONDS)
+    for handle in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            handle.kill()
+    for process in state.processes:
+        _end_group(process)
+    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+    return sorted(found)
+
+
+def _find(process: ProcessState) -> psutil.Process | None:
+    if process.pid is None or process.started_at is None:
+        return None
+    try:
+        handle = psutil.Process(process.pid)
+        same = abs(handle.create_time() - process.started_at) < SAME_START_SECONDS
+        return handle if same and handle.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
+        return None
+
+
+def _end_group(process: ProcessState) -> None:
+    """Children of a process that is gone are still in the group it led; a group id is not reused while one lives."""
+    if process.pid is None or process.started_at is None or psutil.pid_exists(process.pid):
+        return
+    members = [
+        pid for pid in psutil.pids() if _group_of(pid) == process.pid and _started_after(pid, process.started_at)
+    ]
+    for pid in members:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _started_after(pid: int, moment: float) -> bool:
+    found = start_time(pid)
+    return found is not None and found >= moment - SAME_START_SECONDS

@@ -1,0 +1,16 @@
+"""``./partstream test [pytest arguments]``: the tests on two workers; those of the whole stack share one of them."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKERS = "2"
+
+
+def main(arguments: list[str]) -> int:
+    """Become pytest."""
+    chosen = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
+    parallel = [] if chosen else ["-n", WORKERS, "--dist", "loadgroup"]
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *parallel, *arguments])  # noqa: S606 - no shell is wanted

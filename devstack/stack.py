@@ -1,0 +1,186 @@
+"""The whole system on one machine: started in order, watched, stopped in order."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack import credentials, leftovers, signing_keys, stack_state
+from devstack.banner import banner
+from devstack.databases import NAMES, ensure_databases
+from devstack.errors import StartFailed
+from devstack.first_admin import FirstAdmin, first_admin
+from devstack.merged_log import MergedLog
+from devstack.port_plan import plan_ports
+from devstack.ports import remembered_port
+from devstack.postgres import FAST_SHUTDOWN, EmbeddedPostgres
+from devstack.redis import EmbeddedRedis
+from devstack.redis_download import find_or_download
+from devstack.stack_plan import DATABASE_OWNERS, StackFacts, edge_plans, program, service_plans, task_plans
+from devstack.stack_state import StackState
+from devstack.supervised_process import ProcessPlan, SupervisedProcess, run_to_end
+from devstack.up_settings import EMBEDDED, UpSettings
+
+START_TIMEOUT_SECONDS = 120.0
+# One that ends this often before it was ever healthy has a reason that waiting does not mend.
+MOST_FAILED_STARTS = 3
+POSTGRES, REDIS = "postgres", "redis"
+# The sample is being loaded while this file is there: a start that was cut short is taken up again.
+SAMPLE_MARKER = "sample-catalogue-unfinished"
+# Together under 10 s, also when every process has to be ended by force.
+STOP_STAGES: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("edge", "worker", "scheduler"), 4.0),
+    (("inventory", "content"), 2.5),
+    (("redis", "postgres"), 2.5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What the command line asks for."""
+
+    data_folder: Path
+    port: int
+    edges: int
+    replicas: int
+    empty: bool
+
+
+class Stack:
+    """Call ``start``, then ``stop``, whatever ``start`` did. The data folder's lock must be held."""
+
+    def __init__(self, options: UpOptions, settings: UpSettings, log: MergedLog) -> None:
+        self._options = options
+        self._settings = settings
+        self._log = log
+        self._folder = options.data_folder
+        self._processes: list[SupervisedProcess] = []
+        self._state = StackState(os.getpid())
+        self._passwords: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Return when everything is healthy and the banner is shown."""
+        await self._end_leftovers()
+        ports = plan_ports(self._settings, self._options.port, self._options.edges, self._options.replicas, self._log)
+        self._passwords = credentials.load_or_create(self._folder, [POSTGRES, REDIS, *NAMES])
+        databases = await self._start_databases()
+        redis_url = await self._start_redis()
+        facts = StackFacts(self._settings, ports, databases, redis_url, signing_keys.ensure(self._folder))
+        self._state.databases = dict(databases)
+        own = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+        self._state.settings = {name: value for name, value in own.items() if name.startswith("PARTSTREAM_")}
+        admin = await asyncio.to_thread(
+            first_admin, databases["edge"], self._settings.admin_username, self._settings.admin_password
+        )
+        await self._migrate(facts, admin)
+        await self._run_until_healthy(service_plans(facts))
+        front = [*edge_plans(facts), *task_plans(facts)]
+        await asyncio.gather(self._run_until_healthy(front), self._load_sample(facts))
+        self._log.say(banner(facts, admin, self._folder))
+
+    async def stop(self) -> None:
+        """End everything in order: first who asks, last who stores."""
+        for names, grace in STOP_STAGES:
+            stage = [process for process in self._processes if process.plan.name.partition("-")[0] in names]
+            await asyncio.gather(*(process.stop(grace) for process in stage))
+        stack_state.forget(self._folder)
+
+    def kill(self) -> None:
+        """End everything at once."""
+        for process in self._processes:
+            process.kill()
+
+    async def _end_leftovers(self) -> None:
+        last = stack_state.read_last(self._folder)
+        if last is not None and (names := await asyncio.to_thread(leftovers.end, last)):
+            self._log.say(f"ended what an earlier stack left running: {', '.join(names)}")
+        stack_state.forget(self._folder)
+
+    async def _start_databases(self) -> dict[str, str]:
+        given = {name: os.environ[setting] for name, (_, setting) in DATABASE_OWNERS.items() if os.environ.get(setting)}
+        if given.keys() == set(NAMES):
+            self._log.say("using the databases of the PARTSTREAM_*_DATABASE_URL settings")
+            return given
+        if self._settings.database_url is not None:
+            self._log.say("using the PostgreSQL server of PARTSTREAM_DATABASE_URL")
+            admin_dsn = self._settings.database_url
+        else:
+            admin_dsn = await self._start_postgres()
+        return await asyncio.to_thread(ensure_databases, admin_dsn, self._passwords) | given
+
+    async def _start_postgres(self) -> str:
+        server = EmbeddedPostgres(self._folder / POSTGRES, password=self._passwords[POSTGRES])
+        await asyncio.to_thread(server.prepare)
+        port = remembered_port(self._folder, POSTGRES)
+        plan = ProcessPlan(
+            name=POSTGRES,
+            command=server.command(port),
+            environment=os.environ,
+            probe=POSTGRES,
+            target=server.admin_dsn(port),
+            ports=[port],
+            stop_signal=FAST_SHUTDOWN,
+        )
+        await self._run_until_healthy([plan])
+        return server.admin_dsn(port)
+
+    async def _start_redis(self) -> str | None:
+        if self._settings.redis_url != EMBEDDED:
+            said = (
+                "using the Redis server of PARTSTREAM_REDIS_URL"
+                if self._settings.redis_url
+                else "running without Redis"
+            )
+            self._log.say(said)
+            return self._settings.redis_url
+        server = await asyncio.to_thread(find_or_download, self._folder / "downloads", self._log.say)
+        if server is None:
+            return None
+        redis = EmbeddedRedis(self._folder / REDIS, server=server, password=self._passwords[REDIS])
+        port = remembered_port(self._folder, REDIS)
+        redis.prepare(port)
+        plan = ProcessPlan(REDIS, redis.command(), os.environ, REDIS, redis.url(port), [port])
+        await self._run_until_healthy([plan])
+        return redis.url(port)
+
+    async def _migrate(self, facts: StackFacts, admin: FirstAdmin | None) -> None:
+        await asyncio.gather(*(self._migrate_one(facts, name, admin) for name in NAMES))
+
+    async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
+        environment = facts.environment(database)
+        if database == "edge" and admin is not None:
+            environment |= {"PARTSTREAM_ADMIN_USERNAME": admin.username, "PARTSTREAM_ADMIN_PASSWORD": admin.password}
+        await self._run_to_end(f"migrate {database}", program(DATABASE_OWNERS[database][0], "migrate"), environment)
+
+    async def _load_sample(self, facts: StackFacts) -> None:
+        if self._options.empty:
+            return
+        environment = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+        command = program("devstack.sample_catalogue", "--marker", str(self._folder / SAMPLE_MARKER))
+        await self._run_to_end("sample", command, environment)
+
+    async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        code = await run_to_end(name, command, environment, self._log)
+        if code != 0:
+            message = f"`{name}` ended with code {code}; its lines above say why."
+            raise StartFailed(message)
+
+    async def _run_until_healthy(self, plans: Sequence[ProcessPlan]) -> None:
+        processes = [SupervisedProcess(plan, self._log, self._write_state) for plan in plans]
+        self._processes += processes
+        self._state.processes += [process.state for process in processes]
+        for process in processes:
+            process.start()
+        await asyncio.gather(*(self._healthy(process) for process in processes))
+
+    async def _healthy(self, process: SupervisedProcess) -> None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await process.until_healthy(MOST_FAILED_STARTS)
+        except TimeoutError:
+            message = f"{process.plan.name} did not become healthy within {START_TIMEOUT_SECONDS:.0f} s."
+            raise StartFailed(message) from None
+
+    def _write_state(self) -> None:
+        stack_state.write(self._folder, self._state)

@@ -1,0 +1,110 @@
+"""What the running stack tells other verbs: a file in the data folder, and a lock that says the stack is alive.
+
+The lock is the kernel's: it ends with the supervisor, however that ends, so no stale file looks like a running stack.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from devstack.credentials import write_private
+from devstack.errors import DataFolderBusy, StackNotRunning
+
+DEFAULT_DATA_FOLDER = ".partstream"
+LOCK_FILE = "lock"
+STATE_FILE = "state.json"
+
+
+@dataclass(slots=True)
+class ProcessState:
+    """One process of the stack. ``probe`` names how its health is asked: see ``devstack/probes.py``."""
+
+    name: str
+    pid: int | None
+    ports: list[int]
+    probe: str
+    target: str
+    started_at: float | None = None  # as the kernel counts it, so that a reused pid does not deceive
+    ready: bool = False
+
+
+@dataclass(slots=True)
+class StackState:
+    """The whole stack. Holds passwords: the file is for its owner only."""
+
+    supervisor_pid: int
+    processes: list[ProcessState] = field(default_factory=list)
+    databases: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def data_folder(argument: str | None) -> Path:
+    """Answer the data folder: the argument, PARTSTREAM_DATA_DIR, or ``.partstream`` in the repository."""
+    chosen = argument or os.environ.get("PARTSTREAM_DATA_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(__file__).resolve().parent.parent / DEFAULT_DATA_FOLDER
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the data folder for one stack; DataFolderBusy when another one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            message = (
+                f"A stack is already running on {folder} (process {file.read().strip() or 'unknown'}). "
+                "Stop it with Ctrl-C there, or choose another --data-dir."
+            )
+            raise DataFolderBusy(message) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def write(folder: Path, state: StackState) -> None:
+    """Replace the state file."""
+    write_private(folder / STATE_FILE, json.dumps(asdict(state), indent=2) + "\n")
+
+
+def forget(folder: Path) -> None:
+    """Remove the state file: nothing is left to find."""
+    (folder / STATE_FILE).unlink(missing_ok=True)
+
+
+def read_last(folder: Path) -> StackState | None:
+    """Answer the state that was last written, whether or not its stack still runs."""
+    try:
+        raw = json.loads((folder / STATE_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    processes = [ProcessState(**process) for process in raw.pop("processes")]
+    return StackState(**raw, processes=processes)
+
+
+def read_running(folder: Path) -> StackState:
+    """Answer the state of the running stack; StackNotRunning when there is none."""
+    if _is_held(folder) and (state := read_last(folder)) is not None:
+        return state
+    message = f"No stack is running on {folder}. Start one with ./partstream up, or say which with --data-dir."
+    raise StackNotRunning(message)
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        with (folder / LOCK_FILE).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,87 @@
+"""``./partstream up``: the whole system on this machine, until Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+
+from chassis.settings import SettingsError, load, positive_int
+from chassis.settings import port as tcp_port
+from devstack import stack_state
+from devstack.errors import DevstackError
+from devstack.merged_log import MergedLog
+from devstack.stack import Stack, UpOptions
+from devstack.up_settings import UpSettings
+
+DEFAULT_PORT = 8000
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stack; answer 0 when it was stopped by a signal."""
+    options = _options(arguments)
+    try:
+        settings = load(UpSettings)
+    except SettingsError as error:
+        problems = "\n".join(f"  {problem}" for problem in error.problems)
+        print(f"partstream up: these settings are wrong:\n{problems}", file=sys.stderr)
+        return 2
+    with stack_state.hold(options.data_folder):
+        return asyncio.run(_run(options, settings))
+
+
+async def _run(options: UpOptions, settings: UpSettings) -> int:
+    log = MergedLog()
+    stack = Stack(options, settings, log)
+    stop = _stop_signal(stack, log)
+    starting = asyncio.create_task(stack.start())
+    stopping = asyncio.create_task(stop.wait())
+    code = 0
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await stopping
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+    except DevstackError as error:
+        log.say(f"cannot start: {error}")
+        code = 1
+    finally:
+        stopping.cancel()
+        log.say("stopping")
+        await stack.stop()
+        log.say("stopped")
+    return code
+
+
+def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
+    """Answer what the first SIGINT or SIGTERM sets; a second one ends everything at once."""
+    stop = asyncio.Event()
+
+    def told() -> None:
+        if stop.is_set():
+            log.say("told twice: ending everything at once")
+            stack.kill()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told)
+    return stop
+
+
+def _options(arguments: list[str]) -> UpOptions:
+    parser = argparse.ArgumentParser(prog="partstream up", description=__doc__)
+    parser.add_argument("--data-dir", help="where all data lives; default .partstream/ in the repository")
+    parser.add_argument("--port", type=tcp_port, default=DEFAULT_PORT, help="HTTP port of the first edge")
+    parser.add_argument("--edges", type=positive_int, default=1, help="copies of the edge, on consecutive ports")
+    parser.add_argument("--replicas", type=positive_int, default=1, help="copies of each service")
+    parser.add_argument("--empty", action="store_true", help="do not load the sample catalogue into an empty database")
+    given = parser.parse_args(arguments)
+    folder = stack_state.data_folder(given.data_dir)
+    return UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

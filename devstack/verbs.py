@@ -1,0 +1,50 @@
+"""The verbs of ``./partstream``: one line each, and the module whose ``main(arguments) -> int`` does it.
+
+Standard library only: the list is shown before any requirement is installed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What a verb does and where."""
+
+    module: str
+    line: str
+
+    def exists(self) -> bool:
+        """Say whether the module is there."""
+        path = ROOT.joinpath(*self.module.split("."))
+        return path.with_suffix(".py").exists()
+
+
+VERBS = {
+    "up": Verb("devstack.up", "run the whole system on this machine until Ctrl-C"),
+    "status": Verb("devstack.status", "say what runs, on which ports, and how it is; --json for programs"),
+    "psql": Verb("devstack.psql", "open a SQL shell on inventory, content, edge or audit of the running stack"),
+    "import": Verb(
+        "devstack.catalogue_import.verb", "bring a catalogue file (JSONL or CSV, plain or gz) in through the services"
+    ),
+    "replay": Verb("devstack.replay.verb", "play a file of stock movements through the services and compare the end"),
+    "test": Verb("devstack.run_tests", "run the tests on a real PostgreSQL and Redis; takes pytest's arguments"),
+    "lint": Verb("devstack.lint", "check style, types, import rules, contracts and generated code"),
+    "gen": Verb("devstack.generate", "generate gen/ from protos/"),
+    "bench": Verb("loadtests.bench", "measure one part by name"),
+    "load": Verb("loadtests.load", "put the running stack under a browsing load"),
+}
+
+
+def available() -> dict[str, Verb]:
+    """Answer the verbs this tree has."""
+    return {name: verb for name, verb in VERBS.items() if verb.exists()}
+
+
+def overview() -> str:
+    """Answer the list shown to people."""
+    lines = [f"  {name:<8} {verb.line}" for name, verb in available().items()]
+    head = "usage: ./partstream VERB [arguments]; every verb explains itself with --help\n"
+    return "\n".join([head, *lines])
