@@ -29,7 +29,7 @@ class _PartStatus:
 class _PartStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PART_STATUS_UNSPECIFIED: _PartStatus.ValueType  # 0
-    """In requests: `draft`. Never stored."""
+    """In requests: `draft` for a new part, else the present status. Never stored."""
     PART_STATUS_DRAFT: _PartStatus.ValueType  # 1
     """Seen by staff only."""
     PART_STATUS_PUBLISHED: _PartStatus.ValueType  # 2
@@ -41,7 +41,7 @@ class PartStatus(_PartStatus, metaclass=_PartStatusEnumTypeWrapper):
     """PartStatus is whether the public sees a part."""
 
 PART_STATUS_UNSPECIFIED: PartStatus.ValueType  # 0
-"""In requests: `draft`. Never stored."""
+"""In requests: `draft` for a new part, else the present status. Never stored."""
 PART_STATUS_DRAFT: PartStatus.ValueType  # 1
 """Seen by staff only."""
 PART_STATUS_PUBLISHED: PartStatus.ValueType  # 2
@@ -187,7 +187,9 @@ class Part(_message.Message):
     """Address of the data sheet, http or https. At most 2,000 characters; may be empty."""
     @_builtins.property
     def specifications(self) -> _struct_pb2.Struct:
-        """Properties: an object whose values are scalars. At most 200 keys of 1-200 characters."""
+        """Properties: an object whose values are text of at most 2,000 characters, finite numbers or booleans. At most 200 keys
+        of 1-200 characters. Whole numbers stay whole.
+        """
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartImage]:
@@ -203,7 +205,7 @@ class Part(_message.Message):
 
     @_builtins.property
     def cost(self) -> Global___Money:
-        """What the part costs us. Absent for callers without `content:read`."""
+        """What the part costs us, in the currency of `price` if there is one. Absent for callers without `content:read`."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

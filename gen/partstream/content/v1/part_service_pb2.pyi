@@ -367,7 +367,7 @@ class UpdatePartRequest(_message.Message):
     """Note for the version. At most 500 characters."""
     @_builtins.property
     def part(self) -> _part_pb2.Part:
-        """New values; `part_id` names the part."""
+        """New values; `part_id` names the part. An unset `status` leaves the present one."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -441,7 +441,9 @@ class BatchUpsertPartsRequest(_message.Message):
     """Note for the versions. At most 500 characters."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]:
-        """Parts, 1-500, each id once."""
+        """Parts, 1-500. Each is checked alone, so that one that breaks a rule does not spoil the others; the second of two with
+        the same id is refused.
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -484,7 +486,7 @@ class PartUpsertResult(_message.Message):
     error_reason: _builtins.str
     """Value of `ErrorReason` without its prefix. Empty unless refused."""
     error_field: _builtins.str
-    """Path of the field at fault. Empty unless refused for a field."""
+    """Path of the field at fault within the part, for example `title`. Empty unless refused for a field."""
     error_message: _builtins.str
     """For people. Empty unless refused."""
     def __init__(

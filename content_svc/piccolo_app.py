@@ -1,0 +1,15 @@
+"""What Piccolo needs to know to migrate this service's database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piccolo.conf.apps import AppConfig
+
+from content_svc.tables import TABLES
+
+APP_CONFIG = AppConfig(
+    app_name="content",
+    migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),
+    table_classes=list(TABLES),
+)

@@ -1,0 +1,1 @@
+"""Steps of the content database's schema, in the order of their names."""
