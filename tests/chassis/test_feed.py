@@ -39,7 +39,7 @@ def revisions(messages: list[WatchStockResponse]) -> list[int]:
 
 
 def watch(feed: ChangeFeed, cursor: str = "", parts: tuple[str, ...] = (), audience: str = "staff") -> aclosing:  # type: ignore[type-arg]
-    return aclosing(feed.watch(cursor, parts, 5.0, audience))  # type: ignore[type-var]
+    return aclosing(feed.watch(cursor, parts, 5.0, audience))
 
 
 async def written(database: Database, feed: ChangeFeed, prefix: str, count: int) -> None:
