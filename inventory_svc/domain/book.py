@@ -1,0 +1,180 @@
+"""The state that a batch of decisions is made on: what the database held under lock, and what was decided since.
+
+A ``Book`` belongs to one transaction. Each request works on a ``Draft`` over it; an accepted draft is posted to the
+book, a refused one is dropped, so that a refusal costs the others nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from chassis.errors import FieldInvalid, FieldViolation, InternalFault
+from inventory_svc.domain.stock import MAX_UNITS, Movement, StockLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from inventory_svc.domain.reservation import Reservation
+    from inventory_svc.domain.stock import LevelKey, Location, Origin
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(slots=True)
+class Change(Generic[Thing]):
+    """A reservation or location that was made (``before is None``) or changed, and by whom."""
+
+    before: Thing | None
+    after: Thing
+    origin: Origin
+
+
+@dataclass(slots=True)
+class Book:
+    """Everything a transaction has locked, as it stands after the decisions so far."""
+
+    now: datetime
+    levels: dict[LevelKey, StockLevel] = field(default_factory=dict)
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    locations: dict[str, Location] = field(default_factory=dict)
+    movements: list[Movement] = field(default_factory=list)
+    changed_levels: dict[LevelKey, StockLevel | None] = field(default_factory=dict)  # as they were before
+    changed_reservations: dict[str, Change[Reservation]] = field(default_factory=dict)
+    changed_locations: dict[str, Change[Location]] = field(default_factory=dict)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was decided that must be written."""
+        return bool(self.movements or self.changed_reservations or self.changed_locations)
+
+
+class Draft:
+    """What one request would do to a book."""
+
+    __slots__ = ("book", "levels", "locations", "movements", "origin", "reservations")
+
+    def __init__(self, book: Book, origin: Origin) -> None:
+        """Begin with nothing done, on behalf of ``origin``."""
+        self.book = book
+        self.origin = origin
+        self.levels: dict[LevelKey, StockLevel] = {}
+        self.movements: list[Movement] = []
+        self.reservations: dict[str, Change[Reservation]] = {}
+        self.locations: dict[str, Change[Location]] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The database's time at the start of the decisions."""
+        return self.book.now
+
+    def level(self, key: LevelKey) -> StockLevel | None:
+        """The level as this request sees it."""
+        return self.levels.get(key) or self.book.levels.get(key)
+
+    def levels_of(self, part_id: str) -> list[StockLevel]:
+        """Every level of a part that was locked, by location id."""
+        keys = sorted({key for key in (*self.book.levels, *self.levels) if key[0] == part_id})
+        return [level for key in keys if (level := self.level(key))]
+
+    def reservation(self, reservation_id: str) -> Reservation | None:
+        """The reservation as this request sees it."""
+        change = self.reservations.get(reservation_id)
+        return change.after if change else self.book.reservations.get(reservation_id)
+
+    def location(self, location_id: str) -> Location | None:
+        """The location as this request sees it."""
+        change = self.locations.get(location_id)
+        return change.after if change else self.book.locations.get(location_id)
+
+    def move(
+        self,
+        level: StockLevel,
+        kind: str,
+        on_hand_delta: int,
+        reserved_delta: int,
+        reason: str,
+        *,
+        origin: Origin | None = None,
+        reservation_id: str | None = None,
+        reverses_version: int | None = None,
+    ) -> StockLevel:
+        """Record a movement and return the level after it. The only place where balances change."""
+        origin = origin or self.origin
+        on_hand = level.on_hand + on_hand_delta
+        reserved = level.reserved + reserved_delta
+        if not 0 <= reserved <= on_hand:
+            message = "A rule let a movement through that would oversell."
+            raise InternalFault(message)
+        if on_hand > MAX_UNITS:
+            message = f"A level holds at most {MAX_UNITS} units."
+            raise FieldInvalid(message, fields=(FieldViolation("delta", message),))
+        at = max(self.book.now, level.updated_at)  # the ledger's times never fall, whatever the clock does
+        part_id, location_id, version = level.part_id, level.location_id, level.version + 1
+        after = StockLevel(
+            part_id,
+            location_id,
+            on_hand,
+            reserved,
+            level.reorder_point,
+            version,
+            at,
+            origin.actor_id,
+            origin.actor_name,
+            level.archived_at,
+        )
+        self.levels[part_id, location_id] = after
+        self.movements.append(
+            Movement(
+                part_id,
+                location_id,
+                version,
+                kind,
+                on_hand_delta,
+                reserved_delta,
+                on_hand,
+                reserved,
+                origin,
+                reason,
+                at,
+                reservation_id,
+                reverses_version,
+            )
+        )
+        return after
+
+    def change_reservation(self, after: Reservation, origin: Origin | None = None) -> Reservation:
+        """Record a reservation as made or changed."""
+        before = self.reservation(after.reservation_id)
+        known = self.reservations.get(after.reservation_id)
+        self.reservations[after.reservation_id] = Change(
+            known.before if known else before, after, origin or self.origin
+        )
+        return after
+
+    def change_location(self, after: Location) -> Location:
+        """Record a location as made or changed."""
+        self.locations[after.location_id] = Change(self.location(after.location_id), after, self.origin)
+        return after
+
+    def post(self) -> None:
+        """Make the draft part of the book."""
+        book = self.book
+        for key, level in self.levels.items():
+            book.changed_levels.setdefault(key, book.levels.get(key))
+            book.levels[key] = level
+        book.movements += self.movements
+        if self.reservations:
+            _merge(book.changed_reservations, self.reservations)
+            book.reservations.update({key: change.after for key, change in self.reservations.items()})
+        if self.locations:
+            _merge(book.changed_locations, self.locations)
+            book.locations.update({key: change.after for key, change in self.locations.items()})
+
+
+def _merge(into: dict[str, Change[Thing]], changes: Mapping[str, Change[Thing]]) -> None:
+    """Later changes keep the first state before: a transaction writes each row once."""
+    for key, change in changes.items():
+        known = into.get(key)
+        into[key] = Change(known.before, change.after, change.origin) if known else change

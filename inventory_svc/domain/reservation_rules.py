@@ -1,0 +1,194 @@
+"""The rules of reservations: all lines or none, one location per line, only the owner acts, time ends what is held."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chassis.errors import (
+    InsufficientStock,
+    PartArchived,
+    PartNotFound,
+    ReservationNotFound,
+    ReservationNotHeld,
+    ResourceRef,
+)
+from inventory_svc.domain.reservation import Reservation, ReservationLine, ReservationState
+from inventory_svc.domain.reservation_expiry import end_hold, expire_overdue, is_overdue
+from inventory_svc.domain.stock import MovementKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from inventory_svc.domain.book import Draft
+    from inventory_svc.domain.intents import (
+        CommitReservation,
+        CreateReservation,
+        ExpireOverdue,
+        ExtendReservation,
+        ReleaseReservation,
+    )
+    from inventory_svc.domain.reservation import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortage:
+    """A line that cannot be held."""
+
+    part_id: str
+    location_id: str
+    requested: int
+    available: int
+
+
+def create_reservation(draft: Draft, intent: CreateReservation) -> Reservation:
+    """The hold, with a location chosen for every line."""
+    if intent.replaces:
+        _end(draft, intent.replaces, intent.owner, ReservationState.RELEASED, any_owner=intent.may_act_for_others)
+    wanted = _sum_lines(intent.lines)
+    lines, short = _allocate(draft, wanted)
+    if short and expire_overdue(draft, {item.part_id for item in short}):
+        lines, short = _allocate(draft, wanted)
+    if short:
+        raise _insufficient(short)
+    for line in lines:
+        level = draft.level(line.key)
+        if level is not None:
+            draft.move(
+                level,
+                MovementKind.RESERVED,
+                0,
+                line.quantity,
+                intent.order_reference and f"order {intent.order_reference}",
+                reservation_id=intent.reservation_id,
+            )
+    held = Reservation(
+        intent.reservation_id,
+        ReservationState.HELD,
+        intent.owner,
+        intent.order_reference,
+        tuple(lines),
+        draft.now,
+        draft.now + intent.ttl,
+    )
+    return draft.change_reservation(held)
+
+
+def extend_reservation(draft: Draft, intent: ExtendReservation) -> Reservation:
+    """The hold with a new end, counted from now."""
+    held = _held(draft, intent.reservation_id, intent.owner, any_owner=intent.may_act_for_others)
+    return draft.change_reservation(replace(held, expires_at=draft.now + intent.ttl))
+
+
+def commit_reservation(draft: Draft, intent: CommitReservation) -> Reservation:
+    """What was held is shipped."""
+    return _end(
+        draft, intent.reservation_id, intent.owner, ReservationState.COMMITTED, any_owner=intent.may_act_for_others
+    )
+
+
+def release_reservation(draft: Draft, intent: ReleaseReservation) -> Reservation:
+    """What was held is available again."""
+    return _end(
+        draft, intent.reservation_id, intent.owner, ReservationState.RELEASED, any_owner=intent.may_act_for_others
+    )
+
+
+def expire_all_overdue(draft: Draft, _intent: ExpireOverdue) -> list[Reservation]:
+    """Every overdue hold that was locked, ended."""
+    return expire_overdue(draft)
+
+
+def _end(draft: Draft, reservation_id: str, owner: Owner, state: ReservationState, *, any_owner: bool) -> Reservation:
+    return end_hold(draft, _held(draft, reservation_id, owner, any_owner=any_owner), state)
+
+
+def require_owner(
+    reservation: Reservation | None, reservation_id: str, owner: Owner, *, any_owner: bool
+) -> Reservation:
+    """The reservation, if this owner may see it; a stranger learns no more than that it is not there.
+
+    A hold made without any key has no owner to prove: knowing its unguessable id is enough.
+    """
+    if reservation is not None and (any_owner or not reservation.owner.key or reservation.owner == owner):
+        return reservation
+    message = f"There is no reservation {reservation_id} of yours."
+    raise ReservationNotFound(message, resource=ResourceRef("reservation", reservation_id))
+
+
+def _held(draft: Draft, reservation_id: str, owner: Owner, *, any_owner: bool) -> Reservation:
+    found = require_owner(draft.reservation(reservation_id), reservation_id, owner, any_owner=any_owner)
+    state = ReservationState.EXPIRED if is_overdue(found, draft.now) else found.state
+    if state is not ReservationState.HELD:
+        message = f"The reservation is no longer held: it is {state}."
+        raise ReservationNotHeld(message, current=found, metadata={"state": state.value})
+    return found
+
+
+def _sum_lines(lines: Iterable[ReservationLine]) -> list[ReservationLine]:
+    """One line per part and location; those with a chosen location first, so that the free choice sees what is left."""
+    sums: dict[tuple[str, str], int] = {}
+    for line in lines:
+        sums[line.key] = sums.get(line.key, 0) + line.quantity
+    summed = [ReservationLine(part_id, location_id, quantity) for (part_id, location_id), quantity in sums.items()]
+    return sorted(summed, key=lambda line: (not line.location_id, line.part_id, line.location_id))
+
+
+def _allocate(draft: Draft, wanted: Sequence[ReservationLine]) -> tuple[list[ReservationLine], list[_Shortage]]:
+    """Lines with their locations, by part and location; and the lines for which there is not enough."""
+    taken: dict[tuple[str, str], int] = {}
+    short: list[_Shortage] = []
+    for line in wanted:
+        location_id, available = _source(draft, line, taken)
+        if available < line.quantity:
+            short.append(_Shortage(line.part_id, location_id, line.quantity, available))
+            continue
+        key = (line.part_id, location_id)
+        taken[key] = taken.get(key, 0) + line.quantity
+    return [ReservationLine(*key, quantity) for key, quantity in sorted(taken.items())], short
+
+
+def _source(draft: Draft, line: ReservationLine, taken: dict[tuple[str, str], int]) -> tuple[str, int]:
+    """The location to take from and what is available there; the one with most, when the caller named none."""
+    levels = [level] if line.location_id and (level := draft.level(line.key)) else []
+    if not line.location_id:
+        levels = draft.levels_of(line.part_id)
+    if not levels:
+        message = f"There is no stock of {line.part_id}" + (f" at {line.location_id}." if line.location_id else ".")
+        raise PartNotFound(
+            message,
+            metadata={"part_id": line.part_id},
+            resource=ResourceRef("stock_level", "/".join(line.key).rstrip("/")),
+        )
+    live = [level for level in levels if level.archived_at is None]
+    if not live:
+        message = f"The stock of {line.part_id} is archived."
+        raise PartArchived(message, metadata={"part_id": line.part_id}, resource=ResourceRef("part", line.part_id))
+    best = max(live, key=lambda level: level.available_stock - taken.get(level.key, 0))
+    return best.location_id, best.available_stock - taken.get(best.key, 0)
+
+
+def _insufficient(short: Sequence[_Shortage]) -> InsufficientStock:
+    """The refusal, with every line that is short; the first one's numbers also on their own."""
+    first = short[0]
+    lines = [
+        {
+            "part_id": item.part_id,
+            "location_id": item.location_id,
+            "requested": item.requested,
+            "available": item.available,
+        }
+        for item in short
+    ]
+    words = "; ".join(f"{item.requested} of {item.part_id} asked for, {item.available} available" for item in short)
+    return InsufficientStock(
+        f"There is not enough stock: {words}.",
+        metadata={
+            "part_id": first.part_id,
+            "location_id": first.location_id,
+            "requested": str(first.requested),
+            "available": str(first.available),
+            "lines": json.dumps(lines, separators=(",", ":")),
+        },
+    )

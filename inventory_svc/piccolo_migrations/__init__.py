@@ -1,0 +1,1 @@
+"""Piccolo migrations of the inventory database, in order of their ids."""
