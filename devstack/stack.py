@@ -26,8 +26,6 @@ START_TIMEOUT_SECONDS = 120.0
 # One that ends this often before it was ever healthy has a reason that waiting does not mend.
 MOST_FAILED_STARTS = 3
 POSTGRES, REDIS = "postgres", "redis"
-# The sample is being loaded while this file is there: a start that was cut short is taken up again.
-SAMPLE_MARKER = "sample-catalogue-unfinished"
 # Together under 10 s, also when every process has to be ended by force.
 STOP_STAGES: tuple[tuple[tuple[str, ...], float], ...] = (
     (("edge", "worker", "scheduler"), 4.0),
@@ -157,7 +155,7 @@ class Stack:
         if self._options.empty:
             return
         environment = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
-        command = program("devstack.sample_catalogue", "--marker", str(self._folder / SAMPLE_MARKER))
+        command = program("devstack.sample_catalogue", "--data-dir", str(self._folder))
         await self._run_to_end("sample", command, environment)
 
     async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
