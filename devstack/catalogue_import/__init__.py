@@ -1,1 +1,1 @@
-"""`./partstream import`: reads a catalogue file, puts every row right as documented in docs/import.md, and writes it through the services."""
+"""`./partstream import`: reads a catalogue file, puts rows right as docs/import.md says, and writes them."""

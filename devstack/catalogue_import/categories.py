@@ -1,4 +1,4 @@
-"""The category tree as the import knows it: finds the category of a path of names, and says which ones are to be created."""
+"""The category tree as the import knows it: finds the category of a path of names, and says what is to be created."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Everything that can go wrong with a catalogue file.
 
-ImportFault
+CatalogueError
 ├── FileUnreadable      the file as a whole: missing, not gzip, no header, cut off
 ├── RowRejected         one row; the others go on
 └── ImportStopped       the services refused to go on
@@ -8,23 +8,25 @@ ImportFault
 
 from __future__ import annotations
 
+from devstack.errors import DevstackError
+
 SHOWN_VALUE_CHARACTERS = 200  # a reject shows enough of the value to find it, not a megabyte of it
 
 
-class ImportFault(Exception):
+class CatalogueError(DevstackError):
     """Root of this package's errors."""
 
 
-class FileUnreadable(ImportFault):
+class FileUnreadable(CatalogueError):
     """The file cannot be read at all, or not to its end."""
 
 
-class ImportStopped(ImportFault):
+class ImportStopped(CatalogueError):
     """A service refused a whole batch, or stayed away longer than the import waits."""
 
 
-class RowRejected(ImportFault):
-    """One row cannot be imported: `field` is at fault for `reason` (a constant name), and `value` is what stood there."""
+class RowRejected(CatalogueError):
+    """One row cannot be imported: `field` is at fault for `reason`, a constant name; `value` is what stood there."""
 
     def __init__(self, field: str, reason: str, message: str, value: object = None) -> None:
         super().__init__(message)

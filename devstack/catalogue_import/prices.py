@@ -18,7 +18,7 @@ EXCLUSIVE_QUANTITY = 2**63  # int64 of the contract
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """`minor` is the rounded price of one unit in minor units, None without a price; `breaks` are (from quantity, exact price)."""
+    """`minor` is the price of one unit in minor units, None without one; `breaks` are (from quantity, exact price)."""
 
     minor: int | None
     breaks: tuple[tuple[int, Decimal], ...]
@@ -28,7 +28,10 @@ NO_PRICE = Prices(None, ())
 
 
 def prices(value: object, notes: Notes) -> Prices:
-    """Answer the prices of `[[from_quantity, unit_price], …]` or of a bare number. Raises RowRejected when they contradict."""
+    """Answer the prices of `[[from_quantity, unit_price], …]` or of a bare number.
+
+    Raises RowRejected when one is no price, or two contradict each other.
+    """
     if value is None or value == []:
         notes.add(Treatment.PRICE_MISSING, "prices")
         return NO_PRICE

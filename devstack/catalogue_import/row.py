@@ -31,7 +31,7 @@ UNCATEGORISED = ("Uncategorised",)
 
 @dataclass(frozen=True, slots=True)
 class CataloguePart:
-    """A part as it will be written. `category` holds the names from the top; `stock` is None when the row has no number."""
+    """A part as it will be written. `category` has the names from the top; `stock` is None when the row has none."""
 
     sku: str
     title: str

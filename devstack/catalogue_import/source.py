@@ -45,7 +45,7 @@ class CatalogueFile:
         self.path = path
         try:
             self.size = path.stat().st_size
-            self._raw = path.open("rb")
+            self._raw = path.open("rb", buffering=0)  # its place in the file is the place of what was read
         except OSError as fault:
             message = f"{path}: {fault.strerror or fault}"
             raise FileUnreadable(message) from fault
@@ -154,11 +154,11 @@ def _csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[Row | Unreadabl
 
 
 def _csv_row(line: int, header: list[str], cells: list[str]) -> Row | UnreadableRow:
+    if len(cells) > len(header):
+        message = f"{len(cells)} cells under {len(header)} names"
+        return UnreadableRow(line, RowRejected("", "TOO_MANY_CELLS", message, cells[-1]))
     try:
-        if len(cells) > len(header):
-            raise RowRejected("", "TOO_MANY_CELLS", f"{len(cells)} cells under {len(header)} names", cells[-1])
-        named = dict(zip(header, cells, strict=False))
-        return Row(line, {name: _cell(name, text) for name, text in named.items()})
+        return Row(line, {name: _cell(name, text) for name, text in zip(header, cells, strict=False)})
     except RowRejected as fault:
         return UnreadableRow(line, fault)
 

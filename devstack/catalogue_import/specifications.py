@@ -86,12 +86,19 @@ def _scalar(value: object, field: str, notes: Notes) -> Scalar:
         case str():
             return _text(value, field, notes)
         case list() if value:
-            notes.add(Treatment.SPEC_LIST_JOINED, field, value)
-            return ", ".join(_written(_scalar(item, field, notes)) for item in value)
+            return _joined(value, field, notes)
         case list() | dict() if not value:
             notes.add(Treatment.SPEC_PLACEHOLDER, field, value)
             return None
     raise RowRejected(field, "NOT_A_SCALAR", "an object inside a list", value)
+
+
+def _joined(items: list[object], field: str, notes: Notes) -> str | None:
+    scalars = [_scalar(item, field, notes) for item in items]
+    notes.add(Treatment.SPEC_LIST_JOINED, field, items)
+    if all(scalar is None for scalar in scalars):
+        return None
+    return _text(", ".join(map(_written, scalars)), field, notes)
 
 
 def _written(value: Scalar) -> str:

@@ -10,7 +10,7 @@ import nh3
 from devstack.catalogue_import.errors import RowRejected
 from devstack.catalogue_import.treatments import Notes, Treatment
 
-# Everything PostgreSQL or JSON would choke on or nobody can see: C0 and C1 controls but tab and line ends, lone surrogates.
+# What PostgreSQL or JSON would choke on or nobody can see: C0 and C1 controls but tab and line ends, lone surrogates.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # Only these count as HTML. `A<B,A=B,A>B` is plain text of a comparator, though a browser would read it as an element.
 HTML_ELEMENT = re.compile(
@@ -44,7 +44,7 @@ def plain_text(value: object, field: str, longest: int, notes: Notes) -> str:
 
 
 def html_text(value: object, field: str, longest: int, notes: Notes) -> str:
-    """Answer `value` as safe HTML: plain text is escaped, HTML is sanitised. The answer stands unchanged when treated again."""
+    """Answer `value` as safe HTML: plain text is escaped, HTML sanitised. Treated again, the answer stays as it is."""
     text = plain_text(value, field, longest, notes)
     if not NEEDS_ESCAPE.search(text):
         return text

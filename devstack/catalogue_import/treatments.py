@@ -65,7 +65,7 @@ MEANINGS: dict[Treatment, str] = {
     Treatment.DESCRIPTION_ESCAPED: "plain text with <, > or &: escaped, shown as written",
     Treatment.DESCRIPTION_SANITISED: "HTML in the description: unsafe parts taken out",
     Treatment.CATEGORY_MISSING: "no category: put under Uncategorised",
-    Treatment.CATEGORY_SPELLING_MERGED: "category spelt otherwise before (case, spaces, full-width signs): first spelling used",
+    Treatment.CATEGORY_SPELLING_MERGED: "category met before in another case, spacing or width: first spelling used",
     Treatment.SPECS_MISSING: "no specifications: left empty",
     Treatment.SPEC_NAME_SPACED: "white space in a specification name collapsed",
     Treatment.SPEC_NAME_MERGED: "two names that differ by case or space with one value: kept once",
@@ -81,13 +81,13 @@ MEANINGS: dict[Treatment, str] = {
     Treatment.DATASHEET_MISSING: "no data sheet",
     Treatment.DATASHEET_REFUSED: "data sheet address that is not a web address: left out",
     Treatment.PRICE_MISSING: "no price: part without a price",
-    Treatment.PRICE_RAISED_TO_MINOR_UNIT: "a price that rounds to nothing: one minor unit shown, exact price kept in the breaks",
+    Treatment.PRICE_RAISED_TO_MINOR_UNIT: "a price that rounds to nothing: one minor unit shown, exact in the breaks",
     Treatment.PRICE_BREAKS_EQUAL_KEPT: "price breaks with equal prices: kept as given",
     Treatment.PRICE_BREAKS_SORTED: "price breaks put in order of quantity",
     Treatment.PRICE_BREAK_REPEATED: "the same price break twice: kept once",
     Treatment.PRICE_BREAK_ROUNDED: "a price with more than 9 decimals: rounded half up",
     Treatment.STOCK_MISSING: "no stock number: no stock level made",
-    Treatment.STOCK_FROM_TEXT: "stock written as text or fraction of zero: read as a whole number",
+    Treatment.STOCK_FROM_TEXT: "stock written as text or with decimals of 0: read as a whole number",
 }
 
 

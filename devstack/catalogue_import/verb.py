@@ -1,0 +1,152 @@
+"""`./partstream import FILE`: brings a catalogue file in through the services."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from chassis.errors import PartstreamError
+from devstack import stack_state
+from devstack.catalogue_import.category_writer import CategoryWriter
+from devstack.catalogue_import.errors import ImportStopped
+from devstack.catalogue_import.importer import BATCH_ROWS, CatalogueImport
+from devstack.catalogue_import.part_writer import PartWriter
+from devstack.catalogue_import.prepare import prepared_batches
+from devstack.catalogue_import.report import Report
+from devstack.catalogue_import.source import CatalogueFile
+from devstack.catalogue_import.stock_writer import StockWriter
+from devstack.patient_calls import PatientCalls
+from devstack.run_journal import RunJournal
+from devstack.service_access import Services, ServiceSettings, open_services, service_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERVICE_NAME = "import"
+EXIT_REJECTED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    parser.add_argument("file", type=Path, help="JSON lines or CSV, plain or gzip")
+    parser.add_argument("--data-dir", help="data folder of the running stack")
+    parser.add_argument("--check", action="store_true", help="read and report only; write nothing, need no stack")
+    parser.add_argument("--set-stock", action="store_true", help="set the stock of parts that have a level already too")
+    parser.add_argument("--currency", default="USD", type=_currency, help="currency of the file's prices (default USD)")
+    parser.add_argument("--rejects", type=Path, help="file for the rejected rows (default: in the data folder)")
+    parser.add_argument("--allow-rejects", action="store_true", help="exit with 0 though rows were rejected")
+    parser.add_argument("--notes", type=Path, help="file for every value that was put right, one JSON line each")
+    parser.add_argument("--json", type=Path, help="file for the summary as JSON")
+    parser.add_argument("--restart", action="store_true", help="begin anew, even if an earlier run was cut off")
+    parser.add_argument("--patience", type=float, default=120.0, help="seconds to wait for a service that is away")
+
+
+def main(arguments: list[str]) -> int:
+    """Answer the exit code of the verb for a command line."""
+    parser = argparse.ArgumentParser(prog="./partstream import", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import the file; 0 when nothing was rejected or rejects are allowed, else 1."""
+    folder = stack_state.data_folder(arguments.data_dir)
+    rejects = arguments.rejects or folder / "rejects" / f"{arguments.file.name}.rejects.jsonl"
+    settings = None if arguments.check else service_settings(folder)
+    report = Report(rejects, arguments.notes)
+    started = time.monotonic()
+    file = CatalogueFile(arguments.file)
+    try:
+        with _progress() as bar:
+            task = bar.add_task(arguments.file.name, total=file.size, rows=0)
+
+            def show(position: int, rows: int) -> None:
+                bar.update(task, completed=position, rows=rows)
+
+            if settings is None:
+                _check(file, report, show)
+            else:
+                asyncio.run(_import(arguments, settings, folder, file, report, show))
+    except PartstreamError as refusal:
+        message = f"The services refused to go on: {refusal}"
+        raise ImportStopped(message) from refusal
+    finally:
+        report.close()
+        file.close()
+    return _conclude(arguments, report, time.monotonic() - started)
+
+
+def _check(file: CatalogueFile, report: Report, show: Callable[[int, int], None]) -> None:
+    for batch in prepared_batches(file, report, BATCH_ROWS):
+        for row in batch:
+            report.note(row.line, row.part.sku, row.notes)
+        report.counts["rows_acceptable"] += len(batch)
+        show(file.position, report.counts["rows"])
+
+
+async def _import(
+    arguments: argparse.Namespace,
+    settings: ServiceSettings,
+    folder: Path,
+    file: CatalogueFile,
+    report: Report,
+    show: Callable[[int, int], None],
+) -> None:
+    journal = RunJournal.open(folder, "import", file.digest(), restart=arguments.restart)
+    async with open_services(settings, SERVICE_NAME) as services:
+        await _assembled(arguments, services, journal, report).run(file, show)
+    journal.finish()
+
+
+def _assembled(
+    arguments: argparse.Namespace, services: Services, journal: RunJournal, report: Report
+) -> CatalogueImport:
+    calls = PatientCalls(arguments.patience)
+    return CatalogueImport(
+        CategoryWriter(services.content, calls, journal, report),
+        PartWriter(services.content, calls, journal, report),
+        StockWriter(services.inventory, calls, journal, report, set_stock=arguments.set_stock),
+        report,
+        arguments.currency,
+    )
+
+
+def _conclude(arguments: argparse.Namespace, report: Report, seconds: float) -> int:
+    console = Console()
+    for table in report.tables(seconds):
+        console.print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.as_json(seconds), indent=2) + "\n")
+    if not report.rejected:
+        return 0
+    console.print(
+        f"{report.rejected:,} rejected; each with its line and reason in {report.rejects.path}", soft_wrap=True
+    )
+    return 0 if arguments.allow_rejects else EXIT_REJECTED
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _currency(text: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", text):
+        message = f"{text!r} is no currency: three capital letters"
+        raise argparse.ArgumentTypeError(message)
+    return text

@@ -1,0 +1,67 @@
+"""Where the services are and with which key to speak to them: from the environment, else from the running stack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chassis.channels import open_channel
+from chassis.settings import file, setting, targets
+from chassis.settings import load as load_settings
+from chassis.tokens import ServiceToken, SigningKey
+from devstack import stack_state
+from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
+from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
+    from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What a verb needs to call the services as itself."""
+
+    inventory: tuple[str, ...] = setting(
+        "PARTSTREAM_INVENTORY_TARGETS", targets, help="addresses of the inventory services, host:port, …"
+    )
+    content: tuple[str, ...] = setting(
+        "PARTSTREAM_CONTENT_TARGETS", targets, help="addresses of the content services, host:port, …"
+    )
+    signing_key: Path = setting("PARTSTREAM_SIGNING_KEY_FILE", file, help="the key that signs access tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Stubs that bring the verb's own token."""
+
+    inventory: InventoryServiceAsyncStub
+    content: ContentServiceAsyncStub
+
+
+def service_settings(data_folder: Path) -> ServiceSettings:
+    """Answer the settings: from the environment where it has them, the rest from the stack that runs on `data_folder`.
+
+    Raises StackNotRunning when something is missing and no stack runs there.
+    """
+    wanted = ("PARTSTREAM_INVENTORY_TARGETS", "PARTSTREAM_CONTENT_TARGETS", "PARTSTREAM_SIGNING_KEY_FILE")
+    given = {name: os.environ[name] for name in wanted if os.environ.get(name)}
+    if len(given) < len(wanted):
+        given = {**stack_state.read_running(data_folder).settings, **given}
+    return load_settings(ServiceSettings, given)
+
+
+@contextlib.asynccontextmanager
+async def open_services(settings: ServiceSettings, name: str) -> AsyncIterator[Services]:
+    """Open both services as the service account `name`, which is what ledger and audit will show."""
+    token = ServiceToken(SigningKey.load(settings.signing_key), name)
+    async with (
+        open_channel(settings.inventory, token=token) as inventory,
+        open_channel(settings.content, token=token) as content,
+    ):
+        yield Services(InventoryServiceStub(inventory), ContentServiceStub(content))
