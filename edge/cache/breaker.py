@@ -1,0 +1,64 @@
+"""A circuit breaker: after a few failures in a row, do not ask for a while, then let one call try."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAILURES_TO_OPEN = 3
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+class CircuitBreaker:
+    """Closed: calls pass. Open: none do. After the pause one call passes; its outcome decides."""
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, spread: Callable[[], float] = random.random
+    ) -> None:
+        """Begin closed."""
+        self._clock = clock
+        self._spread = spread
+        self._failures = 0
+        self._open_until = 0.0
+        self._trying = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are being kept back, as of the last outcome."""
+        return self._failures >= FAILURES_TO_OPEN
+
+    @property
+    def would_allow(self) -> bool:
+        """Whether a call made now would pass."""
+        return not self.is_open or (not self._trying and self._clock() >= self._open_until)
+
+    def allows(self) -> bool:
+        """Whether to make a call now. Whoever is allowed must report the outcome."""
+        if not self.would_allow:
+            return False
+        self._trying = self.is_open
+        return True
+
+    def succeeded(self) -> bool:
+        """The call came back; true when this closed the breaker."""
+        was_open = self.is_open
+        self._failures = 0
+        self._trying = False
+        return was_open
+
+    def failed(self) -> None:
+        """The call failed."""
+        self._failures += 1
+        self._trying = False
+        if self.is_open:
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures - FAILURES_TO_OPEN, 16))
+            self._open_until = self._clock() + pause * (0.5 + 0.5 * self._spread())
+
+    def forget(self) -> None:
+        """The call was given up before it had an outcome."""
+        self._trying = False

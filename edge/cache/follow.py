@@ -1,0 +1,182 @@
+"""What log entries mean for the cache, and the sinks that apply them to each tier."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from chassis.background import Backoff
+from chassis.changes import cursor as cursors
+from edge.cache import keys
+from edge.cache.errors import SharedTierAway, SharedTierBehind
+from edge.cache.memory import LogChange, MemoryCache
+from edge.cache.values import Absent
+from partstream.changes.v1 import origin_pb2
+from partstream.content.v1 import part_pb2
+from partstream.inventory.v1 import stock_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from chassis.changes.follower import ChangeBatch
+    from edge.cache.category_tree import CategoryTree
+    from edge.cache.shared import SharedCache
+    from partstream.content.v1 import part_change_pb2
+    from partstream.inventory.v1 import stock_change_pb2
+
+log = logging.getLogger(__name__)
+
+STAFF_FIELDS: Final = ("cost", "updated_by")
+
+
+def public_part(part: part_pb2.Part) -> part_pb2.Part | Absent:
+    """The part as everyone may see it; nothing, as of its version, when it is not for everyone."""
+    if part.status != part_pb2.PART_STATUS_PUBLISHED or part.HasField("delete_time"):
+        return Absent(part.version)
+    shown = part_pb2.Part()
+    shown.CopyFrom(part)
+    for field in STAFF_FIELDS:
+        shown.ClearField(field)
+    return shown
+
+
+def public_level(level: stock_pb2.StockLevel) -> stock_pb2.StockLevel:
+    """The level as an anonymous read answers it."""
+    shown = stock_pb2.StockLevel()
+    shown.CopyFrom(level)
+    shown.ClearField("last_updated_by")
+    return shown
+
+
+def read_stock_change(change: stock_change_pb2.StockChange) -> LogChange:
+    """A level replaces the one of its location; a level that is gone for good drops the whole stock."""
+    if not change.part_id:
+        return LogChange(change.revision, ())
+    names = (keys.part_name(change.part_id),)
+    if not change.HasField("after"):
+        return LogChange(change.revision, names, keys.STOCK, change.part_id)
+    level = stock_pb2.PartStock(part_id=change.part_id, levels=[public_level(change.after)])
+    return LogChange(change.revision, names, keys.STOCK, change.part_id, level)
+
+
+class PartChangeReader:
+    """Reads content changes; keeps the category tree as of the last one read."""
+
+    def __init__(self, tree: CategoryTree) -> None:
+        """Read with this tree."""
+        self.tree = tree
+
+    def __call__(self, change: part_change_pb2.PartChange) -> LogChange:
+        """A part is replaced and ends the listings it is or was in; a category ends every listing."""
+        if change.HasField("category"):
+            return self._read_category(change)
+        before = change.before if change.HasField("before") else None
+        after = change.after if change.HasField("after") else None
+        categories, counts_moved = keys.part_change_tags(before, after)
+        names = {keys.part_name(change.part_id), keys.ANY_PART_TAG}
+        for category_id in categories:
+            names.update(keys.category_tag(above) for above in self.tree.upwards(category_id))
+        if counts_moved:
+            names.add(keys.COUNTS_TAG)
+        value: part_pb2.Part | Absent = public_part(after) if after is not None else Absent(change.version)
+        if isinstance(value, part_pb2.Part) and not value.category_path:
+            # The entry does not say the names of its categories: whoever reads next asks the service.
+            return LogChange(change.revision, tuple(names), keys.PART, change.part_id)
+        return LogChange(change.revision, tuple(names), keys.PART, change.part_id, value)
+
+    def _read_category(self, change: part_change_pb2.PartChange) -> LogChange:
+        moved = change.category
+        is_gone = change.operation == origin_pb2.OPERATION_DELETED or not moved.HasField("after")
+        if is_gone:
+            self.tree.remove(change.entity_id)
+        else:
+            self.tree.put(moved.after)
+        was_known = moved.HasField("before")
+        renamed = was_known and (is_gone or _path_of(moved.before) != _path_of(moved.after))
+        # A path is part of every part below: they cannot be told from here, so all are read anew.
+        return LogChange(change.revision, (keys.TREE_TAG, keys.COUNTS_TAG), keys.PART if renamed else None)
+
+
+def _path_of(category: part_pb2.Category) -> tuple[str, str]:
+    return category.parent_id, category.name
+
+
+class MemorySink:
+    """Applies one log to this process's memory."""
+
+    def __init__(self, log_name: str, memory: MemoryCache, read: Callable[[Any], LogChange]) -> None:
+        """``read`` turns a log entry into what it means for the cache."""
+        self._log = log_name
+        self._memory = memory
+        self._read = read
+
+    async def position(self) -> str:
+        """From now on: memory begins empty."""
+        return ""
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
+        """Forget all; entries come back as they are read."""
+        self._memory.begin(_position(cursor, self._log))
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        """Apply a batch in one step: no reader sees half of it."""
+        position = _position(batch.cursor, self._log)
+        self._memory.apply(position, [self._read(change) for change in batch.changes])
+
+
+class SharedSink:
+    """Applies one log to Redis. Waits while Redis is away: the log itself is the queue, and nothing is lost from it."""
+
+    def __init__(self, log_name: str, shared: SharedCache, read: Callable[[Any], LogChange]) -> None:
+        """``read`` turns a log entry into what it means for the cache."""
+        self._log = log_name
+        self._shared = shared
+        self._read = read
+        self._applied: cursors.Position | None = None
+
+    async def position(self) -> str:
+        """Where Redis stands; from now on when it holds nothing."""
+        self._applied = await self._patiently(lambda: self._shared.position(self._log))
+        return "" if self._applied is None else cursors.encode(self._applied)
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
+        """Drop the namespace: between its position and the cursor something may be missing."""
+        await self._begin(_position(cursor, self._log))
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        """Apply a batch; Redis that lost its position begins anew where the batch begins."""
+        position = _position(batch.cursor, self._log)
+        before = self._applied
+        if before is None or before.epoch != position.epoch:
+            await self._begin(position)
+            return
+        changes = [self._read(change) for change in batch.changes]
+        try:
+            await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
+        except SharedTierBehind as error:
+            log.warning("%s; its entries are dropped", error)
+            await self._begin(before)
+            await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
+        self._applied = position
+
+    async def _begin(self, position: cursors.Position) -> None:
+        await self._patiently(lambda: self._shared.begin(position))
+        self._applied = position
+
+    @staticmethod
+    async def _patiently(call: Callable[[], Any]) -> Any:
+        backoff = Backoff(0.1, 2.0)
+        while True:
+            try:
+                return await call()
+            except SharedTierAway:
+                await asyncio.sleep(backoff.next())
+
+
+def _position(cursor: str, log_name: str) -> cursors.Position:
+    position = cursors.position_in(cursor, log_name)
+    if position is None:
+        message = f"the cursor holds no position of the {log_name} log"
+        raise ValueError(message)
+    return position

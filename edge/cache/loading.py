@@ -1,0 +1,85 @@
+"""Reading the source once for everyone who waits for the same thing, and many things in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
+
+ValueT = TypeVar("ValueT")
+
+MOST_AT_ONCE = 500  # of one call; the services take 1,000
+
+
+class SingleFlight(Generic[ValueT]):
+    """One call at a time per key; whoever comes meanwhile gets its answer. A caller that leaves stops nobody else."""
+
+    def __init__(self) -> None:
+        """Nothing is under way."""
+        self._flights: dict[Hashable, asyncio.Task[ValueT]] = {}
+
+    async def run(self, key: Hashable, call: Callable[[], Awaitable[ValueT]]) -> ValueT:
+        """The answer of the call under way, or of a new one."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.ensure_future(_awaited(call))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._land(key, done))
+        return await asyncio.shield(flight)
+
+    def _land(self, key: Hashable, done: asyncio.Task[ValueT]) -> None:
+        self._flights.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # seen: its callers may all have left
+
+
+async def _awaited(call: Callable[[], Awaitable[ValueT]]) -> ValueT:
+    return await call()
+
+
+class BatchedFlight(Generic[ValueT]):
+    """Single flight per identifier, where all that is missed in one turn of the event loop goes in one call."""
+
+    def __init__(self, load: Callable[[list[str]], Awaitable[Mapping[str, ValueT]]]) -> None:
+        """``load`` must answer every identifier it is given."""
+        self._load = load
+        self._flights: dict[str, asyncio.Future[ValueT]] = {}
+        self._waiting: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, ident: str) -> asyncio.Future[ValueT]:
+        """The flight under way for an identifier, or a new one. Await it through ``asyncio.shield``."""
+        flight = self._flights.get(ident)
+        if flight is None:
+            loop = asyncio.get_running_loop()
+            flight = self._flights[ident] = loop.create_future()
+            if not self._waiting:
+                loop.call_soon(self._take_off)
+            self._waiting.append(ident)
+        return flight
+
+    def _take_off(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), MOST_AT_ONCE):
+            task = asyncio.ensure_future(self._fly(waiting[start : start + MOST_AT_ONCE]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _fly(self, idents: list[str]) -> None:
+        try:
+            answers = await self._load(idents)
+        except BaseException as error:
+            for ident in idents:
+                flight = self._flights.pop(ident)
+                if not flight.done():
+                    flight.set_exception(error)
+                    flight.exception()  # seen: its callers may all have left
+            if not isinstance(error, Exception):
+                raise
+            return
+        for ident in idents:
+            flight = self._flights.pop(ident)
+            if not flight.done():
+                flight.set_result(answers[ident])

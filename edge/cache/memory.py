@@ -1,0 +1,217 @@
+"""The first tier: this process's memory, bounded by bytes, fed by the logs, never going backwards."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from edge.cache import keys
+from edge.cache.horizon import Horizon
+from edge.cache.values import CODECS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from chassis.changes.cursor import Position
+    from edge.cache.keys import Kind
+
+JITTER = 0.1  # of a lifetime, so that entries filled together do not end together
+REFRESH_AT = 0.9  # of a lifetime: from here on the next reader refreshes behind the answer
+
+
+@dataclass(slots=True)
+class Entry:
+    """A value that shows everything up to ``revision`` of its log."""
+
+    value: Any
+    revision: int
+    names: tuple[str, ...]
+    size: int
+    filled_at: float
+    ends_at: float
+    refreshing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogChange:
+    """What one log entry means for the cache.
+
+    ``value`` joins the entry of ``ident``; ``None`` drops it, because the change cannot be joined. Without an ``ident``
+    every entry of the kind is dropped.
+    """
+
+    revision: int
+    names: tuple[str, ...]
+    kind: Kind | None = None
+    ident: str = ""
+    value: Any = None
+
+
+@dataclass(slots=True)
+class _Following:
+    """How far one log was applied here, and what it touched."""
+
+    position: Position
+    horizon: Horizon
+
+
+class MemoryCache:
+    """Entries by kind, least recently used ones leaving first; counts what left."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spread: Callable[[], float] = random.random,
+        scale: float = 1.0,
+    ) -> None:
+        """``scale`` multiplies the byte bounds of the table in ``keys``."""
+        self._clock = clock
+        self._spread = spread
+        self._following: dict[str, _Following] = {}
+        self._entries: dict[str, LRUCache[str, Entry]] = {
+            kind.name: LRUCache(int(kind.memory_bytes * scale), getsizeof=lambda entry: entry.size)
+            for kind in keys.KINDS
+        }
+
+    def begin(self, position: Position) -> None:
+        """Follow a log from this position on; whatever was held of it is dropped."""
+        for kind in keys.KINDS:
+            if kind.log == position.log or not kind.log:
+                self._entries[kind.name].clear()
+        self._following[position.log] = _Following(position, Horizon(position.revision))
+
+    def position(self, log: str) -> Position | None:
+        """Where this process is in a log; ``None`` before it follows."""
+        following = self._following.get(log)
+        return following.position if following else None
+
+    def required(self, log: str, names: Iterable[str]) -> int | None:
+        """Least revision a copy must be complete up to; ``None`` when the log is not followed yet."""
+        following = self._following.get(log)
+        return following.horizon.required(names) if following else None
+
+    def apply(self, position: Position, changes: Iterable[LogChange]) -> None:
+        """Replace what the log entries speak of, then stand at ``position``. Applying again changes nothing."""
+        following = self._following.get(position.log)
+        if following is None or following.position.epoch != position.epoch:
+            self.begin(position)
+            return
+        if position.revision <= following.position.revision:
+            return
+        for change in changes:
+            if change.revision > following.position.revision:
+                self._apply_one(following.horizon, change)
+        following.position = position
+
+    def get(self, kind: Kind, ident: str) -> Entry | None:
+        """The entry, if there is one that still counts. Its lifetime may be over: see ``wants_refresh``."""
+        entries = self._entries[kind.name]
+        entry = entries.get(ident)
+        if entry is None:
+            return None
+        if kind.tagged and entry.revision < (self.required(kind.log, entry.names) or 0):
+            del entries[ident]
+            return None
+        return entry
+
+    def has_ended(self, entry: Entry) -> bool:
+        """Whether its lifetime is over, so that it is only good for want of anything better."""
+        return self._clock() >= entry.ends_at
+
+    def wants_refresh(self, entry: Entry) -> bool:
+        """Whether the caller should refresh the entry behind its answer; true for one caller only."""
+        now = self._clock()
+        lived, life = now - entry.filled_at, entry.ends_at - entry.filled_at
+        if entry.refreshing or lived < REFRESH_AT * life:
+            return False
+        entry.refreshing = True
+        return True
+
+    def fill(self, kind: Kind, ident: str, value: Any, read_at: Position | None, tags: tuple[str, ...] = ()) -> bool:
+        """Take in a value read at a position; refused when something newer may have touched it since.
+
+        Refused fills are right to answer with (the caller's token says what they show), they are just not kept.
+        """
+        names = keys.names_of(kind, ident, tags) if kind.log else ()
+        revision = 0
+        if kind.log:
+            following = self._following.get(kind.log)
+            if following is None or read_at is None or read_at.epoch != following.position.epoch:
+                return False
+            if read_at.revision < following.horizon.required(names):
+                return False
+            revision = read_at.revision
+            if revision > following.position.revision and not kind.tagged:
+                # It was shown; after an eviction nothing older may be shown again.
+                following.horizon.touch(names[0], revision)
+        return self._join(kind, ident, value, revision, names)
+
+    def _join(self, kind: Kind, ident: str, value: Any, revision: int, names: tuple[str, ...]) -> bool:
+        codec = CODECS[kind.name]
+        held = self._entries[kind.name].get(ident)
+        if held is not None and codec.is_unknown(value) and not codec.is_unknown(held.value):
+            # Nothing was found where something is held: one of them is older, and there is no version to tell which.
+            if revision >= held.revision:
+                self.drop(kind, ident)
+            return False
+        if held is not None:
+            value = codec.join(held.value, value) if revision >= held.revision else held.value
+            revision = max(revision, held.revision)
+        self._put(kind, ident, value, revision, names)
+        return True
+
+    def touch(self, log: str, name: str, revision: int) -> None:
+        """Whoever reads the name next must see this revision at least."""
+        following = self._following.get(log)
+        if following is not None:
+            following.horizon.touch(name, revision)
+
+    def drop(self, kind: Kind, ident: str) -> bool:
+        """Forget an entry; whether there was one."""
+        return self._entries[kind.name].pop(ident, None) is not None
+
+    def clear(self) -> None:
+        """Forget every entry; positions stay."""
+        for entries in self._entries.values():
+            entries.clear()
+
+    def occupancy(self) -> dict[str, tuple[int, int]]:
+        """Entries and bytes held, by kind."""
+        return {name: (len(entries), int(entries.currsize)) for name, entries in self._entries.items()}
+
+    def idents(self, kind: Kind) -> list[str]:
+        """Identifiers held, least recently used first."""
+        return list(self._entries[kind.name])
+
+    def _apply_one(self, horizon: Horizon, change: LogChange) -> None:
+        for name in change.names:
+            horizon.touch(name, change.revision)
+        if change.kind is None:
+            return
+        entries = self._entries[change.kind.name]
+        if not change.ident:
+            entries.clear()
+            horizon.touch_all(change.revision)
+            return
+        held = entries.get(change.ident)
+        if held is None or change.revision <= held.revision:
+            return
+        if change.value is None:
+            self.drop(change.kind, change.ident)
+            return
+        value = CODECS[change.kind.name].join(held.value, change.value)
+        self._put(change.kind, change.ident, value, change.revision, held.names)
+
+    def _put(self, kind: Kind, ident: str, value: Any, revision: int, names: tuple[str, ...]) -> None:
+        entries = self._entries[kind.name]
+        now = self._clock()
+        life = kind.lifetime_seconds * (1 - JITTER + 2 * JITTER * self._spread())
+        size = CODECS[kind.name].size(value) + len(ident)
+        entries.pop(ident, None)
+        if size <= entries.maxsize:
+            entries[ident] = Entry(value, revision, names, size, now, now + life)

@@ -1,0 +1,225 @@
+"""What the cache holds, kind by kind: how two states of a thing join, how big it is, how it is stored.
+
+Joining is idempotent, commutative and never loses the newer side: a stock joins level by level, a part by its version.
+That is why the order in which fills and log entries arrive cannot make an entry go backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from edge.cache import keys
+from partstream.content.v1 import part_pb2, part_service_pb2
+from partstream.inventory.v1 import stock_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_OBJECT_BYTES = 400  # of an entry besides its value: dictionary slot, key, entry object
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing is there: never was (version 0), or is gone since the version."""
+
+    version: int = 0
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """Ids of one page of a listing, without stock, and the token of the next page."""
+
+    part_ids: tuple[str, ...]
+    next_page_token: str = ""
+
+
+Stored = tuple[str, int, bytes]
+"""Member name, its version, its bytes (empty = gone)."""
+
+Members = dict[str, tuple[int, bytes]]
+"""The same, by name, as read back."""
+
+
+class Codec(Protocol):
+    """The behaviour of one kind of value."""
+
+    def join(self, held: Any, other: Any) -> Any:
+        """Both together; ``held`` itself when ``other`` adds nothing."""
+
+    def size(self, value: Any) -> int:
+        """Bytes in memory, about."""
+
+    def is_unknown(self, value: Any) -> bool:
+        """Whether the value says that nothing was found, without a version to tell since when."""
+
+    def store(self, value: Any, revision: int) -> list[Stored]:
+        """Its members for the shared tier."""
+
+    def restore(self, ident: str, members: Members) -> Any:
+        """The value of these members."""
+
+
+def total(part_id: str, levels: Iterable[stock_pb2.StockLevel]) -> stock_pb2.PartStock:
+    """The stock of a part from all its levels: sums over live ones, version over all."""
+    ordered = sorted(levels, key=lambda level: level.location_id)
+    live = [level for level in ordered if not level.HasField("archive_time")]
+    available = sum(level.available for level in live)
+    return stock_pb2.PartStock(
+        part_id=part_id,
+        on_hand=sum(level.on_hand for level in live),
+        reserved=sum(level.reserved for level in live),
+        available=available,
+        in_stock=available > 0,
+        low_stock=available <= sum(level.reorder_point for level in live),
+        version=sum(level.version for level in ordered),
+        levels=ordered,
+    )
+
+
+class StockCodec:
+    """Stock of a part: a member for each location."""
+
+    def join(self, held: stock_pb2.PartStock, other: stock_pb2.PartStock) -> stock_pb2.PartStock:
+        """For each location the level with the higher version."""
+        levels = {level.location_id: level for level in held.levels}
+        newer = [
+            level
+            for level in other.levels
+            if level.location_id not in levels or levels[level.location_id].version < level.version
+        ]
+        if not newer:
+            return held
+        levels.update((level.location_id, level) for level in newer)
+        return total(held.part_id, levels.values())
+
+    def size(self, value: stock_pb2.PartStock) -> int:
+        """A message takes about three times its wire size."""
+        return _OBJECT_BYTES + 3 * value.ByteSize()
+
+    def is_unknown(self, value: stock_pb2.PartStock) -> bool:
+        """No level at all."""
+        return not value.levels
+
+    def store(self, value: stock_pb2.PartStock, revision: int) -> list[Stored]:  # noqa: ARG002
+        """Level by level, each under its own version."""
+        return [(level.location_id, level.version, level.SerializeToString()) for level in value.levels]
+
+    def restore(self, ident: str, members: Members) -> stock_pb2.PartStock:
+        """Add the levels up again."""
+        return total(ident, (stock_pb2.StockLevel.FromString(raw) for _, raw in members.values()))
+
+
+class PartCodec:
+    """Content of a part: one member, or a tombstone."""
+
+    def join(self, held: part_pb2.Part | Absent, other: part_pb2.Part | Absent) -> part_pb2.Part | Absent:
+        """The higher version; of equal ones the tombstone, because a row is deleted under the version it had."""
+        if other.version > held.version or (other.version == held.version > 0 and isinstance(other, Absent)):
+            return other
+        return held
+
+    def size(self, value: part_pb2.Part | Absent) -> int:
+        """A message takes about three times its wire size."""
+        return _OBJECT_BYTES + (0 if isinstance(value, Absent) else 3 * value.ByteSize())
+
+    def is_unknown(self, value: part_pb2.Part | Absent) -> bool:
+        """Not found by a read."""
+        return isinstance(value, Absent) and not value.version
+
+    def store(self, value: part_pb2.Part | Absent, revision: int) -> list[Stored]:  # noqa: ARG002
+        """Versions are doubled, so that a tombstone is newer than the row whose version it bears."""
+        if isinstance(value, Absent):
+            return [("", 2 * value.version + 1, b"")] if value.version else []
+        return [("", 2 * value.version, value.SerializeToString())]
+
+    def restore(self, ident: str, members: Members) -> part_pb2.Part | Absent:  # noqa: ARG002
+        """The part, or the tombstone with the version it had."""
+        version, raw = members.get("", (0, b""))
+        return part_pb2.Part.FromString(raw) if raw else Absent(version // 2)
+
+
+class ListingCodec:
+    """Ids of one page."""
+
+    def join(self, held: Listing, other: Listing) -> Listing:  # noqa: ARG002
+        """The later read: a listing is replaced, its revision is compared before."""
+        return other
+
+    def size(self, value: Listing) -> int:
+        """Each id is a string object."""
+        return _OBJECT_BYTES + sum(60 + len(part_id) for part_id in value.part_ids)
+
+    def is_unknown(self, value: Listing) -> bool:  # noqa: ARG002
+        """An empty one is an answer too."""
+        return False
+
+    def store(self, value: Listing, revision: int) -> list[Stored]:
+        """Whole, under the revision it was read at."""
+        return [("", revision, msgspec.msgpack.encode(value))]
+
+    def restore(self, ident: str, members: Members) -> Listing:  # noqa: ARG002
+        """As stored."""
+        return msgspec.msgpack.decode(members[""][1], type=Listing)
+
+
+class CategoriesCodec:
+    """The category tree as ``ListCategories`` answers it."""
+
+    def join(
+        self,
+        held: part_service_pb2.ListCategoriesResponse,  # noqa: ARG002
+        other: part_service_pb2.ListCategoriesResponse,
+    ) -> part_service_pb2.ListCategoriesResponse:
+        """The later read."""
+        return other
+
+    def size(self, value: part_service_pb2.ListCategoriesResponse) -> int:
+        """A message takes about three times its wire size."""
+        return _OBJECT_BYTES + 3 * value.ByteSize()
+
+    def is_unknown(self, value: part_service_pb2.ListCategoriesResponse) -> bool:  # noqa: ARG002
+        """An empty one is an answer too."""
+        return False
+
+    def store(self, value: part_service_pb2.ListCategoriesResponse, revision: int) -> list[Stored]:
+        """Whole, under the revision it was read at."""
+        return [("", revision, value.SerializeToString())]
+
+    def restore(self, ident: str, members: Members) -> part_service_pb2.ListCategoriesResponse:  # noqa: ARG002
+        """As stored."""
+        return part_service_pb2.ListCategoriesResponse.FromString(members[""][1])
+
+
+class BodyCodec:
+    """A rendered body: whatever the border made, with its size beside it."""
+
+    def join(self, held: Any, other: Any) -> Any:  # noqa: ARG002
+        """Equal by construction: the key names all it depends on."""
+        return other
+
+    def size(self, value: Any) -> int:
+        """Length of the bytes, or what the object says of itself."""
+        return _OBJECT_BYTES + (len(value) if isinstance(value, bytes) else int(getattr(value, "size", 1000)))
+
+    def is_unknown(self, value: Any) -> bool:  # noqa: ARG002
+        """An empty one is an answer too."""
+        return False
+
+    def store(self, value: Any, revision: int) -> list[Stored]:  # noqa: ARG002
+        """Never shared."""
+        return []
+
+    def restore(self, ident: str, members: Members) -> Any:  # noqa: ARG002
+        """Never shared."""
+        return None
+
+
+CODECS: dict[str, Codec] = {
+    keys.STOCK.name: StockCodec(),
+    keys.PART.name: PartCodec(),
+    keys.LISTING.name: ListingCodec(),
+    keys.CATEGORIES.name: CategoriesCodec(),
+    keys.BODY.name: BodyCodec(),
+}
