@@ -86,6 +86,15 @@ class SigningKey:
         """The key set that verifiers read."""
         return {"keys": [self.jwk]}
 
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """The key that verifies what this one signs."""
+        return self._key.public_key()
+
+    def sign(self, message: bytes) -> bytes:
+        """The Ed25519 signature of a message."""
+        return self._key.sign(message)
+
     def mint(
         self,
         *,

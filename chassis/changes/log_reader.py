@@ -12,6 +12,8 @@ from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import asyncpg
 
     from chassis.database import Database
@@ -34,6 +36,29 @@ SELECT revision, epoch, transaction_id, entity, entity_id, version, operation, b
        actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at
 FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2
 """
+
+# Bytes of the log on disk, indexes included.
+_DISK_BYTES = """
+SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint FROM pg_inherits
+WHERE inhparent = 'change_log'::regclass
+"""
+
+# Registered followers of the present epoch.
+_FOLLOWERS = """
+SELECT name, revision, reported_at FROM change_log_follower
+WHERE epoch = (SELECT epoch FROM change_log_identity) ORDER BY name
+"""
+
+# Take a follower's position; within an epoch it never goes back.
+_REPORT = """
+INSERT INTO change_log_follower AS f (name, epoch, revision) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, reported_at = now(),
+    revision = CASE WHEN f.epoch = excluded.epoch THEN greatest(f.revision, excluded.revision)
+                    ELSE excluded.revision END
+"""
+
+# Bounds and committed_at of one revision or the first after it, for a search by time.
+_TIME_AT = "SELECT revision, committed_at FROM change_log WHERE revision >= $1 ORDER BY revision LIMIT 1"
 
 
 class LogReader:
@@ -69,6 +94,41 @@ class LogReader:
         except CONNECTION_LOST as error:
             raise _away() from error
         return [_entry(row) for row in rows]
+
+    async def disk_bytes(self) -> int:
+        """Bytes of the log on disk."""
+        return int((await self._fetchrow(_DISK_BYTES))[0])
+
+    async def followers(self) -> list[tuple[str, int, datetime]]:
+        """Registered followers: name, revision, when it was reported."""
+        try:
+            rows = await self._database.pool.fetch(_FOLLOWERS)
+        except CONNECTION_LOST as error:
+            raise _away() from error
+        return [(row["name"], row["revision"], row["reported_at"]) for row in rows]
+
+    async def report(self, name: str, position: Position) -> None:
+        """Register how far a follower has come."""
+        try:
+            await self._database.pool.execute(_REPORT, name, position.epoch, position.revision)
+        except CONNECTION_LOST as error:
+            raise _away() from error
+
+    async def revision_before(self, moment: datetime) -> int:
+        """The newest revision committed before a moment, found by halving: commit times rise with revisions.
+
+        Times come from one database clock under the log's lock, so only a clock set back can make them fall, and then
+        an entry near the moment may be missed or added; the order of what is read is not touched.
+        """
+        low, high = await self.oldest(), (await self.head()).revision + 1
+        while low < high:
+            middle = (low + high) // 2
+            row = await self._database.pool.fetchrow(_TIME_AT, middle)
+            if row is None or row["committed_at"] >= moment:
+                high = middle
+            else:
+                low = row["revision"] + 1
+        return low - 1
 
     async def _fetchrow(self, query: str) -> asyncpg.Record:
         try:

@@ -5,6 +5,8 @@ the next revision is the last plus one: gap-free and in commit order. Within a t
 transaction setting, so that only the first row pays for the lock and the look-up.
 """
 
+from chassis.changes.retention_schema import RETENTION
+
 PARTITION_REVISIONS = 1_000_000  # rows of one partition: about 1 GB, a minute and a half at 10,000 changes/s
 PARTITIONS_AHEAD = 4
 
@@ -69,7 +71,7 @@ CREATE TRIGGER change_log_is_not_truncated BEFORE TRUNCATE ON change_log
 """
 
 # Make partitions up to `ahead` beyond the head; answers how many were made. Safe to run from several processes.
-_PARTITIONS = f"""
+_PARTITIONS = """
 CREATE FUNCTION change_log_ensure_partitions(ahead int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     head bigint := coalesce((SELECT max(revision) FROM change_log), 0);
@@ -79,20 +81,20 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(7301, 2);
     FOR i IN 0..ahead LOOP
-        low := (head / {PARTITION_REVISIONS} + i) * {PARTITION_REVISIONS};
-        part := 'change_log_' || lpad((low / {PARTITION_REVISIONS})::text, 8, '0');
+        low := (head / PARTITION_REVISIONS + i) * PARTITION_REVISIONS;
+        part := 'change_log_' || lpad((low / PARTITION_REVISIONS)::text, 8, '0');
         CONTINUE WHEN to_regclass(part) IS NOT NULL;
         EXECUTE format('CREATE TABLE %I (LIKE change_log INCLUDING ALL)', part);
         EXECUTE format('ALTER TABLE change_log ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
-                       part, low, low + {PARTITION_REVISIONS});
+                       part, low, low + PARTITION_REVISIONS);
         EXECUTE format('CREATE TRIGGER change_log_is_not_truncated BEFORE TRUNCATE ON %I
                         FOR EACH STATEMENT EXECUTE FUNCTION change_log_is_append_only()', part);
         made := made + 1;
     END LOOP;
     RETURN made;
 END $$;
-SELECT change_log_ensure_partitions({PARTITIONS_AHEAD});
-"""  # noqa: S608 - only our own constants are inserted
+SELECT change_log_ensure_partitions(PARTITIONS_AHEAD);
+"""
 
 # What an entry's hash covers: every column but the hash, and the hash before it. jsonb prints in one way only.
 _HASH = """
@@ -102,9 +104,10 @@ CREATE FUNCTION change_log_entry_hash(
     request_id text, traceparent text, reason text, committed_at timestamptz
 ) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT sha256(previous || convert_to(concat_ws(E'\\x1f',
-        revision, epoch, transaction_id, entity, entity_id, version, operation, coalesce(before::text, ''),
-        coalesce(after::text, ''), coalesce(details::text, ''), actor, actor_name, source, client_ip, request_id,
-        traceparent, reason, (extract(epoch FROM committed_at) * 1000000)::bigint), 'UTF8'))
+        revision, epoch, transaction_id, version, (extract(epoch FROM committed_at) * 1000000)::bigint,
+        coalesce(before::text, ''), coalesce(after::text, ''), coalesce(details::text, ''),
+        to_jsonb(ARRAY[entity, entity_id, operation, actor, actor_name, source, client_ip, request_id, traceparent,
+                       reason])::text), 'UTF8'))
 $$;
 """
 
@@ -171,4 +174,14 @@ END $$;
 """
 
 _STATEMENTS = (_IDENTITY, _TABLE, _BEGIN_EPOCH, _APPEND_ONLY, _PARTITIONS, _HASH, _HEAD, _APPEND, _SEAL)
-CHANGE_LOG = "\n".join(_STATEMENTS)
+
+
+def change_log_ddl(partition_revisions: int = PARTITION_REVISIONS) -> str:
+    """The statements that make a log whose partitions hold so many revisions each."""
+    text = "\n".join((*_STATEMENTS, RETENTION))
+    return text.replace("PARTITION_REVISIONS", str(partition_revisions)).replace(
+        "PARTITIONS_AHEAD", str(PARTITIONS_AHEAD)
+    )
+
+
+CHANGE_LOG = change_log_ddl()

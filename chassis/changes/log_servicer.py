@@ -1,0 +1,139 @@
+"""The operators' view of a service's log, the same for every service."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from partstream.changes.v1 import change_log_service_pb2 as messages
+from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
+
+from chassis.caller import require
+from chassis.changes import cursor as cursors
+from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
+
+if TYPE_CHECKING:
+    from chassis.changes.feed import ChangeFeed
+    from chassis.changes.log_entry import LogEntry
+    from chassis.changes.log_reader import LogReader
+
+_DEFAULT_PAGE = 50
+_SCANNED_PAGE = 1000
+_SCANNED_AT_MOST = 50_000  # entries a filtered page looks at before it answers with what it has
+
+
+class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
+    """Serves one log."""
+
+    def __init__(self, reader: LogReader, feed: ChangeFeed) -> None:
+        """Use the service's reader and feed."""
+        self._reader = reader
+        self._feed = feed
+
+    async def ListEntries(self, request: messages.ListEntriesRequest, _context: Any) -> messages.ListEntriesResponse:  # noqa: N802
+        """Page through the log."""
+        require("changes:read")
+        after = await self._start(request)
+        size = request.page_size or _DEFAULT_PAGE
+        found: list[LogEntry] = []
+        scanned = 0
+        end = False
+        while len(found) < size and scanned < _SCANNED_AT_MOST and not end:
+            limit = _SCANNED_PAGE if request.entity or request.part_id else size
+            page = await self._reader.page(after, limit)
+            end = len(page) < limit
+            for entry in page:
+                if _wanted(entry, request):
+                    found.append(entry)
+                after = entry.revision
+                if len(found) == size:
+                    end = False
+                    break
+            scanned += len(page)
+        return messages.ListEntriesResponse(
+            entries=[self._message(entry) for entry in found], cursor=self._feed.token_for(after), end=end
+        )
+
+    async def GetLogStatus(
+        self, _request: messages.GetLogStatusRequest, _context: Any
+    ) -> messages.GetLogStatusResponse:  # noqa: N802
+        """Answer what the log holds and who depends on it."""
+        require("changes:read")
+        head = await self._reader.head()
+        status = messages.GetLogStatusResponse(
+            log=self._reader.log,
+            epoch=str(head.epoch),
+            head_revision=head.revision,
+            oldest_revision=await self._reader.oldest(),
+            head_cursor=cursors.encode(head),
+            disk_bytes=await self._reader.disk_bytes(),
+            open_watches=self._feed.watchers,
+        )
+        for name, revision, reported_at in await self._reader.followers():
+            position = status.followers.add(name=name, revision=revision)
+            position.report_time.FromDatetime(reported_at)
+        return status
+
+    async def ReportPosition(  # noqa: N802
+        self, request: messages.ReportPositionRequest, _context: Any
+    ) -> messages.ReportPositionResponse:
+        """Register how far a follower has come."""
+        require("changes:read")
+        position = await self._position(request.cursor)
+        await self._reader.report(request.name, position)
+        return messages.ReportPositionResponse()
+
+    async def _position(self, cursor: str) -> cursors.Position:
+        position = cursors.position_in(cursor, self._reader.log)
+        if position is None:
+            message = f"The cursor is not one of the {self._reader.log} log."
+            raise CursorMalformed(message)
+        if position.epoch != (await self._reader.head()).epoch:
+            message = "The log has begun a new epoch."
+            raise EpochChanged(message)
+        return position
+
+    async def _start(self, request: messages.ListEntriesRequest) -> int:
+        oldest = await self._reader.oldest()
+        if request.cursor:
+            revision = (await self._position(request.cursor)).revision
+            if revision < oldest - 1:
+                message = "Entries after this cursor are no longer kept."
+                raise CursorCompacted(message, metadata={"oldest_cursor": self._feed.token_for(oldest - 1)})
+            return revision
+        if request.HasField("since"):
+            return await self._reader.revision_before(request.since.ToDatetime(tzinfo=UTC))
+        return oldest - 1
+
+    def _message(self, entry: LogEntry) -> log_entry_pb2.LogEntry:
+        message = log_entry_pb2.LogEntry(
+            revision=entry.revision,
+            entity=entry.entity,
+            entity_id=entry.entity_id,
+            version=entry.version,
+            operation=origin_pb2.Operation.Value(f"OPERATION_{entry.operation.upper()}"),
+            traceparent=entry.traceparent,
+            cursor=self._feed.token_for(entry.revision),
+            origin=origin_pb2.Origin(
+                actor=origin_pb2.Actor(user_id=entry.actor, username=entry.actor_name),
+                source=entry.source,
+                reason=entry.reason,
+                client_ip=entry.client_ip,
+                request_id=entry.request_id,
+            ),
+        )
+        message.commit_time.FromDatetime(entry.committed_at)
+        for name in ("before", "after", "details"):
+            value = getattr(entry, name)
+            if value is not None:
+                getattr(message, name).update(value)
+        return message
+
+
+def _wanted(entry: LogEntry, request: messages.ListEntriesRequest) -> bool:
+    if request.entity and entry.entity != request.entity:
+        return False
+    if not request.part_id:
+        return True
+    state = entry.after or entry.before or {}
+    return bool(state.get("part_id") == request.part_id)
