@@ -1,0 +1,1 @@
+"""The edge: REST, WebSocket, cache and identity, in front of both services."""

@@ -1,0 +1,1 @@
+"""Routes that need a permission; each names it in its guard."""

@@ -1,0 +1,119 @@
+"""``/admin/parts``: create, replace and read parts as staff do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post, put
+from litestar.params import Body, Parameter
+
+from chassis.errors import FieldViolation
+from edge.admin.part_bodies import STATUS_NUMBERS, NewPart, WholePart, full_mask, part_message
+from edge.clients import WRITE_SECONDS
+from edge.dependencies import TheGate, ThePageTokens, TheServices
+from edge.errors import RuleBroken
+from edge.idempotency import request_id_for
+from edge.identity.guards import permits
+from edge.json_bodies import JsonBody
+from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.page_tokens import Page
+from edge.preconditions import precondition, version_etag
+from edge.public.parts import ORDERS, PartIdInPath, SortName
+from edge.representation import reply
+from edge.views.part import StaffPart, StaffPartList, StatusName, staff_part
+from partstream.content.v1 import part_service_pb2
+
+
+@post(
+    "/parts",
+    dto=JsonBody[NewPart],
+    return_dto=None,
+    guards=[permits("content:write")],
+    summary="Create a part",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def create_part(
+    request: Request[Any, Any, Any], services: TheServices, data: Annotated[NewPart, Body()]
+) -> Response[StaffPart]:
+    """A new part as version 1."""
+    message = part_service_pb2.CreatePartRequest(
+        request_id=request_id_for(request), part=part_message(data.part_id, data, data.status), comment=data.comment
+    )
+    answer = await services.ask_content(services.content.CreatePart, message, seconds=WRITE_SECONDS)
+    headers = {"Location": f"/api/v1/parts/{answer.part.part_id}", "ETag": version_etag(answer.part.version)}
+    return reply(staff_part(answer.part), status=201, headers=headers)
+
+
+@put(
+    "/parts/{part_id:str}",
+    dto=JsonBody[WholePart],
+    return_dto=None,
+    guards=[permits("content:write")],
+    summary="Replace a part",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def replace_part(
+    request: Request[Any, Any, Any], services: TheServices, part_id: PartIdInPath, data: Annotated[WholePart, Body()]
+) -> Response[StaffPart]:
+    """Every field as given, as one new version."""
+    if data.part_id not in {None, part_id}:
+        message = "is not the part of the address"
+        detail = "The body names another part than the address."
+        raise RuleBroken(detail, fields=[FieldViolation("part_id", message)])
+    condition = precondition(request, data.expected_version)
+    update = part_service_pb2.UpdatePartRequest(
+        request_id=request_id_for(request),
+        part=part_message(part_id, data, data.status),
+        update_mask=full_mask(data),
+        expected_version=condition.version,
+        unconditional=condition.unconditional,
+        comment=data.comment,
+    )
+    answer = await services.ask_content(services.content.UpdatePart, update, seconds=WRITE_SECONDS)
+    return reply(staff_part(answer.part), headers={"ETag": version_etag(answer.part.version)})
+
+
+@get(
+    "/parts/{part_id:str}",
+    guards=[permits("content:read")],
+    summary="Show a part to staff",
+    responses=refusals(*ADMIN_READ),
+)
+async def show_staff_part(
+    request: Request[Any, Any, Any], services: TheServices, gate: TheGate, part_id: PartIdInPath
+) -> Response[StaffPart]:
+    """The part as it is now, draft or not, straight from the service."""
+    message = part_service_pb2.GetPartRequest(part_id=part_id, min_revision_token=gate.wanted(request))
+    answer = await services.ask_content(services.content.GetPart, message)
+    return reply(staff_part(answer.part), headers={"ETag": version_etag(answer.part.version)})
+
+
+@get("/parts", guards=[permits("content:read")], summary="List parts for staff", responses=refusals(*ADMIN_READ))
+async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
+    *,
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    gate: TheGate,
+    page_tokens: ThePageTokens,
+    category: Annotated[str, Parameter(pattern="^[a-z0-9-]{0,128}$")] = "",
+    q: Annotated[str, Parameter(max_length=200)] = "",
+    status: StatusName = "published",
+    sort: SortName | None = None,
+    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    page_token: str = "",
+) -> Response[StaffPartList]:
+    """A page of parts of one status."""
+    filters = {"category": category, "q": q, "status": status, "sort": sort, "audience": "staff"}
+    message = part_service_pb2.ListPartsRequest(
+        category_id=category,
+        query=q,
+        status=STATUS_NUMBERS[status],
+        order=ORDERS[sort],
+        page_size=page_size,
+        page_token=page_tokens.read(page_token, filters).upstream,
+        min_revision_token=gate.wanted(request),
+    )
+    answer = await services.ask_content(services.content.ListParts, message)
+    following = Page(answer.next_page_token) if answer.next_page_token else None
+    items = [staff_part(part) for part in answer.parts]
+    return reply(StaffPartList(items, page_tokens.issue(following, filters)))

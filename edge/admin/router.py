@@ -1,0 +1,43 @@
+"""Every route below ``/admin``."""
+
+from litestar import Router
+
+from edge.admin.audit import list_audit
+from edge.admin.categories import create_category
+from edge.admin.ledger import list_movements, reverse_movement
+from edge.admin.locations import archive_location, create_location, list_locations
+from edge.admin.parts import create_part, list_staff_parts, replace_part, show_staff_part
+from edge.admin.stock import adjust_stock, set_reorder_point, set_stock, show_staff_stock
+from edge.admin.stock_batches import adjust_many, list_levels, transfer_stock
+from edge.admin.users import change_user, create_user, end_session, list_sessions, list_users
+
+admin_router = Router(
+    path="/admin",
+    tags=["admin"],
+    security=[{"bearer": []}],
+    route_handlers=[
+        create_part,
+        replace_part,
+        show_staff_part,
+        list_staff_parts,
+        create_category,
+        set_stock,
+        adjust_stock,
+        set_reorder_point,
+        show_staff_stock,
+        list_levels,
+        adjust_many,
+        transfer_stock,
+        list_movements,
+        reverse_movement,
+        list_locations,
+        create_location,
+        archive_location,
+        list_audit,
+        list_users,
+        create_user,
+        change_user,
+        list_sessions,
+        end_session,
+    ],
+)

@@ -1,0 +1,185 @@
+"""``/admin/parts/{part_id}/stock``: count, adjust, and see what is there or was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
+from litestar import Request, Response, get, post, put
+from litestar.params import Body, Parameter
+
+from chassis.errors import FieldViolation
+from edge.clients import WRITE_SECONDS
+from edge.dependencies import TheGate, TheServices
+from edge.errors import RuleBroken
+from edge.idempotency import request_id_for
+from edge.identity.guards import permits
+from edge.json_bodies import JsonBody
+from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.preconditions import precondition, version_etag
+from edge.public.parts import PartIdInPath
+from edge.representation import reply
+from edge.views.ledger import AdjustmentKind, PastLevel, kind_number, past_level
+from edge.views.stock import (
+    ID_PATTERN,
+    Delta,
+    Level,
+    LocationId,
+    Reason,
+    StaffStock,
+    Units,
+    Version,
+    level_view,
+    staff_stock,
+)
+from partstream.inventory.v1 import stock_service_pb2
+
+MAIN = "main"
+
+
+class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A counted number; ``expected_version`` 0 = the level must not exist yet."""
+
+    on_hand: Units
+    location_id: LocationId = MAIN
+    reason: Reason = ""
+    expected_version: Units | None = None
+
+
+class AdjustRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A difference, with the reason for it."""
+
+    delta: Delta
+    location_id: LocationId = MAIN
+    reason: Reason = ""
+    expected_version: Version | None = None
+    kind: AdjustmentKind = "adjusted"
+
+
+class ReorderPointRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The level at or below which stock counts as low."""
+
+    reorder_point: Units
+    location_id: LocationId = MAIN
+    expected_version: Version | None = None
+
+
+@put(
+    "/parts/{part_id:str}/stock",
+    dto=JsonBody[CountRequest],
+    return_dto=None,
+    guards=[permits("stock:write")],
+    summary="Set counted stock",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def set_stock(
+    request: Request[Any, Any, Any], services: TheServices, part_id: PartIdInPath, data: Annotated[CountRequest, Body()]
+) -> Response[Level]:
+    """The level after the count. 409 (or 412 with If-Match) shows what is there when it is not what you saw."""
+    condition = precondition(request, data.expected_version)
+    message = stock_service_pb2.SetStockRequest(
+        request_id=request_id_for(request),
+        part_id=part_id,
+        location_id=data.location_id,
+        on_hand=data.on_hand,
+        expected_version=condition.version,
+        unconditional=condition.unconditional,
+        allow_missing=condition.version == 0,
+        reason=data.reason,
+    )
+    answer = await services.ask_inventory(services.inventory.SetStock, message, seconds=WRITE_SECONDS)
+    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+
+
+@post(
+    "/parts/{part_id:str}/stock/adjust",
+    dto=JsonBody[AdjustRequest],
+    return_dto=None,
+    status_code=200,
+    guards=[permits("stock:write")],
+    summary="Adjust stock",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def adjust_stock(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    part_id: PartIdInPath,
+    data: Annotated[AdjustRequest, Body()],
+) -> Response[Level]:
+    """The level after the difference. Without a version it is applied to whatever is there."""
+    condition = precondition(request, data.expected_version, required=False)
+    message = stock_service_pb2.AdjustStockRequest(
+        request_id=request_id_for(request),
+        part_id=part_id,
+        location_id=data.location_id,
+        delta=data.delta,
+        expected_version=condition.version,
+        kind=kind_number(data.kind),
+        reason=data.reason,
+    )
+    answer = await services.ask_inventory(services.inventory.AdjustStock, message, seconds=WRITE_SECONDS)
+    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+
+
+@put(
+    "/parts/{part_id:str}/stock/reorder-point",
+    dto=JsonBody[ReorderPointRequest],
+    return_dto=None,
+    guards=[permits("stock:write")],
+    summary="Set the reorder point",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def set_reorder_point(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    part_id: PartIdInPath,
+    data: Annotated[ReorderPointRequest, Body()],
+) -> Response[Level]:
+    """The level with its new reorder point."""
+    condition = precondition(request, data.expected_version, required=False)
+    message = stock_service_pb2.SetReorderPointRequest(
+        request_id=request_id_for(request),
+        part_id=part_id,
+        location_id=data.location_id,
+        reorder_point=data.reorder_point,
+        expected_version=condition.version,
+    )
+    answer = await services.ask_inventory(services.inventory.SetReorderPoint, message, seconds=WRITE_SECONDS)
+    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+
+
+@get(
+    "/parts/{part_id:str}/stock",
+    guards=[permits("stock:read")],
+    summary="Show stock to staff, now or at a time",
+    responses=refusals(*ADMIN_READ),
+)
+async def show_staff_stock(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    gate: TheGate,
+    part_id: PartIdInPath,
+    at: Annotated[datetime | None, Parameter(description="a moment in the past, RFC 3339")] = None,
+    location_id: Annotated[str, Parameter(pattern=ID_PATTERN, description="for `at`; default `main`")] = MAIN,
+) -> Response[StaffStock | PastLevel]:
+    """Totals and levels as they are; with ``at``, one level as it was."""
+    if at is None:
+        message = stock_service_pb2.GetStockRequest(part_id=part_id, min_revision_token=gate.wanted(request))
+        answer = await services.ask_inventory(services.inventory.GetStock, message)
+        return reply(staff_stock(answer.stock), headers={"ETag": version_etag(answer.stock.version)})
+    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
+    past = stock_service_pb2.GetStockAtTimeRequest(part_id=part_id, location_id=location_id, time=_timestamp(moment))
+    found = await services.ask_inventory(services.inventory.GetStockAtTime, past)
+    return reply(past_level(part_id, location_id, past.time.ToJsonString(), found))
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    if moment > datetime.now(UTC):
+        message = "lies in the future"
+        detail = "The moment lies in the future."
+        raise RuleBroken(detail, fields=[FieldViolation("at", message)])
+    time = Timestamp()
+    time.FromDatetime(moment)
+    return time

@@ -1,0 +1,145 @@
+"""``/admin/users`` and ``/admin/sessions``: who may do what, and whose sessions are open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import Body
+
+from edge.dependencies import TheUserAdministration
+from edge.identity.guards import permits
+from edge.identity.sessions import Session
+from edge.identity.users import User
+from edge.json_bodies import JsonBody
+from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.representation import reply
+
+RoleName = Literal["customer", "support", "stock_manager", "content_editor", "auditor", "admin"]
+Password = Annotated[str, msgspec.Meta(min_length=8, max_length=200)]
+Roles = Annotated[list[RoleName], msgspec.Meta(max_length=10)]
+
+
+class NewUser(msgspec.Struct, forbid_unknown_fields=True):
+    """A user to create."""
+
+    username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._@-]{1,64}$")]
+    password: Password
+    roles: Roles = []
+
+
+class UserChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What to change; whatever is changed, the user's open sessions end, so that it holds at once."""
+
+    password: Password | None = None
+    roles: Roles | None = None
+    disabled: bool | None = None
+
+
+class UserView(msgspec.Struct):
+    """A user, without the password."""
+
+    user_id: UUID
+    username: str
+    roles: list[str]
+    disabled_at: datetime | None
+    created_at: datetime
+
+
+class UserList(msgspec.Struct):
+    """Every user, by name."""
+
+    items: list[UserView]
+    next_page_token: str = ""
+
+
+class SessionView(msgspec.Struct):
+    """An open session."""
+
+    session_id: UUID
+    user_id: UUID
+    username: str
+    client_ip: str
+    user_agent: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+class SessionList(msgspec.Struct):
+    """Open sessions, newest first, at most 200."""
+
+    items: list[SessionView]
+    next_page_token: str = ""
+
+
+@get("/users", guards=[permits("users:read")], summary="List users", responses=refusals(*ADMIN_READ))
+async def list_users(administration: TheUserAdministration) -> Response[UserList]:
+    """Every user, by name."""
+    return reply(UserList([_user(user) for user in await administration.users()]))
+
+
+@post(
+    "/users",
+    dto=JsonBody[NewUser],
+    return_dto=None,
+    guards=[permits("users:write")],
+    summary="Create a user",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def create_user(administration: TheUserAdministration, data: Annotated[NewUser, Body()]) -> Response[UserView]:
+    """The new user; 409 when the name is taken."""
+    return reply(_user(await administration.create(data.username, data.password, data.roles)), status=201)
+
+
+@patch(
+    "/users/{user_id:uuid}",
+    dto=JsonBody[UserChange],
+    return_dto=None,
+    guards=[permits("users:write")],
+    summary="Change a user",
+    responses=refusals(*ADMIN_WRITE),
+)
+async def change_user(
+    administration: TheUserAdministration, user_id: UUID, data: Annotated[UserChange, Body()]
+) -> Response[UserView]:
+    """The user after the change."""
+    changed = await administration.change(user_id, password=data.password, roles=data.roles, disabled=data.disabled)
+    return reply(_user(changed))
+
+
+@get("/sessions", guards=[permits("users:read")], summary="List open sessions", responses=refusals(*ADMIN_READ))
+async def list_sessions(administration: TheUserAdministration, user_id: UUID | None = None) -> Response[SessionList]:
+    """Open sessions of everyone, or of one user."""
+    return reply(SessionList([_session(session) for session in await administration.sessions(user_id)]))
+
+
+@delete(
+    "/sessions/{session_id:uuid}",
+    guards=[permits("users:write")],
+    summary="End a session",
+    responses=refusals(*ADMIN_READ),
+)
+async def end_session(administration: TheUserAdministration, session_id: UUID) -> None:
+    """Its tokens are refused from now on, everywhere."""
+    await administration.end_session(session_id)
+
+
+def _user(user: User) -> UserView:
+    return UserView(user.user_id, user.username, list(user.roles), user.disabled_at, user.created_at)
+
+
+def _session(session: Session) -> SessionView:
+    return SessionView(
+        session.session_id,
+        session.user_id,
+        session.username,
+        session.client_ip,
+        session.user_agent,
+        session.created_at,
+        session.last_seen_at,
+        session.expires_at,
+    )

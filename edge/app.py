@@ -1,0 +1,165 @@
+"""Composition root of the edge: the only place that constructs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from chassis import logs, telemetry
+from chassis.background import Backoff
+from chassis.channels import open_channel
+from chassis.database import CONNECTION_LOST, Database
+from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
+from edge.clients import CONTENT, INVENTORY, ServicePing, Services
+from edge.envelope import Envelope
+from edge.health import Check, Health
+from edge.http_app import Ingredients, build_http_app
+from edge.http_server import HttpServer
+from edge.identity.accounts import Accounts
+from edge.identity.administration import UserAdministration
+from edge.identity.authenticator import Authenticator
+from edge.identity.lockout import Lockout
+from edge.identity.passwords import Passwords
+from edge.identity.security_events import SecurityEvents
+from edge.identity.sessions import Sessions
+from edge.identity.users import Users
+from edge.page_tokens import PageTokens
+from edge.reads import DirectReads
+from edge.revision import RevisionGate
+
+if TYPE_CHECKING:
+    from edge.settings import EdgeSettings
+
+log = logging.getLogger("edge")
+
+
+async def serve(settings: EdgeSettings) -> None:
+    """Run one edge until SIGTERM or SIGINT, then let go of everything in order."""
+    logs.configure("edge", format=settings.log_format, level=settings.log_level)
+    telemetry.configure("edge", settings.otel_exporter)
+    stopping = _stop_signal()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(telemetry.shutdown)
+        databases = await _databases(settings, stack, stopping)
+        if databases is None:
+            return
+        edge = Edge(settings, *databases)
+        stack.push_async_callback(edge.close)
+        edge.start()
+        listener = edge.server.start()
+        log.info("edge ready on http://%s:%d", settings.host, settings.port)
+        stopped = asyncio.create_task(stopping.wait())
+        done, _ = await asyncio.wait({listener, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if listener in done:
+            listener.result()
+            message = "the listener ended by itself"
+            raise RuntimeError(message)
+        log.info("edge stopping")
+        await edge.drain()
+
+
+class Edge:
+    """One edge: everything it is made of, put together."""
+
+    def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
+        """Construct; nothing runs before ``start``."""
+        key = SigningKey.load(settings.signing_key_file)
+        own_token = ServiceToken(key, "edge")
+        self._channels = {
+            "inventory": open_channel(settings.inventory_targets),
+            "content": open_channel(settings.content_targets),
+            "inventory-watch": open_channel(settings.inventory_targets, token=own_token),
+            "content-watch": open_channel(settings.content_targets, token=own_token),
+        }
+        self.services = Services(self._channels["inventory"], self._channels["content"])
+        self.gate = RevisionGate({})
+        self.health = Health(self._checks(database))
+        sessions, users, passwords = Sessions(database), Users(database), Passwords()
+        events = SecurityEvents(database)
+        app = build_http_app(
+            Ingredients(
+                services=self.services,
+                reads=DirectReads(self.services),
+                gate=self.gate,
+                page_tokens=PageTokens(key.pem()),
+                accounts=Accounts(
+                    users=users,
+                    sessions=sessions,
+                    passwords=passwords,
+                    lockout=Lockout(database),
+                    events=events,
+                    key=key,
+                ),
+                administration=UserAdministration(users, sessions, passwords, events),
+                authenticator=Authenticator(TokenVerifier(settings.jwks), sessions),
+                security_events=events,
+                trail=trail,
+                health=self.health,
+                key_set=key.jwks(),
+            )
+        )
+        envelope = Envelope(
+            app,
+            position=self.gate.position,
+            max_concurrent=settings.max_concurrent_requests,
+            trusted_proxies=settings.trusted_proxies,
+        )
+        self.server = HttpServer(envelope, settings.host, settings.port)
+
+    def start(self) -> None:
+        """Begin what runs in the background."""
+
+    async def drain(self) -> None:
+        """Say not ready, end sockets, finish requests."""
+        self.health.draining = True
+        await self.server.stop()
+
+    async def close(self) -> None:
+        """Let go of the channels."""
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
+
+    def _checks(self, database: Database) -> list[Check]:
+        return [
+            Check("database", database.ping, required=True),
+            Check("inventory", ServicePing(self._channels["inventory"], INVENTORY), required=True),
+            Check("content", ServicePing(self._channels["content"], CONTENT), required=True),
+        ]
+
+
+async def _databases(
+    settings: EdgeSettings, stack: contextlib.AsyncExitStack, stopping: asyncio.Event
+) -> tuple[Database, Database] | None:
+    """Both databases, waited for as long as it takes; ``None`` when told to stop meanwhile."""
+    opened: list[Database] = []
+    for dsn, name in ((settings.database_url, "partstream-edge"), (settings.audit_database_url, "partstream-trail")):
+        database = await _open(dsn, name, stopping)
+        if database is None:
+            return None
+        stack.push_async_callback(database.close)
+        opened.append(database)
+    return opened[0], opened[1]
+
+
+async def _open(dsn: str, name: str, stopping: asyncio.Event) -> Database | None:
+    backoff = Backoff(0.2, 5.0)
+    while not stopping.is_set():
+        try:
+            return await Database.open(dsn, application_name=name, min_size=1, max_size=10)
+        except CONNECTION_LOST as error:
+            pause = backoff.next()
+            log.warning("%s: the database is away, trying again in %.1f s: %r", name, pause, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause)
+    return None
+
+
+def _stop_signal() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping

@@ -1,0 +1,155 @@
+"""The outermost layer: an id, a bound, a log line and the common headers for every request, whatever answers it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.datastructures import MutableScopeHeaders
+
+from chassis.caller import ANONYMOUS, RequestContext, set_current_request
+from chassis.errors import Overloaded
+from chassis.telemetry import current_traceparent
+from edge.exchange import Exchange, begin_exchange
+from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
+from edge.problems import problem_response
+from edge.revision import OUT, merged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from litestar.types import ASGIApp, Message, Receive, Send
+
+    from edge.settings import Network
+
+logger = logging.getLogger("edge.access")
+
+_SAFE_ID: Final = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
+REQUEST_ID: Final = "Partstream-Request-Id"
+
+
+class Envelope:
+    """An ASGI application around the application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        position: Callable[[], str],
+        max_concurrent: int = 1000,
+        trusted_proxies: Sequence[Network] = (),
+    ) -> None:
+        """``position`` tells what this edge has applied of every log."""
+        self._app = app
+        self._position = position
+        self._max_concurrent = max_concurrent
+        self._trusted = trusted_proxies
+        self.in_flight = 0
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one request; anything but HTTP is passed on with its exchange begun."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        exchange = self._begin(scope)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._serve(scope, receive, send, exchange)
+
+    def _begin(self, scope: Any) -> Exchange:
+        headers = dict(scope["headers"])
+        given = headers.get(b"partstream-request-id", b"").decode("latin-1")
+        exchange = Exchange(
+            request_id=given if _SAFE_ID.match(given) else str(uuid.uuid4()),
+            client_ip=self._client_ip(scope, headers.get(b"x-forwarded-for", b"").decode("latin-1")),
+            traceparent=current_traceparent(),
+        )
+        exchange.saw(self._position())
+        begin_exchange(exchange)
+        set_current_request(RequestContext(ANONYMOUS, exchange.request_id, exchange.traceparent))
+        return exchange
+
+    def _client_ip(self, scope: Any, forwarded: str) -> str:
+        """The nearest address that is no proxy of ours, read from the right: what is left of it anyone can write."""
+        client = scope.get("client")
+        address = client[0] if client else ""
+        for hop in (item.strip() for item in reversed(forwarded.split(","))):
+            if not hop or not self._is_trusted(address):
+                break
+            address = hop
+        return address[:64]
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted)
+
+    async def _serve(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
+        status = 500
+        head = scope["method"] == "HEAD"
+        if head:
+            scope["method"] = "GET"  # a HEAD is a GET without its body (RFC 9110, 9.3.2)
+
+        async def send_labelled(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _label(message, exchange)
+            elif head and message["type"] == "http.response.body":
+                message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+            await send(message)
+
+        self.in_flight += 1
+        REQUESTS_IN_FLIGHT.inc()
+        try:
+            if self.in_flight > self._max_concurrent and not str(scope["path"]).startswith("/health"):
+                await self._shed(scope, receive, send_labelled)
+            else:
+                await self._app(scope, receive, send_labelled)
+        finally:
+            self.in_flight -= 1
+            REQUESTS_IN_FLIGHT.dec()
+            _account(scope, exchange, "HEAD" if head else scope["method"], status)
+
+    async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
+        REQUESTS_SHED.inc()
+        response = problem_response(Overloaded("Too many requests are being served.", retry_after_seconds=1))
+        await response.to_asgi_response(app=None, request=None)(scope, receive, send)  # type: ignore[arg-type]
+
+
+def _label(message: Any, exchange: Exchange) -> None:
+    headers = MutableScopeHeaders.from_message(message)
+    headers[REQUEST_ID] = exchange.request_id
+    headers["X-Content-Type-Options"] = "nosniff"
+    revision = merged(*exchange.revisions)
+    if revision:
+        headers[OUT] = revision
+    if exchange.replayed:
+        headers["Idempotent-Replayed"] = "true"
+
+
+def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
+    route = scope.get("path_template") or "unmatched"
+    seconds = time.perf_counter() - exchange.started
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(
+            "%s %s %d",
+            method,
+            scope["path"],
+            status,
+            extra={
+                "ms": round(seconds * 1000, 1),
+                "client_ip": exchange.client_ip,
+                "user": exchange.caller.username,
+                "request_id": exchange.request_id,
+            },
+        )

@@ -1,0 +1,72 @@
+"""Errors that arise at the HTTP border itself; everything else comes from ``chassis.errors``.
+
+::
+
+    EdgeError
+    ├── MalformedRequest      unreadable or of the wrong type: 400
+    ├── RuleBroken            readable, but against a documented rule: 422
+    ├── TooManyRequests       the caller's own limit is reached: 429
+    ├── Missing               no such user or session: 404
+    └── Taken                 the name is in use: 409
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chassis.errors import FieldViolation
+
+
+class EdgeError(Exception):
+    """An answer that is refused before any service is asked."""
+
+    status: ClassVar[int] = 400
+    reason: ClassVar[str] = "FIELD_INVALID"
+    title: ClassVar[str] = "The request cannot be read"
+
+    def __init__(
+        self, detail: str, *, fields: Sequence[FieldViolation] = (), retry_after_seconds: float | None = None
+    ) -> None:
+        """Hold what a person is told and, per field, what is wrong."""
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = tuple(fields)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MalformedRequest(EdgeError):
+    """The request cannot be read: broken JSON, a wrong type, an unknown or missing field."""
+
+
+class RuleBroken(EdgeError):
+    """The request can be read and breaks a rule that the interface documents."""
+
+    status = 422
+    title = "A field breaks a rule"
+
+
+class TooManyRequests(EdgeError):
+    """The caller has used up its own limit."""
+
+    status = 429
+    reason = "OVERLOADED"
+    title = "Too many attempts"
+
+
+class Missing(EdgeError):
+    """There is no such user or session."""
+
+    status = 404
+    reason = "NOT_FOUND"
+    title = "There is no such thing"
+
+
+class Taken(EdgeError):
+    """The name is in use."""
+
+    status = 409
+    reason = "NAME_TAKEN"
+    title = "The name is taken"

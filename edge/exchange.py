@@ -1,0 +1,46 @@
+"""What is known about the request being served: set by the envelope, read by whoever answers."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from chassis.caller import ANONYMOUS, Caller
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what its answer will say about itself."""
+
+    request_id: str = ""
+    client_ip: str = ""
+    traceparent: str = ""
+    caller: Caller = ANONYMOUS
+    bearer: str = ""
+    # Position of the followers when the request began, then whatever its reads and writes add.
+    revisions: list[str] = field(default_factory=list)
+    cache_tier: str = ""
+    replayed: bool = False
+    # 412 instead of 409 when the caller's condition came by If-Match (RFC 9110, 13.1.1).
+    conflict_status: int = 409
+    route: str = ""
+    started: float = field(default_factory=time.perf_counter)
+
+    def saw(self, revision_token: str) -> None:
+        """Remember that this answer shows, or wrote, the state of a revision."""
+        if revision_token and revision_token not in self.revisions:
+            self.revisions.append(revision_token)
+
+
+_current: ContextVar[Exchange | None] = ContextVar("partstream_exchange", default=None)
+
+
+def current_exchange() -> Exchange:
+    """The exchange of the request being served; outside a request, one that nobody reads."""
+    return _current.get() or Exchange()
+
+
+def begin_exchange(exchange: Exchange) -> None:
+    """Make this the exchange of the present task."""
+    _current.set(exchange)

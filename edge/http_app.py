@@ -1,0 +1,94 @@
+"""The Litestar application: routes, what they are given by name, and how their errors leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from edge.admin.router import admin_router
+from edge.health import live, ready
+from edge.identity.routes import auth_router
+from edge.openapi import openapi_config
+from edge.problems import handle_exception
+from edge.public.router import public_router
+from edge.wellknown import jwks, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from litestar.types import ControllerRouterHandler
+
+    from chassis.database import Database
+    from edge.clients import Services
+    from edge.health import Health
+    from edge.identity.accounts import Accounts
+    from edge.identity.administration import UserAdministration
+    from edge.identity.authenticator import Authenticator
+    from edge.identity.security_events import SecurityEvents
+    from edge.page_tokens import PageTokens
+    from edge.reads import Reads
+    from edge.revision import RevisionGate
+
+API: Final = "/api/v1"
+VERSION: Final = "0.1.0"
+MAX_BODY_BYTES: Final = 1024 * 1024  # a part's description has 100,000 characters at most; a batch 1,000 items
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """Everything routes work with, made by the composition root."""
+
+    services: Services
+    reads: Reads
+    gate: RevisionGate
+    page_tokens: PageTokens
+    accounts: Accounts
+    administration: UserAdministration
+    authenticator: Authenticator
+    security_events: SecurityEvents
+    trail: Database
+    health: Health
+    key_set: Mapping[str, Any]
+    live_routes: Sequence[ControllerRouterHandler] = ()
+
+
+def build_http_app(ingredients: Ingredients) -> Litestar:
+    """The application, ready to be wrapped and served."""
+    api = Router(path=API, route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes])
+    return Litestar(
+        route_handlers=[api, live, ready, jwks, metrics],
+        dependencies=_dependencies(ingredients),
+        exception_handlers={Exception: handle_exception},
+        openapi_config=openapi_config(VERSION),
+        request_max_body_size=MAX_BODY_BYTES,
+        state=State({"authenticator": ingredients.authenticator, "security_events": ingredients.security_events}),
+        logging_config=None,
+        middleware=[],
+        debug=False,
+    )
+
+
+def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
+    given: dict[str, object] = {
+        "services": ingredients.services,
+        "reads": ingredients.reads,
+        "gate": ingredients.gate,
+        "page_tokens": ingredients.page_tokens,
+        "accounts": ingredients.accounts,
+        "administration": ingredients.administration,
+        "trail": ingredients.trail,
+        "health": ingredients.health,
+        "key_set": ingredients.key_set,
+    }
+    return {name: _always(thing) for name, thing in given.items()}
+
+
+def _always(thing: object) -> Provide:
+    def provide() -> Any:
+        return thing
+
+    return Provide(provide, sync_to_thread=False, use_cache=True)

@@ -1,0 +1,45 @@
+"""Granian inside this process: one process, one event loop, one listener, ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+BACKLOG: Final = 2048
+CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
+STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
+
+
+class HttpServer:
+    """Listens from ``start`` to ``stop``."""
+
+    def __init__(self, app: Any, host: str, port: int) -> None:
+        """Serve ``app`` on an address."""
+        self._server = Server(
+            app,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            backlog=BACKLOG,
+            backpressure=CONNECTIONS,
+            log_enabled=False,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin to listen; the task ends when the listener does, with its error if it failed."""
+        self._task = asyncio.create_task(self._server.serve(), name="http-server")
+        return self._task
+
+    async def stop(self) -> None:
+        """Stop listening and let requests under way finish, within a few seconds."""
+        if self._task is None:
+            return
+        self._server.stop()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+            await asyncio.wait_for(self._task, STOP_SECONDS)
+        self._task = None

@@ -1,0 +1,1 @@
+"""Users, sessions and tokens: the only room of the edge that has tables."""

@@ -1,0 +1,121 @@
+"""Signing in, staying in, signing out: the use cases over users, sessions and attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+
+from chassis.caller import Caller
+from chassis.errors import TokenInvalid, TokenRevoked
+from edge.errors import TooManyRequests
+from edge.identity.roles import permissions_of
+from edge.identity.sessions import RefreshTokenReused
+from edge.metrics import LOGINS
+
+if TYPE_CHECKING:
+    from chassis.tokens import SigningKey
+    from edge.identity.lockout import Lockout
+    from edge.identity.passwords import Passwords
+    from edge.identity.security_events import SecurityEvents
+    from edge.identity.sessions import Session, Sessions
+    from edge.identity.users import User, Users
+
+ACCESS_SECONDS: Final = 600
+
+
+class Grant(msgspec.Struct):
+    """What a client gets for signing in or refreshing. The refresh token is good for one use."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str
+
+
+class Accounts:
+    """Sign-in for people and programs."""
+
+    def __init__(
+        self,
+        *,
+        users: Users,
+        sessions: Sessions,
+        passwords: Passwords,
+        lockout: Lockout,
+        events: SecurityEvents,
+        key: SigningKey,
+    ) -> None:
+        """Put the parts together."""
+        self._users = users
+        self._sessions = sessions
+        self._passwords = passwords
+        self._lockout = lockout
+        self._events = events
+        self._key = key
+
+    async def login(self, username: str, password: str, client_ip: str, user_agent: str) -> Grant:
+        """A new session. ``TokenInvalid`` for wrong credentials, ``TooManyRequests`` while locked out."""
+        try:
+            await self._lockout.check(username, client_ip)
+        except TooManyRequests:
+            LOGINS.labels("locked").inc()
+            await self._events.record("login_locked", username=username)
+            raise
+        user = await self._users.by_name(username)
+        right = await self._passwords.verify(user.password_hash if user else None, password)
+        succeeded = right and user is not None and user.disabled_at is None
+        await self._lockout.record(username, client_ip, succeeded=succeeded)
+        if not succeeded or user is None:
+            LOGINS.labels("failure").inc()
+            await self._events.record("login_failed", username=username)
+            message = "The user name or the password is wrong."
+            raise TokenInvalid(message)
+        session, refresh_token = await self._sessions.begin(user.user_id, client_ip, user_agent)
+        LOGINS.labels("success").inc()
+        await self._events.record("login_succeeded", caller=_caller(user, session))
+        return self._grant(user, session, refresh_token)
+
+    async def refresh(self, refresh_token: str) -> Grant:
+        """The next tokens of a session; roles are read anew."""
+        try:
+            session, next_token = await self._sessions.rotate(refresh_token)
+        except RefreshTokenReused as error:
+            LOGINS.labels("reused").inc()
+            await self._events.record("refresh_token_reused", details={"session_id": str(error.session_id)})
+            message = "The refresh token was used before, so the session was ended: sign in again."
+            raise TokenRevoked(message) from None
+        user = await self._users.by_id(session.user_id)
+        if user is None:
+            message = "The session was ended: sign in again."
+            raise TokenRevoked(message)
+        LOGINS.labels("refreshed").inc()
+        return self._grant(user, session, next_token)
+
+    async def logout(self, caller: Caller, refresh_token: str) -> None:
+        """End the caller's session, and the one of the refresh token if it was brought. Never fails for being late."""
+        if caller.session_id:
+            await self._sessions.revoke(_session_uuid(caller), "signed out")
+        if refresh_token:
+            await self._sessions.revoke_by_token(refresh_token, "signed out")
+        await self._events.record("logged_out", caller=caller)
+
+    def _grant(self, user: User, session: Session, refresh_token: str) -> Grant:
+        access = self._key.mint(
+            subject=str(user.user_id),
+            name=user.username,
+            roles=user.roles,
+            permissions=permissions_of(user.roles),
+            session_id=str(session.session_id),
+            ttl_seconds=ACCESS_SECONDS,
+        )
+        return Grant(access, "Bearer", ACCESS_SECONDS, refresh_token)
+
+
+def _session_uuid(caller: Caller) -> UUID:
+    return UUID(caller.session_id)
+
+
+def _caller(user: User, session: Session) -> Caller:
+    return Caller(str(user.user_id), user.username, str(session.session_id), frozenset(user.roles))

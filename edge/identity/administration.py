@@ -1,0 +1,69 @@
+"""Administering users and sessions: every change is a security event and holds at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.errors import Missing, Taken
+from edge.exchange import current_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from edge.identity.passwords import Passwords
+    from edge.identity.security_events import SecurityEvents
+    from edge.identity.sessions import Session, Sessions
+    from edge.identity.users import User, Users
+
+
+class UserAdministration:
+    """What administrators do with accounts."""
+
+    def __init__(self, users: Users, sessions: Sessions, passwords: Passwords, events: SecurityEvents) -> None:
+        """Put the parts together."""
+        self._users = users
+        self._sessions = sessions
+        self._passwords = passwords
+        self._events = events
+
+    async def users(self) -> list[User]:
+        """Every user, by name."""
+        return await self._users.all()
+
+    async def create(self, username: str, password: str, roles: Sequence[str]) -> User:
+        """The new user; ``Taken`` when there is one of that name."""
+        user = await self._users.create(username, await self._passwords.hash(password), roles)
+        if user is None:
+            message = f"There is a user {username} already."
+            raise Taken(message)
+        await self._record("user_created", {"user": username, "roles": ",".join(roles)})
+        return user
+
+    async def change(
+        self, user_id: UUID, *, password: str | None, roles: Sequence[str] | None, disabled: bool | None
+    ) -> User:
+        """The changed user, whose open sessions are ended; ``Missing`` when there is none."""
+        password_hash = await self._passwords.hash(password) if password is not None else None
+        user = await self._users.update(user_id, roles=roles, password_hash=password_hash, disabled=disabled)
+        if user is None:
+            message = "There is no such user."
+            raise Missing(message)
+        await self._sessions.revoke_user(user_id, "account changed")
+        facts = {"user": user.username, "roles": ",".join(user.roles), "disabled": str(user.disabled_at is not None)}
+        await self._record("user_changed", {**facts, "password": "changed" if password is not None else "kept"})
+        return user
+
+    async def sessions(self, user_id: UUID | None) -> list[Session]:
+        """Open sessions, of one user or of all."""
+        return await self._sessions.open_sessions(user_id)
+
+    async def end_session(self, session_id: UUID) -> None:
+        """End a session; ``Missing`` when there is none that is open."""
+        if not await self._sessions.revoke(session_id, "ended by an administrator"):
+            message = "There is no such open session."
+            raise Missing(message)
+        await self._record("session_ended", {"session_id": str(session_id)})
+
+    async def _record(self, kind: str, details: dict[str, str]) -> None:
+        await self._events.record(kind, caller=current_exchange().caller, details=details)

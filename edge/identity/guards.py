@@ -1,0 +1,72 @@
+"""Guards of routes: who is it, and may they. They run before a body is read or anything is looked up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from chassis.errors import PermissionMissing, TokenMissing, Unauthenticated
+from edge.exchange import current_exchange
+from edge.metrics import DENIALS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from litestar.connection import ASGIConnection
+    from litestar.handlers import BaseRouteHandler
+
+    from chassis.caller import Caller
+    from edge.identity.authenticator import Authenticator
+    from edge.identity.security_events import SecurityEvents
+
+    Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+
+
+async def known(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Nobody is turned away, but a token that is brought must be good."""
+    del handler
+    await _identify(connection)
+
+
+async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Anyone with a good token."""
+    del handler
+    caller = await _identify(connection)
+    if caller.is_anonymous:
+        await _deny(connection, TokenMissing("Sign in first: this needs a token."))
+
+
+def permits(permission: str) -> Guard:
+    """The guard of a route that needs a permission: 401 without a token, 403 without the permission."""
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        del handler
+        caller = await _identify(connection)
+        if caller.may(permission):
+            return
+        facts = {"permission": permission}
+        if caller.is_anonymous:
+            await _deny(connection, TokenMissing("Sign in first: this needs a token.", metadata=facts))
+        message = f"You are not allowed to do this: it needs the permission {permission}."
+        await _deny(connection, PermissionMissing(message, metadata=facts))
+
+    guard.permission = permission  # type: ignore[attr-defined]
+    return guard
+
+
+async def _identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    authenticator: Authenticator = connection.app.state.authenticator
+    try:
+        return await authenticator.identify(connection)
+    except Unauthenticated as error:
+        await _deny(connection, error)
+
+
+async def _deny(connection: ASGIConnection[Any, Any, Any, Any], error: Unauthenticated | PermissionMissing) -> NoReturn:
+    """Record the refusal and raise it. Requests without any token are only counted: they say nothing about anyone."""
+    DENIALS.labels(error.reason).inc()
+    events: SecurityEvents = connection.app.state.security_events
+    if not isinstance(error, TokenMissing):
+        method = str(connection.scope.get("method", ""))
+        details = {"reason": error.reason, "method": method, "path": connection.url.path}
+        await events.record("denied", caller=current_exchange().caller, details={**details, **error.metadata})
+    raise error

@@ -1,0 +1,57 @@
+"""What each role may do. Permissions are checked by the edge and again by each service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PERMISSIONS: Final = frozenset(
+    {
+        "content:read",
+        "content:write",
+        "content:publish",
+        "content:rollback",
+        "content:delete",
+        "stock:read",
+        "stock:write",
+        "audit:read",
+        "changes:read",
+        "cache:read",
+        "cache:write",
+        "users:read",
+        "users:write",
+        "integrity:read",
+        "status:read",
+    }
+)
+
+ROLES: Final[dict[str, frozenset[str]]] = {
+    "customer": frozenset(),
+    "support": frozenset({"content:read", "stock:read"}),
+    "stock_manager": frozenset({"content:read", "stock:read", "stock:write"}),
+    "content_editor": frozenset(
+        {"content:read", "content:write", "content:publish", "content:rollback", "content:delete", "stock:read"}
+    ),
+    "auditor": frozenset({"content:read", "stock:read", "audit:read", "changes:read", "integrity:read", "status:read"}),
+    "admin": PERMISSIONS,
+    "service": frozenset(
+        {
+            "content:read",
+            "content:write",
+            "content:publish",
+            "content:rollback",
+            "content:delete",
+            "stock:read",
+            "stock:write",
+            "changes:read",
+            "audit:read",
+        }
+    ),
+}
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """All that several roles allow together; an unknown role allows nothing."""
+    return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))

@@ -1,0 +1,198 @@
+"""Sessions and their refresh tokens: begun by signing in, kept by refreshing, ended at once everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from chassis.errors import TokenExpired, TokenInvalid, TokenRevoked
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from chassis.database import Database
+
+ABSOLUTE: Final = timedelta(days=14)  # no session is longer than this, however much it is used
+IDLE: Final = timedelta(days=2)  # a refresh token that is not used for this long is dead
+MOST_PER_USER: Final = 50
+
+# A new session; the oldest ones beyond the limit end.
+INSERT_SESSION: Final = """
+INSERT INTO session (user_id, client_ip, user_agent, expires_at) VALUES ($1, $2, $3, now() + $4) RETURNING *
+"""
+
+# End the sessions of a user beyond the newest ones.
+REVOKE_SURPLUS: Final = """
+UPDATE session SET revoked_at = now(), revoked_for = 'too many sessions'
+WHERE session_id IN (
+    SELECT session_id FROM session WHERE user_id = $1 AND revoked_at IS NULL
+    ORDER BY created_at DESC, session_id OFFSET $2
+)
+"""
+
+# A refresh token of a session, good until it is used, idle too long, or the session ends.
+ISSUE_REFRESH: Final = """
+INSERT INTO refresh_token (token_hash, session_id, expires_at)
+SELECT $1, session_id, least(now() + $3, expires_at) FROM session WHERE session_id = $2
+"""
+
+# Use a token: at most one caller gets the row, however many bring it at once.
+USE_REFRESH: Final = """
+UPDATE refresh_token SET used_at = now() WHERE token_hash = $1 AND used_at IS NULL
+RETURNING session_id, expires_at > now() AS alive
+"""
+
+# A token that could not be used: whose it is.
+FIND_REFRESH: Final = "SELECT session_id FROM refresh_token WHERE token_hash = $1"
+
+# A session as it is, with whether its user may still sign in.
+SELECT_SESSION: Final = """
+SELECT session.*, "user".disabled_at IS NULL AS user_enabled
+FROM session JOIN "user" USING (user_id) WHERE session_id = $1
+"""
+
+# The session that a token was issued for, if it still counts.
+SELECT_LIVE: Final = """
+SELECT session.revoked_at IS NULL AND session.expires_at > now() AND "user".disabled_at IS NULL AS live
+FROM session JOIN "user" USING (user_id) WHERE session_id = $1
+"""
+
+# Remember that a session was used.
+TOUCH_SESSION: Final = "UPDATE session SET last_seen_at = now() WHERE session_id = $1"
+
+# End one session.
+REVOKE_SESSION: Final = """
+UPDATE session SET revoked_at = now(), revoked_for = $2 WHERE session_id = $1 AND revoked_at IS NULL
+RETURNING session_id
+"""
+
+# End every session of a user.
+REVOKE_USER: Final = """
+UPDATE session SET revoked_at = now(), revoked_for = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING session_id
+"""
+
+# Sessions that count, newest first; of one user, or of all.
+SELECT_OPEN: Final = """
+SELECT session.*, "user".username FROM session JOIN "user" USING (user_id)
+WHERE revoked_at IS NULL AND expires_at > now() AND ($1::uuid IS NULL OR user_id = $1)
+ORDER BY session.created_at DESC, session_id LIMIT 200
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as stored."""
+
+    session_id: UUID
+    user_id: UUID
+    client_ip: str
+    user_agent: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    username: str = ""
+
+    @classmethod
+    def from_row(cls, row: asyncpg.Record) -> Session:
+        """The session of a row."""
+        return cls(**{name: row[name] for name in cls.__slots__ if name in row})
+
+
+class RefreshTokenReused(Exception):
+    """A refresh token came a second time: its session was ended, because one of its two holders is a thief."""
+
+    def __init__(self, session_id: UUID) -> None:
+        """Say which session was ended."""
+        super().__init__(f"refresh token of session {session_id} used twice")
+        self.session_id = session_id
+
+
+class Sessions:
+    """The tables of sessions and refresh tokens."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the edge's database."""
+        self._database = database
+
+    async def begin(self, user_id: UUID, client_ip: str, user_agent: str) -> tuple[Session, str]:
+        """A new session and its first refresh token."""
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(INSERT_SESSION, user_id, client_ip, user_agent[:500], ABSOLUTE)
+            await connection.execute(REVOKE_SURPLUS, user_id, MOST_PER_USER)
+            token = await _issue(connection, row["session_id"])
+        return Session.from_row(row), token
+
+    async def rotate(self, token: str) -> tuple[Session, str]:
+        """The session of a refresh token and the token that replaces it.
+
+        Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, or ``RefreshTokenReused`` after ending the session.
+        """
+        async with self._database.pool.acquire() as connection:
+            async with connection.transaction():
+                used = await connection.fetchrow(USE_REFRESH, _hash(token))
+                if used is not None:
+                    session = await _live_session(connection, used)
+                    await connection.execute(TOUCH_SESSION, session.session_id)
+                    return session, await _issue(connection, session.session_id)
+            await self._refuse_used(connection, token)
+            raise AssertionError("unreachable: a token that cannot be used is refused")
+
+    async def _refuse_used(self, connection: asyncpg.Connection[asyncpg.Record], token: str) -> None:
+        known = await connection.fetchrow(FIND_REFRESH, _hash(token))
+        if known is None:
+            message = "The refresh token cannot be accepted."
+            raise TokenInvalid(message)
+        await connection.execute(REVOKE_SESSION, known["session_id"], "refresh token used twice")
+        raise RefreshTokenReused(known["session_id"])
+
+    async def is_live(self, session_id: str) -> bool:
+        """Whether a session still counts. Asked anew each time, so that ending one works at once on every edge."""
+        return bool(await self._database.pool.fetchval(SELECT_LIVE, UUID(session_id)))
+
+    async def revoke(self, session_id: UUID, reason: str) -> bool:
+        """End a session; whether it was open."""
+        return await self._database.pool.fetchval(REVOKE_SESSION, session_id, reason) is not None
+
+    async def revoke_user(self, user_id: UUID, reason: str) -> int:
+        """End every session of a user; how many there were."""
+        return len(await self._database.pool.fetch(REVOKE_USER, user_id, reason))
+
+    async def revoke_by_token(self, token: str, reason: str) -> Session | None:
+        """End the session of a refresh token, used or not; ``None`` when there is none."""
+        known = await self._database.pool.fetchrow(FIND_REFRESH, _hash(token))
+        if known is None:
+            return None
+        await self.revoke(known["session_id"], reason)
+        row = await self._database.pool.fetchrow(SELECT_SESSION, known["session_id"])
+        return Session.from_row(row) if row else None
+
+    async def open_sessions(self, user_id: UUID | None = None) -> list[Session]:
+        """Sessions that count, newest first, at most 200."""
+        return [Session.from_row(row) for row in await self._database.pool.fetch(SELECT_OPEN, user_id)]
+
+
+async def _issue(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], session_id: UUID) -> str:
+    token = secrets.token_urlsafe(32)
+    await connection.execute(ISSUE_REFRESH, _hash(token), session_id, IDLE)
+    return token
+
+
+async def _live_session(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], used: asyncpg.Record) -> Session:
+    row = await connection.fetchrow(SELECT_SESSION, used["session_id"])
+    if row is None or row["revoked_at"] is not None or not row["user_enabled"]:
+        message = "The session was ended: sign in again."
+        raise TokenRevoked(message)
+    session = Session.from_row(row)
+    if not used["alive"]:
+        message = "The refresh token's time is over: sign in again."
+        raise TokenExpired(message)
+    return session
+
+
+def _hash(token: str) -> bytes:
+    """A plain SHA-256 is enough: the token has 256 random bits, there is nothing to guess."""
+    return hashlib.sha256(token.encode()).digest()

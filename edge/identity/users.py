@@ -1,0 +1,109 @@
+"""Users: found by name, created, changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
+    from chassis.database import Database
+
+# One user by name, whatever the case.
+SELECT_BY_NAME: Final = 'SELECT * FROM "user" WHERE lower(username) = lower($1)'
+
+# One user by id.
+SELECT_BY_ID: Final = 'SELECT * FROM "user" WHERE user_id = $1'
+
+# Every user by name.
+SELECT_ALL: Final = 'SELECT * FROM "user" ORDER BY lower(username)'
+
+# A new user; no row when the name is taken.
+INSERT_USER: Final = """
+INSERT INTO "user" (username, password_hash, roles) VALUES ($1, $2, $3)
+ON CONFLICT (lower(username)) DO NOTHING RETURNING *
+"""
+
+# The first user; no row when there is one already. The lock keeps two migrations from both seeing none.
+INSERT_FIRST_USER: Final = """
+INSERT INTO "user" (username, password_hash, roles)
+SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM "user") RETURNING *
+"""
+
+# Change roles, password or being disabled; NULL leaves a value as it is.
+UPDATE_USER: Final = """
+UPDATE "user" SET roles = coalesce($2, roles), password_hash = coalesce($3, password_hash),
+    disabled_at = CASE WHEN $4::boolean IS NULL THEN disabled_at WHEN $4 THEN coalesce(disabled_at, now()) END,
+    updated_at = now()
+WHERE user_id = $1 RETURNING *
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as stored."""
+
+    user_id: UUID
+    username: str
+    password_hash: str
+    roles: tuple[str, ...]
+    disabled_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: asyncpg.Record) -> User:
+        """The user of a row of the table."""
+        return cls(**{**dict(row), "roles": tuple(row["roles"])})
+
+
+class Users:
+    """The table of users."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the edge's database."""
+        self._database = database
+
+    async def by_name(self, username: str) -> User | None:
+        """The user of that name."""
+        row = await self._database.pool.fetchrow(SELECT_BY_NAME, username)
+        return User.from_row(row) if row else None
+
+    async def by_id(self, user_id: UUID) -> User | None:
+        """The user of that id."""
+        row = await self._database.pool.fetchrow(SELECT_BY_ID, user_id)
+        return User.from_row(row) if row else None
+
+    async def all(self) -> list[User]:
+        """Every user."""
+        return [User.from_row(row) for row in await self._database.pool.fetch(SELECT_ALL)]
+
+    async def create(self, username: str, password_hash: str, roles: Sequence[str]) -> User | None:
+        """The new user; ``None`` when the name is taken."""
+        row = await self._database.pool.fetchrow(INSERT_USER, username, password_hash, list(roles))
+        return User.from_row(row) if row else None
+
+    async def create_first(self, username: str, password_hash: str, roles: Sequence[str]) -> User | None:
+        """The first user; ``None`` when there is one already."""
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            await connection.execute('LOCK TABLE "user" IN SHARE ROW EXCLUSIVE MODE')
+            row = await connection.fetchrow(INSERT_FIRST_USER, username, password_hash, list(roles))
+        return User.from_row(row) if row else None
+
+    async def update(
+        self,
+        user_id: UUID,
+        *,
+        roles: Sequence[str] | None = None,
+        password_hash: str | None = None,
+        disabled: bool | None = None,
+    ) -> User | None:
+        """The changed user; ``None`` when there is none."""
+        given = list(roles) if roles is not None else None
+        row = await self._database.pool.fetchrow(UPDATE_USER, user_id, given, password_hash, disabled)
+        return User.from_row(row) if row else None

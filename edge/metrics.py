@@ -1,0 +1,43 @@
+"""Every metric of the edge, in one list. Labels have few values: never a part id, a user or an address."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# A page from memory takes about 1 ms, a write with its commit 2-20 ms.
+_LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+# Requests answered, by route template (`/parts/{part_id}`), method and status.
+REQUESTS: Final = Counter("partstream_edge_requests_total", "Requests answered.", ("method", "route", "status"))
+# Time from the first byte of a request to the last of its answer.
+REQUEST_SECONDS: Final = Histogram(
+    "partstream_edge_request_seconds", "Time to answer a request.", ("method", "route"), buckets=_LATENCY_BUCKETS
+)
+# Requests being served now.
+REQUESTS_IN_FLIGHT: Final = Gauge("partstream_edge_requests_in_flight", "Requests being served.")
+# Requests refused because too many were being served.
+REQUESTS_SHED: Final = Counter("partstream_edge_requests_shed_total", "Requests refused for overload.")
+# Calls to the services, by service, method and gRPC outcome (`OK` or the reason).
+UPSTREAM_CALLS: Final = Counter("partstream_edge_upstream_calls_total", "gRPC calls.", ("service", "method", "outcome"))
+# Time a call to a service took, retries included.
+UPSTREAM_SECONDS: Final = Histogram(
+    "partstream_edge_upstream_seconds", "Time of gRPC calls.", ("service", "method"), buckets=_LATENCY_BUCKETS
+)
+# Attempts after the first one.
+UPSTREAM_RETRIES: Final = Counter("partstream_edge_upstream_retries_total", "gRPC calls sent again.", ("service",))
+# How reads that brought a revision were satisfied: `followed` (memory had it), `read_through`.
+REVISION_WAITS: Final = Counter("partstream_edge_revision_waits_total", "Reads with a least revision.", ("outcome",))
+# Sign-ins, by outcome: `success`, `failure`, `locked`, `refreshed`, `reused`.
+LOGINS: Final = Counter("partstream_edge_logins_total", "Attempts to sign in or refresh.", ("outcome",))
+# Requests refused for lack of a token or a permission, by reason.
+DENIALS: Final = Counter("partstream_edge_denials_total", "Requests denied.", ("reason",))
+# Audit jobs queued by this process while it was the dispatcher, by log.
+AUDIT_JOBS_QUEUED: Final = Counter("partstream_edge_audit_jobs_queued_total", "Audit jobs queued.", ("log",))
+# Times the dispatcher began again at the audit trail's position because jobs were lost or failed.
+AUDIT_REQUEUES: Final = Counter("partstream_edge_audit_requeues_total", "Audit jobs queued again.", ("log",))
+# Entries queued for the audit trail and not yet stored in it.
+AUDIT_BEHIND: Final = Gauge("partstream_edge_audit_behind_entries", "Entries queued and not yet stored.", ("log",))
+# Pages not warmed because too many were waiting or Redis was away.
+WARMING_DROPPED: Final = Counter("partstream_edge_warming_dropped_total", "Pages that were not warmed.")

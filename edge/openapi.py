@@ -1,0 +1,72 @@
+"""The OpenAPI document: every route says every status it can answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin, ScalarRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+
+from edge.views.problem import Problem
+
+_PROBLEM_JSON: Final = "application/problem+json"
+
+_DESCRIPTIONS: Final = {
+    304: "The client has this representation already.",
+    400: "The request cannot be read.",
+    401: "No token, or one that cannot be accepted.",
+    403: "The permission is missing.",
+    404: "There is no such thing.",
+    409: "The state does not allow it; `current` is what is there now.",
+    412: "If-Match is stale; `current` is what is there now.",
+    413: "The body is too large.",
+    422: "A rule is broken.",
+    428: "The expected version is missing.",
+    429: "Too many attempts; see Retry-After.",
+    503: "Not now; see Retry-After.",
+    504: "Time ran out; ask again with the same Idempotency-Key.",
+}
+
+_ALWAYS: Final = (400, 503, 504)  # a revision or token that cannot be read; a service away; a deadline
+
+ADMIN_READ: Final = (*_ALWAYS, 401, 403, 404, 422)
+ADMIN_WRITE: Final = (*ADMIN_READ, 409, 412, 413, 428)
+PUBLIC_READ: Final = (*_ALWAYS, 401, 404, 422)
+PUBLIC_WRITE: Final = (*PUBLIC_READ, 409, 413)
+
+
+def refusals(*statuses: int) -> dict[int, ResponseSpec]:
+    """Documentation of problem answers, for a route's ``responses``; 304 has no body."""
+    return {
+        status: ResponseSpec(
+            data_container=None if status == 304 else Problem,
+            description=_DESCRIPTIONS[status],
+            media_type=_PROBLEM_JSON,
+            generate_examples=False,
+        )
+        for status in dict.fromkeys(statuses)
+    }
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    """``/schema`` for people, ``/schema/openapi.json`` for programs."""
+    return OpenAPIConfig(
+        title="Partstream",
+        version=version,
+        description="Parts, their stock and their content: the storefront's and the administrators' interface.",
+        path="/schema",
+        render_plugins=[ScalarRenderPlugin(), JsonRenderPlugin(), YamlRenderPlugin()],
+        components=Components(
+            security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+        ),
+        tags=[
+            Tag("parts", "What customers see"),
+            Tag("reservations", "Stock held for a cart"),
+            Tag("auth", "Signing in"),
+            Tag("admin", "For staff"),
+            Tag("operations", "Health, metrics and keys"),
+        ],
+        use_handler_docstrings=True,
+    )

@@ -1,0 +1,43 @@
+"""``/categories``: the tree and its counts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from chassis.errors import CategoryNotFound
+from edge.dependencies import TheGate, TheReads
+from edge.identity.guards import known
+from edge.openapi import PUBLIC_READ, refusals
+from edge.representation import Representation, answer
+from edge.views.category import CategoryPage, CategoryTree, category_page, category_tree
+
+
+@get("/categories", guards=[known], summary="List categories", responses=refusals(304, *PUBLIC_READ))
+async def list_categories(request: Request[Any, Any, Any], reads: TheReads, gate: TheGate) -> Response[CategoryTree]:
+    """The whole tree with the number of published parts in each category and below."""
+    categories, status = await reads.categories(await gate.settle(request))
+    return answer(request, Representation.of(category_tree(categories)), cache_status=status)
+
+
+@get(
+    "/categories/{category_id:str}",
+    guards=[known],
+    summary="Show a category",
+    responses=refusals(304, *PUBLIC_READ),
+)
+async def show_category(
+    request: Request[Any, Any, Any],
+    reads: TheReads,
+    gate: TheGate,
+    category_id: Annotated[str, Parameter(pattern="^[a-z0-9-]{1,128}$")],
+) -> Response[CategoryPage]:
+    """One category and those directly below it."""
+    categories, status = await reads.categories(await gate.settle(request))
+    found = next((item for item in categories if item.category_id == category_id), None)
+    if found is None:
+        message = f"There is no category {category_id}."
+        raise CategoryNotFound(message)
+    return answer(request, Representation.of(category_page(found, categories)), cache_status=status)

@@ -1,0 +1,111 @@
+"""``/parts``: listings and product pages, content and live stock in one body."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal
+
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from edge.dependencies import TheGate, ThePageTokens, TheReads
+from edge.fields import only, parse_fields
+from edge.identity.guards import known
+from edge.openapi import PUBLIC_READ, refusals
+from edge.page_tokens import Page
+from edge.reads import ListingQuery
+from edge.representation import Representation, answer
+from edge.views.part import PartList, PartPage, PartSummary, part_page, part_summary
+from edge.views.stock import ID_PATTERN
+from partstream.content.v1 import part_service_pb2
+from partstream.content.v1.part_pb2 import Part
+from partstream.inventory.v1.stock_pb2 import PartStock
+
+SortName = Literal["part_id", "title", "price", "-price", "-updated_at"]
+
+ORDERS: Final[dict[SortName | None, part_service_pb2.PartOrder.ValueType]] = {
+    None: part_service_pb2.PART_ORDER_UNSPECIFIED,
+    "part_id": part_service_pb2.PART_ORDER_PART_ID,
+    "title": part_service_pb2.PART_ORDER_TITLE,
+    "price": part_service_pb2.PART_ORDER_PRICE_ASC,
+    "-price": part_service_pb2.PART_ORDER_PRICE_DESC,
+    "-updated_at": part_service_pb2.PART_ORDER_UPDATE_TIME_DESC,
+}
+
+# Stock is not known to the content service, so that a listing by stock reads on until its page is full; a page may
+# come out short after this many reads, with a token to go on.
+MOST_READS: Final = 5
+
+PartIdInPath = Annotated[str, Parameter(pattern=ID_PATTERN, max_length=64)]
+
+
+@get(
+    "/parts",
+    guards=[known],
+    summary="List parts",
+    responses=refusals(304, *PUBLIC_READ),
+)
+async def list_parts(  # noqa: PLR0913 - each is a query parameter
+    *,
+    request: Request[Any, Any, Any],
+    reads: TheReads,
+    gate: TheGate,
+    page_tokens: ThePageTokens,
+    category: Annotated[str, Parameter(pattern="^[a-z0-9-]{0,128}$", description="this category and below")] = "",
+    q: Annotated[str, Parameter(max_length=200, description="words to search for")] = "",
+    in_stock: Annotated[bool | None, Parameter(description="only parts that are, or are not, in stock")] = None,
+    sort: SortName | None = None,
+    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    page_token: str = "",
+    fields: Annotated[str | None, Parameter(description="comma-separated fields of an item")] = None,
+) -> Response[PartList]:
+    """A page of published parts with live stock; ``in_stock`` pages may be short before the last one."""
+    wanted = parse_fields(fields, PartSummary)
+    filters = {"category": category, "q": q, "in_stock": in_stock, "sort": sort}
+    page = page_tokens.read(page_token, filters)
+    query = ListingQuery(category, q, ORDERS[sort], page_size, page.upstream)
+    rows, following, status = await _rows(reads, query, page.skip, await gate.settle(request), in_stock=in_stock)
+    items = [only(part_summary(part, stock), wanted) for part, stock in rows]
+    shown = {"items": items, "next_page_token": page_tokens.issue(following, filters)}
+    return answer(request, Representation.of(shown), cache_status=status)
+
+
+async def _rows(
+    reads: TheReads, query: ListingQuery, skip: int, min_token: str, *, in_stock: bool | None
+) -> tuple[list[tuple[Part, PartStock]], Page | None, str]:
+    """Up to a page of rows, where the next page begins (``None`` = nowhere), and what the caches did."""
+    found: list[tuple[Part, PartStock]] = []
+    for _ in range(MOST_READS):
+        read = await reads.listing(query, min_token)
+        for at, row in enumerate(read.rows[skip:], start=skip):
+            if len(found) == query.page_size:
+                return found, Page(query.page_token, at), read.cache_status
+            if in_stock is None or row[1].in_stock == in_stock:
+                found.append(row)
+        if not read.next_page_token:
+            return found, None, read.cache_status
+        query, skip = replace(query, page_token=read.next_page_token), 0
+        if len(found) == query.page_size:
+            break
+    return found, Page(query.page_token), read.cache_status
+
+
+@get(
+    "/parts/{part_id:str}",
+    guards=[known],
+    summary="Show a part",
+    responses=refusals(304, *PUBLIC_READ),
+)
+async def show_part(
+    request: Request[Any, Any, Any],
+    reads: TheReads,
+    gate: TheGate,
+    part_id: PartIdInPath,
+    view: Literal["summary", "full"] = "full",
+    fields: Annotated[str | None, Parameter(description="comma-separated fields of the answer")] = None,
+) -> Response[PartPage]:
+    """The product page: content and stock in one body. ``view=summary`` is enough for the first paint."""
+    wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)
+    part, stock, status = await reads.part(part_id, await gate.settle(request))
+    shown = part_page(part, stock) if view == "full" else part_summary(part, stock)
+    return answer(request, Representation.of(only(shown, wanted)), cache_status=status)

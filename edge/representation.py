@@ -1,0 +1,99 @@
+"""A JSON body ready to send: its strong entity tag, and each content coding made at most once."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar import Response
+
+from edge.compression import IDENTITY, MIN_BYTES, choose_coding, compress
+from edge.exchange import current_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar import Request
+
+JSON = "application/json"
+REVALIDATE = "no-cache"  # may be stored, must be revalidated: an ETag round trip is cheap and stock is live
+PRIVATE = "private, no-store"
+
+_encoder = msgspec.json.Encoder()
+
+
+class Representation:
+    """One body in all its codings. Immutable in meaning, so that a cache may hand it to many requests at once."""
+
+    __slots__ = ("_codings", "tag")
+
+    def __init__(self, raw: bytes, *, tag: str | None = None) -> None:
+        """Take the bytes; ``tag`` is the opaque part of the ETag, made from the bytes when absent."""
+        self._codings: dict[str, bytes] = {IDENTITY: raw}
+        self.tag = tag or hashlib.blake2b(raw, digest_size=12).hexdigest()
+
+    @classmethod
+    def of(cls, view: object, *, tag: str | None = None) -> Representation:
+        """Encode a view."""
+        return cls(_encoder.encode(view), tag=tag)
+
+    @property
+    def size(self) -> int:
+        """Bytes held, all codings together."""
+        return sum(len(body) for body in self._codings.values())
+
+    def coding_for(self, accept_encoding: str) -> str:
+        """The coding to answer with; small bodies are never compressed."""
+        if len(self._codings[IDENTITY]) < MIN_BYTES:
+            return IDENTITY
+        return choose_coding(accept_encoding)
+
+    def body(self, coding: str) -> bytes:
+        """The bytes in a coding."""
+        known = self._codings.get(coding)
+        if known is None:
+            known = self._codings[coding] = compress(self._codings[IDENTITY], coding)
+        return known
+
+    def etag(self, coding: str) -> str:
+        """A strong ETag: another coding is another representation (RFC 9110, 8.8.3.3)."""
+        return f'"{self.tag}"' if coding == IDENTITY else f'"{self.tag}.{coding}"'
+
+
+def etag_matches(header: str, etag: str) -> bool:
+    """Whether ``If-None-Match`` names the tag (weak comparison, as the RFC wants it)."""
+    if header.strip() == "*":
+        return True
+    return any(item.strip().removeprefix("W/") == etag for item in header.split(","))
+
+
+def answer(
+    request: Request[Any, Any, Any], shown: Representation, *, cache_control: str = REVALIDATE, cache_status: str = ""
+) -> Response[Any]:
+    """200 with the body, or 304 when the client has it already."""
+    coding = shown.coding_for(request.headers.get("accept-encoding", ""))
+    etag = shown.etag(coding)
+    private = bool(current_exchange().bearer)
+    headers = {
+        "ETag": etag,
+        "Cache-Control": f"private, {cache_control}" if private else cache_control,
+        "Vary": "Accept-Encoding, Authorization",
+    }
+    if cache_status:
+        headers["Cache-Status"] = cache_status
+    if etag_matches(request.headers.get("if-none-match", ""), etag):
+        return Response(b"", status_code=304, media_type=JSON, headers=headers)
+    if coding != IDENTITY:
+        headers["Content-Encoding"] = coding
+    return Response(shown.body(coding), media_type=JSON, headers=headers)
+
+
+def reply(view: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    """A body that no cache may keep: the answer to a write, or something only staff may read."""
+    return Response(
+        _encoder.encode(view),
+        status_code=status,
+        media_type=JSON,
+        headers={"Cache-Control": PRIVATE, "Vary": "Authorization", **(headers or {})},
+    )

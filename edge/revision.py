@@ -1,0 +1,79 @@
+"""Read your own writes: ``Partstream-Revision`` out, ``Partstream-Min-Revision`` in."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from chassis.changes import cursor as cursors
+from chassis.errors import RevisionNotYetServed
+from edge.metrics import REVISION_WAITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar import Request
+
+OUT: Final = "Partstream-Revision"
+IN: Final = "Partstream-Min-Revision"
+WAIT_SECONDS: Final = 0.25  # a follower is some 10 ms behind; one that is further behind is not worth waiting for
+
+
+class Follows(Protocol):
+    """The follower of one log, as far as reads need it."""
+
+    @property
+    def cursor(self) -> str:
+        """What has been applied; empty before the first message."""
+
+    async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
+        """Return once the position was applied; ``RevisionNotYetServed`` after the time-out."""
+
+
+@lru_cache(maxsize=4096)
+def merged(*tokens: str) -> str:
+    """One token for several; remembered, because one position is sent with many answers."""
+    return cursors.merge(*tokens)
+
+
+class RevisionGate:
+    """Lets a read through to the caches only when they have what its caller has seen."""
+
+    def __init__(self, followers: Mapping[str, Follows]) -> None:
+        """Take the follower of each log, by log name; none = nothing is cached, every read goes through."""
+        self._followers = followers
+
+    def position(self) -> str:
+        """What this edge has applied of every log."""
+        return merged(*(follower.cursor for follower in self._followers.values() if follower.cursor))
+
+    def wanted(self, request: Request[Any, Any, Any]) -> str:
+        """The least revision a caller asks for, for reads that no cache serves; ``CursorMalformed`` for a bad one."""
+        text = request.headers.get(IN, "")
+        cursors.decode(text)
+        return text
+
+    async def settle(self, request: Request[Any, Any, Any]) -> str:
+        """The revision a read must still ask the services for; empty when the caches have it.
+
+        Raises ``CursorMalformed`` (400) for a text that is no revision. A revision that does not exist is found out
+        by the service that is asked for it.
+        """
+        wanted = self.wanted(request)
+        if not wanted:
+            return ""
+        open_positions = [
+            position for log, position in cursors.decode(wanted).items() if not await self._reached(log, position)
+        ]
+        REVISION_WAITS.labels("read_through" if open_positions else "followed").inc()
+        return cursors.encode(*open_positions) if open_positions else ""
+
+    async def _reached(self, log: str, position: cursors.Position) -> bool:
+        follower = self._followers.get(log)
+        if follower is None:
+            return False
+        try:
+            await follower.reached(position, WAIT_SECONDS)
+        except RevisionNotYetServed:
+            return False
+        return True

@@ -1,0 +1,81 @@
+"""Everything the edge reads from its environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(raw: str) -> tuple[Network, ...]:
+    """Addresses or networks, comma-separated; ``ValueError`` names the wrong one."""
+    return tuple(ipaddress.ip_network(item.strip()) for item in raw.split(",") if item.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """Settings of ``serve``."""
+
+    database_url: str = setting("PARTSTREAM_EDGE_DATABASE_URL", dsn, help="database of users and sessions")
+    audit_database_url: str = setting(
+        "PARTSTREAM_AUDIT_DATABASE_URL", dsn, help="database of the audit rows, read here"
+    )
+    inventory_targets: tuple[str, ...] = setting(
+        "PARTSTREAM_INVENTORY_TARGETS", targets, help="inventory replicas, host:port, comma-separated"
+    )
+    content_targets: tuple[str, ...] = setting(
+        "PARTSTREAM_CONTENT_TARGETS", targets, help="content replicas, host:port, comma-separated"
+    )
+    signing_key_file: Path = setting(
+        "PARTSTREAM_SIGNING_KEY_FILE", file, help="PEM file of the Ed25519 private key that tokens are signed with"
+    )
+    jwks: str = setting("PARTSTREAM_JWKS", text, help="key set to verify tokens with: a path or an http(s) address")
+    redis_url: str | None = setting("PARTSTREAM_REDIS_URL", redis_url, help="redis:// address, or `none`", default=None)
+    host: str = setting("PARTSTREAM_HOST", text, help="address to listen on", default="127.0.0.1")
+    port: int = setting("PARTSTREAM_PORT", port, help="HTTP port of this copy", default=8000)
+    trusted_proxies: tuple[Network, ...] = setting(
+        "PARTSTREAM_TRUSTED_PROXIES", networks, help="networks whose X-Forwarded-For is believed", default=()
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        "PARTSTREAM_ALLOWED_ORIGINS",
+        lambda raw: tuple(item.strip().rstrip("/") for item in raw.split(",") if item.strip()),
+        help="Origins besides our own that browsers may open a WebSocket from",
+        default=(),
+    )
+    max_concurrent_requests: int = setting(
+        "PARTSTREAM_MAX_CONCURRENT_REQUESTS",
+        positive_int,
+        help="requests served at once; more are answered 503",
+        default=1000,
+    )
+    otel_exporter: str = setting(
+        "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
+    )
+    log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), help="form of log lines", default="text")
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), help="least level logged", default="INFO"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateSettings:
+    """Settings of ``migrate``: the first administrator is created when there is no user yet and a password is given."""
+
+    database_url: str = setting("PARTSTREAM_EDGE_DATABASE_URL", dsn, help="database of users and sessions")
+    admin_username: str = setting(
+        "PARTSTREAM_ADMIN_USERNAME", text, help="name of the first administrator", default="admin"
+    )
+    admin_password: str = setting(
+        "PARTSTREAM_ADMIN_PASSWORD", text, help="password of the first administrator", default=""
+    )
+    log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), help="form of log lines", default="text")
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), help="least level logged", default="INFO"
+    )

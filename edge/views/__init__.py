@@ -1,0 +1,1 @@
+"""JSON shapes of the REST interface, and their making from protobuf messages. Pure."""

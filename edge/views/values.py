@@ -1,0 +1,38 @@
+"""Small protobuf values as JSON values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import Struct, Value
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+Scalar = str | int | float | bool | None
+
+LARGEST_EXACT_INTEGER = 2**53  # doubles count in ones up to here
+
+
+def rfc3339(time: Timestamp) -> str | None:
+    """RFC 3339 in UTC; ``None`` for an absent time."""
+    if not time.seconds and not time.nanos:
+        return None
+    return time.ToJsonString()
+
+
+def scalars(struct: Struct) -> dict[str, Scalar]:
+    """A struct of scalars as a dictionary; whole numbers come out as integers, as they went in."""
+    return {key: _scalar(value) for key, value in sorted(struct.fields.items())}
+
+
+def _scalar(value: Value) -> Scalar:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        whole = number.is_integer() and abs(number) <= LARGEST_EXACT_INTEGER
+        return int(number) if whole else number
+    if kind == "string_value":
+        return value.string_value
+    if kind == "bool_value":
+        return value.bool_value
+    return None

@@ -1,0 +1,34 @@
+"""Keys that tokens are verified with, and numbers for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, get
+from litestar.params import Dependency
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from edge.representation import JSON
+
+TheKeySet = Annotated[Any, Dependency(skip_validation=True)]
+
+
+class KeySet(msgspec.Struct):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
+@get("/.well-known/jwks.json", tags=["operations"], summary="Public keys of access tokens")
+async def jwks(key_set: TheKeySet) -> Response[KeySet]:
+    """May be cached for five minutes."""
+    headers = {"Cache-Control": "public, max-age=300"}
+    return Response(msgspec.json.encode(key_set), media_type=JSON, headers=headers)  # type: ignore[arg-type]
+
+
+@get("/metrics", tags=["operations"], summary="Metrics", media_type="text/plain")
+async def metrics() -> Response[str]:
+    """Prometheus text."""
+    headers = {"Cache-Control": "no-store", "Content-Type": CONTENT_TYPE_LATEST}
+    return Response(generate_latest().decode(), media_type=CONTENT_TYPE_LATEST, headers=headers)
