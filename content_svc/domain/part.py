@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from chassis.errors import PartArchived, ResourceRef, VersionConflict, VersionRequired
 
-Scalar: TypeAlias = str | int | float | bool
+Scalar: TypeAlias = str | int | float | bool | None
 Status: TypeAlias = Literal["draft", "published", "archived"]
 
 

@@ -97,8 +97,8 @@ def _specifications(specifications: Mapping[str, object]) -> Violations:
             yield path, f"must have a name of 1-{MAX_SPECIFICATION_NAME} characters"
         if isinstance(value, str):
             yield from lines_violations(value, path, MAX_SPECIFICATION_TEXT)
-        elif not isinstance(value, bool | int | float) or not math.isfinite(value):
-            yield path, "must be text, a finite number, true or false"
+        elif value is not None and (not isinstance(value, bool | int | float) or not math.isfinite(value)):
+            yield path, "must be text, a finite number, true, false or null"
 
 
 def _images(images: Sequence[Image]) -> Violations:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from devstack.catalogue_import.errors import RowRejected
 from devstack.catalogue_import.prices import Prices, prices
 from devstack.catalogue_import.specifications import Scalar, specifications
-from devstack.catalogue_import.text import html_text, plain_text
+from devstack.catalogue_import.text import html_text, one_line, plain_text
 from devstack.catalogue_import.treatments import Notes, Treatment
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
     """Answer the part and what was put right. Raises RowRejected for what cannot be put right without guessing."""
     notes = Notes()
     sku = _sku(values.get("sku"))
-    mpn = plain_text(values.get("mpn"), "mpn", LONGEST_NAME, notes)
+    mpn = one_line(values.get("mpn"), "mpn", LONGEST_NAME, notes)
     part = CataloguePart(
         sku=sku,
         title=_title(values.get("title"), mpn, sku, notes),
@@ -62,7 +62,7 @@ def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
         prices=prices(values.get("prices"), notes),
         stock=_stock(values.get("stock"), notes),
         mpn=mpn,
-        manufacturer=plain_text(values.get("manufacturer"), "manufacturer", LONGEST_NAME, notes),
+        manufacturer=one_line(values.get("manufacturer"), "manufacturer", LONGEST_NAME, notes),
     )
     for missing, treatment in ((mpn, Treatment.MPN_MISSING), (part.manufacturer, Treatment.MANUFACTURER_MISSING)):
         if not missing:
@@ -82,7 +82,7 @@ def _sku(value: object) -> str:
 
 
 def _title(value: object, mpn: str, sku: str, notes: Notes) -> str:
-    title = " ".join(plain_text(value, "title", LONGEST_TITLE, notes).splitlines())
+    title = one_line(value, "title", LONGEST_TITLE, notes)
     if title:
         return title
     notes.add(Treatment.TITLE_FROM_MPN if mpn else Treatment.TITLE_FROM_SKU, "title")

@@ -16,7 +16,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 MOST_NAMES = 200
 LONGEST_NAME = 200
-LONGEST_VALUE = 10_000
+LONGEST_VALUE = 2_000
 SIGNIFICANT_DIGITS = 12  # a double holds 15 to 17; noise such as 9.999999999999999e-06 sits in the last two
 EXACT_IN_DOUBLE = 2**53
 PLACEHOLDERS = frozenset({"", "-", "nan"})

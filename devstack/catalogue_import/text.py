@@ -18,6 +18,7 @@ HTML_ELEMENT = re.compile(
     r"(?:\s[^<>]*|\s*/)?>|<!--",
     re.IGNORECASE,
 )
+LINE_ENDS = re.compile(r"[\t\r\n]+")
 NEEDS_ESCAPE = re.compile(r"[<>&]")
 
 
@@ -41,6 +42,15 @@ def plain_text(value: object, field: str, longest: int, notes: Notes) -> str:
     if len(trimmed) > longest:
         raise RowRejected(field, "TOO_LONG", f"{len(trimmed)} characters, at most {longest}", trimmed)
     return trimmed
+
+
+def one_line(value: object, field: str, longest: int, notes: Notes) -> str:
+    """Answer `value` as `plain_text` does, its lines and tabs made spaces."""
+    text = plain_text(value, field, longest, notes)
+    line = LINE_ENDS.sub(" ", text)
+    if line != text:
+        notes.add(Treatment.SPACE_TRIMMED, field, text)
+    return line
 
 
 def html_text(value: object, field: str, longest: int, notes: Notes) -> str:

@@ -55,7 +55,7 @@ class Treatment(StrEnum):
 
 MEANINGS: dict[Treatment, str] = {
     Treatment.CONTROL_CHARACTER_REMOVED: "control characters or broken surrogates taken out of a text",
-    Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off",
+    Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off, line ends in a name made spaces",
     Treatment.KEY_NOT_IMPORTED: "a key that the catalogue has no field for",
     Treatment.TITLE_FROM_MPN: "no title: manufacturer part number used",
     Treatment.TITLE_FROM_SKU: "no title and no part number: SKU used",

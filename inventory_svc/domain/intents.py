@@ -52,6 +52,7 @@ class AdjustStock:
     reason: str
     expected_version: int | None = None
     expected_on_hand: int | None = None
+    allow_missing: bool = False
 
     def needs(self) -> Needs:
         """The level."""
@@ -66,8 +67,11 @@ class BatchAdjust:
     atomic: bool
 
     def needs(self) -> Needs:
-        """Every level named."""
-        return Needs(levels=[item.key for item in self.adjustments])
+        """Every level named, and the locations of those that may be made."""
+        return Needs(
+            levels=[item.key for item in self.adjustments],
+            locations=sorted({item.key[1] for item in self.adjustments if item.allow_missing}),
+        )
 
 
 @dataclass(frozen=True, slots=True)

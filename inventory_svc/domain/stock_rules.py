@@ -84,7 +84,7 @@ def adjust_stock(draft: Draft, intent: AdjustStock) -> StockLevel:
     """The level after a difference."""
     level = draft.level(intent.key)
     if level is None:
-        raise _part_not_found(intent.key)
+        level = _made_on_demand(draft, intent)
     if intent.expected_version is not None and intent.expected_version != level.version:
         level.check_version(intent.expected_version)
     if level.archived_at is not None:
@@ -221,6 +221,13 @@ def _existing(draft: Draft, key: LevelKey, expected_version: int | None) -> Stoc
 
 def _restate(draft: Draft, level: StockLevel, reason: str) -> StockLevel:
     return draft.move(level, MovementKind.ADJUSTED, 0, 0, reason)
+
+
+def _made_on_demand(draft: Draft, intent: AdjustStock) -> StockLevel:
+    if not intent.allow_missing:
+        raise _part_not_found(intent.key)
+    _require_live_location(draft, intent.key[1])
+    return _unborn(draft, intent.key)
 
 
 def _unborn(draft: Draft, key: LevelKey) -> StockLevel:

@@ -187,8 +187,8 @@ class Part(_message.Message):
     """Address of the data sheet, http or https. At most 2,000 characters; may be empty."""
     @_builtins.property
     def specifications(self) -> _struct_pb2.Struct:
-        """Properties: an object whose values are text of at most 2,000 characters, finite numbers or booleans. At most 200 keys
-        of 1-200 characters. Whole numbers stay whole.
+        """Properties: an object whose values are text of at most 2,000 characters, finite numbers, booleans or null (the
+        property applies, its value is not known). At most 200 keys of 1-200 characters. Whole numbers stay whole.
         """
 
     @_builtins.property
