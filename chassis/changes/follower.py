@@ -99,6 +99,7 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
         self.counts = FollowerCounts()
         self.connected = False
+        self.disconnected = asyncio.Event()
         self.last_message_at = 0.0
         self.lag_seconds = 0.0
 
@@ -164,6 +165,7 @@ class Follower:
                 log.exception("%s: the sink failed; the same changes are applied again", self.log)
             finally:
                 self.connected = False
+                self.disconnected.set()
             self.counts.reconnects += 1
             if time.monotonic() - began >= STABLE_SECONDS:
                 backoff.reset()
@@ -184,6 +186,7 @@ class Follower:
                     message = "the server closed the stream"
                     raise StoreUnavailable(message) from None
                 self.connected = True
+                self.disconnected.clear()
                 self.last_message_at = time.monotonic()
                 await self._take(batch)
 

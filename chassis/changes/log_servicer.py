@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from partstream.changes.v1 import change_log_service_pb2 as messages
-from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
-
 from chassis.caller import require
 from chassis.changes import cursor as cursors
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
+from partstream.changes.v1 import change_log_service_pb2 as messages
+from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
 
 if TYPE_CHECKING:
     from chassis.changes.feed import ChangeFeed
@@ -54,9 +53,9 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             entries=[self._message(entry) for entry in found], cursor=self._feed.token_for(after), end=end
         )
 
-    async def GetLogStatus(
+    async def GetLogStatus(  # noqa: N802
         self, _request: messages.GetLogStatusRequest, _context: Any
-    ) -> messages.GetLogStatusResponse:  # noqa: N802
+    ) -> messages.GetLogStatusResponse:
         """Answer what the log holds and who depends on it."""
         require("changes:read")
         head = await self._reader.head()

@@ -104,13 +104,16 @@ class Tailer:
         while await self._pull():
             pass
 
-    async def _pull(self) -> bool:
+    async def _pull(self, *, tailing: bool = False) -> bool:
         """Append one page to the window; whether more may be waiting."""
         window = self.window
         page = await self._reader.page(window.end, _PAGE)
         full = len(page) == _PAGE
         if not page:
             return False
+        # Entries of a new epoch must not be served under cursors of the old one.
+        if tailing and page[-1].epoch != self.epoch and await self._notice_new_epoch(at_once=True):
+            return True
         entries = await self._encoded(page, complete=not full)
         if full:
             # Whether the last transaction of a full page goes on is known only from the entry after it.
@@ -132,21 +135,23 @@ class Tailer:
                     await self._wake.wait()
             self._wake.clear()
             try:
-                while await self._pull():
+                while await self._pull(tailing=True):
                     pass
                 await self._notice_new_epoch()
             except PartstreamError as error:
                 log.warning("the change log cannot be read: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _notice_new_epoch(self) -> None:
-        """A database restored under a running process has another epoch, and perhaps fewer revisions."""
+    async def _notice_new_epoch(self, *, at_once: bool = False) -> bool:
+        """Whether the epoch is another: a database restored under a running process, perhaps with fewer revisions."""
         now = time.monotonic()
-        if now < self._epoch_checked_at + _EPOCH_CHECK_SECONDS:
-            return
+        if not at_once and now < self._epoch_checked_at + _EPOCH_CHECK_SECONDS:
+            return False
         self._epoch_checked_at = now
         head = await self._reader.head()
-        if head.epoch != self.epoch:
-            log.warning("the log has begun a new epoch; every watcher is sent to a snapshot")
-            await self._load()
-            self.nudge_watchers()
+        if head.epoch == self.epoch:
+            return False
+        log.warning("the log has begun a new epoch; every watcher is sent to a snapshot")
+        await self._load()
+        self.nudge_watchers()
+        return True

@@ -1,0 +1,267 @@
+"""A follower misses nothing and repeats nothing, whatever happens to the server and the network between."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chassis.changes import follower as following
+from chassis.changes.follower import ChangeBatch, FanOut, Follower
+from chassis.changes.sources import StockSource
+from chassis.channels import open_channel
+from tests.chassis.change_log import INSERT, open_log
+from tests.chassis.thing_service import ThingService
+from tests.harness.tcp_proxy import TcpProxy, proxy_to
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from chassis.database import Database
+
+MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS n"
+
+
+class Recorder:
+    """Keeps every change in the order it came, and what a reset brought; it can fail on demand."""
+
+    def __init__(self, start: str | None = "") -> None:
+        self.start = start
+        self.revisions: list[int] = []
+        self.resets: list[list[str]] = []
+        self.fail_once = False
+        self.opened = asyncio.Event()
+        self._grown = asyncio.Event()
+
+    async def position(self) -> str | None:
+        return self.start
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
+        self.resets.append([level.part_id async for page in pages for level in page])
+        self._grown.set()
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        if self.fail_once and batch.changes:
+            self.fail_once = False
+            message = "the disk is full"
+            raise RuntimeError(message)
+        self.opened.set()
+        self.revisions += [change.revision for change in batch.changes]
+        self._grown.set()
+
+    async def until(self, count: int, resets: int = 0) -> None:
+        async with asyncio.timeout(30):
+            while len(self.revisions) < count or len(self.resets) < resets:
+                self._grown.clear()
+                await self._grown.wait()
+
+
+class Scene:
+    """A service of things behind a network, and a follower on the other side."""
+
+    def __init__(self, database: Database, service: ThingService, proxy: TcpProxy, recorder: Recorder) -> None:
+        self.database = database
+        self.service = service
+        self.proxy = proxy
+        self.recorder = recorder
+        self._channel = open_channel([f"127.0.0.1:{proxy.port}"])
+        self.follower = Follower(StockSource(self._channel), recorder, bookmark_seconds=0.2)
+
+    async def write(self, name: str, count: int = 10) -> None:
+        await self.database.pool.execute(MANY, f"{name}-", count)
+        self.service.feed.wake()
+
+    async def close(self) -> None:
+        await self.follower.stop()
+        await self._channel.close()
+
+
+@asynccontextmanager
+async def scene(dsn: str, port: int, recorder: Recorder | None = None, **bounds: int) -> AsyncIterator[Scene]:
+    async with open_log(dsn) as database:
+        service = ThingService(database, port, **bounds)
+        await service.start()
+        async with proxy_to(port) as proxy:
+            made = Scene(database, service, proxy, recorder or Recorder())
+            made.follower.start()
+            try:
+                await made.recorder.opened.wait()
+                yield made
+            finally:
+                await made.close()
+                await service.stop()
+
+
+async def test_changes_come_once_and_in_order(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        for name in "abc":
+            await here.write(name)
+        await here.recorder.until(30)
+
+        assert here.recorder.revisions == list(range(1, 31))
+
+
+async def test_a_restarted_server_is_found_again_and_nothing_is_missed(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        await here.write("before")
+        await here.recorder.until(10)
+        await here.service.stop()
+        await here.database.pool.execute(MANY, "while-down-", 10)
+        await here.service.start()
+        await here.write("after")
+        await here.recorder.until(30)
+
+        assert here.recorder.revisions == list(range(1, 31))
+
+
+async def test_a_cut_network_is_resumed_where_it_broke(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        for number in range(5):
+            await here.write(f"a{number}")
+            here.proxy.cut()
+            await here.write(f"b{number}")
+            here.proxy.heal()
+            await here.recorder.until((number + 1) * 20)
+
+        assert here.recorder.revisions == list(range(1, 101))
+        assert here.follower.counts.reconnects >= 1
+
+
+async def test_a_silent_network_is_noticed_without_a_broken_connection(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        await here.write("a")
+        await here.recorder.until(10)
+        here.proxy.stall()
+        await here.write("b")
+        await asyncio.wait_for(here.follower.disconnected.wait(), 20)
+        here.proxy.heal()
+        await here.recorder.until(20)
+
+        assert here.recorder.revisions == list(range(1, 21))
+
+
+async def test_a_skipped_revision_is_noticed_and_fetched(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        here.service.servicer.skip = 5
+        await here.write("a")
+        await here.recorder.until(10)
+
+        assert here.recorder.revisions == list(range(1, 11))
+        assert here.follower.counts.gaps == 1
+
+
+async def test_a_repeated_revision_is_dropped(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        await here.write("a")
+        await here.recorder.until(10)
+        here.service.servicer.repeat = 15
+        await here.write("b")
+        await here.recorder.until(20)
+
+        assert here.recorder.revisions == list(range(1, 21))
+
+
+async def test_a_sink_that_fails_gets_the_same_changes_again(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        here.recorder.fail_once = True
+        await here.write("a")
+        await here.recorder.until(10)
+
+        assert here.recorder.revisions == list(range(1, 11))
+
+
+async def test_a_sink_without_a_position_begins_with_a_snapshot(empty_dsn: str, free_port: int) -> None:
+    async with open_log(empty_dsn) as database:
+        await database.pool.execute(INSERT, "early", 1)
+        service = ThingService(database, free_port)
+        await service.start()
+        recorder = Recorder(start=None)
+        channel = open_channel([f"127.0.0.1:{free_port}"])
+        follower = Follower(StockSource(channel), recorder)
+        follower.start()
+        await recorder.until(0, resets=1)
+        await database.pool.execute(INSERT, "late", 1)
+        await recorder.until(1)
+
+        assert recorder.resets == [["early"]]
+        assert recorder.revisions == [2]
+        await follower.stop()
+        await channel.close()
+        await service.stop()
+
+
+async def test_a_new_epoch_leads_to_a_snapshot_and_histories_are_not_mixed(
+    empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "RESYNC_SPREAD_SECONDS", 0.01)
+    async with scene(empty_dsn, free_port) as here:
+        await here.write("a")
+        await here.recorder.until(10)
+        before = here.follower.position
+        await here.database.pool.fetchval("SELECT change_log_begin_epoch()")
+        await here.recorder.until(10, resets=1)
+        await here.write("b")
+        await here.recorder.until(20)
+
+        assert here.recorder.revisions == list(range(1, 21))
+        after = here.follower.position
+        assert before is not None
+        assert after is not None
+        assert before.epoch != after.epoch
+
+
+async def test_a_compacted_cursor_leads_to_a_snapshot(
+    empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "RESYNC_SPREAD_SECONDS", 0.01)
+    async with scene(empty_dsn, free_port) as here:
+        await here.write("a")
+        await here.recorder.until(10)
+        here.proxy.cut()
+        async with here.database.pool.acquire() as connection:
+            await connection.execute(MANY, "b-", 100)
+            await connection.execute("ALTER TABLE change_log_00000000 DISABLE TRIGGER USER")
+            await connection.execute("DELETE FROM change_log WHERE revision <= 100")
+        await here.service.stop()
+        await here.service.start()
+        here.proxy.heal()
+        await here.recorder.until(10, resets=1)
+        await here.write("c")
+        await here.recorder.until(20)
+
+        assert len(here.recorder.resets[0]) == 110
+        assert here.recorder.revisions[10:] == list(range(111, 121))
+
+
+async def test_waiting_for_a_position_returns_when_it_is_applied(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        position = here.follower.position
+        assert position is not None
+        wanted = type(position)(position.log, position.epoch, 10)
+        waiting = asyncio.ensure_future(here.follower.reached(wanted, 20))
+        await here.write("a")
+        await waiting
+
+        assert len(here.recorder.revisions) == 10
+
+
+async def test_a_fan_out_feeds_every_sink_the_same(empty_dsn: str, free_port: int) -> None:
+    async with open_log(empty_dsn) as database:
+        await database.pool.execute(MANY, "x-", 20)
+        service = ThingService(database, free_port)
+        await service.start()
+        first, second = Recorder(start=None), Recorder(start=None)
+        channel = open_channel([f"127.0.0.1:{free_port}"])
+        follower = Follower(StockSource(channel), FanOut(first, second))
+        follower.start()
+        await second.until(0, resets=1)
+        await database.pool.execute(INSERT, "late", 1)
+        await second.until(1)
+
+        assert first.resets == second.resets
+        assert first.revisions == second.revisions == [21]
+        await follower.stop()
+        await channel.close()
+        await service.stop()
