@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from chassis import logs, telemetry
 from chassis.background import Backoff
+from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
+from edge.dispatch import Dispatcher
 from edge.envelope import Envelope
 from edge.health import Check, Health
 from edge.http_app import Ingredients, build_http_app
@@ -29,6 +31,7 @@ from edge.identity.users import Users
 from edge.page_tokens import PageTokens
 from edge.reads import DirectReads
 from edge.revision import RevisionGate
+from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
     from edge.settings import EdgeSettings
@@ -74,6 +77,9 @@ class Edge:
             "content": open_channel(settings.content_targets),
             "inventory-watch": open_channel(settings.inventory_targets, token=own_token),
             "content-watch": open_channel(settings.content_targets, token=own_token),
+            # Of its own: the dispatcher stops reading while the audit is behind, which must not hold up the caches.
+            "inventory-dispatch": open_channel(settings.inventory_targets, token=own_token),
+            "content-dispatch": open_channel(settings.content_targets, token=own_token),
         }
         self.services = Services(self._channels["inventory"], self._channels["content"])
         self.gate = RevisionGate({})
@@ -108,18 +114,34 @@ class Edge:
             max_concurrent=settings.max_concurrent_requests,
             trusted_proxies=settings.trusted_proxies,
         )
+        self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
+        self._dispatcher = self._build_dispatcher(settings, trail)
+
+    def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:
+        if self._jobs is None:
+            log.warning("there is no Redis: no audit jobs are queued; the audit trail waits until there is one")
+            return None
+        sources = [StockSource(self._channels["inventory-dispatch"]), PartSource(self._channels["content-dispatch"])]
+        return Dispatcher(settings.audit_database_url, trail.pool, sources, self._jobs)
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        if self._dispatcher is not None:
+            self._dispatcher.start()
 
     async def drain(self) -> None:
         """Say not ready, end sockets, finish requests."""
         self.health.draining = True
+        if self._dispatcher is not None:
+            await self._dispatcher.stop()
         await self.server.stop()
 
     async def close(self) -> None:
-        """Let go of the channels."""
+        """Let go of the channels and of the job queue."""
+        if self._jobs is not None:
+            self._jobs.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
 
     def _checks(self, database: Database) -> list[Check]:

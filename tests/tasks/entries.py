@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2, part_service_pb2
 from partstream.inventory.v1 import movement_pb2, stock_change_pb2, stock_pb2, stock_service_pb2
-
 from tasks.audit.convert import rows_of
 from tasks.audit.store import Batch
 

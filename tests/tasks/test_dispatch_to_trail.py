@@ -1,0 +1,176 @@
+"""From the log to the trail through Redis: every entry once, whatever dies on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis
+
+from chassis.database import Database
+from edge.dispatch import Dispatcher, Limits
+from tasks.jobs import AUDIT_QUEUE, JobQueue
+from tests.harness.own_redis import OwnRedis
+from tests.tasks.live_log import (
+    LiveLog,
+    WorkerProcess,
+    open_feed,
+    stored_revisions,
+    until_logged,
+    until_stored,
+    until_waiting,
+)
+
+QUICK = Limits(stall_seconds=1.0)
+
+
+@asynccontextmanager
+async def dispatching(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, limits: Limits = QUICK
+) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(audit_dsn, audit.pool, [log.source], jobs, limits)
+    dispatcher.start()
+    try:
+        yield dispatcher
+    finally:
+        await dispatcher.stop()
+
+
+async def test_every_entry_becomes_a_row_in_order(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    await log.write("before", 450)
+    worker.start()
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_stored(audit.pool, 450)
+        await log.write("after", 3)
+        await until_stored(audit.pool, 453)
+
+    assert await stored_revisions(audit.pool) == list(range(1, 454))
+    row = await audit.pool.fetchrow("SELECT * FROM data_change WHERE revision = 453")
+    assert row is not None
+    assert (row["service"], row["part_id"], row["actor"], row["source"]) == ("inventory", "after3", "postgres", "sql")
+    assert worker.stop() == 0
+
+
+async def test_a_killed_worker_loses_and_repeats_nothing(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    await log.write("a", 8000)
+    worker.start()
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_stored(audit.pool, 400)
+        worker.kill()
+        await log.write("b", 500)
+        worker.start()
+        await until_stored(audit.pool, 8500)
+
+    assert await stored_revisions(audit.pool) == list(range(1, 8501))
+
+
+async def test_jobs_lost_with_redis_are_queued_again(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess, own_redis: OwnRedis
+) -> None:
+    await log.write("a", 1000)
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_waiting(jobs, AUDIT_QUEUE, 5)
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.flushall()
+        worker.start()
+        await until_stored(audit.pool, 1000)
+
+    assert await stored_revisions(audit.pool) == list(range(1, 1001))
+
+
+async def test_with_redis_away_everything_waits_and_then_catches_up(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess, own_redis: OwnRedis
+) -> None:
+    worker.start()
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await log.write("a", 10)
+        await until_stored(audit.pool, 10)
+        await asyncio.to_thread(own_redis.stop)
+        await log.write("b", 1000)
+        await asyncio.to_thread(own_redis.start)
+        await until_stored(audit.pool, 1010)
+
+    assert await stored_revisions(audit.pool) == list(range(1, 1011))
+    assert worker.runs
+
+
+async def test_another_dispatcher_takes_over_at_the_position(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    worker.start()
+    await log.write("a", 6000)
+    async with dispatching(audit_dsn, audit, log, jobs) as first, dispatching(audit_dsn, audit, log, jobs) as second:
+        await until_stored(audit.pool, 200)
+        one, other = (first, second) if first.elected else (second, first)
+        assert [first.elected, second.elected].count(True) == 1
+        await one.stop()
+        await log.write("b", 100)
+        await until_stored(audit.pool, 6100)
+        assert other.elected
+
+    assert await stored_revisions(audit.pool) == list(range(1, 6101))
+
+
+async def test_a_new_epoch_goes_on_after_a_gap_row_without_repeating_what_is_stored(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    worker.start()
+    await log.write("a", 5)
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_stored(audit.pool, 5)
+        epoch = await log.database.pool.fetchval("SELECT change_log_begin_epoch()")
+        await log.write("b", 2)
+        await until_stored(audit.pool, 8)
+
+    rows = await audit.pool.fetch("SELECT epoch = $1 AS fresh, revision, operation FROM data_change ORDER BY id", epoch)
+    assert [tuple(row) for row in rows][4:] == [
+        (False, 5, "created"),
+        (True, 5, "gap"),
+        (True, 6, "created"),
+        (True, 7, "created"),
+    ]
+
+
+async def test_entries_that_are_no_longer_kept_leave_a_gap_row(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    await log.write("a", 10)
+    partition = await log.database.pool.fetchval("SELECT tableoid::regclass::text FROM change_log LIMIT 1")
+    await log.database.pool.execute(
+        f"ALTER TABLE {partition} DISABLE TRIGGER USER; DELETE FROM {partition} WHERE revision <= 6"  # noqa: S608
+    )
+    # As after a restart of the service: its window begins with what is left.
+    async with open_feed(log.database) as log.source.feed:
+        worker.start()
+        async with dispatching(audit_dsn, audit, log, jobs):
+            await until_stored(audit.pool, 5)
+
+    rows = await audit.pool.fetch("SELECT revision, operation FROM data_change ORDER BY id")
+    assert [tuple(row) for row in rows] == [(6, "gap"), *((revision, "created") for revision in range(7, 11))]
+
+
+async def test_sending_stops_while_nobody_works(audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue) -> None:
+    impatient = Limits(stall_seconds=0.02, poll_seconds=0.01)
+    await log.write("a", 9000)
+    async with dispatching(audit_dsn, audit, log, jobs, impatient):
+        await until_waiting(jobs, AUDIT_QUEUE, impatient.jobs_in_flight)
+        # Many stall times long: a job that waits is no reason to send it again.
+        depths = [(await jobs.depth(AUDIT_QUEUE)).waiting for _ in range(500)]
+
+    assert set(depths) == {impatient.jobs_in_flight}
+
+
+@pytest.mark.parametrize("program", ["worker", "scheduler"])
+async def test_a_process_starts_without_redis_and_ends_in_time(
+    audit_dsn: str, own_redis: OwnRedis, worker: WorkerProcess, program: str
+) -> None:
+    own_redis.stop()
+    worker.program = program
+    worker.start()
+    await until_logged(worker, f"{program} ready")
+
+    assert worker.stop() == 0
