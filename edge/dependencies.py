@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TypeAlias
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from chassis.database import Database
 from edge.clients import Services
@@ -14,12 +15,10 @@ from edge.page_tokens import PageTokens
 from edge.reads import Reads
 from edge.revision import RevisionGate
 
-_OURS = Dependency(skip_validation=True)
-
-TheReads = Annotated[Reads, _OURS]
-TheGate = Annotated[RevisionGate, _OURS]
-ThePageTokens = Annotated[PageTokens, _OURS]
-TheServices = Annotated[Services, _OURS]
-TheAccounts = Annotated[Accounts, _OURS]
-TheAuditTrail = Annotated[Database, _OURS]
-TheUserAdministration = Annotated[UserAdministration, _OURS]
+TheReads: TypeAlias = NamedDependency[SkipValidation[Reads]]
+TheGate: TypeAlias = NamedDependency[SkipValidation[RevisionGate]]
+ThePageTokens: TypeAlias = NamedDependency[SkipValidation[PageTokens]]
+TheServices: TypeAlias = NamedDependency[SkipValidation[Services]]
+TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
+TheAuditTrail: TypeAlias = NamedDependency[SkipValidation[Database]]
+TheUserAdministration: TypeAlias = NamedDependency[SkipValidation[UserAdministration]]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from litestar import Response, get
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from edge.openapi import refusals
 from edge.representation import reply
@@ -84,7 +85,7 @@ async def _ping(check: Check) -> CheckResult:
     return CheckResult(status, check.required, round((time.perf_counter() - began) * 1000, 1), detail)
 
 
-TheHealth = Annotated[Any, Dependency(skip_validation=True)]
+TheHealth: TypeAlias = NamedDependency[SkipValidation[Any]]
 
 
 @get("/health/live", tags=["operations"], summary="Is the process alive")

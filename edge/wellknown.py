@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any, TypeAlias
 
 import msgspec
 from litestar import Response, get
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from edge.representation import JSON
 
-TheKeySet = Annotated[Any, Dependency(skip_validation=True)]
+TheKeySet: TypeAlias = NamedDependency[SkipValidation[Any]]
 
 
 class KeySet(msgspec.Struct):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
@@ -32,14 +32,14 @@ async def list_audit(  # noqa: PLR0913 - each is a query parameter
     *,
     trail: TheAuditTrail,
     page_tokens: ThePageTokens,
-    part_id: Annotated[str | None, Parameter(pattern=ID_PATTERN)] = None,
-    actor: Annotated[str | None, Parameter(max_length=200)] = None,
-    service: Literal["inventory", "content"] | None = None,
-    entity: Annotated[str | None, Parameter(max_length=100)] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    page_token: str = "",
+    part_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
+    actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    service: FromQuery[Literal["inventory", "content"] | None] = None,
+    entity: Annotated[str | None, QueryParameter(max_length=100)] = None,
+    since: FromQuery[datetime | None] = None,
+    until: FromQuery[datetime | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
 ) -> Response[AuditList]:
     """Old and new values of every change, with who made it. It follows the change by some milliseconds."""
     wanted = ChangeFilter(part_id, actor, service, entity, since, until)

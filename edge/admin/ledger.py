@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from litestar import Request, Response, get, post
-from litestar.params import Body, Parameter
+from litestar.params import Body, FromQuery, PathParameter, QueryParameter
 
 from edge.clients import WRITE_SECONDS
 from edge.dependencies import TheGate, ThePageTokens, TheServices
@@ -44,14 +44,14 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     gate: TheGate,
     page_tokens: ThePageTokens,
     part_id: PartIdInPath,
-    location_id: Annotated[str | None, Parameter(pattern=ID_PATTERN)] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    kind: Annotated[list[KindName] | None, Parameter(description="may be repeated")] = None,
-    actor: Annotated[str, Parameter(max_length=200)] = "",
-    request_id: UUID | None = None,
-    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    page_token: str = "",
+    location_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
+    since: FromQuery[datetime | None] = None,
+    until: FromQuery[datetime | None] = None,
+    kind: Annotated[list[KindName] | None, QueryParameter(description="may be repeated")] = None,
+    actor: Annotated[str, QueryParameter(max_length=200)] = "",
+    request_id: FromQuery[UUID | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
 ) -> Response[MovementList]:
     """The ledger of a part, newest first."""
     filters = {
@@ -94,8 +94,8 @@ async def reverse_movement(
     request: Request[Any, Any, Any],
     services: TheServices,
     part_id: PartIdInPath,
-    location_id: Annotated[str, Parameter(pattern=ID_PATTERN)],
-    version: Annotated[int, Parameter(ge=1, le=9_000_000_000_000_000)],
+    location_id: Annotated[str, PathParameter(pattern=ID_PATTERN)],
+    version: Annotated[int, PathParameter(ge=1, le=9_000_000_000_000_000)],
     data: Annotated[ReverseRequest | None, Body()] = None,
 ) -> Response[Reversal]:
     """A compensating movement; refused when it would go below what is reserved."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Body, Parameter
+from litestar.params import Body, PathParameter
 
 from edge.clients import WRITE_SECONDS
 from edge.dependencies import TheGate, TheServices
@@ -66,7 +66,7 @@ async def create_location(
 async def archive_location(
     request: Request[Any, Any, Any],
     services: TheServices,
-    location_id: Annotated[str, Parameter(pattern=ID_PATTERN)],
+    location_id: Annotated[str, PathParameter(pattern=ID_PATTERN)],
 ) -> Response[Location]:
     """Refused while it holds stock."""
     message = stock_service_pb2.ArchiveLocationRequest(request_id=request_id_for(request), location_id=location_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post, put
-from litestar.params import Body, Parameter
+from litestar.params import Body, FromQuery, QueryParameter
 
 from chassis.errors import FieldViolation
 from edge.admin.part_bodies import STATUS_NUMBERS, NewPart, WholePart, full_mask, part_message
@@ -95,12 +95,12 @@ async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
     services: TheServices,
     gate: TheGate,
     page_tokens: ThePageTokens,
-    category: Annotated[str, Parameter(pattern="^[a-z0-9-]{0,128}$")] = "",
-    q: Annotated[str, Parameter(max_length=200)] = "",
-    status: StatusName = "published",
-    sort: SortName | None = None,
-    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    page_token: str = "",
+    category: Annotated[str, QueryParameter(pattern="^[a-z0-9-]{0,128}$")] = "",
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
+    status: FromQuery[StatusName] = "published",
+    sort: FromQuery[SortName | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
 ) -> Response[StaffPartList]:
     """A page of parts of one status."""
     filters = {"category": category, "q": q, "status": status, "sort": sort, "audience": "staff"}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from litestar import Request, Response, get, post, put
-from litestar.params import Body, Parameter
+from litestar.params import Body, QueryParameter
 
 from chassis.errors import FieldViolation
 from edge.clients import WRITE_SECONDS
@@ -161,8 +161,8 @@ async def show_staff_stock(
     services: TheServices,
     gate: TheGate,
     part_id: PartIdInPath,
-    at: Annotated[datetime | None, Parameter(description="a moment in the past, RFC 3339")] = None,
-    location_id: Annotated[str, Parameter(pattern=ID_PATTERN, description="for `at`; default `main`")] = MAIN,
+    at: Annotated[datetime | None, QueryParameter(description="a moment in the past, RFC 3339")] = None,
+    location_id: Annotated[str, QueryParameter(pattern=ID_PATTERN, description="for `at`; default `main`")] = MAIN,
 ) -> Response[StaffStock | PastLevel]:
     """Totals and levels as they are; with ``at``, one level as it was."""
     if at is None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Body, Parameter
+from litestar.params import Body, FromQuery, QueryParameter
 
 from chassis.errors import FieldViolation
 from edge.admin.stock import MAIN
@@ -139,12 +139,12 @@ async def list_levels(  # noqa: PLR0913 - each is a query parameter
     services: TheServices,
     gate: TheGate,
     page_tokens: ThePageTokens,
-    location_id: Annotated[str | None, Parameter(pattern=ID_PATTERN)] = None,
-    low_stock: bool | None = None,
-    in_stock: bool | None = None,
-    archived: Annotated[bool, Parameter(description="archived levels too")] = False,
-    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    page_token: str = "",
+    location_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
+    low_stock: FromQuery[bool | None] = None,
+    in_stock: FromQuery[bool | None] = None,
+    archived: Annotated[bool, QueryParameter(description="archived levels too")] = False,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
 ) -> Response[LevelList]:
     """Levels by part and location."""
     filters = {"location": location_id, "low": low_stock, "in": in_stock, "archived": archived, "list": "levels"}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, delete, get, patch, post
-from litestar.params import Body
+from litestar.params import Body, FromPath, FromQuery
 
 from edge.dependencies import TheUserAdministration
 from edge.identity.guards import permits
@@ -104,7 +104,7 @@ async def create_user(administration: TheUserAdministration, data: Annotated[New
     responses=refusals(*ADMIN_WRITE),
 )
 async def change_user(
-    administration: TheUserAdministration, user_id: UUID, data: Annotated[UserChange, Body()]
+    administration: TheUserAdministration, user_id: FromPath[UUID], data: Annotated[UserChange, Body()]
 ) -> Response[UserView]:
     """The user after the change."""
     changed = await administration.change(user_id, password=data.password, roles=data.roles, disabled=data.disabled)
@@ -112,7 +112,9 @@ async def change_user(
 
 
 @get("/sessions", guards=[permits("users:read")], summary="List open sessions", responses=refusals(*ADMIN_READ))
-async def list_sessions(administration: TheUserAdministration, user_id: UUID | None = None) -> Response[SessionList]:
+async def list_sessions(
+    administration: TheUserAdministration, user_id: FromQuery[UUID | None] = None
+) -> Response[SessionList]:
     """Open sessions of everyone, or of one user."""
     return reply(SessionList([_session(session) for session in await administration.sessions(user_id)]))
 
@@ -123,7 +125,7 @@ async def list_sessions(administration: TheUserAdministration, user_id: UUID | N
     summary="End a session",
     responses=refusals(*ADMIN_READ),
 )
-async def end_session(administration: TheUserAdministration, session_id: UUID) -> None:
+async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:
     """Its tokens are refused from now on, everywhere."""
     await administration.end_session(session_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from chassis.errors import CategoryNotFound
 from edge.dependencies import TheGate, TheReads
@@ -32,7 +32,7 @@ async def show_category(
     request: Request[Any, Any, Any],
     reads: TheReads,
     gate: TheGate,
-    category_id: Annotated[str, Parameter(pattern="^[a-z0-9-]{1,128}$")],
+    category_id: Annotated[str, PathParameter(pattern="^[a-z0-9-]{1,128}$")],
 ) -> Response[CategoryPage]:
     """One category and those directly below it."""
     categories, status = await reads.categories(await gate.settle(request))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import FromQuery, PathParameter, QueryParameter
 
 from edge.dependencies import TheGate, ThePageTokens, TheReads
 from edge.fields import only, parse_fields
@@ -36,7 +36,7 @@ ORDERS: Final[dict[SortName | None, part_service_pb2.PartOrder.ValueType]] = {
 # come out short after this many reads, with a token to go on.
 MOST_READS: Final = 5
 
-PartIdInPath = Annotated[str, Parameter(pattern=ID_PATTERN, max_length=64)]
+PartIdInPath = Annotated[str, PathParameter(pattern=ID_PATTERN, max_length=64)]
 
 
 @get(
@@ -51,13 +51,13 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     reads: TheReads,
     gate: TheGate,
     page_tokens: ThePageTokens,
-    category: Annotated[str, Parameter(pattern="^[a-z0-9-]{0,128}$", description="this category and below")] = "",
-    q: Annotated[str, Parameter(max_length=200, description="words to search for")] = "",
-    in_stock: Annotated[bool | None, Parameter(description="only parts that are, or are not, in stock")] = None,
-    sort: SortName | None = None,
-    page_size: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    page_token: str = "",
-    fields: Annotated[str | None, Parameter(description="comma-separated fields of an item")] = None,
+    category: Annotated[str, QueryParameter(pattern="^[a-z0-9-]{0,128}$", description="this category and below")] = "",
+    q: Annotated[str, QueryParameter(max_length=200, description="words to search for")] = "",
+    in_stock: Annotated[bool | None, QueryParameter(description="only parts that are, or are not, in stock")] = None,
+    sort: FromQuery[SortName | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
+    fields: Annotated[str | None, QueryParameter(description="comma-separated fields of an item")] = None,
 ) -> Response[PartList]:
     """A page of published parts with live stock; ``in_stock`` pages may be short before the last one."""
     wanted = parse_fields(fields, PartSummary)
@@ -101,8 +101,8 @@ async def show_part(
     reads: TheReads,
     gate: TheGate,
     part_id: PartIdInPath,
-    view: Literal["summary", "full"] = "full",
-    fields: Annotated[str | None, Parameter(description="comma-separated fields of the answer")] = None,
+    view: FromQuery[Literal["summary", "full"]] = "full",
+    fields: Annotated[str | None, QueryParameter(description="comma-separated fields of the answer")] = None,
 ) -> Response[PartPage]:
     """The product page: content and stock in one body. ``view=summary`` is enough for the first paint."""
     wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)

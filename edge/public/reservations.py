@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from google.protobuf.duration_pb2 import Duration
 from litestar import Request, Response, Router, get, post
-from litestar.params import Body
+from litestar.params import Body, FromPath
 
 from edge.clients import WRITE_SECONDS
 from edge.dependencies import TheGate, TheServices
@@ -74,7 +74,7 @@ async def create_reservation(
 
 @get("/{reservation_id:uuid}", summary="Show a reservation", responses=refusals(*PUBLIC_READ))
 async def show_reservation(
-    request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: UUID
+    request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
     """The reservation as it is now."""
     message = stock_service_pb2.GetReservationRequest(
@@ -88,7 +88,7 @@ async def show_reservation(
 
 @post("/{reservation_id:uuid}/commit", status_code=200, summary="Ship what is held", responses=refusals(*PUBLIC_WRITE))
 async def commit_reservation(
-    request: Request[Any, Any, Any], services: TheServices, reservation_id: UUID
+    request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
     """The stock leaves the house."""
     message = stock_service_pb2.CommitReservationRequest(
@@ -100,7 +100,7 @@ async def commit_reservation(
 
 @post("/{reservation_id:uuid}/release", status_code=200, summary="Give back", responses=refusals(*PUBLIC_WRITE))
 async def release_reservation(
-    request: Request[Any, Any, Any], services: TheServices, reservation_id: UUID
+    request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
     """The stock can be sold to others again."""
     message = stock_service_pb2.ReleaseReservationRequest(
@@ -119,7 +119,10 @@ async def release_reservation(
     responses=refusals(*PUBLIC_WRITE),
 )
 async def extend_reservation(
-    request: Request[Any, Any, Any], services: TheServices, reservation_id: UUID, data: Annotated[ExtendRequest, Body()]
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    reservation_id: FromPath[UUID],
+    data: Annotated[ExtendRequest, Body()],
 ) -> Response[Reservation]:
     """A new end, counted from now."""
     message = stock_service_pb2.ExtendReservationRequest(

@@ -1,0 +1,146 @@
+"""Signing in, refreshing, signing out, and being kept out."""
+
+import asyncio
+
+import httpx
+
+from chassis.database import Database
+from tests.edge.conftest import ADMIN, PASSWORD, Keys
+
+CREDENTIALS = {"username": ADMIN, "password": PASSWORD}
+
+
+async def test_sign_in_grants_a_bearer_token_for_ten_minutes(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/auth/login", json=CREDENTIALS)
+
+    assert answer.status_code == 200
+    grant = answer.json()
+    assert grant["token_type"] == "Bearer"
+    assert grant["expires_in"] == 600
+    assert set(grant) == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert answer.headers["cache-control"] == "private, no-store"
+
+
+async def test_user_names_are_found_whatever_their_case(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/auth/login", json={**CREDENTIALS, "username": "ADMIN"})
+
+    assert answer.status_code == 200
+
+
+async def test_wrong_password_and_unknown_user_look_the_same(client: httpx.AsyncClient) -> None:
+    wrong = await client.post("/auth/login", json={**CREDENTIALS, "password": "guess"})
+    unknown = await client.post("/auth/login", json={**CREDENTIALS, "username": "nobody"})
+
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json()["reason"] == unknown.json()["reason"] == "TOKEN_INVALID"
+    assert wrong.json()["detail"] == unknown.json()["detail"]
+    assert wrong.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_sixth_attempt_after_five_failures_must_wait(client: httpx.AsyncClient) -> None:
+    for _ in range(5):
+        await client.post("/auth/login", json={**CREDENTIALS, "password": "guess"})
+
+    answer = await client.post("/auth/login", json=CREDENTIALS)
+
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_refresh_gives_new_tokens_once(client: httpx.AsyncClient) -> None:
+    first = (await client.post("/auth/login", json=CREDENTIALS)).json()
+
+    second = await client.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
+
+    assert second.status_code == 200
+    assert second.json()["refresh_token"] != first["refresh_token"]
+
+
+async def test_reused_refresh_token_ends_the_whole_family(client: httpx.AsyncClient) -> None:
+    first = (await client.post("/auth/login", json=CREDENTIALS)).json()
+    second = (await client.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})).json()
+
+    reused = await client.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
+
+    assert reused.status_code == 401
+    assert reused.json()["reason"] == "TOKEN_REVOKED"
+    newest = await client.post("/auth/refresh", json={"refresh_token": second["refresh_token"]})
+    assert newest.json()["reason"] == "TOKEN_REVOKED"
+    access = await client.get("/admin/users", headers={"Authorization": f"Bearer {second['access_token']}"})
+    assert access.json()["reason"] == "TOKEN_REVOKED"
+
+
+async def test_one_of_two_simultaneous_refreshes_wins(client: httpx.AsyncClient) -> None:
+    token = (await client.post("/auth/login", json=CREDENTIALS)).json()["refresh_token"]
+
+    answers = await asyncio.gather(*(client.post("/auth/refresh", json={"refresh_token": token}) for _ in range(2)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+
+
+async def test_signing_out_is_known_at_once(admin: httpx.AsyncClient) -> None:
+    assert (await admin.get("/admin/users")).status_code == 200
+
+    left = await admin.post("/auth/logout")
+
+    assert left.status_code == 204
+    refused = await admin.get("/admin/users")
+    assert refused.status_code == 401
+    assert refused.json()["reason"] == "TOKEN_REVOKED"
+
+
+async def test_signing_out_with_a_refresh_token_alone_ends_its_session(client: httpx.AsyncClient) -> None:
+    grant = (await client.post("/auth/login", json=CREDENTIALS)).json()
+
+    await client.post("/auth/logout", json={"refresh_token": grant["refresh_token"]})
+
+    refused = await client.get("/admin/users", headers={"Authorization": f"Bearer {grant['access_token']}"})
+    assert refused.json()["reason"] == "TOKEN_REVOKED"
+
+
+async def test_admin_routes_refuse_before_looking_at_the_body(client: httpx.AsyncClient, keys: Keys) -> None:
+    token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="visitor")
+    headers = {"Authorization": f"Bearer {token}"}
+
+    nobody = await client.put("/admin/parts/NO-SUCH/stock", content=b"not json")
+    visitor = await client.put("/admin/parts/NO-SUCH/stock", content=b"not json", headers=headers)
+
+    assert (nobody.status_code, nobody.json()["reason"]) == (401, "TOKEN_MISSING")
+    assert (visitor.status_code, visitor.json()["reason"]) == (403, "PERMISSION_MISSING")
+    assert visitor.json()["metadata"] == {"permission": "stock:write"}
+
+
+async def test_token_of_another_issuer_is_refused(client: httpx.AsyncClient) -> None:
+    from chassis.tokens import SigningKey  # noqa: PLC0415
+
+    forged = SigningKey.generate().mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="admin", roles=["admin"])
+
+    answer = await client.get("/admin/users", headers={"Authorization": f"Bearer {forged}"})
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, "TOKEN_INVALID")
+
+
+async def test_expired_token_is_told_apart(client: httpx.AsyncClient, keys: Keys) -> None:
+    token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="late", ttl_seconds=-60)
+
+    answer = await client.get("/admin/users", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.json()["reason"] == "TOKEN_EXPIRED"
+
+
+async def test_attempts_and_denials_are_security_events(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, database: Database, keys: Keys
+) -> None:
+    await client.post("/auth/login", json={**CREDENTIALS, "password": "guess"})
+    token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="visitor")
+
+    await client.get("/admin/users", headers={"Authorization": f"Bearer {token}"})
+
+    rows = await database.pool.fetch("SELECT kind, username, client_ip FROM security_event ORDER BY security_event_id")
+    assert [(row["kind"], row["username"]) for row in rows] == [
+        ("login_succeeded", ADMIN),
+        ("login_failed", ADMIN),
+        ("denied", "visitor"),
+    ]
+    assert {row["client_ip"] for row in rows} == {"192.0.2.1"}
