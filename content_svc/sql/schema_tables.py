@@ -6,7 +6,7 @@ CREATE FUNCTION specifications_are_scalars(specifications jsonb) RETURNS boolean
 AS $$
     SELECT CASE WHEN jsonb_typeof(specifications) <> 'object' THEN false ELSE (
         SELECT count(*) <= 200 AND coalesce(bool_and(
-            jsonb_typeof(value) IN ('string', 'number', 'boolean') AND length(key) BETWEEN 1 AND 200), true)
+            jsonb_typeof(value) IN ('string', 'number', 'boolean', 'null') AND length(key) BETWEEN 1 AND 200), true)
         FROM jsonb_each(specifications)) END
 $$;
 
@@ -25,6 +25,22 @@ $$;
 CREATE FUNCTION searchable(words text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT regexp_replace(words, '([\u2E80-\u9FFF\uAC00-\uD7AF\uF900-\uFAFF])', ' \1 ', 'g')
 $$;
+
+-- Every word must be found: as an English word in any of its forms, or as the beginning of a word.
+CREATE FUNCTION part_search_query(words text[]) RETURNS tsquery LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    word text;
+    term tsquery;
+    found tsquery := '';
+BEGIN
+    FOREACH word IN ARRAY words LOOP
+        word := searchable(word);
+        term := plainto_tsquery('english', word)
+            || to_tsquery('simple', '''' || replace(replace(word, '\', '\\'), '''', '''''') || ''':*');
+        found := CASE WHEN numnode(found) = 0 THEN term WHEN numnode(term) = 0 THEN found ELSE found && term END;
+    END LOOP;
+    RETURN found;
+END $$;
 
 -- A moment as change log and snapshots print it, whatever the session's time zone.
 CREATE FUNCTION utc_text(moment timestamptz) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

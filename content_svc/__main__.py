@@ -1,0 +1,41 @@
+"""``python -m content_svc serve|migrate``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from chassis.migrate import migrate
+from chassis.settings import SettingsError, load
+from content_svc.settings import MigrateSettings, Settings
+
+APPS = ("content_svc.piccolo_app",)
+
+
+def main() -> int:
+    """Run the command named on the command line; answers the exit code."""
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    try:
+        if command == "migrate":
+            asyncio.run(migrate(load(MigrateSettings).database_url, APPS))
+            return 0
+        if command == "serve":
+            return _serve(load(Settings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - before logs are configured
+        return 2
+    print("usage: python -m content_svc serve|migrate", file=sys.stderr)  # noqa: T201
+    return 2
+
+
+def _serve(settings: Settings) -> int:
+    import uvloop  # noqa: PLC0415 - not needed to migrate
+
+    from content_svc.app import serve  # noqa: PLC0415
+
+    uvloop.run(serve(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

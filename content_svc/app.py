@@ -1,0 +1,104 @@
+"""The composition root: the only place that constructs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from chassis import logs, telemetry
+from chassis.background import Backoff
+from chassis.changes.feed import ChangeFeed
+from chassis.changes.log_reader import LogReader
+from chassis.changes.notify import ChangeNotifier
+from chassis.database import CONNECTION_LOST, Database, TransactionManager
+from chassis.errors import StoreUnavailable
+from chassis.server import Server, until_stopped
+from chassis.tokens import TokenVerifier
+from content_svc import changes, convert, tables
+from content_svc.queries import Queries
+from content_svc.servicer import ContentServicer
+from content_svc.settings import Settings
+from content_svc.writes import Writes
+from partstream.content.v1 import part_service_pb2
+from partstream.content.v1.part_service_pb2_grpc import add_ContentServiceServicer_to_server
+
+log = logging.getLogger(__name__)
+
+PROCESS = "content_svc"
+SERVICE: str = part_service_pb2.DESCRIPTOR.services_by_name["ContentService"].full_name
+
+
+class App:
+    """The service, made and running."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        """Construct everything on an open database; nothing runs yet."""
+        self._settings = settings
+        self._database = database
+        tables.bind(database.engine)
+        self.feed = ChangeFeed(LogReader(database, "content"), changes.encode, changes.watched_keys)
+        self._notifier = ChangeNotifier(settings.database_url, self.feed.wake)
+        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=convert.pack, pings=(database.ping,))
+        writes = Writes(TransactionManager(database), self._committed)
+        servicer = ContentServicer(writes, Queries(database), self.feed)
+        add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
+
+    async def start(self) -> None:
+        """Load the window, then listen."""
+        await self.feed.start()
+        self._notifier.start()
+        await self.server.start(self._settings.host, self._settings.port)
+
+    async def stop(self) -> None:
+        """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
+        await self.server.stop(self._drain)
+        await self._notifier.stop()
+        await self.feed.stop()
+        await self._database.close()
+
+    async def _drain(self) -> None:
+        self.feed.drain()
+
+    def _committed(self) -> None:
+        self.feed.wake()
+        self._notifier.committed()
+
+
+async def start(settings: Settings) -> App:
+    """A running app; while the database is away it is tried again and again."""
+    backoff = Backoff(0.2, 5.0)
+    while True:
+        try:
+            return await _start_once(settings)
+        except (*CONNECTION_LOST, StoreUnavailable) as error:
+            pause = backoff.next()
+            log.warning("the database cannot be reached, next attempt in %.1f s: %r", pause, error)
+            await asyncio.sleep(pause)
+
+
+async def _start_once(settings: Settings) -> App:
+    database = await Database.open(settings.database_url, application_name=PROCESS, max_size=settings.pool_size)
+    try:
+        app = App(settings, database)
+        await app.start()
+    except BaseException:
+        await database.close()
+        raise
+    return app
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    logs.configure(PROCESS, format=settings.log_format, level=settings.log_level)
+    telemetry.configure(PROCESS, settings.otel_exporter)
+    stopped = asyncio.create_task(until_stopped())
+    starting = asyncio.create_task(start(settings))
+    await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return
+    app = starting.result()
+    log.info("%s is ready", PROCESS)
+    await stopped
+    await app.stop()
+    telemetry.shutdown()

@@ -1,0 +1,37 @@
+"""What the service reads from its environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chassis.settings import choice, dsn, port, positive_int, setting, text
+
+
+@dataclass(frozen=True, slots=True)
+class MigrateSettings:
+    """For ``migrate``."""
+
+    database_url: str = setting(
+        "PARTSTREAM_CONTENT_DATABASE_URL", dsn, help="the content database, postgresql://role:password@host:port/db"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(MigrateSettings):
+    """For ``serve``."""
+
+    jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
+    host: str = setting("PARTSTREAM_HOST", text, default="127.0.0.1", help="the address to listen on")
+    port: int = setting("PARTSTREAM_CONTENT_PORT", port, default=50052, help="the port of this replica")
+    pool_size: int = setting(
+        "PARTSTREAM_CONTENT_POOL_SIZE", positive_int, default=10, help="connections to the database at most"
+    )
+    log_format: str = setting(
+        "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"
+    )
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="what is logged"
+    )
+    otel_exporter: str = setting(
+        "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
+    )
