@@ -34,6 +34,8 @@ VERBS = {
     "lint": Verb("devstack.lint", "check style, types, import rules, contracts and generated code"),
     "gen": Verb("devstack.generate", "generate gen/ from protos/"),
     "bench": Verb("loadtests.bench", "measure one part by name"),
+    "log": Verb("devstack.log_verb", "verify a change log's hash chain, or print a signed checkpoint of it"),
+    "events": Verb("devstack.events_verb", "print a service's change log from a cursor or a time on; --follow, --json"),
     "load": Verb("loadtests.load", "put the running stack under a browsing load"),
 }
 

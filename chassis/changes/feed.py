@@ -25,7 +25,7 @@ from chassis.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncGenerator, Callable, Collection
 
     from chassis.changes.log_entry import LogEntry
     from chassis.changes.log_reader import LogReader
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _CATCH_UP_PAGE = 1000
 _CATCH_UPS_AT_ONCE = 4  # each holds a connection of the pool while it reads a page
 _REMEMBERED_CUTS = 8
+_HONEST_LEAD = 1000  # revisions; a token further beyond the head was never given out by this log
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ class ChangeFeed:
     async def wait_for(self, token: str, timeout_seconds: float = 0.25) -> None:
         """Return once the token's revision is committed here; ``RevisionNotYetServed`` after the time-out.
 
+        ``CursorFromFuture`` at once for a token so far ahead that it was made up.
         Reads go to the database itself, so that its head decides, not the window.
         """
         if not token:
@@ -126,6 +128,9 @@ class ChangeFeed:
             head = await self._reader.head()
             if head.epoch == position.epoch and head.revision >= position.revision:
                 return
+            if position.revision > head.revision + _HONEST_LEAD:
+                message = "The revision asked for does not exist."
+                raise CursorFromFuture(message)
             left = deadline - time.monotonic()
             if left <= 0:
                 message = "This server has not yet served the revision asked for."
@@ -134,7 +139,7 @@ class ChangeFeed:
 
     async def watch(
         self, cursor: str, part_ids: Collection[str], bookmark_interval: float, audience: str
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Serialised Watch responses after a cursor, for ever; the first one is a bookmark of where it begins."""
         watcher = await self._admit(cursor, frozenset(part_ids), audience)
         self.watchers += 1

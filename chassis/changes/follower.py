@@ -27,7 +27,7 @@ from chassis.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +51,10 @@ class ChangeSource(Protocol):
 
     log: str
 
-    def watch(self, cursor: str, bookmark_seconds: float) -> AsyncIterator[ChangeBatch]:
+    def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
         """Messages after a cursor; empty = from now."""
 
-    def snapshot(self) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+    def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
         """First the cursor to follow from, with nothing; then pages of resources with an empty cursor."""
 
 
@@ -178,7 +178,7 @@ class Follower:
             await self._read_snapshot()
         silence = self._bookmark_seconds * SILENCE_INTERVALS
         stream = self._source.watch(self._cursor or "", self._bookmark_seconds)
-        async with contextlib.aclosing(stream) as messages:  # type: ignore[type-var]
+        async with contextlib.aclosing(stream) as messages:
             while True:
                 try:
                     batch = await asyncio.wait_for(anext(messages), silence)
@@ -226,7 +226,7 @@ class Follower:
 
     async def _read_snapshot(self) -> None:
         self.counts.resyncs += 1
-        async with contextlib.aclosing(self._source.snapshot()) as messages:  # type: ignore[type-var]
+        async with contextlib.aclosing(self._source.snapshot()) as messages:
             cursor, _ = await anext(messages)
             await self._sink.reset(cursor, (page async for _, page in messages))
         self._cursor = cursor

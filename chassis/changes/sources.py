@@ -13,7 +13,7 @@ from partstream.content.v1 import part_service_pb2, part_service_pb2_grpc
 from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
 
 class _Source:
@@ -29,7 +29,7 @@ class _Source:
 
     async def watch(
         self, cursor: str, bookmark_seconds: float, part_ids: Sequence[str] = ()
-    ) -> AsyncIterator[ChangeBatch]:
+    ) -> AsyncGenerator[ChangeBatch, None]:
         """Messages after a cursor, as they come."""
         interval = Duration()
         interval.FromMilliseconds(int(bookmark_seconds * 1000))
@@ -41,7 +41,7 @@ class _Source:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
 
-    async def snapshot(self) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+    async def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
         """The cursor, then pages."""
         _, snapshot_request = self._messages
         try:

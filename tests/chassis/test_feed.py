@@ -110,7 +110,7 @@ async def test_a_transaction_too_big_for_a_message_comes_in_flagged_fragments(em
 async def test_a_filtered_watcher_gets_its_parts_only_and_bookmarks_pass_the_rest(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         stream = feed.watch("", ("a2",), 0.1, "staff")
-        async with aclosing(stream):  # type: ignore[type-var]
+        async with aclosing(stream):
             await anext(stream)
             await written(database, feed, "a", 3)
             messages = await take(stream, 1)
@@ -193,3 +193,11 @@ async def test_a_read_waits_for_its_token_and_refuses_one_that_does_not_come(emp
 
         with pytest.raises(RevisionNotYetServed):
             await feed.wait_for(feed.token_for(2), 0.05)
+
+
+async def test_a_read_with_a_made_up_token_is_refused_at_once(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database, open_feed(database) as feed:
+        await database.pool.execute(INSERT, "one", 1)
+
+        with pytest.raises(CursorFromFuture):
+            await feed.wait_for(feed.token_for(1_000_000), 60)

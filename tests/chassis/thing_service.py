@@ -52,7 +52,7 @@ class ThingServicer(stock_service_pb2_grpc.InventoryServiceServicer):
             self.repeat = None
         return message.SerializeToString()
 
-    async def SnapshotStock(  # type: ignore[override] # noqa: N802
+    async def SnapshotStock(  # noqa: N802
         self, request: messages.SnapshotStockRequest, context: Any
     ) -> AsyncIterator[messages.SnapshotStockResponse]:
         self.snapshots += 1

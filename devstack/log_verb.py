@@ -1,0 +1,91 @@
+"""``./partstream log``: is the change log what was written?
+
+``log verify`` walks the hash chain of a service and names the first revision that does not fit; with ``--against FILE``
+it also holds the log against a signed checkpoint. ``log checkpoint`` prints one, to be kept where the owner of the
+database cannot reach it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+
+from chassis.changes.integrity import (
+    Verdict,
+    compare_checkpoint,
+    make_checkpoint,
+    read_checkpoint,
+    sign_checkpoint,
+    verify_chain,
+)
+from chassis.tokens import SigningKey
+from devstack import stack_state
+
+LOGS = ("inventory", "content")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two; 1 when something does not fit."""
+    parser = argparse.ArgumentParser(prog="partstream log", description=__doc__, allow_abbrev=False)
+    actions = parser.add_subparsers(dest="action", required=True)
+    verify = actions.add_parser("verify", help="walk the hash chain")
+    verify.add_argument("--against", type=Path, help="a signed checkpoint to compare with")
+    checkpoint = actions.add_parser("checkpoint", help="print a signed checkpoint of the newest entry")
+    for action in (verify, checkpoint):
+        action.add_argument("--service", choices=LOGS, help="whose log", required=action is checkpoint)
+        action.add_argument("--data-dir", help="data folder of the stack; default .partstream/ in the repository")
+    given = parser.parse_args(arguments)
+    state = stack_state.read_running(stack_state.data_folder(given.data_dir))
+    key = SigningKey.load(Path(state.settings["PARTSTREAM_SIGNING_KEY_FILE"]))
+    if given.action == "checkpoint":
+        return asyncio.run(_checkpoint(state.databases[given.service], given.service, key))
+    services = (given.service,) if given.service else LOGS
+    return max(asyncio.run(_verify(state.databases[name], name, given.against, key)) for name in services)
+
+
+async def _checkpoint(dsn: str, service: str, key: SigningKey) -> int:
+    connection = await asyncpg.connect(dsn)
+    try:
+        made = await make_checkpoint(connection, service)
+    finally:
+        await connection.close()
+    if made is None:
+        print(f"the {service} log is empty: there is nothing to make a checkpoint of", file=sys.stderr)
+        return 1
+    print(sign_checkpoint(made, key))
+    return 0
+
+
+async def _verify(dsn: str, service: str, against: Path | None, key: SigningKey) -> int:
+    began = time.monotonic()
+    connection = await asyncpg.connect(dsn)
+    try:
+        verdict = await verify_chain(connection)
+        if verdict.first_bad_revision is None and against is not None:
+            verdict = await _compare(connection, service, against, key, verdict)
+    except (ValueError, OSError) as error:
+        print(f"{service}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        await connection.close()
+    took = time.monotonic() - began
+    if verdict.first_bad_revision is None:
+        print(f"{service}: {verdict.checked} entries fit ({took:.1f} s)")
+        return 0
+    print(f"{service}: revision {verdict.first_bad_revision} does not fit: {verdict.problem}", file=sys.stderr)
+    return 1
+
+
+async def _compare(
+    connection: asyncpg.Connection[asyncpg.Record], service: str, against: Path, key: SigningKey, walked: Verdict
+) -> Verdict:
+    checkpoint = read_checkpoint(await asyncio.to_thread(against.read_text), key.public_key)
+    if checkpoint.log != service:
+        return walked
+    compared = await compare_checkpoint(connection, checkpoint)
+    return walked if compared.first_bad_revision is None else compared
