@@ -1,0 +1,1 @@
+"""The whole system at once: every process real, started by the same `up` that people use."""

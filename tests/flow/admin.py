@@ -1,0 +1,57 @@
+"""The admin of a stack, over REST."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.flow.running_stack import ADMIN_PASSWORD, RunningStack
+
+
+class Admin:
+    """Signed in at the first edge; raises for every answer that is not a success."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._client = httpx.AsyncClient(base_url=f"{stack.edge_url()}/api/v1", timeout=20.0)
+
+    async def __aenter__(self) -> Self:
+        body = {"username": "admin", "password": ADMIN_PASSWORD}
+        answer = await self._client.post("/auth/login", json=body)
+        answer.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def create_part(self, part_id: str, **members: Any) -> dict[str, Any]:
+        """Create a published part in a category of its own making."""
+        await self._client.post("/admin/categories", json={"category_id": "flow", "name": "Flow"})
+        body = {"part_id": part_id, "title": part_id, "category_id": "flow", "status": "published", **members}
+        return self._body(await self._client.post("/admin/parts", json=body))
+
+    async def put_part(self, part: dict[str, Any], **changes: Any) -> httpx.Response:
+        """Replace a part, expecting the version that `part` has."""
+        body = {**part, **changes, "expected_version": part["version"]}
+        answer = await self._client.put(f"/admin/parts/{part['part_id']}", json=body)
+        self._body(answer)
+        return answer
+
+    async def put_stock(self, part_id: str, on_hand: int, expected_version: int) -> httpx.Response:
+        """Set the stock of a part at `main`."""
+        body = {"on_hand": on_hand, "reason": "flow test", "expected_version": expected_version}
+        answer = await self._client.put(f"/admin/parts/{part_id}/stock", json=body)
+        self._body(answer)
+        return answer
+
+    async def audit(self, part_id: str) -> list[dict[str, Any]]:
+        """Answer the audit rows of a part as the edge shows them."""
+        answer = await self._client.get("/admin/audit", params={"part_id": part_id, "page_size": 200})
+        return list(self._body(answer)["items"])
+
+    @staticmethod
+    def _body(answer: httpx.Response) -> dict[str, Any]:
+        assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
+        return dict(answer.json())

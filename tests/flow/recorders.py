@@ -1,0 +1,147 @@
+"""Watchers that write down what they see, so that a test can say afterwards what no watcher may see."""
+
+import asyncio
+import contextlib
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from chassis.channels import open_channel
+from chassis.tokens import ServiceToken, SigningKey
+from partstream.inventory.v1 import stock_change_pb2, stock_service_pb2
+from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+from tests.flow.running_stack import RunningStack
+
+RECONNECT_SECONDS = 0.05
+PATIENCE_SECONDS = 60.0
+
+
+class Recorder:
+    """Follows in the background from `async with` on, over every broken connection."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        self.faults: list[str] = []
+        self.reconnects = 0
+        self._began = asyncio.Event()
+        self._news = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow())
+        began = asyncio.create_task(self._began.wait())
+        await asyncio.wait([self._task, began], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_SECONDS)
+        began.cancel()
+        if self._task.done():
+            self._task.result()
+        assert self._began.is_set(), f"nothing to follow:\n{self.stack.log()}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def until(self, holds: Callable[[], bool], within: float = PATIENCE_SECONDS) -> None:
+        """Return once `holds`, which is looked at whenever something new was recorded."""
+        async with asyncio.timeout(within), self._news:
+            await self._news.wait_for(holds)
+
+    @abstractmethod
+    async def _follow(self) -> None: ...
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+
+class StockRecorder(Recorder):
+    """A gRPC watcher of every stock change; a fault is a revision that is not the one after the last."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        super().__init__(stack)
+        self.changes: list[stock_change_pb2.StockChange] = []
+        self.revision = 0
+
+    async def _follow(self) -> None:
+        token = ServiceToken(SigningKey.load(self.stack.signing_key()), "flow-test")
+        async with open_channel(self.stack.targets("inventory"), token=token) as channel:
+            stub = InventoryServiceStub(channel)
+            cursor = ""
+            async for page in stub.SnapshotStock(stock_service_pb2.SnapshotStockRequest()):
+                cursor = cursor or page.cursor
+            self._began.set()
+            while True:
+                try:
+                    async for message in stub.WatchStock(stock_service_pb2.WatchStockRequest(cursor=cursor)):
+                        self._take(message.changes)
+                        cursor = message.cursor
+                        await self._tell()
+                except grpc.aio.AioRpcError:
+                    self.reconnects += 1
+                    await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _take(self, changes: Iterable[stock_change_pb2.StockChange]) -> None:
+        for change in changes:
+            if self.revision and change.revision != self.revision + 1:
+                self.faults.append(f"revision {change.revision} after {self.revision}")
+            self.revision = change.revision
+            self.changes.append(change)
+
+
+class LiveRecorder(Recorder):
+    """A browser that is subscribed to some parts; a fault is a version that is not newer than the one it has."""
+
+    def __init__(self, stack: RunningStack, parts: Iterable[str], *, edge: int = 1) -> None:
+        super().__init__(stack)
+        self.levels: dict[str, dict[str, Any]] = {}
+        self.events: list[dict[str, Any]] = []
+        self._parts = list(parts)
+        self._edge = edge
+        self._cursor = ""
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with connect(self.stack.live_url(self._edge), max_size=None) as socket:
+                    await self._subscribe(socket)
+                    async for frame in socket:
+                        self._take(json.loads(frame))
+                        await self._tell()
+            except (ConnectionClosed, InvalidHandshake, OSError):
+                self.reconnects += 1
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _subscribe(self, socket: ClientConnection) -> None:
+        wanted = {"op": "subscribe", "id": "s1", "parts": self._parts, "mode": "latest"}
+        if self._cursor:
+            wanted["cursor"] = self._cursor
+        await socket.send(json.dumps(wanted))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self._cursor = message.get("cursor", self._cursor)
+        match message["type"]:
+            case "subscribed":
+                for part in message.get("parts", ()):
+                    if part.get("stock"):
+                        self.levels[part["part_id"]] = part["stock"]
+                self._began.set()
+            case "stock":
+                known = self.levels.get(message["part_id"])
+                if known is not None and message["version"] <= known["version"]:
+                    self.faults.append(f"{message['part_id']}: version {message['version']} after {known['version']}")
+                self.levels[message["part_id"]] = message
+                self.events.append(message)
+            case "content":
+                self.events.append(message)
+            case "error":
+                self.faults.append(json.dumps(message))

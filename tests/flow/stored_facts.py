@@ -1,0 +1,75 @@
+"""What the databases of a stack hold, read past all of the code under test."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from chassis.changes.integrity import Verdict, verify_chain
+from tests.flow.running_stack import RunningStack
+
+# The log: entries, distinct revisions, first and last.
+LOG_EXTENT = "SELECT count(*), count(DISTINCT revision), min(revision), max(revision) FROM change_log"
+
+# Movements that the ledger has and the log's entries explain.
+MOVEMENTS = """
+SELECT (SELECT count(*) FROM stock_movement) AS in_ledger,
+       (SELECT coalesce(sum(jsonb_array_length(details -> 'movements')), 0) FROM change_log
+        WHERE entity = 'stock_level') AS in_log
+"""
+
+# Audit rows of a service: rows, and distinct places in the log.
+AUDIT_EXTENT = """
+SELECT count(*) AS rows, count(DISTINCT (epoch, revision, ordinal)) AS places, count(DISTINCT revision) AS revisions,
+       coalesce(max(revision), 0) AS last
+FROM data_change WHERE service = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFacts:
+    """A change log as stored."""
+
+    entries: int
+    gap_free: bool
+    last: int
+    chain: Verdict
+
+
+async def log_facts(stack: RunningStack, service: str) -> LogFacts:
+    """Read a service's change log: is it gap-free, and does its hash chain hold?"""
+    connection = await asyncpg.connect(stack.state.databases[service])
+    try:
+        entries, distinct, first, last = await connection.fetchrow(LOG_EXTENT)
+        gap_free = entries == distinct == (last or 0) - (first or 1) + 1
+        return LogFacts(entries, gap_free, last or 0, await verify_chain(connection))
+    finally:
+        await connection.close()
+
+
+async def movements(stack: RunningStack) -> tuple[int, int]:
+    """Answer how many movements the ledger holds and how many the log explains."""
+    connection = await asyncpg.connect(stack.state.databases["inventory"])
+    try:
+        row = await connection.fetchrow(MOVEMENTS)
+        return int(row["in_ledger"]), int(row["in_log"])
+    finally:
+        await connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFacts:
+    """The audit rows of one service as stored."""
+
+    rows: int
+    places: int
+    revisions: int
+    last: int
+
+
+async def audit_facts(stack: RunningStack, service: str) -> AuditFacts:
+    """Read how much of a service's log the audit store holds."""
+    connection = await asyncpg.connect(stack.state.databases["audit"])
+    try:
+        return AuditFacts(*await connection.fetchrow(AUDIT_EXTENT, service))
+    finally:
+        await connection.close()

@@ -1,0 +1,87 @@
+"""Every process is killed in the middle of a replay, and in the end nothing is missing, doubled or out of order."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flow.eventually import eventually
+from tests.flow.generated_movements import write_movements
+from tests.flow.recorders import LiveRecorder, StockRecorder
+from tests.flow.running_stack import RunningStack
+from tests.flow.stored_facts import AuditFacts, audit_facts, log_facts, movements
+
+PARTS = 60
+SNAPSHOTS = 150
+SEEN_BEFORE_THE_KILL = 300  # of about 8,000 changes: the replay is well under way and far from its end
+
+
+async def replayed(stack: RunningStack, path: Path, watcher: StockRecorder, killed: str) -> dict[str, Any]:
+    summary = path.with_suffix(".summary.json")
+    before = len(watcher.changes)
+    verb = await stack.begin_verb("replay", str(path), "--json", str(summary))
+    await watcher.until(lambda: len(watcher.changes) >= before + SEEN_BEFORE_THE_KILL)
+    await stack.kill(killed)
+    output, _ = await verb.communicate()
+    assert verb.returncode == 0, output.decode()
+    return dict(json.loads(summary.read_text()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "killed", ["inventory-1", "content-1", "edge-1", "edge-2", "worker", "scheduler", "redis", "postgres"]
+)
+async def test_a_process_is_killed_in_the_middle_of_a_replay(stack: RunningStack, tmp_path: Path, killed: str) -> None:
+    path = tmp_path / "movements.csv.gz"
+    parts = write_movements(path, f"K-{killed}-", parts=PARTS, snapshots=SNAPSHOTS)
+    async with StockRecorder(stack) as watcher, LiveRecorder(stack, parts, edge=1) as browser:
+        summary = await replayed(stack, path, watcher, killed)
+
+        log = await log_facts(stack, "inventory")
+        await watcher.until(lambda: watcher.revision == log.last)
+        finals = {change.part_id: change.after for change in watcher.changes}
+        await browser.until(
+            lambda: all(browser.levels.get(part, {}).get("version") == finals[part].version for part in finals)
+        )
+
+    assert summary["mismatches"] == []
+    assert summary["refused"] == 0
+    assert summary["levels_equal"] == summary["levels_compared"] > PARTS * 0.8
+    assert log.gap_free
+    assert log.chain.first_bad_revision is None
+    assert watcher.faults == []
+    assert browser.faults == []
+    assert {part: browser.levels[part]["available"] for part in finals} == {
+        part: 0 if level.HasField("archive_time") else level.available for part, level in finals.items()
+    }
+    in_ledger, in_log = await movements(stack)
+    assert in_ledger == in_log
+    audit = await eventually(lambda: caught_up(stack, log.last))
+    assert audit.revisions == log.entries
+    assert audit.places == audit.rows
+
+
+async def test_a_replay_that_was_killed_is_taken_up_where_it_stood(stack: RunningStack, tmp_path: Path) -> None:
+    path = tmp_path / "movements.csv.gz"
+    write_movements(path, "K-replay-", parts=PARTS, snapshots=SNAPSHOTS)
+    async with StockRecorder(stack) as watcher:
+        cut_off = await stack.begin_verb("replay", str(path))
+        await watcher.until(lambda: len(watcher.changes) >= SEEN_BEFORE_THE_KILL)
+        cut_off.kill()
+        await cut_off.wait()
+        summary = path.with_suffix(".summary.json")
+        code, output = await stack.verb("replay", str(path), "--json", str(summary))
+        assert code == 0, output
+        log = await log_facts(stack, "inventory")
+        await watcher.until(lambda: watcher.revision == log.last)
+
+    played = json.loads(summary.read_text())
+    assert played["mismatches"] == []
+    assert played["changes"] <= len(watcher.changes) <= played["changes"] + played["sets"]  # a relisted part is two
+    assert watcher.faults == []
+
+
+async def caught_up(stack: RunningStack, revision: int) -> AuditFacts | None:
+    found = await audit_facts(stack, "inventory")
+    return found if found.last >= revision else None
