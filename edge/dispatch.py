@@ -160,7 +160,7 @@ class LogDispatch:
         """Where the log stands: the first message of a watch says so."""
         async with (
             asyncio.timeout(_BOOKMARK_SECONDS),
-            contextlib.aclosing(self._source.watch("", _BOOKMARK_SECONDS)) as messages,  # type: ignore[type-var]
+            contextlib.aclosing(self._source.watch("", _BOOKMARK_SECONDS)) as messages,
         ):
             async for message in messages:
                 return _position(message.cursor, self._log)

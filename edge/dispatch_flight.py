@@ -93,7 +93,7 @@ class EntryStream:
     async def _read(self) -> None:
         try:
             stream = self._source.watch(self._cursor, self._bookmark_seconds)
-            async with contextlib.aclosing(stream) as messages:  # type: ignore[type-var]
+            async with contextlib.aclosing(stream) as messages:
                 while True:
                     async with asyncio.timeout(self._bookmark_seconds * _SILENCE_INTERVALS):
                         batch = await anext(messages)

@@ -34,8 +34,10 @@ _KINDS = {
     item.number: item.name.removeprefix("MOVEMENT_KIND_").lower()
     for item in movement_pb2.MovementKind.DESCRIPTOR.values
 }
-# Fields of a level that a movement accounts for itself, and those computed from them.
-_BALANCE = frozenset({"on_hand", "reserved", "version", "available", "in_stock", "low_stock", "update_time"})
+# Fields of a level that name it, that a movement accounts for itself, or that are computed from those.
+_ACCOUNTED = frozenset(
+    {"part_id", "location_id", "on_hand", "reserved", "version", "available", "in_stock", "low_stock", "update_time"}
+)
 # Fields that change with every write and say nothing about what was changed.
 _BOOKKEEPING = frozenset({"version", "update_time", "updated_by", "last_updated_by"})
 
@@ -142,13 +144,12 @@ def _movement_operation(change: StockChange, *, created: bool, is_last: bool) ->
 
 def _add_other_fields(change: StockChange, old: dict[str, Any], new: dict[str, Any]) -> None:
     """What changed with the last movement besides the balance: a reorder point, archiving."""
-    before, after = _states(change)
-    for name, value in (after or {}).items():
-        earlier = (before or {}).get(name)
-        if value != earlier and name not in _BALANCE and name not in _BOOKKEEPING:
+    before, after = plain(change.before), plain(change.after)  # of an absent state, the defaults
+    for name, value in after.items():
+        earlier = before[name]
+        if value != earlier and name not in _ACCOUNTED and name not in _BOOKKEEPING:
             new[name] = value
-            if before is not None:
-                old[name] = earlier
+            old[name] = earlier
 
 
 def _part_row(change: PartChange) -> Row:

@@ -19,7 +19,7 @@ from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 from tests.chassis.change_log import keys, open_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     import asyncpg
@@ -63,13 +63,13 @@ class FeedSource:
     def __init__(self, feed: ChangeFeed) -> None:
         self.feed = feed
 
-    async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncIterator[ChangeBatch]:
-        async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff")) as stream:  # type: ignore[type-var]
+    async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
+        async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff")) as stream:
             async for raw in stream:
                 message = WatchStockResponse.FromString(raw)
                 yield ChangeBatch(message.cursor, message.changes, message.fragment)
 
-    def snapshot(self) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+    def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
         raise NotImplementedError
 
 
