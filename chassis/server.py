@@ -40,6 +40,7 @@ _OPTIONS = (
     # Two processes on one port would share its calls silently.
     ("grpc.so_reuseport", 0),
 )
+LOG_SERVICE = "partstream.changes.v1.ChangeLogService"  # every service has a log
 _HEALTH_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 
@@ -63,7 +64,9 @@ class Server:
             interceptors=[telemetry.server_interceptor(), BorderInterceptor(verifier, pack)], options=_OPTIONS
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((name, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection(
+            (name, LOG_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
 

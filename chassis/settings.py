@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -106,6 +107,18 @@ def seconds(raw: str) -> float:
         message = f"{raw!r} is not a positive number of seconds"
         raise ValueError(message)
     return value
+
+
+def days(raw: str) -> timedelta:
+    """A positive number of days."""
+    try:
+        value = float(raw)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100_000:
+        message = f"{raw!r} is not a positive number of days"
+        raise ValueError(message)
+    return timedelta(days=value)
 
 
 def dsn(raw: str) -> str:

@@ -7,9 +7,8 @@ import logging
 
 from chassis import logs, telemetry
 from chassis.background import Backoff
-from chassis.changes.feed import ChangeFeed
-from chassis.changes.log_reader import LogReader
-from chassis.changes.notify import ChangeNotifier
+from chassis.changes.maintenance import LogRetention
+from chassis.changes.served_log import ServedLog
 from chassis.database import CONNECTION_LOST, Database, TransactionManager
 from chassis.errors import StoreUnavailable
 from chassis.server import Server, until_stopped
@@ -36,32 +35,31 @@ class App:
         self._settings = settings
         self._database = database
         tables.bind(database.engine)
-        self.feed = ChangeFeed(LogReader(database, "content"), changes.encode, changes.watched_keys)
-        self._notifier = ChangeNotifier(settings.database_url, self.feed.wake)
+        self._log = ServedLog(
+            database,
+            settings.database_url,
+            "content",
+            changes.encode,
+            changes.watched_keys,
+            LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+        )
+        self.feed = self._log.feed
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=convert.pack, pings=(database.ping,))
-        writes = Writes(TransactionManager(database), self._committed)
+        writes = Writes(TransactionManager(database), self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
+        self._log.add_to(self.server.grpc_server)
 
     async def start(self) -> None:
         """Load the window, then listen."""
-        await self.feed.start()
-        self._notifier.start()
+        await self._log.start()
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
-        await self.server.stop(self._drain)
-        await self._notifier.stop()
-        await self.feed.stop()
+        await self.server.stop(self._log.drain)
+        await self._log.stop()
         await self._database.close()
-
-    async def _drain(self) -> None:
-        self.feed.drain()
-
-    def _committed(self) -> None:
-        self.feed.wake()
-        self._notifier.committed()
 
 
 async def start(settings: Settings) -> App:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from chassis.settings import choice, dsn, port, positive_int, setting, text
+from chassis.settings import choice, days, dsn, port, positive_int, setting, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class Settings(MigrateSettings):
     port: int = setting("PARTSTREAM_CONTENT_PORT", port, default=50052, help="the port of this replica")
     pool_size: int = setting(
         "PARTSTREAM_CONTENT_POOL_SIZE", positive_int, default=10, help="connections to the database at most"
+    )
+    log_keep_for: timedelta = setting(
+        "PARTSTREAM_LOG_KEEP_DAYS", days, default=timedelta(days=90), help="days that the change log is kept"
+    )
+    log_keep_bytes: int = setting(
+        "PARTSTREAM_LOG_KEEP_BYTES", positive_int, default=50 * 1024**3, help="bytes that the change log may take"
     )
     log_format: str = setting(
         "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"

@@ -1,0 +1,65 @@
+"""Everything a service runs for its log, in one piece: reader, feed, notifications, partitions, the operators' view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chassis.changes.feed import ChangeFeed
+from chassis.changes.log_reader import LogReader
+from chassis.changes.log_servicer import ChangeLogServicer
+from chassis.changes.maintenance import LogMaintenance, LogRetention
+from chassis.changes.notify import ChangeNotifier
+from partstream.changes.v1.change_log_service_pb2_grpc import add_ChangeLogServiceServicer_to_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc
+
+    from chassis.changes.log_entry import LogEntry
+    from chassis.database import Database
+
+
+class ServedLog:
+    """One service's log in one process."""
+
+    def __init__(
+        self,
+        database: Database,
+        dsn: str,
+        name: str,
+        encode: Callable[[LogEntry, str], bytes],
+        keys: Callable[[LogEntry], frozenset[str]],
+        retention: LogRetention | None = None,
+    ) -> None:
+        """Construct on an open database; notifications get a connection of their own to ``dsn``."""
+        reader = LogReader(database, name)
+        self.feed = ChangeFeed(reader, encode, keys)
+        self._notifier = ChangeNotifier(dsn, self.feed.wake)
+        self._maintenance = LogMaintenance(database, name, retention or LogRetention())
+        self._servicer = ChangeLogServicer(reader, self.feed)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve the operators' view of the log."""
+        add_ChangeLogServiceServicer_to_server(self._servicer, server)
+
+    async def start(self) -> None:
+        """Load the window, then tail, listen and maintain in the background."""
+        await self.feed.start()
+        self._notifier.start()
+        self._maintenance.start()
+
+    async def stop(self) -> None:
+        """Stop all of it."""
+        await self._maintenance.stop()
+        await self._notifier.stop()
+        await self.feed.stop()
+
+    async def drain(self) -> None:
+        """End every watch."""
+        self.feed.drain()
+
+    def committed(self) -> None:
+        """Tell this process's watchers now, and the other replicas' soon."""
+        self.feed.wake()
+        self._notifier.committed()
