@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from chassis.settings import choice, dsn, port, positive_int, setting, text
+from chassis.settings import choice, days, dsn, port, positive_int, setting, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,4 +14,31 @@ class MigrateSettings:
 
     database_url: str = setting(
         "PARTSTREAM_INVENTORY_DATABASE_URL", dsn, help="the inventory database, postgresql://role:password@host:port/db"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(MigrateSettings):
+    """For ``serve``."""
+
+    jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
+    host: str = setting("PARTSTREAM_HOST", text, default="127.0.0.1", help="the address to listen on")
+    port: int = setting("PARTSTREAM_INVENTORY_PORT", port, default=50051, help="the port of this replica")
+    pool_size: int = setting(
+        "PARTSTREAM_INVENTORY_POOL_SIZE", positive_int, default=10, help="connections to the database at most"
+    )
+    log_keep_for: timedelta = setting(
+        "PARTSTREAM_LOG_KEEP_DAYS", days, default=timedelta(days=90), help="days that the change log is kept"
+    )
+    log_keep_bytes: int = setting(
+        "PARTSTREAM_LOG_KEEP_BYTES", positive_int, default=50 * 1024**3, help="bytes that the change log may take"
+    )
+    log_format: str = setting(
+        "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"
+    )
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="what is logged"
+    )
+    otel_exporter: str = setting(
+        "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
     )

@@ -1,0 +1,116 @@
+"""The composition root: the only place that constructs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from chassis import logs, telemetry
+from chassis.background import Backoff, Elected
+from chassis.changes.maintenance import LogRetention
+from chassis.changes.served_log import ServedLog
+from chassis.database import CONNECTION_LOST, Database
+from chassis.errors import StoreUnavailable
+from chassis.server import Server, until_stopped
+from chassis.tokens import TokenVerifier
+from inventory_svc import changes, tables
+from inventory_svc.convert import answers
+from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
+from inventory_svc.queries import Queries
+from inventory_svc.retention import RETENTION_LOCK, forget_old_requests
+from inventory_svc.servicer import InventoryServicer
+from inventory_svc.settings import Settings
+from inventory_svc.writer import Writer
+from partstream.inventory.v1 import stock_service_pb2
+from partstream.inventory.v1.stock_service_pb2_grpc import add_InventoryServiceServicer_to_server
+
+log = logging.getLogger(__name__)
+
+PROCESS = "inventory_svc"
+SERVICE: str = stock_service_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
+
+
+class App:
+    """The service, made and running."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        """Construct everything on an open database; nothing runs yet."""
+        self._settings = settings
+        self._database = database
+        tables.bind(database.engine)
+        self._log = ServedLog(
+            database,
+            settings.database_url,
+            "inventory",
+            changes.encode,
+            changes.watched_keys,
+            LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+        )
+        self.feed = self._log.feed
+        self.writer = Writer(settings.database_url, on_commit=self._log.committed)
+        self._expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
+        self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
+        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
+        servicer = InventoryServicer(self.writer, Queries(database), self.feed)
+        add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
+        self._log.add_to(self.server.grpc_server)
+
+    async def start(self) -> None:
+        """Load the window, then listen."""
+        await self._log.start()
+        self.writer.start()
+        self._expiry.start(lambda: expire_holds(self._database, self.writer))
+        self._retention.start(lambda: forget_old_requests(self._database))
+        await self.server.start(self._settings.host, self._settings.port)
+
+    async def stop(self) -> None:
+        """Drain: streams end with ``DRAINING``, writes that wait are committed, connections closed."""
+        await self._expiry.stop()
+        await self._retention.stop()
+        await self.server.stop(self._drain)
+        await self._log.stop()
+        await self._database.close()
+
+    async def _drain(self) -> None:
+        await self._log.drain()
+        await self.writer.stop()
+
+
+async def start(settings: Settings) -> App:
+    """A running app; while the database is away it is tried again and again."""
+    backoff = Backoff(0.2, 5.0)
+    while True:
+        try:
+            return await _start_once(settings)
+        except (*CONNECTION_LOST, StoreUnavailable) as error:
+            pause = backoff.next()
+            log.warning("the database cannot be reached, next attempt in %.1f s: %r", pause, error)
+            await asyncio.sleep(pause)
+
+
+async def _start_once(settings: Settings) -> App:
+    database = await Database.open(settings.database_url, application_name=PROCESS, max_size=settings.pool_size)
+    try:
+        app = App(settings, database)
+        await app.start()
+    except BaseException:
+        await database.close()
+        raise
+    return app
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    logs.configure(PROCESS, format=settings.log_format, level=settings.log_level)
+    telemetry.configure(PROCESS, settings.otel_exporter)
+    stopped = asyncio.create_task(until_stopped())
+    starting = asyncio.create_task(start(settings))
+    await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return
+    app = starting.result()
+    log.info("%s is ready", PROCESS)
+    await stopped
+    await app.stop()
+    telemetry.shutdown()
