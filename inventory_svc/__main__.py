@@ -7,7 +7,7 @@ import sys
 
 from chassis.migrate import migrate
 from chassis.settings import SettingsError, load
-from inventory_svc.settings import MigrateSettings
+from inventory_svc.settings import MigrateSettings, Settings
 
 APPS = ("inventory_svc.piccolo_app",)
 
@@ -19,11 +19,22 @@ def main() -> int:
         if command == "migrate":
             asyncio.run(migrate(load(MigrateSettings).database_url, APPS))
             return 0
+        if command == "serve":
+            return _serve(load(Settings))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - before logs are configured
         return 2
     print("usage: python -m inventory_svc serve|migrate", file=sys.stderr)  # noqa: T201
     return 2
+
+
+def _serve(settings: Settings) -> int:
+    import uvloop  # noqa: PLC0415 - not needed to migrate
+
+    from inventory_svc.app import serve  # noqa: PLC0415
+
+    uvloop.run(serve(settings))
+    return 0
 
 
 if __name__ == "__main__":

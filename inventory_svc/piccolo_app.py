@@ -6,7 +6,6 @@ from piccolo.conf.apps import AppConfig
 
 from inventory_svc.tables import TABLES
 
-
 APP_CONFIG = AppConfig(
     app_name="inventory_svc",
     migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),

@@ -5,7 +5,7 @@ Constraints, triggers and composite keys are SQL in ``sql/schema_tables.py``; a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from piccolo.columns import UUID, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
@@ -128,7 +128,7 @@ TABLES: tuple[type[Table], ...] = (
 )
 
 
-def bind(engine: Engine) -> None:
+def bind(engine: Engine[Any]) -> None:
     """Give every table the engine that its queries run on."""
     for table in TABLES:
-        table._meta.db = engine
+        table._meta.db = engine  # noqa: SLF001 - Piccolo's documented way to bind a table at run time

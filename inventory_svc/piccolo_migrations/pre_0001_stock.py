@@ -19,7 +19,7 @@ async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="inventory_svc", description=DESCRIPTION)
 
     async def create() -> None:
-        for script in (CHANGE_LOG, TABLES, GUARDS, LOGGING, WRITER, MAIN_LOCATION):
+        for script in (CHANGE_LOG, *TABLES, *GUARDS, *LOGGING, *WRITER, MAIN_LOCATION):
             await run_script(script)
 
     manager.add_raw(create)

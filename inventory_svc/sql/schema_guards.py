@@ -49,7 +49,7 @@ BEGIN
 END $$;
 """
 
-# A level written by hand: the version rises by one and the role is named. The movement follows after the row's own checks.
+# A level written by hand: the version rises by one and the role is named. The movement follows after the row's checks.
 LEVEL_BY_HAND = """
 CREATE FUNCTION stock_level_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -90,7 +90,7 @@ CREATE TRIGGER ledger_of_update_by_hand AFTER UPDATE ON stock_level FOR EACH ROW
     EXECUTE FUNCTION stock_level_ledger_by_hand();
 """
 
-# Locations and reservations: every update is a version; by hand, the role is named. A reservation that has ended stays so.
+# Locations and reservations: every update is a version; by hand, the role is named. What has ended stays ended.
 PROVENANCE = """
 CREATE FUNCTION inventory_provenance() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -115,7 +115,7 @@ CREATE TRIGGER reservation_provenance BEFORE INSERT OR UPDATE ON reservation FOR
 CREATE TRIGGER reservation_begins_held BEFORE INSERT ON reservation FOR EACH ROW WHEN (NEW.state <> 'held')
     EXECUTE FUNCTION inventory_refuse('reservation_state_follows_its_life', 'a reservation begins as held');
 CREATE TRIGGER reservation_state_follows_its_life BEFORE UPDATE ON reservation FOR EACH ROW WHEN (OLD.state <> 'held')
-    EXECUTE FUNCTION inventory_refuse('reservation_state_follows_its_life', 'a reservation that has ended stays as it is');
+    EXECUTE FUNCTION inventory_refuse('reservation_state_follows_its_life', 'an ended reservation stays so');
 CREATE TRIGGER reservation_keeps_its_lines BEFORE UPDATE ON reservation FOR EACH ROW
     WHEN (OLD.line_count <> NEW.line_count OR OLD.reservation_id <> NEW.reservation_id)
     EXECUTE FUNCTION inventory_refuse('lines_are_append_only', 'the lines of a reservation never change');
@@ -179,6 +179,4 @@ CREATE TRIGGER reservation_line_is_counted AFTER INSERT ON reservation_line REFE
     FOR EACH STATEMENT EXECUTE FUNCTION reservation_line_is_counted();
 """
 
-GUARDS = "\n".join(
-    (REFUSE, ROLE_ACTOR, LEVEL_BY_HAND, PROVENANCE, RESERVATION_BY_HAND, LEDGER_FOLLOWS_LEVEL)
-)
+GUARDS = (REFUSE, ROLE_ACTOR, LEVEL_BY_HAND, PROVENANCE, RESERVATION_BY_HAND, LEDGER_FOLLOWS_LEVEL)

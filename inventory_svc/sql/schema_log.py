@@ -4,8 +4,8 @@ Every look-up goes through a primary key, and ``enable_seqscan`` is off in these
 was empty would otherwise scan it for as long as the session lives (measured: 1.6 s per 200 rows).
 """
 
-# One entry per written level, with the movements between the two versions. Refuses a level whose ledger does not lead to
-# it. The common case, one movement, is one look-up; a hot level brings thousands in one entry, aggregated in one pass.
+# One entry per written level, with the movements between the two versions. Refuses a level whose ledger does not lead
+# to it. The common case, one movement, is one look-up; a hot level brings thousands in one entry, read in one pass.
 STOCK_LEVEL_LOG = """
 CREATE FUNCTION stock_level_log() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
@@ -119,4 +119,4 @@ CREATE CONSTRAINT TRIGGER reservation_updated_log AFTER UPDATE ON reservation DE
     FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION reservation_log();
 """
 
-LOGGING = "\n".join((STOCK_LEVEL_LOG, LOCATION_LOG, RESERVATION_LOG))
+LOGGING = (STOCK_LEVEL_LOG, LOCATION_LOG, RESERVATION_LOG)

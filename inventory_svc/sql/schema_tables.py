@@ -30,8 +30,8 @@ CREATE TABLE location (
 );
 """
 
-# The running balance of the ledger. Ids sort by bytes everywhere, so that all writers lock in one order; pages keep room
-# for the next version of a row, so that an update touches no index.
+# The running balance of the ledger. Ids sort by bytes everywhere, so that all writers lock in one order; pages keep
+# room for the next version of a row, so that an update touches no index.
 STOCK_LEVEL = """
 CREATE TABLE stock_level (
     part_id text COLLATE "C" NOT NULL
@@ -120,8 +120,8 @@ CREATE UNIQUE INDEX movement_reversed_once ON stock_movement (part_id, location_
     WHERE reverses_version IS NOT NULL;
 """
 
-# Idempotency: a claim is written before the effect, the answer after it, in one transaction. Answers are not compressed:
-# a batch's answer of 100 KB would cost 2 ms.
+# Idempotency: a claim is written before the effect, the answer after it, in one transaction. Answers are not
+# compressed: a batch's answer of 100 KB would cost 2 ms.
 REQUEST = """
 CREATE TABLE request (
     request_id uuid NOT NULL CONSTRAINT request_pkey PRIMARY KEY,
@@ -134,7 +134,7 @@ ALTER TABLE request ALTER COLUMN response SET STORAGE EXTERNAL;
 CREATE INDEX request_by_age ON request USING brin (created_at);
 """
 
-TABLES = "\n".join((USERS, LOCATION, STOCK_LEVEL, RESERVATION, STOCK_MOVEMENT, REQUEST))
+TABLES = (USERS, LOCATION, STOCK_LEVEL, RESERVATION, STOCK_MOVEMENT, REQUEST)
 
 # `main` exists from the start. Run after the triggers, so that the change log has it.
 MAIN_LOCATION = "INSERT INTO location (location_id, name) VALUES ('main', 'Main warehouse');"

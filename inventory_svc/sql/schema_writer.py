@@ -4,8 +4,8 @@ Arrays go in and out because one batch is many requests: a thousand rows in one 
 array into a primary key, whatever the statistics say.
 """
 
-# Claim request ids, then lock in one order for all writers (claims, reservations, levels; each by key), then read. Every
-# statement inside sees what was committed while it waited. Answers one row of arrays.
+# Claim request ids, then lock in one order for all writers (claims, reservations, levels; each by key), then read.
+# Every statement inside sees what was committed while it waited. Answers one row of arrays.
 OPEN = """
 CREATE FUNCTION inventory_open(
     request_ids uuid[], body_hashes bytea[], level_parts text[], level_locations text[], whole_parts text[],
@@ -184,7 +184,8 @@ CREATE FUNCTION inventory_version_at(part text, location text, moment timestampt
 LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 DECLARE
     low bigint := 0;
-    high bigint := coalesce((SELECT s.version FROM stock_level s WHERE s.part_id = part AND s.location_id = location), 0);
+    high bigint := coalesce((SELECT s.version FROM stock_level s
+                             WHERE s.part_id = part AND s.location_id = location), 0);
     middle bigint;
 BEGIN
     WHILE low < high LOOP
@@ -200,4 +201,4 @@ BEGIN
 END $$;
 """
 
-WRITER = "\n".join((OPEN, WRITE_HOLDS, WRITE, VERSION_AT))
+WRITER = (OPEN, WRITE_HOLDS, WRITE, VERSION_AT)

@@ -1,0 +1,175 @@
+"""One batch: many requests decided and written in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chassis.errors import InternalFault, PartstreamError, RequestIdReused
+from inventory_svc.commands import open_book, upsert_users, write_book
+from inventory_svc.domain.decide import decide
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    import asyncpg
+
+    from inventory_svc.commands import Taken
+    from inventory_svc.domain.intents import Intent
+    from inventory_svc.domain.stock import Origin
+
+
+class Serialisable(Protocol):
+    """An answer as the border made it; the writer only keeps its bytes."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+        """The bytes to keep for a repeated request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told: a fresh message, or the bytes that were told before; and the revision of the commit."""
+
+    message: Serialisable | None
+    kept: bytes
+    revision: int | None
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Job:
+    """A request in the queue."""
+
+    intent: Intent
+    origin: Origin
+    body_hash: bytes
+    encode: Callable[[Any], Serialisable]
+    weight: int
+    future: asyncio.Future[Answer]
+    began_commit: bool = False  # the answer may have been kept although nobody was told
+    twins: list[Job] = field(default_factory=list)  # the same request id in the same batch
+
+    @property
+    def request_id(self) -> str:
+        """The claim."""
+        return self.origin.request_id
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the caller, unless it has gone."""
+        if not self.future.done():
+            self.future.set_result(answer)
+        for twin in self.twins:
+            twin.answer(Answer(None, answer.kept, answer.revision, replayed=True))
+
+    def refuse(self, error: PartstreamError) -> None:
+        """Tell the caller why not, unless it has gone."""
+        if not self.future.done():
+            self.future.set_exception(error)
+        for twin in self.twins:
+            twin.refuse(error)
+
+
+@dataclass(slots=True)
+class _Decided:
+    """What the rules made of a batch."""
+
+    messages: list[tuple[Job, Serialisable]] = field(default_factory=list)
+    kept: list[tuple[Job, Taken]] = field(default_factory=list)
+    refused: list[tuple[Job, PartstreamError]] = field(default_factory=list)
+
+
+def join_twins(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with each request id once; a repetition waits for the first one's answer, or is refused."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        known = first.setdefault(job.request_id, job)
+        if known is job:
+            continue
+        if known.body_hash == job.body_hash:
+            known.twins.append(job)
+        else:
+            job.refuse(_reused(job))
+    return list(first.values())
+
+
+async def run_batch(
+    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str]
+) -> int | None:
+    """Decide and commit; then answer every job. Raises what the database raises, with nothing answered.
+
+    ``known_users`` remembers who has a row in ``users`` already. Answers the revision of the commit, ``None`` when
+    nothing changed.
+    """
+    await connection.execute("BEGIN")
+    try:
+        decided, revision, answers = await _decide_and_write(connection, jobs, known_users)
+        if not answers:
+            await connection.execute("ROLLBACK")
+        else:
+            for job, _ in decided.messages:
+                job.began_commit = True
+            await connection.execute("COMMIT")
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    _tell(decided, revision, answers)
+    return revision
+
+
+async def _decide_and_write(
+    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str]
+) -> tuple[_Decided, int | None, dict[str, bytes]]:
+    users = {job.origin.actor_id: job.origin.actor_name for job in jobs}
+    unknown = {user_id: name for user_id, name in users.items() if known_users.get(user_id) != name}
+    if unknown:
+        await upsert_users(connection, unknown)
+    opened = await open_book(
+        connection, {job.request_id: job.body_hash for job in jobs}, [job.intent.needs() for job in jobs]
+    )
+    decided = _Decided()
+    for job in jobs:
+        taken = opened.taken.get(job.request_id)
+        if taken is not None:
+            _compare(decided, job, taken)
+            continue
+        try:
+            outcome = decide(opened.book, job.intent, job.origin)
+        except PartstreamError as error:
+            decided.refused.append((job, error))
+        else:
+            decided.messages.append((job, job.encode(outcome)))
+    answers = {job.request_id: message.SerializeToString() for job, message in decided.messages}
+    revision = None
+    if answers:
+        refused = [job.request_id for job, _ in decided.refused if job.request_id not in opened.taken]
+        revision = await write_book(connection, opened.book, refused=refused, answers=answers)
+        known_users.update(unknown)
+    return decided, revision, answers
+
+
+def _compare(decided: _Decided, job: Job, taken: Taken) -> None:
+    if taken.body_hash != job.body_hash:
+        decided.refused.append((job, _reused(job)))
+    else:
+        decided.kept.append((job, taken))
+
+
+def _tell(decided: _Decided, revision: int | None, answers: dict[str, bytes]) -> None:
+    for job, message in decided.messages:
+        job.answer(Answer(message, answers[job.request_id], revision, replayed=False))
+    for job, taken in decided.kept:
+        job.answer(Answer(None, taken.response, taken.revision, replayed=not job.began_commit))
+    for job, error in decided.refused:
+        job.refuse(error)
+
+
+def _reused(job: Job) -> RequestIdReused:
+    message = "This request_id was used before with another body: make up a new one for a new request."
+    return RequestIdReused(message, metadata={"request_id": job.request_id})
+
+
+def unexpected(error: BaseException) -> InternalFault:
+    """What a caller is told of a fault of ours."""
+    return InternalFault("The service failed in an unexpected way.", metadata={"kind": type(error).__name__})

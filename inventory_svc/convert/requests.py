@@ -1,0 +1,196 @@
+"""Protobuf requests as intents. The contract's own rules were checked at the border; here are those between fields."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from chassis.errors import FieldInvalid, FieldViolation
+from inventory_svc.convert.answers import KINDS
+from inventory_svc.domain import intents
+from inventory_svc.domain.reservation import Owner, ReservationLine
+from inventory_svc.domain.stock import MAIN_LOCATION, MovementKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from chassis.caller import Caller
+    from inventory_svc.domain.stock import LevelKey, Movement
+    from partstream.inventory.v1 import stock_service_pb2 as messages
+
+DEFAULT_HOLD = timedelta(minutes=15)
+_KIND_NAMES: dict[int, MovementKind] = {value: MovementKind(name) for name, value in KINDS.items()}
+
+
+def key(part_id: str, location_id: str) -> LevelKey:
+    """The level named; an empty location is `main`."""
+    return part_id, location_id or MAIN_LOCATION
+
+
+def moment(stamp: Timestamp) -> datetime:
+    """A timestamp to the microsecond."""
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def kind_name(value: int) -> str:
+    """The name under which a kind is stored."""
+    return _KIND_NAMES[value].value
+
+
+def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
+    """The count asked for."""
+    expected = request.expected_version if request.HasField("expected_version") else None
+    if expected is not None and request.unconditional:
+        raise _invalid("unconditional", "excludes expected_version")
+    return intents.SetStock(
+        key(request.part_id, request.location_id),
+        request.on_hand,
+        expected,
+        request.unconditional,
+        request.allow_missing,
+        _text("reason", request.reason) or "counted",
+    )
+
+
+def adjust_stock(
+    request: messages.AdjustStockRequest | messages.StockAdjustment, default_reason: str = "", path: str = ""
+) -> intents.AdjustStock:
+    """The difference asked for; ``path`` names the item in violations."""
+    kind = _KIND_NAMES.get(request.kind, MovementKind.ADJUSTED)
+    reason = request.reason or default_reason
+    if "\0" in reason:
+        raise _invalid(f"{path}reason", "has a character that cannot be stored")
+    if kind is MovementKind.ADJUSTED:
+        if not reason:
+            raise _invalid(f"{path}reason", "is required for an adjustment")
+    elif (request.delta > 0) is not (kind is MovementKind.RECEIVED):
+        raise _invalid(f"{path}delta", "must be positive for `received` and negative for `shipped`")
+    return intents.AdjustStock(
+        (request.part_id, request.location_id or MAIN_LOCATION),
+        request.delta,
+        kind,
+        reason,
+        request.expected_version if request.HasField("expected_version") else None,
+    )
+
+
+def batch_adjust(request: messages.BatchAdjustStockRequest) -> intents.BatchAdjust:
+    """The differences asked for, in order."""
+    adjustments = []
+    for position, item in enumerate(request.adjustments):
+        intent = adjust_stock(item, request.reason, f"adjustments[{position}].")
+        if item.HasField("expected_on_hand"):
+            intent.expected_on_hand = item.expected_on_hand
+        adjustments.append(intent)
+    return intents.BatchAdjust(adjustments, request.atomic)
+
+
+def transfer_stock(request: messages.TransferStockRequest) -> intents.TransferStock:
+    """The move asked for."""
+    return intents.TransferStock(
+        request.part_id,
+        request.from_location_id or MAIN_LOCATION,
+        request.to_location_id,
+        request.quantity,
+        request.expected_version if request.HasField("expected_version") else None,
+        _text("reason", request.reason) or "transfer",
+    )
+
+
+def archive_stock(request: messages.ArchiveStockRequest) -> intents.ArchiveStock:
+    """The level to take out of use."""
+    return intents.ArchiveStock(
+        key(request.part_id, request.location_id),
+        request.expected_version if request.HasField("expected_version") else None,
+        _text("reason", request.reason),
+    )
+
+
+def restore_stock(request: messages.RestoreStockRequest) -> intents.RestoreStock:
+    """The level to take back into use."""
+    return intents.RestoreStock(
+        key(request.part_id, request.location_id),
+        request.expected_version if request.HasField("expected_version") else None,
+        _text("reason", request.reason),
+    )
+
+
+def set_reorder_point(request: messages.SetReorderPointRequest) -> intents.SetReorderPoint:
+    """The reorder point asked for."""
+    return intents.SetReorderPoint(
+        key(request.part_id, request.location_id),
+        request.reorder_point,
+        request.expected_version if request.HasField("expected_version") else None,
+    )
+
+
+def reverse_movement(request: messages.ReverseMovementRequest, movement: Movement) -> intents.ReverseMovement:
+    """The movement to undo."""
+    return intents.ReverseMovement(movement, _text("reason", request.reason))
+
+
+def owner(caller: Caller, owner_key: str) -> Owner:
+    """Who a reservation belongs to: the signed-in caller, else the key of an anonymous cart."""
+    if caller.is_anonymous:
+        return Owner(_text("owner_key", owner_key), is_user=False)
+    return Owner(caller.user_id, is_user=True)
+
+
+def create_reservation(request: messages.CreateReservationRequest, caller: Caller) -> intents.CreateReservation:
+    """The hold asked for."""
+    return intents.CreateReservation(
+        str(uuid.uuid4()),
+        [ReservationLine(line.part_id, line.location_id, line.quantity) for line in request.lines],
+        request.ttl.ToTimedelta() if request.HasField("ttl") else DEFAULT_HOLD,
+        owner(caller, request.owner_key),
+        _text("order_reference", request.order_reference),
+        normal_id(request.replaces_reservation_id) or None,
+        caller.may("stock:write"),
+    )
+
+
+def extend_reservation(request: messages.ExtendReservationRequest, caller: Caller) -> intents.ExtendReservation:
+    """The longer hold asked for."""
+    return intents.ExtendReservation(
+        normal_id(request.reservation_id),
+        request.ttl.ToTimedelta(),
+        owner(caller, request.owner_key),
+        caller.may("stock:write"),
+    )
+
+
+def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> intents.CommitReservation:
+    """The sale of what is held."""
+    return intents.CommitReservation(
+        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may("stock:write")
+    )
+
+
+def release_reservation(request: messages.ReleaseReservationRequest, caller: Caller) -> intents.ReleaseReservation:
+    """The return of what is held."""
+    return intents.ReleaseReservation(
+        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may("stock:write")
+    )
+
+
+def normal_id(raw: str) -> str:
+    """A UUID in its one usual form; empty stays empty."""
+    return str(uuid.UUID(raw)) if raw else ""
+
+
+def kinds(values: Iterable[int]) -> tuple[str, ...]:
+    """Kinds as stored; the unspecified one names none."""
+    return tuple(sorted({_KIND_NAMES[value].value for value in values if value in _KIND_NAMES}))
+
+
+def _text(field: str, value: str) -> str:
+    if "\0" in value:
+        raise _invalid(field, "has a character that cannot be stored")
+    return value
+
+
+def _invalid(path: str, message: str) -> FieldInvalid:
+    return FieldInvalid(f"{path} {message}", fields=(FieldViolation(path, message),))

@@ -1,0 +1,65 @@
+"""The ledger: what moved, what was there, and undoing."""
+
+# ruff: noqa: N802, ARG002 - the names and parameters of the contract
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from chassis.caller import require
+from chassis.errors import FieldInvalid, FieldViolation
+from inventory_svc.convert import answers, requests
+from inventory_svc.queries import MovementFilter
+from inventory_svc.servicer.base import Base, page_size
+from partstream.inventory.v1 import stock_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from inventory_svc.servicer.base import Context
+
+
+class Ledger(Base):
+    """Needs `stock:read`; undoing needs `stock:write`."""
+
+    async def ListMovements(self, request: pb.ListMovementsRequest, context: Context) -> pb.ListMovementsResponse:
+        """A page of the ledger of a part, newest first."""
+        require("stock:read")
+        await self.feed.wait_for(request.min_revision_token)
+        where = MovementFilter(
+            request.part_id,
+            request.location_id,
+            requests.moment(request.since) if request.HasField("since") else None,
+            requests.moment(request.until) if request.HasField("until") else None,
+            requests.kinds(request.kinds),
+            request.actor,
+            requests.normal_id(request.caused_by_request_id),
+        )
+        found, token, revision = await self.queries.list_movements(
+            where, page_size(request.page_size), request.page_token
+        )
+        return pb.ListMovementsResponse(
+            movements=[answers.movement(item.movement, item.source) for item in found],
+            next_page_token=token,
+            revision_token=self.feed.token_for(revision),
+        )
+
+    async def GetStockAtTime(self, request: pb.GetStockAtTimeRequest, context: Context) -> pb.GetStockAtTimeResponse:
+        """A level as it was at a moment."""
+        require("stock:read")
+        moment = requests.moment(request.time)
+        if moment > datetime.now(UTC):
+            message = "must not be in the future"
+            raise FieldInvalid(f"time {message}", fields=(FieldViolation("time", message),))
+        found, revision = await self.queries.movement_at(requests.key(request.part_id, request.location_id), moment)
+        return pb.GetStockAtTimeResponse(
+            movement=answers.movement(found.movement, found.source) if found else None,
+            revision_token=self.feed.token_for(revision),
+        )
+
+    async def ReverseMovement(self, request: pb.ReverseMovementRequest, context: Context) -> pb.ReverseMovementResponse:
+        """Undo a movement by a compensating one."""
+        require("stock:write")
+        key = requests.key(request.part_id, request.location_id)
+        movement = await self.queries.movement(key, request.version)
+        intent = requests.reverse_movement(request, movement)
+        return await self.write(request, intent, pb.ReverseMovementResponse, answers.reversal_answer)

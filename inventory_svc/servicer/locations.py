@@ -1,0 +1,49 @@
+"""Locations."""
+
+# ruff: noqa: N802, ARG002 - the names and parameters of the contract
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chassis.caller import require
+from inventory_svc.convert import answers
+from inventory_svc.domain.intents import ArchiveLocation, CreateLocation
+from inventory_svc.servicer.base import Base
+from partstream.inventory.v1 import stock_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from inventory_svc.domain.stock import Location
+    from inventory_svc.servicer.base import Context
+
+
+class Locations(Base):
+    """Places that hold stock. Needs `stock:read`; changes need `stock:write`."""
+
+    async def CreateLocation(self, request: pb.CreateLocationRequest, context: Context) -> pb.CreateLocationResponse:
+        """Add a place."""
+        require("stock:write")
+
+        def respond(place: Location) -> pb.CreateLocationResponse:
+            return pb.CreateLocationResponse(location=answers.location(place))
+
+        intent = CreateLocation(request.location_id, request.name)
+        return await self.write(request, intent, pb.CreateLocationResponse, respond)
+
+    async def ListLocations(self, request: pb.ListLocationsRequest, context: Context) -> pb.ListLocationsResponse:
+        """Every place, archived ones included."""
+        require("stock:read")
+        await self.feed.wait_for(request.min_revision_token)
+        found, revision = await self.queries.locations()
+        return pb.ListLocationsResponse(
+            locations=[answers.location(item) for item in found], revision_token=self.feed.token_for(revision)
+        )
+
+    async def ArchiveLocation(self, request: pb.ArchiveLocationRequest, context: Context) -> pb.ArchiveLocationResponse:
+        """Take a place out of use."""
+        require("stock:write")
+
+        def respond(place: Location) -> pb.ArchiveLocationResponse:
+            return pb.ArchiveLocationResponse(location=answers.location(place))
+
+        return await self.write(request, ArchiveLocation(request.location_id), pb.ArchiveLocationResponse, respond)

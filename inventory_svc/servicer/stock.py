@@ -1,0 +1,133 @@
+"""Stock levels: reads and writes."""
+
+# ruff: noqa: N802, ARG002 - the names and parameters of the contract
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chassis.caller import current_caller, require
+from chassis.errors import PartNotFound, ResourceRef
+from inventory_svc.convert import answers, requests
+from inventory_svc.queries import LevelFilter
+from inventory_svc.servicer.base import Base, page_size
+from partstream.inventory.v1 import stock_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from inventory_svc.domain.stock import StockLevel
+    from inventory_svc.servicer.base import Context
+
+
+def _may_see_actors() -> bool:
+    return current_caller().may("stock:read")
+
+
+class StockReads(Base):
+    """Levels as they are; open to everybody."""
+
+    async def GetStock(self, request: pb.GetStockRequest, context: Context) -> pb.GetStockResponse:
+        """One part over all its locations."""
+        await self.feed.wait_for(request.min_revision_token)
+        levels, revision = await self.queries.levels_of([request.part_id])
+        if not levels:
+            message = f"There is no stock of {request.part_id}."
+            raise PartNotFound(message, resource=ResourceRef("part", request.part_id))
+        (stock,) = answers.part_stocks(levels, show_actor=_may_see_actors())
+        return pb.GetStockResponse(stock=stock, revision_token=self.feed.token_for(revision))
+
+    async def BatchGetStock(self, request: pb.BatchGetStockRequest, context: Context) -> pb.BatchGetStockResponse:
+        """Many parts, in the order asked."""
+        await self.feed.wait_for(request.min_revision_token)
+        levels, revision = await self.queries.levels_of(sorted(set(request.part_ids)))
+        found = {stock.part_id: stock for stock in answers.part_stocks(levels, show_actor=_may_see_actors())}
+        asked = list(dict.fromkeys(request.part_ids))
+        return pb.BatchGetStockResponse(
+            stocks=[found[part_id] for part_id in asked if part_id in found],
+            missing_part_ids=[part_id for part_id in asked if part_id not in found],
+            revision_token=self.feed.token_for(revision),
+        )
+
+    async def ListStock(self, request: pb.ListStockRequest, context: Context) -> pb.ListStockResponse:
+        """A page of levels."""
+        await self.feed.wait_for(request.min_revision_token)
+        where = LevelFilter(
+            request.location_id,
+            request.low_stock if request.HasField("low_stock") else None,
+            request.in_stock if request.HasField("in_stock") else None,
+            request.show_archived,
+        )
+        levels, token, revision = await self.queries.list_levels(
+            where, page_size(request.page_size), request.page_token
+        )
+        show_actor = _may_see_actors()
+        return pb.ListStockResponse(
+            levels=[answers.level(item, show_actor=show_actor) for item in levels],
+            next_page_token=token,
+            revision_token=self.feed.token_for(revision),
+        )
+
+
+class StockWrites(Base):
+    """Counts, differences, moves, archive. Needs `stock:write`."""
+
+    async def SetStock(self, request: pb.SetStockRequest, context: Context) -> pb.SetStockResponse:
+        """Set the counted number, or create the level."""
+        require("stock:write")
+
+        def respond(level: StockLevel) -> pb.SetStockResponse:
+            return pb.SetStockResponse(level=answers.level(level))
+
+        return await self.write(request, requests.set_stock(request), pb.SetStockResponse, respond)
+
+    async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.AdjustStockResponse:
+        """Change a level by a difference."""
+        require("stock:write")
+
+        def respond(level: StockLevel) -> pb.AdjustStockResponse:
+            return pb.AdjustStockResponse(level=answers.level(level))
+
+        return await self.write(request, requests.adjust_stock(request), pb.AdjustStockResponse, respond)
+
+    async def BatchAdjustStock(
+        self, request: pb.BatchAdjustStockRequest, context: Context
+    ) -> pb.BatchAdjustStockResponse:
+        """Change many levels in one transaction."""
+        require("stock:write")
+        intent = requests.batch_adjust(request)
+        return await self.write(
+            request, intent, pb.BatchAdjustStockResponse, answers.batch_answer, weight=len(intent.adjustments)
+        )
+
+    async def TransferStock(self, request: pb.TransferStockRequest, context: Context) -> pb.TransferStockResponse:
+        """Move units between two locations."""
+        require("stock:write")
+        return await self.write(
+            request, requests.transfer_stock(request), pb.TransferStockResponse, answers.transfer_answer
+        )
+
+    async def ArchiveStock(self, request: pb.ArchiveStockRequest, context: Context) -> pb.ArchiveStockResponse:
+        """Take a level out of use."""
+        require("stock:write")
+
+        def respond(level: StockLevel) -> pb.ArchiveStockResponse:
+            return pb.ArchiveStockResponse(level=answers.level(level))
+
+        return await self.write(request, requests.archive_stock(request), pb.ArchiveStockResponse, respond)
+
+    async def RestoreStock(self, request: pb.RestoreStockRequest, context: Context) -> pb.RestoreStockResponse:
+        """Take a level back into use."""
+        require("stock:write")
+
+        def respond(level: StockLevel) -> pb.RestoreStockResponse:
+            return pb.RestoreStockResponse(level=answers.level(level))
+
+        return await self.write(request, requests.restore_stock(request), pb.RestoreStockResponse, respond)
+
+    async def SetReorderPoint(self, request: pb.SetReorderPointRequest, context: Context) -> pb.SetReorderPointResponse:
+        """Set when a level counts as low."""
+        require("stock:write")
+
+        def respond(level: StockLevel) -> pb.SetReorderPointResponse:
+            return pb.SetReorderPointResponse(level=answers.level(level))
+
+        return await self.write(request, requests.set_reorder_point(request), pb.SetReorderPointResponse, respond)

@@ -1,0 +1,56 @@
+"""The two streams: everything as of one moment, and what changes after it."""
+
+# ruff: noqa: N802, ARG002 - the names and parameters of the contract
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from chassis.caller import current_caller
+from inventory_svc.convert import answers
+from inventory_svc.servicer.base import Base
+from partstream.inventory.v1 import stock_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from chassis.changes.feed import ChangeFeed
+    from inventory_svc.queries import Queries
+    from inventory_svc.servicer.base import Context
+    from inventory_svc.writer import Writer
+
+_BOOKMARK_SECONDS = 5.0
+_SNAPSHOTS_AT_ONCE = 4  # each holds a connection of the pool and an old view of the rows
+
+
+class Streams(Base):
+    """Open to everybody; staff see who and why."""
+
+    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed) -> None:
+        """Stand on what the composition root made."""
+        super().__init__(writer, queries, feed)
+        self._snapshots = asyncio.Semaphore(_SNAPSHOTS_AT_ONCE)
+
+    async def SnapshotStock(
+        self, request: pb.SnapshotStockRequest, context: Context
+    ) -> AsyncIterator[pb.SnapshotStockResponse]:
+        """The cursor first, then every level in pages."""
+        show_actor = current_caller().may("stock:read")
+        part_id, _, location_id = request.start_after.partition("/")
+        async with self._snapshots, self.queries.snapshot() as snapshot:
+            yield pb.SnapshotStockResponse(cursor=self.feed.token_for(snapshot.revision))
+            async for levels in snapshot.pages((part_id, location_id)):
+                yield pb.SnapshotStockResponse(
+                    levels=[answers.level(item, show_actor=show_actor) for item in levels],
+                    resume_key="/".join(levels[-1].key),
+                )
+
+    def WatchStock(  # the border passes bytes on as they are
+        self, request: pb.WatchStockRequest, context: Context
+    ) -> AsyncIterator[bytes]:
+        """Changes after a cursor, serialised once for all watchers."""
+        interval = request.bookmark_interval.ToTimedelta().total_seconds() or _BOOKMARK_SECONDS
+        caller = current_caller()
+        is_staff = caller.may("changes:read") and caller.may("stock:read")
+        return self.feed.watch(request.cursor, request.part_ids, interval, "staff" if is_staff else "public")

@@ -1,0 +1,36 @@
+"""Statements of the writer's transaction. The functions behind the first three are in ``schema_writer``."""
+
+# Claim, lock and read; see ``schema_writer.OPEN``.
+OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8)"
+
+# Write reservations; see ``schema_writer.WRITE_HOLDS``.
+WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" for number in range(1, 27)))
+
+# Write levels and ledger, seal, keep the answers; see ``schema_writer.WRITE``.
+WRITE = "SELECT inventory_write({})".format(", ".join(f"${number}" for number in range(1, 32)))
+
+# Make sure that the people who write are known, under the name they have now.
+UPSERT_USERS = """
+INSERT INTO users (id, username) SELECT * FROM unnest($1::uuid[], $2::text[])
+ON CONFLICT (id) DO UPDATE SET username = excluded.username WHERE users.username <> excluded.username
+"""
+
+# Add a location.
+INSERT_LOCATION = """
+INSERT INTO location (location_id, name, updated_at, last_updated_by, last_updated_by_name, client_ip, request_id,
+                      traceparent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+# Archive a location.
+UPDATE_LOCATION = """
+UPDATE location SET archived_at = $2, updated_at = $3, last_updated_by = $4, last_updated_by_name = $5, client_ip = $6,
+                    request_id = $7, traceparent = $8
+WHERE location_id = $1
+"""
+
+# Forget claims that no retry can come for any more.
+FORGET_REQUESTS = "DELETE FROM request WHERE created_at < now() - make_interval(secs => $1)"
+
+# When the next hold ends; NULL when nothing is held.
+NEXT_EXPIRY = "SELECT min(expires_at) AS next_at, clock_timestamp() AS now_at FROM reservation WHERE state = 'held'"

@@ -1,0 +1,197 @@
+"""Group commit: requests wait in one bounded queue; whatever waits is decided and committed in one transaction.
+
+Waiting is never added: an idle writer commits a lone request at once. A request whose caller has gone is not applied
+unless it was already claimed. When a transaction fails, its requests are retried alone, so that one cannot take the
+others down. The algorithm is the group commit of DeWitt et al., "Implementation techniques for main memory database
+systems" (1984), moved from the log's page to the service's queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from chassis.background import Backoff
+from chassis.database import CONNECTION_LOST
+from chassis.errors import Draining, Overloaded, StoreUnavailable
+from inventory_svc.batch import Answer, Job, join_twins, run_batch, unexpected
+from inventory_svc.errors import explain_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH_REQUESTS = 512
+MAX_BATCH_WEIGHT = 2000  # items: about 150 ms of one transaction
+MAX_WAITING_WEIGHT = 20_000  # items in the queue: about 2 s of work
+ATTEMPTS = 4  # for conflicts between replicas that a new transaction resolves
+RECONNECT_SECONDS = 3.0  # how long waiting requests outlive a lost database
+LOCK_SECONDS = "2s"  # for a whole batch: somebody at `psql` may sit on a row
+
+# Every connection of the writer says who it is, so that the triggers know its changes from those made by hand.
+_SERVER_SETTINGS = {
+    "partstream.source": "service",
+    "application_name": "inventory_svc writer",
+    "timezone": "UTC",
+    "lock_timeout": LOCK_SECONDS,
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+# Two replicas met: a new transaction sees the other's rows and decides again.
+_MET_ANOTHER = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class Writer:
+    """The one path by which the service writes: a queue, a connection of its own, and a loop."""
+
+    def __init__(self, dsn: str, *, on_commit: Callable[[], None]) -> None:
+        """``on_commit`` is called after every commit that changed something."""
+        self._dsn = dsn
+        self._on_commit = on_commit
+        self._waiting: deque[Job] = deque()
+        self._waiting_weight = 0
+        self._arrived = asyncio.Event()
+        self._is_closing = False
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._known_users: dict[str, str] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    async def submit(self, job: Job) -> Answer:
+        """Wait for the answer; ``Overloaded`` when too much waits already. Cancelling gives the request up."""
+        if self._is_closing:
+            message = "The server is being replaced: connect again."
+            raise Draining(message, retry_after_seconds=0.2)
+        if self._waiting_weight + job.weight > MAX_WAITING_WEIGHT:
+            message = "Too many writes are waiting: come again shortly."
+            raise Overloaded(message, retry_after_seconds=1.0)
+        self._waiting.append(job)
+        self._waiting_weight += job.weight
+        self._arrived.set()
+        return await job.future
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin to work off the queue."""
+        self._loop = asyncio.create_task(self._run(), name="writer")
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what waits, close the connection."""
+        self._is_closing = True
+        self._arrived.set()
+        if self._loop is not None:
+            await self._loop
+        self._drop_connection()
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            jobs = self._take()
+            if jobs:
+                await self._commit(join_twins(jobs))
+            elif self._is_closing:
+                return
+            else:
+                self._arrived.clear()
+
+    def _take(self) -> list[Job]:
+        """The next batch, without the requests whose callers have gone."""
+        jobs: list[Job] = []
+        weight = 0
+        while self._waiting and len(jobs) < MAX_BATCH_REQUESTS:
+            job = self._waiting[0]
+            if jobs and weight + job.weight > MAX_BATCH_WEIGHT:
+                break
+            self._waiting.popleft()
+            self._waiting_weight -= job.weight
+            if not job.future.done():
+                jobs.append(job)
+                weight += job.weight
+        return jobs
+
+    async def _commit(self, jobs: Sequence[Job]) -> None:
+        """Commit a batch; alone what cannot be committed together. Every job is answered when this returns."""
+        try:
+            await self._commit_together(jobs)
+        except asyncpg.PostgresError as error:
+            self._known_users.clear()
+            if len(jobs) == 1:
+                self._refuse(jobs[0], error)
+                return
+            log.warning("a batch of %d is retried one by one: %s", len(jobs), type(error).__name__)
+            for job in jobs:
+                await self._commit((job,))
+        except Exception as error:
+            log.exception("a batch of %d failed", len(jobs))
+            if len(jobs) == 1:
+                jobs[0].refuse(unexpected(error))
+                return
+            for job in jobs:
+                await self._commit((job,))
+
+    async def _commit_together(self, jobs: Sequence[Job]) -> None:
+        backoff = Backoff(0.02, 0.5)
+        give_up_at = asyncio.get_running_loop().time() + RECONNECT_SECONDS
+        for attempt in range(1, 1_000_000):
+            try:
+                connection = await self._connected()
+                if await run_batch(connection, jobs, self._known_users) is not None:
+                    self._on_commit()
+            except _MET_ANOTHER:
+                if attempt >= ATTEMPTS:
+                    raise
+            except asyncpg.UniqueViolationError as error:
+                # Another replica made the level between our look and our write: look again.
+                if error.constraint_name != "stock_level_pkey" or attempt >= ATTEMPTS:
+                    raise
+            except CONNECTION_LOST as error:
+                self._drop_connection()
+                if asyncio.get_running_loop().time() > give_up_at:
+                    log.warning("%d requests are given up, the database is away: %r", len(jobs), error)
+                    self._give_up(jobs)
+                    return
+                await asyncio.sleep(backoff.next())
+            else:
+                return
+
+    def _give_up(self, jobs: Sequence[Job]) -> None:
+        message = "The database is away: ask again with the same request_id, it is applied at most once."
+        for job in jobs:
+            job.refuse(StoreUnavailable(message, retry_after_seconds=1.0))
+
+    def _refuse(self, job: Job, error: asyncpg.PostgresError) -> None:
+        if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError):
+            message = "The stock is locked by somebody else: come again shortly."
+            job.refuse(Overloaded(message, retry_after_seconds=1.0))
+            return
+        explained = explain_refusal(getattr(error, "constraint_name", None))
+        log.info("the database refused %s: %s", type(job.intent).__name__, error)
+        job.refuse(explained)
+
+    async def _connected(self) -> asyncpg.Connection[asyncpg.Record]:
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = await asyncpg.connect(
+                self._dsn, timeout=3, command_timeout=20, server_settings=_SERVER_SETTINGS
+            )
+            self._connection = connection
+            self._known_users.clear()
+        return connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.terminate()
