@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from chassis import logs, telemetry
-from chassis.background import Backoff
+from chassis.background import Backoff, Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
 from chassis.database import CONNECTION_LOST, Database, TransactionManager
@@ -15,6 +15,7 @@ from chassis.server import Server, until_stopped
 from chassis.tokens import TokenVerifier
 from content_svc import changes, convert, tables
 from content_svc.queries import Queries
+from content_svc.retention import RETENTION_LOCK, forget_old_requests
 from content_svc.servicer import ContentServicer
 from content_svc.settings import Settings
 from content_svc.writes import Writes
@@ -44,6 +45,7 @@ class App:
             LogRetention(settings.log_keep_for, settings.log_keep_bytes),
         )
         self.feed = self._log.feed
+        self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=convert.pack, pings=(database.ping,))
         writes = Writes(TransactionManager(database), self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
@@ -53,10 +55,12 @@ class App:
     async def start(self) -> None:
         """Load the window, then listen."""
         await self._log.start()
+        self._retention.start(lambda: forget_old_requests(self._database))
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
+        await self._retention.stop()
         await self.server.stop(self._log.drain)
         await self._log.stop()
         await self._database.close()

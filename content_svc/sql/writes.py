@@ -12,6 +12,9 @@ SELECT body_hash, response, (SELECT max(revision) FROM change_log) AS log_revisi
 """
 ANSWER_REQUEST = "UPDATE request SET response = $2 WHERE request_id = $1"
 
+# Claims older than so many seconds.
+FORGET_REQUESTS = "DELETE FROM request WHERE created_at < now() - make_interval(secs => $1)"
+
 RECORD_USER = """
 INSERT INTO users (id, username) VALUES ($1, $2)
 ON CONFLICT (id) DO UPDATE SET username = excluded.username WHERE users.username <> excluded.username
