@@ -84,6 +84,7 @@ def batch_adjust(request: messages.BatchAdjustStockRequest) -> intents.BatchAdju
         intent = adjust_stock(item, request.reason, f"adjustments[{position}].")
         if item.HasField("expected_on_hand"):
             intent.expected_on_hand = item.expected_on_hand
+        intent.allow_missing = item.allow_missing
         adjustments.append(intent)
     return intents.BatchAdjust(adjustments, request.atomic)
 
