@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _MAX_AGE_SECONDS: Final = 10.0  # people have read a page that changed so long ago
 _MAX_JOBS_WAITING: Final = 20
+# More parts in one job's worth of entries are an import, and reading all of their pages would only slow it down.
+_MAX_PARTS: Final = MAX_PAGES_PER_JOB
 
 
 class WarmingQueue:
@@ -28,17 +30,19 @@ class WarmingQueue:
         self._jobs = jobs
 
     async def offer(self, chunk: Chunk) -> None:
-        """Queue the published parts of a chunk, or drop them when there is too much to do. Never fails."""
+        """Queue the published parts of a chunk, or drop them when there is too much to do. Redis away is no failure."""
         parts = self._published(chunk)
         if not parts:
+            return
+        if len(parts) > _MAX_PARTS:
+            WARMING_DROPPED.inc(len(parts))
             return
         token = cursors.encode(cursors.Position("content", chunk.epoch, chunk.last))
         try:
             if (await self._jobs.depth(WARMING_QUEUE)).waiting >= _MAX_JOBS_WAITING:
                 WARMING_DROPPED.inc(len(parts))
                 return
-            for start in range(0, len(parts), MAX_PAGES_PER_JOB):
-                await self._jobs.warm_pages(parts[start : start + MAX_PAGES_PER_JOB], token)
+            await self._jobs.warm_pages(parts, token)
         except JobsUnavailable as error:
             WARMING_DROPPED.inc(len(parts))
             log.debug("pages are not warmed: %s", error)

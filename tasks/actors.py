@@ -56,9 +56,9 @@ class Actors:
         """Write that entries are lost."""
         self._run(self._recorder.record_gap(Gap(service, uuid.UUID(epoch), revision, cause)))
 
-    def warm_pages(self, *, part_ids: list[str], token: str) -> None:
-        """Read product pages."""
-        self._run(self._warmer.warm(part_ids, token))
+    def warm_pages(self, *, part_ids: list[str], token: str, queued_at: float) -> None:
+        """Have product pages read."""
+        self._run(self._warmer.warm(part_ids, token, queued_at))
 
     def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

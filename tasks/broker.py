@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import AgeLimit, Retries
+from dramatiq.middleware import Retries
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -33,7 +33,7 @@ _MAX_BACKOFF_MS = 60_000
 
 
 def open_broker(redis_url: str, *, middleware: Sequence[Middleware] = ()) -> RedisBroker:
-    """A broker that connects when it is first used; ``middleware`` is added to retries and age limits."""
+    """A broker that connects when it is first used; ``middleware`` is added to retries."""
     client = redis.Redis.from_url(
         redis_url,
         socket_timeout=_SOCKET_TIMEOUT_SECONDS,
@@ -44,7 +44,7 @@ def open_broker(redis_url: str, *, middleware: Sequence[Middleware] = ()) -> Red
     retries = Retries(max_retries=_MAX_RETRIES, min_backoff=_MIN_BACKOFF_MS, max_backoff=_MAX_BACKOFF_MS)
     return RedisBroker(  # type: ignore[no-untyped-call]
         client=client,
-        middleware=[AgeLimit(), retries, *middleware],
+        middleware=[retries, *middleware],
         namespace=NAMESPACE,
         heartbeat_timeout=_HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=_MAINTENANCE_CHANCE,

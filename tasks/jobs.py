@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,7 +33,6 @@ RECORD_GAP = "record_gap"
 WARM_PAGES = "warm_pages"
 
 MAX_PAGES_PER_JOB = 100
-_WARMING_MAX_AGE_MS = 30_000  # after half a minute people have warmed the page themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class JobQueue:
         await self._enqueue(
             WARMING_QUEUE,
             WARM_PAGES,
-            {"max_age": _WARMING_MAX_AGE_MS},
             part_ids=list(part_ids[:MAX_PAGES_PER_JOB]),
             token=token,
+            queued_at=time.time(),
         )
 
     async def depth(self, queue: str) -> QueueDepth:
@@ -123,8 +123,8 @@ class JobQueue:
             waiting, delayed, dead = pipe.execute()
         return QueueDepth(waiting, delayed, dead)
 
-    async def _enqueue(self, queue: str, actor: str, options: dict[str, Any] | None = None, **arguments: Any) -> None:
-        message: Message[None] = Message(queue, actor, (), arguments, options or {})
+    async def _enqueue(self, queue: str, actor: str, **arguments: Any) -> None:
+        message: Message[None] = Message(queue, actor, (), arguments, {})
         await self._call(lambda: self._broker.enqueue(message))
 
     async def _call(self, action: Callable[[], Answer]) -> Answer:

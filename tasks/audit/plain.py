@@ -9,17 +9,12 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.message import Message
 
     Reader = Callable[[Any], Any]
-
-# Messages with a meaning of their own in JSON; protobuf's mapping for them is the one wanted.
-_WELL_KNOWN = frozenset(
-    {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.Struct", "google.protobuf.Value"}
-)
 
 
 def plain(message: Message) -> dict[str, Any]:
@@ -46,7 +41,7 @@ def _reader(field: FieldDescriptor) -> Reader:
 
 def _value(field: FieldDescriptor) -> Reader:
     if field.message_type is not None:
-        return MessageToDict if field.message_type.full_name in _WELL_KNOWN else plain
+        return _WELL_KNOWN.get(field.message_type.full_name, plain)
     if field.enum_type is not None:
         prefix = _screaming(field.enum_type.name)
         words = {item.number: item.name.removeprefix(prefix).lower() for item in field.enum_type.values}
@@ -56,6 +51,36 @@ def _value(field: FieldDescriptor) -> Reader:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _struct(message: Any) -> dict[str, Any]:
+    return {name: _struct_value(value) for name, value in message.fields.items()}
+
+
+def _struct_value(value: Any) -> Any:
+    """A struct has one kind of number; a whole one is shown as it was given, ``4700`` and not ``4700.0``."""
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number
+        case "struct_value":
+            return _struct(value.struct_value)
+        case "list_value":
+            return [_struct_value(item) for item in value.list_value.values]
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+    return None
+
+
+# Messages with a meaning of their own in JSON.
+_WELL_KNOWN: Mapping[str, Reader] = {
+    "google.protobuf.Timestamp": MessageToDict,
+    "google.protobuf.Duration": MessageToDict,
+    "google.protobuf.Struct": _struct,
+    "google.protobuf.Value": _struct_value,
+}
 
 
 def _screaming(name: str) -> str:

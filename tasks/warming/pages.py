@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,35 +17,69 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MIN_REVISION_HEADER = "Partstream-Min-Revision"
+MAX_PAGES_WAITING = 500
+_MAX_AGE_SECONDS = 30.0  # people have read a page that changed so long ago
 _AT_ONCE = 4  # pages read at a time: warming must not crowd out people
 _TIMEOUT_SECONDS = 3.0
-MIN_REVISION_HEADER = "Partstream-Min-Revision"
 
 
 class PageWarmer:
-    """Reads pages from every edge it knows: each has a first-level cache of its own."""
+    """Reads pages from every edge it knows: each has a first-level cache of its own.
+
+    Pages wait here and not in the worker's threads, so that a slow edge cannot hold up the audit. A page that is asked
+    for again while it waits is read once, as of the later change.
+    """
 
     def __init__(self, client: httpx.AsyncClient, edge_urls: Sequence[str]) -> None:
         """``edge_urls`` are base addresses without a trailing slash."""
         self._client = client
         self._edge_urls = tuple(edge_urls)
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._waiting: dict[str, str] = {}
+        self._readers: set[asyncio.Task[None]] = set()
 
-    async def warm(self, part_ids: Sequence[str], token: str) -> None:
-        """Read the pages as they are at a token or later. One that cannot be read is left to its readers."""
-        async with asyncio.TaskGroup() as group:
-            for part_id in part_ids:
-                for base in self._edge_urls:
-                    group.create_task(self._read(f"{base}/api/v1/parts/{quote(part_id, safe='')}", token))
+    async def warm(self, part_ids: Sequence[str], token: str, queued_at: float) -> None:
+        """Take pages, to be read as they are at a revision token or later; drop what is late or too much."""
+        if time.time() - queued_at > _MAX_AGE_SECONDS:
+            PAGES_WARMED.labels("late").inc(len(part_ids))
+            return
+        for part_id in part_ids:
+            if part_id not in self._waiting and len(self._waiting) >= MAX_PAGES_WAITING:
+                PAGES_WARMED.labels("too_many").inc()
+                continue
+            self._waiting[part_id] = token
+        while self._waiting and len(self._readers) < _AT_ONCE:
+            reader = asyncio.create_task(self._read_waiting(), name="warm-pages")
+            self._readers.add(reader)
+            reader.add_done_callback(self._readers.discard)
+            await asyncio.sleep(0)  # let it take its page, or there would be a reader too many
+
+    async def settled(self) -> None:
+        """Return when every page taken so far was read or given up."""
+        while self._readers:
+            await asyncio.wait(self._readers)
+
+    async def stop(self) -> None:
+        """Give up what is waiting."""
+        self._waiting.clear()
+        for reader in self._readers:
+            reader.cancel()
+        await self.settled()
+
+    async def _read_waiting(self) -> None:
+        while self._waiting:
+            part_id = next(iter(self._waiting))
+            token = self._waiting.pop(part_id)
+            for base in self._edge_urls:
+                await self._read(f"{base}/api/v1/parts/{quote(part_id, safe='')}", token)
 
     async def _read(self, url: str, token: str) -> None:
         headers = {MIN_REVISION_HEADER: token} if token else {}
-        async with self._turns:
-            try:
-                response = await self._client.get(url, headers=headers, timeout=_TIMEOUT_SECONDS)
-            except httpx.HTTPError as error:
-                PAGES_WARMED.labels("failed").inc()
-                log.debug("%s was not warmed: %r", url, error)
-                return
+        try:
+            response = await self._client.get(url, headers=headers, timeout=_TIMEOUT_SECONDS)
+        except httpx.HTTPError as error:
+            PAGES_WARMED.labels("failed").inc()
+            log.debug("%s was not warmed: %r", url, error)
+            return
         # A draft or deleted part is not found, which is as it should be.
         PAGES_WARMED.labels("ok" if response.status_code == httpx.codes.OK else "refused").inc()

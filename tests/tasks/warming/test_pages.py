@@ -1,8 +1,11 @@
 """Warming reads each page from every edge, as of the change, and never fails because of one."""
 
+import asyncio
+import time
+
 import httpx
 
-from tasks.warming.pages import MIN_REVISION_HEADER, PageWarmer
+from tasks.warming.pages import MAX_PAGES_WAITING, MIN_REVISION_HEADER, PageWarmer
 
 
 async def test_each_page_is_read_from_every_edge_as_of_the_token() -> None:
@@ -13,7 +16,9 @@ async def test_each_page_is_read_from_every_edge_as_of_the_token() -> None:
         return httpx.Response(200)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        await PageWarmer(client, ["http://one:8000", "http://two:8001"]).warm(["C1", "a.b-c_d"], "token")
+        warmer = PageWarmer(client, ["http://one:8000", "http://two:8001"])
+        await warmer.warm(["C1", "a.b-c_d"], "token", time.time())
+        await warmer.settled()
 
     assert sorted(seen) == [
         ("http://one:8000/api/v1/parts/C1", "token"),
@@ -34,6 +39,37 @@ async def test_a_page_that_cannot_be_read_does_not_stop_the_others() -> None:
         return httpx.Response(404 if request.url.path.endswith("C2") else 200)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        await PageWarmer(client, ["http://one:8000"]).warm(["C1", "C2", "C3"], "")
+        warmer = PageWarmer(client, ["http://one:8000"])
+        await warmer.warm(["C1", "C2", "C3"], "", time.time())
+        await warmer.settled()
 
     assert sorted(seen) == [f"/api/v1/parts/C{number}" for number in (1, 2, 3)]
+
+
+async def test_pages_wait_without_holding_up_the_caller_each_once_and_only_so_many() -> None:
+    seen: list[tuple[str, str]] = []
+    gate = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((request.url.path.rpartition("/")[2], request.headers[MIN_REVISION_HEADER]))
+        await gate.wait()
+        return httpx.Response(200)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        warmer = PageWarmer(client, ["http://one:8000"])
+        await warmer.warm([f"C{number}" for number in range(3 * MAX_PAGES_WAITING)], "first", time.time())
+        await warmer.warm(["C9"], "second", time.time())
+        gate.set()
+        await warmer.settled()
+
+    assert len({part for part, _ in seen}) == len(seen)
+    assert len(seen) <= MAX_PAGES_WAITING
+    assert ("C9", "second") in seen
+
+
+async def test_a_late_job_is_dropped() -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500))) as client:
+        warmer = PageWarmer(client, ["http://one:8000"])
+        await warmer.warm(["C1"], "", time.time() - 60)
+
+        assert not warmer._readers
