@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LONGEST_SLUG = 128  # of the contract
 HASH_DIGITS = 8
@@ -53,24 +53,41 @@ class CategoryTree:
             found.append(category)
         return found
 
-    def missing(self, path: Iterable[str]) -> list[KnownCategory]:
-        """Answer the categories along `path` that must be created, parents first. `learn` each once it exists."""
-        parent, wanted = "", list[KnownCategory]()
-        for name in path:
-            category = self._by_name.get((parent, _folded(name)))
-            if category is None:
-                category = KnownCategory(self._free_id(parent, name), parent, name)
-                wanted.append(category)
-            parent = category.category_id
-        return wanted
+    def plan(self, path: Sequence[str]) -> KnownCategory | None:
+        """Answer the category at the end of `path` if it is to be created, and count on it from now on.
+
+        Everything above it must be known.
+        """
+        above = self.find(path[:-1])
+        if above is None:
+            message = f"the categories above {path!r} are not known yet"
+            raise LookupError(message)
+        parent, name = above[-1].category_id if above else "", path[-1]
+        if (parent, _folded(name)) in self._by_name:
+            return None
+        planned = KnownCategory(self._free_id(parent, name), parent, name)
+        self.learn(planned)
+        return planned
+
+    def plan_again(self, planned: KnownCategory) -> KnownCategory:
+        """Answer `planned` under another id: somebody else has the one that was planned."""
+        parent, name = planned.parent_id, planned.name
+        again = KnownCategory(_marked(planned.category_id, parent, name), parent, name)
+        self._by_name[parent, _folded(name)] = again
+        self._ids.add(again.category_id)
+        return again
 
     def _free_id(self, parent: str, name: str) -> str:
         wanted = _slug(name)
         whole = f"{parent}--{wanted}" if parent else wanted
-        mark = hashlib.sha256(f"{parent}/{_folded(name)}".encode()).hexdigest()[:HASH_DIGITS]
         if not wanted or len(whole) > LONGEST_SLUG or whole in self._ids:
-            whole = f"{whole[: LONGEST_SLUG - HASH_DIGITS - 1].rstrip('-')}-{mark}".lstrip("-")
+            return _marked(whole, parent, name)
         return whole
+
+
+def _marked(category_id: str, parent: str, name: str) -> str:
+    mark = hashlib.sha256(f"{parent}/{_folded(name)}".encode()).hexdigest()[:HASH_DIGITS]
+    return f"{category_id[: LONGEST_SLUG - HASH_DIGITS - 1].rstrip('-')}-{mark}".lstrip("-")
 
 
 def _folded(name: str) -> str:

@@ -9,8 +9,8 @@ from devstack.catalogue_import.categories import CategoryTree, KnownCategory
 
 
 def placed(tree: CategoryTree, *path: str) -> str:
-    for category in tree.missing(path):
-        tree.learn(category)
+    for depth in range(1, len(path) + 1):
+        tree.plan(path[:depth])
     found = tree.find(path)
     assert found is not None
     return found[-1].category_id
@@ -48,6 +48,17 @@ def test_a_category_that_exists_under_another_id_is_used() -> None:
     tree = CategoryTree([KnownCategory("r", "", "Resistors")])
 
     assert placed(tree, "resistors", "Chip") == "r--chip"
+
+
+def test_an_id_that_somebody_else_has_is_replaced_by_a_marked_one() -> None:
+    tree = CategoryTree()
+    planned = tree.plan(["Diodes"])
+    assert planned is not None
+
+    again = tree.plan_again(planned)
+
+    assert re.fullmatch("diodes-[0-9a-f]{8}", again.category_id)
+    assert tree.find(["diodes"]) == [again]
 
 
 def test_the_same_name_under_two_parents_is_two_categories() -> None:
