@@ -41,3 +41,31 @@ AUDIT_REQUEUES: Final = Counter("partstream_edge_audit_requeues_total", "Audit j
 AUDIT_BEHIND: Final = Gauge("partstream_edge_audit_behind_entries", "Entries queued and not yet stored.", ("log",))
 # Pages not warmed because too many were waiting or Redis was away.
 WARMING_DROPPED: Final = Counter("partstream_edge_warming_dropped_total", "Pages that were not warmed.")
+# Reads by kind and by where they were answered: `memory`, `shared`, `stale`, `source`.
+CACHE_READS: Final = Counter("partstream_edge_cache_reads_total", "Cache reads.", ("kind", "answered_by"))
+# Values offered to a tier and not kept, because something newer had touched them.
+CACHE_REFUSED: Final = Counter("partstream_edge_cache_refused_total", "Fills refused as too old.", ("tier",))
+# Bytes and entries held in memory.
+CACHE_MEMORY_BYTES: Final = Gauge("partstream_edge_cache_memory_bytes", "Bytes of cached values in memory.", ("kind",))
+CACHE_MEMORY_ENTRIES: Final = Gauge("partstream_edge_cache_memory_entries", "Cached values in memory.", ("kind",))
+# Log entries applied, by tier and log.
+CACHE_APPLIED: Final = Counter("partstream_edge_cache_applied_total", "Log entries applied.", ("tier", "log"))
+# Seconds since the service's stream last said anything.
+FOLLOWER_SILENCE: Final = Gauge("partstream_edge_follower_silence_seconds", "Time since the last message.", ("log",))
+# 1 while Redis is not asked because it failed.
+CACHE_SHARED_AWAY: Final = Gauge("partstream_edge_cache_shared_away", "1 while the shared tier is away.")
+# Invalidations that wait for Redis to come back.
+CACHE_RETRIES_WAITING: Final = Gauge("partstream_edge_cache_retries_waiting", "Invalidations waiting for Redis.")
+# Entries compared with the source, and those found different at a revision where they must agree.
+CACHE_CHECKED: Final = Counter("partstream_edge_cache_checked_total", "Entries compared with the source.", ("tier",))
+CACHE_INCONSISTENT: Final = Counter("partstream_edge_cache_inconsistent_total", "Entries unlike the source.", ("tier",))
+
+# Open sockets, and subscriptions on them.
+LIVE_SOCKETS: Final = Gauge("partstream_edge_live_sockets", "Open WebSockets.")
+LIVE_SUBSCRIPTIONS: Final = Gauge("partstream_edge_live_subscriptions", "Live subscriptions.")
+# Events by kind, frames sent, and events superseded before a slow client got them.
+LIVE_EVENTS: Final = Counter("partstream_edge_live_events_total", "Events published.", ("kind",))
+LIVE_FRAMES: Final = Counter("partstream_edge_live_frames_total", "Frames sent.")
+LIVE_CONFLATED: Final = Counter("partstream_edge_live_conflated_total", "Events superseded before they were sent.")
+# Closed sockets by close code.
+LIVE_CLOSED: Final = Counter("partstream_edge_live_closed_total", "Sockets closed by us.", ("code",))

@@ -40,7 +40,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def targets() -> tuple[str, str]:
-    """Addresses of the inventory and the content service; nobody listens there unless a test overrides this."""
+    """Addresses of the inventory and the content service; nobody listens there unless a package overrides this."""
     return f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
 
 

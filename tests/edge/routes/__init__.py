@@ -1,0 +1,1 @@
+"""Tests of routes against both real services."""

@@ -1,0 +1,39 @@
+"""A small shop to read from and write to."""
+
+from typing import Any
+
+import httpx
+
+PART: dict[str, Any] = {
+    "part_id": "LED-5MM-RED",
+    "title": "Red LED, 5 mm",
+    "category_id": "leds",
+    "summary": "A bright red LED.",
+    "description": "<p>Two volts, twenty milliamperes.</p>",
+    "specifications": {"diameter_mm": 5, "forward_voltage": 2.1, "colour": "red", "rohs": True},
+    "images": [{"url": "/images/led.png", "alt": "The LED"}],
+    "price": {"amount_minor": 12, "currency": "EUR"},
+    "status": "published",
+}
+
+
+async def open_shop(admin: httpx.AsyncClient, *part_ids: str) -> None:
+    """A category with the part, and copies of it under other ids."""
+    created = await admin.post("/admin/categories", json={"category_id": "leds", "name": "LEDs"})
+    assert created.status_code == 201, created.text
+    for part_id in (PART["part_id"], *part_ids):
+        answer = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
+        assert answer.status_code == 201, answer.text
+
+
+async def stock(admin: httpx.AsyncClient, on_hand: int, part_id: str = "LED-5MM-RED") -> dict[str, Any]:
+    """Give a part its first stock."""
+    answer = await admin.put(f"/admin/parts/{part_id}/stock", json={"on_hand": on_hand, "expected_version": 0})
+    assert answer.status_code == 200, answer.text
+    level: dict[str, Any] = answer.json()
+    return level
+
+
+def seen(answer: httpx.Response) -> dict[str, str]:
+    """Headers that let the next read see what this answer showed or wrote."""
+    return {"Partstream-Min-Revision": answer.headers["partstream-revision"]}

@@ -1,0 +1,181 @@
+"""Content: created and replaced by staff, seen by everyone."""
+
+import httpx
+
+from tests.edge.routes.shop import PART, open_shop, seen, stock
+
+
+async def test_created_part_is_version_1_and_says_where_it_is(admin: httpx.AsyncClient) -> None:
+    await admin.post("/admin/categories", json={"category_id": "leds", "name": "LEDs"})
+
+    created = await admin.post("/admin/parts", json=PART)
+
+    assert created.status_code == 201
+    assert created.headers["location"] == "/api/v1/parts/LED-5MM-RED"
+    body = created.json()
+    assert body["version"] == 1
+    assert {name: body[name] for name in ("title", "price", "specifications")} == {
+        name: PART[name] for name in ("title", "price", "specifications")
+    }
+
+
+async def test_product_page_has_content_and_stock_in_one_body(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    await open_shop(admin)
+    level = await stock(admin, 40)
+
+    page = await client.get("/parts/LED-5MM-RED")
+
+    body = page.json()
+    assert body["category"] == {"category_id": "leds", "name": "LEDs", "path": ["LEDs"]}
+    assert body["stock"] == {"available": 40, "in_stock": True, "low_stock": False, "version": level["version"]}
+    assert body["content_version"] == 1
+    assert "cost" not in body
+    assert page.headers["cache-status"]
+    assert page.headers["vary"] == "Accept-Encoding, Authorization"
+
+
+async def test_summary_view_and_fields_cut_the_page(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+
+    summary = await client.get("/parts/LED-5MM-RED", params={"view": "summary"})
+    fields = await client.get("/parts/LED-5MM-RED", params={"fields": "title,stock"})
+    unknown = await client.get("/parts/LED-5MM-RED", params={"fields": "title,cost"})
+
+    assert "description" not in summary.json()
+    assert set(fields.json()) == {"title", "stock"}
+    assert unknown.status_code == 400
+    assert unknown.json()["errors"][0]["field"] == "fields"
+
+
+async def test_unchanged_page_is_not_sent_again(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    first = await client.get("/parts/LED-5MM-RED")
+
+    again = await client.get("/parts/LED-5MM-RED", headers={"If-None-Match": first.headers["etag"]})
+    written = await admin.put("/admin/parts/LED-5MM-RED/stock", json={"on_hand": 1, "expected_version": 0})
+    changed = await client.get("/parts/LED-5MM-RED", headers={"If-None-Match": first.headers["etag"], **seen(written)})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert changed.status_code == 200
+
+
+async def test_large_pages_are_compressed_as_the_client_likes(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    await open_shop(admin)
+    long = {**PART, "description": "<p>" + "word " * 1000 + "</p>", "expected_version": 1}
+    written = await admin.put("/admin/parts/LED-5MM-RED", json=long)
+    headers = seen(written)
+
+    answers = {
+        coding: await client.get("/parts/LED-5MM-RED", headers={"Accept-Encoding": coding, **headers})
+        for coding in ("zstd", "br", "gzip", "identity")
+    }
+
+    assert {name: answer.headers.get("content-encoding", "identity") for name, answer in answers.items()} == {
+        "zstd": "zstd",
+        "br": "br",
+        "gzip": "gzip",
+        "identity": "identity",
+    }
+    assert len({answer.text for answer in answers.values()}) == 1
+    assert len({answer.headers["etag"] for answer in answers.values()}) == 4
+
+
+async def test_replacing_needs_the_version_it_replaces(admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    change = {**PART, "title": "Red LED"}
+
+    missing = await admin.put("/admin/parts/LED-5MM-RED", json=change)
+    replaced = await admin.put("/admin/parts/LED-5MM-RED", json={**change, "expected_version": 1})
+    stale = await admin.put("/admin/parts/LED-5MM-RED", json={**change, "expected_version": 1})
+    stale_tag = await admin.put("/admin/parts/LED-5MM-RED", json=change, headers={"If-Match": '"1"'})
+
+    assert (missing.status_code, missing.json()["reason"]) == (428, "VERSION_REQUIRED")
+    assert (replaced.status_code, replaced.json()["version"]) == (200, 2)
+    assert (stale.status_code, stale.json()["reason"]) == (409, "VERSION_CONFLICT")
+    assert stale.json()["current"]["title"] == "Red LED"
+    assert stale.json()["changed_by"] == "admin"
+    assert stale.json()["changed_at"]
+    assert stale_tag.status_code == 412
+    assert stale_tag.json()["current"]["version"] == 2
+
+
+async def test_a_part_can_be_created_once(admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+
+    again = await admin.post("/admin/parts", json=PART)
+
+    assert (again.status_code, again.json()["reason"]) == (409, "PART_EXISTS")
+
+
+async def test_drafts_are_for_staff(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    await admin.post("/admin/parts", json={**PART, "part_id": "SECRET", "status": "draft"})
+
+    assert (await client.get("/parts/SECRET")).status_code == 404
+    assert (await admin.get("/admin/parts/SECRET")).json()["status"] == "draft"
+
+
+async def test_unknown_part_is_a_problem(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/parts/NO-SUCH-PART")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["reason"] == "PART_NOT_FOUND"
+    assert answer.json()["request_id"] == answer.headers["partstream-request-id"]
+
+
+async def test_pages_of_a_listing_follow_each_other(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin, "A-1", "B-2", "C-3", "D-4")
+    query = {"category": "leds", "sort": "part_id", "page_size": 2}
+
+    pages = [await client.get("/parts", params=query)]
+    while token := pages[-1].json()["next_page_token"]:
+        pages.append(await client.get("/parts", params={**query, "page_token": token}))
+
+    found = [item["part_id"] for page in pages for item in page.json()["items"]]
+    assert found == ["A-1", "B-2", "C-3", "D-4", "LED-5MM-RED"]
+
+
+async def test_page_token_is_good_for_its_own_filters_only(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin, "A-1", "B-2")
+    token = (await client.get("/parts", params={"page_size": 1})).json()["next_page_token"]
+
+    others = await client.get("/parts", params={"page_size": 1, "q": "led", "page_token": token})
+    broken = await client.get("/parts", params={"page_size": 1, "page_token": token[:-4] + "AAAA"})
+
+    assert (others.status_code, others.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
+    assert (broken.status_code, broken.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
+
+
+async def test_listing_by_stock_reads_on_until_the_page_is_full(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    await open_shop(admin, "A-1", "B-2", "C-3", "D-4")
+    for part_id in ("B-2", "D-4", "LED-5MM-RED"):
+        await stock(admin, 1, part_id)
+
+    query = {"in_stock": "true", "sort": "part_id", "page_size": 2}
+    first = (await client.get("/parts", params=query)).json()
+    second = (await client.get("/parts", params={**query, "page_token": first["next_page_token"]})).json()
+
+    assert [item["part_id"] for item in first["items"]] == ["B-2", "D-4"]
+    assert [item["part_id"] for item in second["items"]] == ["LED-5MM-RED"]
+    assert second["next_page_token"] == ""
+
+
+async def test_category_tree_counts_parts(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin, "A-1")
+    made = await admin.post("/admin/categories", json={"category_id": "red", "name": "Red", "parent_id": "leds"})
+
+    tree = (await client.get("/categories", headers=seen(made))).json()["items"]
+    one = (await client.get("/categories/leds")).json()
+
+    assert [(node["category_id"], node["part_count"]) for node in tree] == [("leds", 2)]
+    assert [node["category_id"] for node in tree[0]["children"]] == ["red"]
+    assert [node["category_id"] for node in one["children"]] == ["red"]
+    assert (await client.get("/categories/none")).json()["reason"] == "CATEGORY_NOT_FOUND"

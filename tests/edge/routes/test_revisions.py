@@ -1,0 +1,47 @@
+"""Reading what one has written, and revisions that nobody ever gave out."""
+
+import uuid
+
+import httpx
+import pytest
+
+from chassis.changes import cursor as cursors
+from tests.edge.routes.shop import open_shop
+
+
+async def test_every_answer_carries_a_revision(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+
+    for answer in (await client.get("/parts"), await client.get("/parts/NO-SUCH")):
+        assert cursors.decode(answer.headers["partstream-revision"])
+
+
+@pytest.mark.parametrize("path", ["/parts", "/parts/LED-5MM-RED", "/parts/LED-5MM-RED/stock", "/categories"])
+async def test_unreadable_revision_is_refused(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path, headers={"Partstream-Min-Revision": "nonsense"})
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "CURSOR_MALFORMED")
+
+
+async def test_made_up_future_revision_is_refused_soon(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    written = await admin.put("/admin/parts/LED-5MM-RED/stock", json={"on_hand": 1, "expected_version": 0})
+    known = cursors.decode(written.headers["partstream-revision"])["inventory"]
+    future = cursors.encode(cursors.Position("inventory", known.epoch, known.revision + 1_000_000))
+    elsewhere = cursors.encode(cursors.Position("inventory", uuid.uuid4(), 1))
+
+    for token, reason in ((future, "CURSOR_FROM_FUTURE"), (elsewhere, "EPOCH_CHANGED")):
+        answer = await client.get("/parts/LED-5MM-RED/stock", headers={"Partstream-Min-Revision": token})
+        assert (answer.status_code, answer.json()["reason"]) == (400, reason)
+
+
+async def test_revision_a_little_ahead_asks_to_come_again(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    written = await admin.put("/admin/parts/LED-5MM-RED/stock", json={"on_hand": 1, "expected_version": 0})
+    known = cursors.decode(written.headers["partstream-revision"])["inventory"]
+    ahead = cursors.encode(cursors.Position("inventory", known.epoch, known.revision + 1))
+
+    answer = await client.get("/parts/LED-5MM-RED/stock", headers={"Partstream-Min-Revision": ahead})
+
+    assert (answer.status_code, answer.json()["reason"]) == (503, "REVISION_NOT_YET_SERVED")
+    assert int(answer.headers["retry-after"]) >= 1

@@ -1,0 +1,240 @@
+"""Stock: counted, adjusted, refused, repeated, and read back."""
+
+import asyncio
+import uuid
+
+import httpx
+import pytest
+
+from tests.edge.routes.shop import open_shop, seen, stock
+
+STOCK = "/admin/parts/LED-5MM-RED/stock"
+
+
+async def test_expected_version_0_creates_a_level(admin: httpx.AsyncClient) -> None:
+    created = await admin.put(STOCK, json={"on_hand": 40, "expected_version": 0, "reason": "first count"})
+
+    assert created.status_code == 200
+    level = created.json()
+    assert level.pop("updated_at")
+    assert level == {
+        "part_id": "LED-5MM-RED",
+        "location_id": "main",
+        "on_hand": 40,
+        "reserved": 0,
+        "available": 40,
+        "in_stock": True,
+        "low_stock": False,
+        "reorder_point": 0,
+        "version": 1,
+        "last_updated_by": "admin",
+        "archived_at": None,
+    }
+    again = await admin.put(STOCK, json={"on_hand": 40, "expected_version": 0})
+    assert again.status_code == 409
+    assert again.json()["current"]["version"] == 1
+
+
+async def test_conflict_shows_what_is_there_and_who_changed_it(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 40)
+    await admin.put(STOCK, json={"on_hand": 39, "expected_version": 1})
+
+    stale = await admin.put(STOCK, json={"on_hand": 41, "expected_version": 1})
+    stale_tag = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": '"1"'})
+
+    assert stale.status_code == 409
+    assert stale_tag.status_code == 412
+    for refused in (stale, stale_tag):
+        body = refused.json()
+        assert body["reason"] == "VERSION_CONFLICT"
+        assert (body["current"]["on_hand"], body["current"]["version"]) == (39, 2)
+        assert body["changed_by"] == "admin"
+        assert body["changed_at"].endswith("Z")
+
+
+async def test_absolute_write_must_say_what_it_replaces(admin: httpx.AsyncClient) -> None:
+    answer = await admin.put(STOCK, json={"on_hand": 40})
+
+    assert (answer.status_code, answer.json()["reason"]) == (428, "VERSION_REQUIRED")
+
+
+async def test_if_match_with_the_etag_of_the_level_goes_through(admin: httpx.AsyncClient) -> None:
+    created = await admin.put(STOCK, json={"on_hand": 40, "expected_version": 0})
+
+    updated = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": created.headers["etag"]})
+
+    assert updated.json()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b"{", 400, ""),
+        (b"\xff\xfe", 400, ""),
+        (b"[]", 400, ""),
+        (b'{"on_hand": "40", "expected_version": 0}', 400, "on_hand"),
+        (b'{"on_hand": 1.5, "expected_version": 0}', 400, "on_hand"),
+        (b'{"expected_version": 0}', 400, "on_hand"),
+        (b'{"on_hand": 1, "colour": "red", "expected_version": 0}', 400, "colour"),
+        (b'{"on_hand": -1, "expected_version": 0}', 422, "on_hand"),
+        (b'{"on_hand": 1, "location_id": "a b", "expected_version": 0}', 422, "location_id"),
+        (b'{"on_hand": 9000000000000001, "expected_version": 0}', 422, "on_hand"),
+    ],
+)
+async def test_bad_bodies_are_told_apart(admin: httpx.AsyncClient, body: bytes, status: int, field: str) -> None:
+    answer = await admin.put(STOCK, content=body, headers={"Content-Type": "application/json"})
+
+    problem = answer.json()
+    assert (answer.status_code, problem["errors"][0]["field"]) == (status, field)
+    assert problem["reason"] == "FIELD_INVALID"
+
+
+async def test_body_that_is_too_large_is_refused(admin: httpx.AsyncClient) -> None:
+    answer = await admin.put(STOCK, json={"on_hand": 1, "reason": "x" * 2_000_000})
+
+    assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
+
+
+async def test_adjusting_below_nothing_is_refused(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 2)
+
+    taken = await admin.post(f"{STOCK}/adjust", json={"delta": -2, "reason": "sold at the counter"})
+    refused = await admin.post(f"{STOCK}/adjust", json={"delta": -1, "reason": "sold at the counter"})
+
+    assert (taken.status_code, taken.json()["on_hand"]) == (200, 0)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "INSUFFICIENT_STOCK")
+
+
+async def test_repeated_key_is_answered_as_the_first_time(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 10)
+    headers = {"Idempotency-Key": "order 4711, line 1"}
+    body = {"delta": -3, "reason": "damaged"}
+
+    first = await admin.post(f"{STOCK}/adjust", json=body, headers=headers)
+    again = await admin.post(f"{STOCK}/adjust", json=body, headers=headers)
+    other = await admin.post(f"{STOCK}/adjust", json={**body, "delta": -4}, headers=headers)
+
+    assert first.json() == again.json()
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (other.status_code, other.json()["reason"]) == (422, "REQUEST_ID_REUSED")
+
+
+async def test_simultaneous_repeats_count_once(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 10)
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+
+    answers = await asyncio.gather(
+        *(admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "x"}, headers=headers) for _ in range(5))
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["on_hand"] for answer in answers} == {7}
+    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 4
+
+
+async def test_public_stock_is_what_the_writer_just_wrote(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    written = await admin.put(STOCK, json={"on_hand": 7, "expected_version": 0})
+
+    shown = await client.get("/parts/LED-5MM-RED/stock", headers=seen(written))
+
+    assert shown.json() == {
+        "part_id": "LED-5MM-RED",
+        "available": 7,
+        "in_stock": True,
+        "low_stock": False,
+        "version": 1,
+    }
+    assert shown.headers["etag"] == '"1"'
+    again = await client.get("/parts/LED-5MM-RED/stock", headers={"If-None-Match": '"1"'})
+    assert again.status_code == 304
+
+
+async def test_published_part_without_stock_has_none(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+
+    shown = await client.get("/parts/LED-5MM-RED/stock")
+
+    assert (shown.json()["available"], shown.json()["version"]) == (0, 0)
+    assert (await client.get("/parts/NO-SUCH/stock")).status_code == 404
+
+
+async def test_batch_has_a_result_per_item_in_order(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+    items = [{"part_id": "LED-5MM-RED", "delta": -3}, {"part_id": "NO-SUCH", "delta": 1, "kind": "adjusted"}]
+    items.append({"part_id": "LED-5MM-RED", "delta": -3})
+
+    answer = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
+
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["results"][0]["level"]["on_hand"] == 2
+    assert body["results"][1]["error"]["reason"] == "PART_NOT_FOUND"
+    assert body["results"][2]["error"]["reason"] == "INSUFFICIENT_STOCK"
+    assert (body["applied"], body["refused"]) == (1, 2)
+
+
+async def test_ledger_says_what_happened_and_can_be_undone(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+    await admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "broken"})
+
+    undone = await admin.post("/admin/movements/LED-5MM-RED/main/2/reverse", json={"reason": "found again"})
+    movements = (await admin.get(f"{STOCK}/movements")).json()["items"]
+
+    assert undone.json()["level"]["on_hand"] == 5
+    assert [(item["version"], item["kind"], item["on_hand_after"]) for item in movements][:2] == [
+        (3, "reversed", 5),
+        (2, "adjusted", 2),
+    ]
+    assert movements[1]["reason"] == "broken"
+    assert movements[1]["actor"] == "admin"
+
+
+async def test_stock_at_a_moment_is_read_from_the_ledger(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+    moment = (await admin.get(f"{STOCK}/movements")).json()["items"][0]["occurred_at"]
+    await admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "broken"})
+
+    then = await admin.get(STOCK, params={"at": moment})
+    now = await admin.get(STOCK)
+    future = await admin.get(STOCK, params={"at": "2999-01-01T00:00:00Z"})
+
+    assert then.json()["on_hand"] == 5
+    assert now.json()["on_hand"] == 2
+    assert future.status_code == 422
+
+
+async def test_stock_moves_between_locations(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+    await admin.post("/admin/locations", json={"location_id": "annex", "name": "The annex"})
+
+    moved = await admin.post(
+        "/admin/stock/transfer", json={"part_id": "LED-5MM-RED", "to_location_id": "annex", "quantity": 2}
+    )
+
+    assert moved.status_code == 200
+    assert moved.json()["from_level"]["on_hand"] == 3
+    assert moved.json()["to_level"]["on_hand"] == 2
+    listed = (await admin.get("/admin/locations")).json()["items"]
+    assert [item["location_id"] for item in listed] == ["annex", "main"]
+
+
+async def test_reservation_holds_and_ships(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+
+    held = await client.post(
+        "/reservations", json={"lines": [{"part_id": "LED-5MM-RED", "quantity": 4}], "ttl_seconds": 60}
+    )
+    short = await client.post("/reservations", json={"lines": [{"part_id": "LED-5MM-RED", "quantity": 2}]})
+
+    assert held.status_code == 201
+    reservation = held.json()
+    assert (reservation["state"], reservation["lines"][0]["quantity"]) == ("held", 4)
+    assert (short.status_code, short.json()["reason"]) == (409, "INSUFFICIENT_STOCK")
+    address = f"/reservations/{reservation['reservation_id']}"
+    assert (await client.post(f"{address}/extend", json={"ttl_seconds": 120})).status_code == 200
+    assert (await client.post(f"{address}/commit")).json()["state"] == "committed"
+    again = await client.post(f"{address}/release")
+    assert (again.status_code, again.json()["reason"]) == (409, "RESERVATION_NOT_HELD")
+    assert (await client.get(address)).json()["state"] == "committed"
