@@ -7,6 +7,9 @@ import psycopg
 
 from devstack.errors import ServerUnavailable
 
+# Whether the edge's schema is there yet; asked first, so that a new database logs no error.
+HAS_TABLE = b"SELECT to_regclass('public.user') IS NOT NULL"
+# Whether anybody can sign in.
 HAS_USERS = b'SELECT EXISTS (SELECT FROM "user")'
 
 
@@ -29,10 +32,12 @@ def first_admin(edge_dsn: str, username: str, password: str | None) -> FirstAdmi
 def _has_users(edge_dsn: str) -> bool:
     try:
         with psycopg.connect(edge_dsn, connect_timeout=10) as connection:
-            row = connection.execute(HAS_USERS).fetchone()
-            return bool(row and row[0])
-    except psycopg.errors.UndefinedTable:
-        return False
+            return _is_true(connection, HAS_TABLE) and _is_true(connection, HAS_USERS)
     except psycopg.Error as error:
         message = f"The edge's database cannot be read: {str(error).strip()}"
         raise ServerUnavailable(message) from error
+
+
+def _is_true(connection: psycopg.Connection, query: bytes) -> bool:
+    row = connection.execute(query).fetchone()
+    return bool(row and row[0])

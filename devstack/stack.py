@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devstack import credentials, leftovers, signing_keys, stack_state
 from devstack.banner import banner
 from devstack.databases import NAMES, ensure_databases
-from devstack.errors import StartFailed
+from devstack.errors import DevstackError, StartFailed
 from devstack.first_admin import FirstAdmin, first_admin
 from devstack.merged_log import MergedLog
 from devstack.port_plan import plan_ports
@@ -74,7 +75,7 @@ class Stack:
         await self._migrate(facts, admin)
         await self._run_until_healthy(service_plans(facts))
         front = [*edge_plans(facts), *task_plans(facts)]
-        await asyncio.gather(self._run_until_healthy(front), self._load_sample(facts))
+        await _all([self._run_until_healthy(front), self._load_sample(facts)])
         self._log.say(banner(facts, admin, self._folder))
 
     async def stop(self) -> None:
@@ -143,13 +144,13 @@ class Stack:
         return redis.url(port)
 
     async def _migrate(self, facts: StackFacts, admin: FirstAdmin | None) -> None:
-        await asyncio.gather(*(self._migrate_one(facts, name, admin) for name in NAMES))
+        await _all(self._migrate_one(facts, name, admin) for name in NAMES)
 
     async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
         environment = facts.environment(database)
         if database == "edge" and admin is not None:
             environment |= {"PARTSTREAM_ADMIN_USERNAME": admin.username, "PARTSTREAM_ADMIN_PASSWORD": admin.password}
-        await self._run_to_end(f"migrate {database}", program(DATABASE_OWNERS[database][0], "migrate"), environment)
+        await self._run_to_end(database, program(DATABASE_OWNERS[database][0], "migrate"), environment)
 
     async def _load_sample(self, facts: StackFacts) -> None:
         if self._options.empty:
@@ -161,7 +162,7 @@ class Stack:
     async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         code = await run_to_end(name, command, environment, self._log)
         if code != 0:
-            message = f"`{name}` ended with code {code}; its lines above say why."
+            message = f"{' '.join(command[-2:])} ended with code {code}; the lines of {name} above say why."
             raise StartFailed(message)
 
     async def _run_until_healthy(self, plans: Sequence[ProcessPlan]) -> None:
@@ -170,7 +171,7 @@ class Stack:
         self._state.processes += [process.state for process in processes]
         for process in processes:
             process.start()
-        await asyncio.gather(*(self._healthy(process) for process in processes))
+        await _all(self._healthy(process) for process in processes)
 
     async def _healthy(self, process: SupervisedProcess) -> None:
         try:
@@ -182,3 +183,13 @@ class Stack:
 
     def _write_state(self) -> None:
         stack_state.write(self._folder, self._state)
+
+
+async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do the steps at once; when one fails, end the others and raise its error as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except* DevstackError as errors:
+        raise errors.exceptions[0] from None

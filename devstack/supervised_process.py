@@ -7,11 +7,11 @@ import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from devstack.errors import StartFailed
 from devstack.leftovers import start_time
 from devstack.merged_log import MergedLog
+from devstack.piped_process import piped
 from devstack.probes import is_healthy
 from devstack.stack_state import ProcessState
 
@@ -21,7 +21,8 @@ LONGEST_BACKOFF_SECONDS = 15.0
 GOOD_RUN_SECONDS = 30.0
 PROBE_INTERVAL_SECONDS = 0.15
 SAID_READY = re.compile(r"\bready\b", re.IGNORECASE)
-ROOT = Path(__file__).resolve().parent.parent
+# What was written before the end is usually there at once.
+LAST_LINES_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +107,28 @@ class SupervisedProcess:
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
     async def _run_once(self) -> int:
-        self._process = await asyncio.create_subprocess_exec(
-            *self.plan.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=dict(self.plan.environment),
-            cwd=ROOT,
-            # A session of its own: Ctrl-C reaches the supervisor only, and a signal to the group reaches all it starts.
-            start_new_session=True,
-        )
-        self.state.pid, self.state.started_at = self._process.pid, start_time(self._process.pid)
-        self._changed()
-        prober = asyncio.create_task(self._probe_until_healthy(), name=f"probe {self.plan.name}")
-        output = asyncio.create_task(self._copy_output(self._process), name=f"log {self.plan.name}")
-        code = await self._process.wait()
-        prober.cancel()
-        self._kill_group()
-        await asyncio.wait([output, prober], timeout=1)
-        output.cancel()
+        async with piped(self.plan.command, self.plan.environment) as child:
+            self._process = child.process
+            self.state.pid, self.state.started_at = child.process.pid, start_time(child.process.pid)
+            self._changed()
+            watchers = [
+                asyncio.create_task(self._probe_until_healthy(), name=f"probe {self.plan.name}"),
+                asyncio.create_task(self._copy_output(child.output), name=f"log {self.plan.name}"),
+            ]
+            code = await child.process.wait()
+            self._kill_group()
+            watchers[0].cancel()
+            await asyncio.wait(watchers, timeout=LAST_LINES_SECONDS)
+            watchers[1].cancel()
         self._healthy.clear()
         self.state.ready, self.state.pid, self.state.started_at = False, None, None
         self._changed()
         return code
 
-    async def _copy_output(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is not None:
-            async for line in self._log.copied(self.plan.name, process.stdout):
-                if self.plan.probe == "log" and not self.state.ready and SAID_READY.search(line):
-                    self.state.ready = True
+    async def _copy_output(self, output: asyncio.StreamReader) -> None:
+        async for line in self._log.copied(self.plan.name, output):
+            if self.plan.probe == "log" and not self.state.ready and SAID_READY.search(line):
+                self.state.ready = True
 
     async def _probe_until_healthy(self) -> None:
         while not await asyncio.to_thread(is_healthy, self.state):  # noqa: ASYNC110 - what is asked lives elsewhere
@@ -151,24 +145,16 @@ class SupervisedProcess:
 
 async def run_to_end(name: str, command: Sequence[str], environment: Mapping[str, str], log: MergedLog) -> int:
     """Run a program that ends by itself, with its lines in the log; answer its exit code."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=dict(environment),
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    try:
-        if process.stdout is not None:
-            async for _ in log.copied(name, process.stdout):
+    async with piped(command, environment) as child:
+        try:
+            async for _ in log.copied(name, child.output):
                 pass
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            return await child.process.wait()
+        finally:
+            if child.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.process.pid, signal.SIGKILL)
+                await child.process.wait()
 
 
 def _ending(code: int) -> str:
