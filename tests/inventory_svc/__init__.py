@@ -1,0 +1,1 @@
+"""Tests of the inventory service; paths mirror ``inventory_svc``."""

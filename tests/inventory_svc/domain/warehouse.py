@@ -1,0 +1,75 @@
+"""A warehouse in memory: what the writer and the database do between two decisions, without either."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from inventory_svc.domain.book import Book
+from inventory_svc.domain.decide import decide
+from inventory_svc.domain.intents import Intent
+from inventory_svc.domain.reservation import Reservation, ReservationState
+from inventory_svc.domain.stock import LevelKey, Location, Movement, Origin, StockLevel
+
+BUYER = Origin("11111111-1111-1111-1111-111111111111", "buyer")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Warehouse:
+    """Keeps levels, reservations, locations and the ledger, and decides one intent at a time."""
+
+    def __init__(self, *locations: str) -> None:
+        self.now = START
+        self.levels: dict[LevelKey, StockLevel] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self.locations = {name: Location(name, name.title()) for name in ("main", *locations)}
+        self.ledger: list[Movement] = []
+
+    def do(self, intent: Intent, origin: Origin = BUYER) -> Any:
+        """Decide an intent; refused = raises, with nothing changed."""
+        book = self.book()
+        outcome = decide(book, intent, origin)
+        self.keep(book)
+        return outcome
+
+    def book(self) -> Book:
+        """A book of everything there is."""
+        return Book(self.now, dict(self.levels), dict(self.reservations), dict(self.locations))
+
+    def keep(self, book: Book) -> None:
+        """What the database would hold after the commit."""
+        self.levels.update(book.levels)
+        self.reservations.update(book.reservations)
+        self.locations.update(book.locations)
+        self.ledger += book.movements
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def check(self) -> None:
+        """What holds after any sequence of intents."""
+        for key, level in self.levels.items():
+            moves = [item for item in self.ledger if (item.part_id, item.location_id) == key]
+            assert 0 <= level.reserved <= level.on_hand
+            assert [item.version for item in moves] == list(range(1, level.version + 1))
+            assert sum(item.on_hand_delta for item in moves) == level.on_hand
+            assert sum(item.reserved_delta for item in moves) == level.reserved
+            _check_chain(moves)
+            if level.archived_at is not None:
+                assert level.reserved == 0
+        held = [item for item in self.reservations.values() if item.state is ReservationState.HELD]
+        for key, level in self.levels.items():
+            assert level.reserved == sum(line.quantity for item in held for line in item.lines if line.key == key)
+
+
+def _check_chain(moves: list[Movement]) -> None:
+    on_hand = reserved = 0
+    last_time = START
+    for item in moves:
+        on_hand += item.on_hand_delta
+        reserved += item.reserved_delta
+        assert (item.on_hand_after, item.reserved_after) == (on_hand, reserved)
+        assert 0 <= item.reserved_after <= item.on_hand_after
+        assert item.occurred_at >= last_time
+        last_time = item.occurred_at
