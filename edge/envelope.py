@@ -9,7 +9,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from litestar import Response
 from litestar.datastructures import MutableScopeHeaders
+from litestar.response.base import ASGIResponse
 
 from chassis.caller import ANONYMOUS, RequestContext, set_current_request
 from chassis.errors import Overloaded
@@ -93,13 +95,15 @@ class Envelope:
 
     async def _serve(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
         status = 500
+        began = False
         head = scope["method"] == "HEAD"
         if head:
             scope["method"] = "GET"  # a HEAD is a GET without its body (RFC 9110, 9.3.2)
 
         async def send_labelled(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
+                began = True
                 status = message["status"]
                 _label(message, exchange)
             elif head and message["type"] == "http.response.body":
@@ -113,6 +117,11 @@ class Envelope:
                 await self._shed(scope, receive, send_labelled)
             else:
                 await self._app(scope, receive, send_labelled)
+        except Exception as error:
+            # Litestar answers every error of a route; what comes here is a fault of the layers around them.
+            logger.exception("fault outside the routes", extra={"request_id": exchange.request_id})
+            if not began:
+                await _answer(problem_response(error), scope, receive, send_labelled)
         finally:
             self.in_flight -= 1
             REQUESTS_IN_FLIGHT.dec()
@@ -120,8 +129,17 @@ class Envelope:
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
-        response = problem_response(Overloaded("Too many requests are being served.", retry_after_seconds=1))
-        await response.to_asgi_response(app=None, request=None)(scope, receive, send)  # type: ignore[arg-type]
+        refusal = problem_response(Overloaded("Too many requests are being served.", retry_after_seconds=1))
+        await _answer(refusal, scope, receive, send)
+
+
+async def _answer(response: Response[bytes], scope: Any, receive: Receive, send: Send) -> None:
+    await ASGIResponse(
+        body=response.content,
+        headers=dict(response.headers),
+        media_type=response.media_type,
+        status_code=response.status_code or 500,
+    )(scope, receive, send)
 
 
 def _label(message: Any, exchange: Exchange) -> None:

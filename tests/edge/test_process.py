@@ -1,0 +1,105 @@
+"""One edge as a process: it says what is missing, serves over real sockets, and ends in order."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from chassis.database import Database
+from devstack.ports import free_port
+from tests.edge.conftest import Keys
+
+STOP_SECONDS = 8.0
+
+
+async def until_said(stream: asyncio.StreamReader, words: str) -> str:
+    """Read the log until a line has the words; everything read."""
+    said = ""
+    async for line in stream:
+        said += line.decode()
+        if words in said:
+            return said
+    raise AssertionError(said)
+
+
+@pytest.fixture
+def environment(edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, str]) -> dict[str, str]:
+    """Settings of an edge whose services are away."""
+    return os.environ | {
+        "PARTSTREAM_EDGE_DATABASE_URL": edge_dsn,
+        "PARTSTREAM_AUDIT_DATABASE_URL": audit_dsn,
+        "PARTSTREAM_INVENTORY_TARGETS": targets[0],
+        "PARTSTREAM_CONTENT_TARGETS": targets[1],
+        "PARTSTREAM_SIGNING_KEY_FILE": str(keys.file),
+        "PARTSTREAM_JWKS": str(keys.jwks),
+        "PARTSTREAM_REDIS_URL": "none",
+        "PARTSTREAM_PORT": str(free_port()),
+    }
+
+
+@pytest.fixture
+async def process(environment: dict[str, str], database: Database) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A running edge."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge", "serve", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    assert started.stderr is not None
+    await asyncio.wait_for(until_said(started.stderr, "edge ready"), 60)
+    yield started
+    if started.returncode is None:
+        started.kill()
+        await started.wait()
+
+
+async def test_every_missing_setting_is_named_at_once() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "edge",
+        "serve",
+        env={"PATH": os.environ["PATH"], "PARTSTREAM_PORT": "eight thousand"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+
+    assert process.returncode == 2
+    for name in ("EDGE_DATABASE_URL", "AUDIT_DATABASE_URL", "INVENTORY_TARGETS", "SIGNING_KEY_FILE", "JWKS", "PORT"):
+        assert f"PARTSTREAM_{name}" in said.decode()
+
+
+async def test_process_serves_and_ends_on_sigterm(
+    process: asyncio.subprocess.Process, environment: dict[str, str]
+) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{environment['PARTSTREAM_PORT']}") as client:
+        alive = await client.get("/health/live")
+        ready = await client.get("/health/ready")
+        keys = await client.get("/.well-known/jwks.json")
+        numbers = await client.get("/metrics")
+        schema = await client.get("/schema/openapi.json")
+        nowhere = await client.get("/api/v1/nowhere")
+        head = await client.head("/health/live")
+        method = await client.delete("/health/live")
+        away = await client.get("/api/v1/parts/LED")
+
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.wait_for(process.wait(), STOP_SECONDS)
+
+    assert code == 0
+    assert time.monotonic() - began < STOP_SECONDS
+    assert alive.json() == {"status": "ok"}
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["inventory"]["status"] == "down"
+    assert keys.json()["keys"][0]["crv"] == "Ed25519"
+    assert "partstream_edge_requests_total" in numbers.text
+    assert numbers.headers["content-type"].startswith("text/plain")
+    assert schema.json()["openapi"].startswith("3.1")
+    assert (nowhere.status_code, nowhere.json()["reason"]) == (404, "ROUTE_NOT_FOUND")
+    assert (head.status_code, head.content) == (200, b"")
+    assert (method.status_code, method.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
+    assert (away.status_code, away.json()["reason"]) == (503, "STORE_UNAVAILABLE")
