@@ -25,28 +25,14 @@ CREATE TRIGGER compaction_is_not_truncated BEFORE TRUNCATE ON change_log_compact
     FOR EACH STATEMENT EXECUTE FUNCTION change_log_is_append_only();
 """
 
-# Partitions that hold entries, oldest first, the one being written excluded.
-_CLOSED = """
-CREATE FUNCTION change_log_closed_partitions()
-RETURNS TABLE (partition regclass, upper_bound bigint) LANGUAGE sql STABLE AS $$
-    SELECT c.oid::regclass, b.upper_bound
-    FROM pg_inherits AS i
-    JOIN pg_class AS c ON c.oid = i.inhrelid
-    CROSS JOIN LATERAL (
-        SELECT (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''(\\d+)''\\)'))[1]::bigint AS upper_bound
-    ) AS b
-    WHERE i.inhparent = 'change_log'::regclass
-        AND b.upper_bound <= (SELECT l.revision FROM change_log AS l ORDER BY l.revision DESC LIMIT 1)
-    ORDER BY b.upper_bound
-$$;
-"""
-
 # Drop the oldest closed partition if it is older than `keep_for`, or if the log is larger than `keep_bytes`, and if no
-# follower of this epoch still needs it. Answers what became of it: nothing, dropped, or held and by whom.
+# follower still needs it. Answers what became of it: nothing, dropped, or held and by whom. Of a follower that has not
+# yet reported since the log was restored, what both histories share counts. The lock that detaching takes lets nobody
+# read or write meanwhile, and those who come after queue behind it: it is given up soon and tried again later.
 _DROP = """
 CREATE FUNCTION change_log_drop_oldest(
     keep_for interval, keep_bytes bigint, OUT dropped_to bigint, OUT held_by text, OUT held_at bigint
-) LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+) LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     candidate record;
     first_one record;
@@ -56,7 +42,9 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(7301, 4) THEN
         RETURN;
     END IF;
-    SELECT p.partition, p.upper_bound INTO candidate FROM change_log_closed_partitions() AS p LIMIT 1;
+    SELECT p.partition, p.upper_bound INTO candidate FROM change_log_partitions() AS p
+        WHERE p.upper_bound <= (SELECT l.revision FROM change_log AS l ORDER BY l.revision DESC LIMIT 1)
+        ORDER BY p.upper_bound LIMIT 1;
     IF candidate IS NULL THEN
         RETURN;
     END IF;
@@ -68,9 +56,11 @@ BEGIN
     IF last_one.committed_at >= clock_timestamp() - keep_for AND total <= keep_bytes THEN
         RETURN;
     END IF;
-    SELECT f.name, f.revision INTO held_by, held_at FROM change_log_follower AS f
-        WHERE f.revision < last_one.revision AND f.epoch = (SELECT i.epoch FROM change_log_identity AS i)
-        ORDER BY f.revision LIMIT 1;
+    SELECT f.name, f.needs_after INTO held_by, held_at
+        FROM (SELECT o.name, CASE WHEN o.epoch = i.epoch THEN o.revision
+                                  ELSE least(o.revision, i.began_after) END AS needs_after
+              FROM change_log_follower AS o CROSS JOIN change_log_identity AS i) AS f
+        WHERE f.needs_after < last_one.revision ORDER BY f.needs_after LIMIT 1;
     IF held_by IS NOT NULL THEN
         RETURN;
     END IF;
@@ -82,4 +72,4 @@ BEGIN
 END $$;
 """
 
-RETENTION = f"{_FOLLOWER}{_COMPACTION}{_CLOSED}{_DROP}"
+RETENTION = f"{_FOLLOWER}{_COMPACTION}{_DROP}"

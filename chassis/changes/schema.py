@@ -9,6 +9,9 @@ from chassis.changes.retention_schema import RETENTION
 
 PARTITION_REVISIONS = 1_000_000  # rows of one partition: about 1 GB, a minute and a half at 10,000 changes/s
 PARTITIONS_AHEAD = 4
+# Whoever appends looks so often whether there is room ahead, at 0.1 ms each time: a transaction of many million rows
+# finds its partitions, and so does a database that no service runs on.
+MAKE_ROOM_EVERY = 256
 
 # The identity of the log: one row, renewed by the restore procedure, which keeps the revision it was restored to, so
 # that a follower can tell what it has from what was lost.
@@ -17,7 +20,9 @@ CREATE TABLE change_log_identity (
     only_row boolean PRIMARY KEY DEFAULT true CONSTRAINT log_has_one_identity CHECK (only_row),
     epoch uuid NOT NULL DEFAULT gen_random_uuid(),
     began_at timestamptz NOT NULL DEFAULT now(),
-    began_after bigint NOT NULL DEFAULT 0
+    began_after bigint NOT NULL DEFAULT 0,
+    partition_revisions bigint NOT NULL DEFAULT PARTITION_REVISIONS
+        CONSTRAINT partitions_are_not_tiny CHECK (partition_revisions >= MAKE_ROOM_EVERY)
 );
 INSERT INTO change_log_identity DEFAULT VALUES;
 """
@@ -70,30 +75,66 @@ CREATE TRIGGER change_log_is_not_truncated BEFORE TRUNCATE ON change_log
     FOR EACH STATEMENT EXECUTE FUNCTION change_log_is_append_only();
 """
 
-# Make partitions up to `ahead` beyond the head; answers how many were made. Safe to run from several processes.
+# Make the next partitions, until `ahead` of them hold nothing yet; answers how many were made. Safe to run from several
+# processes. A partition begins where the one before it ends, so that their size may be changed at any time.
 _PARTITIONS = """
+CREATE FUNCTION change_log_partitions() RETURNS TABLE (partition regclass, lower_bound bigint, upper_bound bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT c.oid::regclass, b.bounds[1]::bigint, b.bounds[2]::bigint
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    CROSS JOIN LATERAL (
+        SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\(''(\\d+)''\\) TO \\(''(\\d+)''\\)') AS bounds
+    ) AS b
+    WHERE i.inhparent = 'change_log'::regclass
+    ORDER BY b.bounds[1]::bigint
+$$;
 CREATE FUNCTION change_log_ensure_partitions(ahead int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     head bigint := coalesce((SELECT max(revision) FROM change_log), 0);
+    size bigint := (SELECT partition_revisions FROM change_log_identity);
     low bigint;
+    spare int;
     part text;
     made int := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(7301, 2);
-    FOR i IN 0..ahead LOOP
-        low := (head / PARTITION_REVISIONS + i) * PARTITION_REVISIONS;
-        part := 'change_log_' || lpad((low / PARTITION_REVISIONS)::text, 8, '0');
-        CONTINUE WHEN to_regclass(part) IS NOT NULL;
+    SELECT coalesce(max(p.upper_bound), head / size * size), count(*) FILTER (WHERE p.lower_bound > head)
+        INTO low, spare FROM change_log_partitions() AS p;
+    WHILE low <= head OR spare < ahead LOOP
+        part := 'change_log_' || lpad(low::text, 12, '0');
         EXECUTE format('CREATE TABLE %I (LIKE change_log INCLUDING ALL)', part);
         EXECUTE format('ALTER TABLE change_log ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
-                       part, low, low + PARTITION_REVISIONS);
+                       part, low, low + size);
         EXECUTE format('CREATE TRIGGER change_log_is_not_truncated BEFORE TRUNCATE ON %I
                         FOR EACH STATEMENT EXECUTE FUNCTION change_log_is_append_only()', part);
+        spare := spare + (low > head)::int;
+        low := low + size;
         made := made + 1;
     END LOOP;
     RETURN made;
 END $$;
 SELECT change_log_ensure_partitions(PARTITIONS_AHEAD);
+"""
+
+# Let partitions hold so many revisions from now on; those that are still empty are made anew.
+_RESIZE = """
+CREATE FUNCTION change_log_resize_partitions(revisions bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    spare regclass[];
+    part regclass;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7301, 1), pg_advisory_xact_lock(7301, 2);
+    LOCK TABLE change_log IN ACCESS EXCLUSIVE MODE;
+    UPDATE change_log_identity SET partition_revisions = revisions;
+    -- Read to its end first: a partition cannot be dropped while a query is open on the table.
+    spare := ARRAY(SELECT p.partition FROM change_log_partitions() AS p
+                   WHERE p.lower_bound > coalesce((SELECT max(revision) FROM change_log), -1));
+    FOREACH part IN ARRAY spare LOOP
+        EXECUTE format('DROP TABLE %s', part);
+    END LOOP;
+    PERFORM change_log_ensure_partitions(PARTITIONS_AHEAD);
+END $$;
 """
 
 # What an entry's hash covers: every column but the hash, and the hash before it. jsonb prints in one way only.
@@ -152,6 +193,9 @@ BEGIN
     traceparent := coalesce(traceparent, '');
     reason := coalesce(reason, '');
     this_revision := split_part(head, ' ', 1)::bigint + 1;
+    IF this_revision % MAKE_ROOM_EVERY = 0 THEN
+        PERFORM change_log_ensure_partitions(PARTITIONS_AHEAD);
+    END IF;
     log_epoch := split_part(head, ' ', 2)::uuid;
     entry_hash := change_log_entry_hash(decode(split_part(head, ' ', 3), 'hex'), this_revision, log_epoch, xid, entity,
         entity_id, version, operation, before, after, details, actor, actor_name, source, client_ip, request_id,
@@ -173,14 +217,16 @@ BEGIN
 END $$;
 """
 
-_STATEMENTS = (_IDENTITY, _TABLE, _BEGIN_EPOCH, _APPEND_ONLY, _PARTITIONS, _HASH, _HEAD, _APPEND, _SEAL)
+_STATEMENTS = (_IDENTITY, _TABLE, _BEGIN_EPOCH, _APPEND_ONLY, _PARTITIONS, _RESIZE, _HASH, _HEAD, _APPEND, _SEAL)
 
 
-def change_log_ddl(partition_revisions: int = PARTITION_REVISIONS) -> str:
-    """The statements that make a log whose partitions hold so many revisions each."""
+def change_log_ddl() -> str:
+    """The statements that make a log."""
     text = "\n".join((*_STATEMENTS, RETENTION))
-    return text.replace("PARTITION_REVISIONS", str(partition_revisions)).replace(
-        "PARTITIONS_AHEAD", str(PARTITIONS_AHEAD)
+    return (
+        text.replace("PARTITION_REVISIONS", str(PARTITION_REVISIONS))
+        .replace("PARTITIONS_AHEAD", str(PARTITIONS_AHEAD))
+        .replace("MAKE_ROOM_EVERY", str(MAKE_ROOM_EVERY))
     )
 
 

@@ -88,8 +88,8 @@ async def test_seal_answers_the_last_revision_of_the_transaction_and_nothing_wit
         "UPDATE change_log SET actor = 'nobody'",
         "DELETE FROM change_log",
         "TRUNCATE change_log",
-        "TRUNCATE change_log_00000000",
-        "UPDATE change_log_00000000 SET actor = 'nobody'",
+        "TRUNCATE change_log_000000000000",
+        "UPDATE change_log_000000000000 SET actor = 'nobody'",
     ],
 )
 async def test_the_log_cannot_be_rewritten(empty_dsn: str, statement: str) -> None:

@@ -222,7 +222,7 @@ async def test_a_compacted_cursor_leads_to_a_snapshot(
         here.proxy.cut()
         async with here.database.pool.acquire() as connection:
             await connection.execute(MANY, "b-", 100)
-            await connection.execute("ALTER TABLE change_log_00000000 DISABLE TRIGGER USER")
+            await connection.execute("ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER")
             await connection.execute("DELETE FROM change_log WHERE revision <= 100")
         await here.service.stop()
         await here.service.start()

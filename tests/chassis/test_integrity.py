@@ -53,7 +53,7 @@ async def test_a_tampered_log_is_found_at_the_first_entry_that_does_not_fit(
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         await connection.execute(THINGS)
         await connection.execute(OFF)
-        await connection.execute("ALTER TABLE change_log_00000000 DISABLE TRIGGER USER")
+        await connection.execute("ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER")
 
         await connection.execute(tampering)
 
@@ -68,9 +68,9 @@ async def test_a_log_cut_off_at_its_end_is_found_by_a_checkpoint(empty_dsn: str)
         assert made is not None
         checkpoint = read_checkpoint(sign_checkpoint(made, key), key.public_key)
         assert (await compare_checkpoint(connection, checkpoint)).first_bad_revision is None
-        await connection.execute("ALTER TABLE change_log_00000000 DISABLE TRIGGER USER")
+        await connection.execute("ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER")
 
-        await connection.execute("DELETE FROM change_log_00000000 WHERE revision > 40")
+        await connection.execute("DELETE FROM change_log_000000000000 WHERE revision > 40")
 
         assert (await verify_chain(connection)).first_bad_revision is None
         assert (await compare_checkpoint(connection, checkpoint)).first_bad_revision == 50
