@@ -48,7 +48,7 @@ class App:
         )
         self.feed = self._log.feed
         self.writer = Writer(settings.database_url, on_commit=self._log.committed)
-        self._expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
+        self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
         servicer = InventoryServicer(self.writer, Queries(database), self.feed)
@@ -59,13 +59,13 @@ class App:
         """Load the window, then listen."""
         await self._log.start()
         self.writer.start()
-        self._expiry.start(lambda: expire_holds(self._database, self.writer))
+        self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_requests(self._database))
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, writes that wait are committed, connections closed."""
-        await self._expiry.stop()
+        await self.expiry.stop()
         await self._retention.stop()
         await self.server.stop(self._drain)
         await self._log.stop()

@@ -1,0 +1,109 @@
+"""The ledger over gRPC: pages, filters, moments, reversal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from chassis import errors
+from partstream.inventory.v1 import movement_pb2
+from partstream.inventory.v1 import stock_service_pb2 as pb
+from tests.inventory_svc.running import Running, refusal
+
+
+async def adjust(inventory: Running, part: str, delta: int, location: str = "main") -> pb.AdjustStockResponse:
+    return await inventory.staff.AdjustStock(
+        pb.AdjustStockRequest(part_id=part, location_id=location, delta=delta, reason=f"by {delta}")
+    )
+
+
+async def moving_part(inventory: Running) -> str:
+    """A part with movements at two locations, in this order: 10, -1, 5 at berlin, -2, -3 at berlin, 4."""
+    await inventory.staff.CreateLocation(pb.CreateLocationRequest(location_id="berlin", name="Berlin"))
+    part = await inventory.have(10)
+    await adjust(inventory, part, -1)
+    await inventory.have(5, "berlin", part)
+    await adjust(inventory, part, -2)
+    await adjust(inventory, part, -3, "berlin")
+    await adjust(inventory, part, 4)
+    return part
+
+
+async def deltas(inventory: Running, **filters: object) -> list[int]:
+    """Every page of a listing, small pages."""
+    found: list[int] = []
+    token = ""
+    while True:
+        request = pb.ListMovementsRequest(page_size=2, page_token=token, **filters)  # type: ignore[arg-type]
+        page = await inventory.staff.ListMovements(request)
+        found += [item.on_hand_delta for item in page.movements]
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+async def test_movements_are_paged_newest_first_over_all_locations(inventory: Running) -> None:
+    part = await moving_part(inventory)
+
+    assert await deltas(inventory, part_id=part) == [4, -3, -2, 5, -1, 10]
+    assert await deltas(inventory, part_id=part, location_id="berlin") == [-3, 5]
+
+
+async def test_movements_are_filtered(inventory: Running) -> None:
+    part = await moving_part(inventory)
+    all_of_them = (await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part))).movements
+    third = all_of_them[3]
+
+    assert await deltas(inventory, part_id=part, kinds=[movement_pb2.MOVEMENT_KIND_COUNTED]) == [5, 10]
+    assert await deltas(inventory, part_id=part, since=third.occur_time) == [4, -3, -2, 5]
+    assert await deltas(inventory, part_id=part, until=third.occur_time) == [-1, 10]
+    assert await deltas(inventory, part_id=part, actor="nobody") == []
+    assert await deltas(inventory, part_id=part, caused_by_request_id=third.origin.request_id) == [5]
+
+
+async def test_a_movement_says_who_why_and_from_where(inventory: Running) -> None:
+    part = await inventory.have(1)
+    request = pb.AdjustStockRequest(part_id=part, delta=2, reason="found two")
+    await inventory.staff.AdjustStock(request, metadata=(("partstream-client-ip", "10.1.2.3"),))
+
+    origin = (await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part))).movements[0].origin
+
+    assert (origin.actor.username, origin.source, origin.reason) == ("admin", "service", "found two")
+    assert origin.client_ip == "10.1.2.3"
+
+
+async def test_the_ledger_is_for_staff(inventory: Running) -> None:
+    error = await refusal(inventory.public.ListMovements(pb.ListMovementsRequest(part_id="x")))
+
+    assert isinstance(error, errors.TokenMissing)
+
+
+async def test_the_stock_of_any_moment_is_known(inventory: Running) -> None:
+    part = await moving_part(inventory)
+    movements = (
+        await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, location_id="main"))
+    ).movements
+
+    for movement in movements:
+        request = pb.GetStockAtTimeRequest(part_id=part, time=movement.occur_time)
+        assert (await inventory.staff.GetStockAtTime(request)).movement == movement
+    before = pb.GetStockAtTimeRequest(part_id=part)
+    before.time.FromDatetime(movements[-1].occur_time.ToDatetime(UTC) - timedelta(microseconds=1))
+    assert not (await inventory.staff.GetStockAtTime(before)).HasField("movement")
+    future = pb.GetStockAtTimeRequest(part_id=part)
+    future.time.FromDatetime(datetime.now(UTC) + timedelta(hours=1))
+    assert isinstance(await refusal(inventory.staff.GetStockAtTime(future)), errors.FieldInvalid)
+
+
+async def test_a_movement_is_reversed_once(inventory: Running) -> None:
+    part = await inventory.have(10)
+    await adjust(inventory, part, 5)
+    request = pb.ReverseMovementRequest(part_id=part, version=2, reason="typo")
+
+    undone = await inventory.staff.ReverseMovement(request)
+    again = await refusal(inventory.staff.ReverseMovement(request))
+    unknown = await refusal(inventory.staff.ReverseMovement(pb.ReverseMovementRequest(part_id=part, version=99)))
+
+    assert (undone.level.on_hand, undone.movement.reverses_version) == (10, 2)
+    assert isinstance(again, errors.MovementNotReversible)
+    assert again.metadata["cause"] == "already_reversed"
+    assert isinstance(unknown, errors.MovementNotFound)

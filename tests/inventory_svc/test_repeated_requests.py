@@ -1,0 +1,131 @@
+"""A repeated request does once what it did once."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+
+from chassis import errors
+from partstream.inventory.v1 import reservation_pb2
+from partstream.inventory.v1 import stock_service_pb2 as pb
+from tests.inventory_svc.running import Running, refusal, running
+
+
+def adjustment(part: str, request_id: str, delta: int = -1) -> pb.AdjustStockRequest:
+    return pb.AdjustStockRequest(part_id=part, delta=delta, reason="sold", request_id=request_id)
+
+
+async def test_a_retry_gets_the_first_answer(inventory: Running) -> None:
+    part = await inventory.have(5)
+    request = adjustment(part, str(uuid.uuid4()))
+
+    first = await inventory.staff.AdjustStock(request)
+    second = await inventory.staff.AdjustStock(request)
+
+    assert (first.replayed, second.replayed) == (False, True)
+    assert (first.level, first.revision_token) == (second.level, second.revision_token)
+    assert (await inventory.level(part)).on_hand == 4
+
+
+async def test_an_id_in_capitals_is_the_same_id(inventory: Running) -> None:
+    part = await inventory.have(5)
+    request_id = str(uuid.uuid4())
+    await inventory.staff.AdjustStock(adjustment(part, request_id))
+
+    error = await refusal(inventory.staff.AdjustStock(adjustment(part, request_id.upper(), delta=-2)))
+
+    assert isinstance(error, errors.RequestIdReused)
+
+
+async def test_an_id_with_another_body_is_refused(inventory: Running) -> None:
+    part = await inventory.have(5)
+    request_id = str(uuid.uuid4())
+    await inventory.staff.AdjustStock(adjustment(part, request_id))
+
+    assert isinstance(
+        await refusal(inventory.staff.AdjustStock(adjustment(part, request_id, delta=-2))), errors.RequestIdReused
+    )
+    other = inventory.client("other", str(uuid.uuid4()), frozenset({"stock:write"}))
+    assert isinstance(await refusal(other.AdjustStock(adjustment(part, request_id))), errors.RequestIdReused)
+    assert (await inventory.level(part)).on_hand == 4
+
+
+async def test_retries_at_once_have_one_effect(inventory: Running) -> None:
+    part = await inventory.have(5)
+    request = adjustment(part, str(uuid.uuid4()))
+
+    answers = await asyncio.gather(*(inventory.staff.AdjustStock(request) for _ in range(8)))
+
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 7
+    assert {answer.level.version for answer in answers} == {2}
+    assert (await inventory.level(part)).on_hand == 4
+
+
+async def test_retries_at_once_with_different_bodies_have_one_effect(inventory: Running) -> None:
+    part = await inventory.have(9)
+    request_id = str(uuid.uuid4())
+
+    calls = [inventory.staff.AdjustStock(adjustment(part, request_id, -delta)) for delta in (1, 2, 3)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert sum(not isinstance(result, BaseException) for result in results) == 1
+    assert (await inventory.level(part)).version == 2
+
+
+async def test_retries_at_once_through_two_replicas_have_one_effect(inventory: Running, tmp_path: Path) -> None:
+    part = await inventory.have(50)
+
+    async with running(inventory.dsn, tmp_path) as other:
+        for _ in range(20):
+            request = adjustment(part, str(uuid.uuid4()))
+            replica = other.client("admin", permissions=frozenset({"stock:write", "stock:read"}))
+            answers = await asyncio.gather(inventory.staff.AdjustStock(request), replica.AdjustStock(request))
+            assert sorted(answer.replayed for answer in answers) == [False, True]
+            assert answers[0].level == answers[1].level
+
+    assert (await inventory.level(part)).on_hand == 30
+
+
+async def test_a_refused_request_may_be_tried_again(inventory: Running) -> None:
+    part = await inventory.have(0)
+    request = adjustment(part, str(uuid.uuid4()))
+    await refusal(inventory.staff.AdjustStock(request))
+    await inventory.staff.AdjustStock(adjustment(part, str(uuid.uuid4()), delta=1))
+
+    answer = await inventory.staff.AdjustStock(request)
+
+    assert (answer.replayed, answer.level.on_hand) == (False, 0)
+
+
+async def test_every_kind_of_write_is_repeatable(inventory: Running) -> None:
+    part = await inventory.have(20)
+    await inventory.staff.CreateLocation(pb.CreateLocationRequest(location_id="berlin", name="Berlin"))
+    line = reservation_pb2.ReservationLine(part_id=part, quantity=1)
+    held = [
+        (await inventory.staff.CreateReservation(pb.CreateReservationRequest(lines=[line]))).reservation.reservation_id
+        for _ in range(2)
+    ]
+    calls = [
+        (inventory.staff.SetStock, pb.SetStockRequest(part_id=part, on_hand=20, unconditional=True)),
+        (inventory.staff.TransferStock, pb.TransferStockRequest(part_id=part, to_location_id="berlin", quantity=2)),
+        (inventory.staff.CreateReservation, pb.CreateReservationRequest(lines=[line])),
+        (inventory.staff.CommitReservation, pb.CommitReservationRequest(reservation_id=held[0])),
+        (inventory.staff.ReleaseReservation, pb.ReleaseReservationRequest(reservation_id=held[1])),
+        (inventory.staff.ReverseMovement, pb.ReverseMovementRequest(part_id=part, version=1)),
+        (inventory.staff.SetReorderPoint, pb.SetReorderPointRequest(part_id=part, reorder_point=3)),
+        (inventory.staff.ArchiveStock, pb.ArchiveStockRequest(part_id=part, location_id="berlin")),
+        (inventory.staff.RestoreStock, pb.RestoreStockRequest(part_id=part, location_id="berlin")),
+        (inventory.staff.CreateLocation, pb.CreateLocationRequest(location_id="paris", name="Paris")),
+        (inventory.staff.ArchiveLocation, pb.ArchiveLocationRequest(location_id="paris")),
+    ]
+    for call, request in calls:
+        request.request_id = str(uuid.uuid4())  # type: ignore[attr-defined]
+        if isinstance(request, pb.ReverseMovementRequest):
+            received = await inventory.staff.AdjustStock(adjustment(part, "", delta=3))
+            request.version = received.level.version
+        first, second = await asyncio.gather(call(request), call(request))  # type: ignore[operator]
+        third = await call(request)  # type: ignore[operator]
+        assert sorted((first.replayed, second.replayed)) == [False, True], request
+        first.replayed = second.replayed = third.replayed = False
+        assert first == second == third, request
