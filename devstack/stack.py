@@ -27,11 +27,12 @@ START_TIMEOUT_SECONDS = 120.0
 # One that ends this often before it was ever healthy has a reason that waiting does not mend.
 MOST_FAILED_STARTS = 3
 POSTGRES, REDIS = "postgres", "redis"
-# Together under 10 s, also when every process has to be ended by force.
+STOP_SECONDS = 9.0
+# The longest each stage may take; the last one has what the others left, so that a busy disk can finish its checkpoint.
 STOP_STAGES: tuple[tuple[tuple[str, ...], float], ...] = (
     (("edge", "worker", "scheduler"), 4.0),
     (("inventory", "content"), 2.5),
-    (("redis", "postgres"), 2.5),
+    (("redis", "postgres"), STOP_SECONDS),
 )
 
 
@@ -80,7 +81,9 @@ class Stack:
 
     async def stop(self) -> None:
         """End everything in order: first who asks, last who stores."""
-        for names, grace in STOP_STAGES:
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        for names, longest in STOP_STAGES:
+            grace = min(longest, deadline - asyncio.get_running_loop().time())
             stage = [process for process in self._processes if process.plan.name.partition("-")[0] in names]
             await asyncio.gather(*(process.stop(grace) for process in stage))
         stack_state.forget(self._folder)

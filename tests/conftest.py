@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from devstack.ports import free_port as choose_free_port
 from tests.harness.own_redis import OwnRedis
 from tests.harness.servers import TestServers, ensure_servers, stop_servers
 from tests.harness.templates import database, ensure_template
+
+# Machines that run the tests are busy with others: how long an example takes says nothing about it.
+settings.register_profile("shared", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 REDIS_DATABASES = 16
 RUN_FOLDER = "PARTSTREAM_TEST_RUN_FOLDER"
