@@ -17,6 +17,7 @@ from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch import Dispatcher
 from edge.envelope import Envelope
+from edge.follow import Following
 from edge.health import Check, Health
 from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
@@ -28,12 +29,13 @@ from edge.identity.passwords import Passwords
 from edge.identity.security_events import SecurityEvents
 from edge.identity.sessions import Sessions
 from edge.identity.users import Users
+from edge.live.socket import LiveEndpoint, live_route
 from edge.page_tokens import PageTokens
-from edge.reads import DirectReads
 from edge.revision import RevisionGate
 from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
+    from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
 
 log = logging.getLogger("edge")
@@ -77,19 +79,31 @@ class Edge:
             "content": open_channel(settings.content_targets),
             "inventory-watch": open_channel(settings.inventory_targets, token=own_token),
             "content-watch": open_channel(settings.content_targets, token=own_token),
+            # Of its own: it stops reading while Redis is away.
+            "inventory-shared": open_channel(settings.inventory_targets, token=own_token),
+            "content-shared": open_channel(settings.content_targets, token=own_token),
             # Of its own: the dispatcher stops reading while the audit is behind, which must not hold up the caches.
             "inventory-dispatch": open_channel(settings.inventory_targets, token=own_token),
             "content-dispatch": open_channel(settings.content_targets, token=own_token),
         }
         self.services = Services(self._channels["inventory"], self._channels["content"])
-        self.gate = RevisionGate({})
+        self.following = self._build_following(settings)
+        self.gate = RevisionGate(self.following.followers)
         self.health = Health(self._checks(database))
         sessions, users, passwords = Sessions(database), Users(database), Passwords()
         events = SecurityEvents(database)
+        authenticator = Authenticator(TokenVerifier(settings.jwks), sessions)
+        live = LiveEndpoint(
+            self.following.publisher,
+            self.following.tree,
+            authenticator.verify,
+            allowed_origins=settings.allowed_origins,
+        )
         app = build_http_app(
             Ingredients(
                 services=self.services,
-                reads=DirectReads(self.services),
+                reads=self.following.reads,
+                cache=self.following.cache,
                 gate=self.gate,
                 page_tokens=PageTokens(key.pem()),
                 accounts=Accounts(
@@ -101,11 +115,12 @@ class Edge:
                     key=key,
                 ),
                 administration=UserAdministration(users, sessions, passwords, events),
-                authenticator=Authenticator(TokenVerifier(settings.jwks), sessions),
+                authenticator=authenticator,
                 security_events=events,
                 trail=trail,
                 health=self.health,
                 key_set=key.jwks(),
+                live_routes=[live_route(live)],
             )
         )
         envelope = Envelope(
@@ -119,6 +134,21 @@ class Edge:
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
         self._dispatcher = self._build_dispatcher(settings, trail)
 
+    def _build_following(self, settings: EdgeSettings) -> Following:
+        def sources(use: str) -> dict[str, ChangeSource]:
+            return {
+                "inventory": StockSource(self._channels[f"inventory-{use}"]),
+                "content": PartSource(self._channels[f"content-{use}"]),
+            }
+
+        return Following(
+            self.services,
+            sources("watch"),
+            sources("shared"),
+            redis_url=settings.redis_url,
+            database_url=settings.database_url,
+        )
+
     def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:
         if self._jobs is None:
             log.warning("there is no Redis: no audit jobs are queued; the audit trail waits until there is one")
@@ -128,6 +158,7 @@ class Edge:
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.following.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -136,10 +167,12 @@ class Edge:
         self.health.draining = True
         if self._dispatcher is not None:
             await self._dispatcher.stop()
+        await self.following.drain()
         await self.server.stop()
 
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
+        await self.following.stop()
         if self._jobs is not None:
             self._jobs.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)

@@ -18,6 +18,7 @@ class CategoryTree:
     def __init__(self) -> None:
         """Begin empty."""
         self._parents: dict[str, str] = {}
+        self.moves = 0  # how often a category came, moved or went
 
     def load(self, categories: Iterable[part_pb2.Category]) -> None:
         """Know exactly these."""
@@ -26,10 +27,16 @@ class CategoryTree:
     def put(self, category: part_pb2.Category) -> None:
         """Add a category, or move it."""
         self._parents[category.category_id] = category.parent_id
+        self.moves += 1
 
     def remove(self, category_id: str) -> None:
         """Forget a category."""
         self._parents.pop(category_id, None)
+        self.moves += 1
+
+    def knows(self, category_id: str) -> bool:
+        """Whether it has heard of a category, so that what is above it can be told."""
+        return category_id in self._parents
 
     def upwards(self, category_id: str) -> tuple[str, ...]:
         """The category itself and those above, nearest first."""

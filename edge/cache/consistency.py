@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from chassis.background import BackgroundService
 from chassis.changes import cursor as cursors
 from chassis.errors import Unavailable
-from edge.cache import keys, metrics
+from edge import metrics
+from edge.cache import keys
 from edge.cache.values import CODECS
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ REMEMBERED: Final = 50
 class Reaches(Protocol):
     """What the checker asks of a follower."""
 
-    async def reached(self, cursor: str, timeout_seconds: float) -> bool:
-        """Whether the cursor was applied within the time."""
+    async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
+        """Return once the position was applied; ``RevisionNotYetServed`` after the time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +82,18 @@ class CacheConsistencyManager(BackgroundService):
                 try:
                     await self.check(kind, self._pick(held, min(SAMPLE, len(held))))
                 except Unavailable:
-                    continue  # without the source there is nothing to compare with
+                    continue  # without the source, or far behind it, there is nothing to compare with
         for name, (entries, size) in self._memory.occupancy().items():
-            metrics.MEMORY_ENTRIES.labels(name).set(entries)
-            metrics.MEMORY_BYTES.labels(name).set(size)
+            metrics.CACHE_MEMORY_ENTRIES.labels(name).set(entries)
+            metrics.CACHE_MEMORY_BYTES.labels(name).set(size)
 
     async def check(self, kind: Kind, idents: list[str]) -> list[Difference]:
         """Compare these entries; the differences found."""
         loaded = await self._loaders[kind.name](idents, "")
         position = cursors.position_in(loaded.token, kind.log)
-        if position is None or not await self._followers[kind.log].reached(cursors.encode(position), WAIT_SECONDS):
+        if position is None:
             return []
+        await self._followers[kind.log].reached(position, WAIT_SECONDS)
         here = self._memory.position(kind.log)
         if here is None or here.epoch != position.epoch:
             return []
@@ -109,12 +111,12 @@ class CacheConsistencyManager(BackgroundService):
     def _compare(self, tier: str, kind: Kind, ident: str, cached: Any, truth: Any, revision: int) -> list[Difference]:
         """A cached version above the source's means that it changed since it was asked: that is no fault."""
         self.checked += 1
-        metrics.CHECKED.labels(tier).inc()
+        metrics.CACHE_CHECKED.labels(tier).inc()
         unknown = CODECS[kind.name].is_unknown(truth)
         is_older = cached.version < truth.version
         is_other = cached.version == truth.version and cached != truth
         if unknown or not (is_older or is_other):
             return []
         self.inconsistent += 1
-        metrics.INCONSISTENT.labels(tier).inc()
+        metrics.CACHE_INCONSISTENT.labels(tier).inc()
         return [Difference(tier, kind.name, ident, revision, cached.version, truth.version)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chassis.background import Backoff
 from chassis.changes import cursor as cursors
+from edge import metrics
 from edge.cache import keys
 from edge.cache.errors import SharedTierAway, SharedTierBehind
 from edge.cache.memory import LogChange, MemoryCache
@@ -77,6 +78,8 @@ class PartChangeReader:
         names = {keys.part_name(change.part_id), keys.ANY_PART_TAG}
         for category_id in categories:
             names.update(keys.category_tag(above) for above in self.tree.upwards(category_id))
+            if not self.tree.knows(category_id):
+                names.add(keys.TREE_TAG)  # whatever is above it ends as well
         if counts_moved:
             names.add(keys.COUNTS_TAG)
         value: part_pb2.Part | Absent = public_part(after) if after is not None else Absent(change.version)
@@ -123,6 +126,7 @@ class MemorySink:
         """Apply a batch in one step: no reader sees half of it."""
         position = _position(batch.cursor, self._log)
         self._memory.apply(position, [self._read(change) for change in batch.changes])
+        metrics.CACHE_APPLIED.labels("memory", self._log).inc(len(batch.changes))
 
 
 class SharedSink:
@@ -159,6 +163,7 @@ class SharedSink:
             await self._begin(before)
             await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
         self._applied = position
+        metrics.CACHE_APPLIED.labels("shared", self._log).inc(len(changes))
 
     async def _begin(self, position: cursors.Position) -> None:
         await self._patiently(lambda: self._shared.begin(position))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from chassis.changes import cursor as cursors
 from chassis.errors import Unavailable
-from edge.cache import keys, metrics
+from edge import metrics
+from edge.cache import keys
 from edge.cache.errors import SharedTierAway
 from edge.cache.loading import BatchedFlight, SingleFlight
 
@@ -136,10 +137,10 @@ class CacheManager:
         """A rendered body; ``ident`` must name every version, the view and the audience it depends on."""
         entry = self.memory.get(keys.BODY, ident)
         if entry is not None:
-            metrics.READS.labels(keys.BODY.name, "memory").inc()
+            metrics.CACHE_READS.labels(keys.BODY.name, "memory").inc()
             held: BodyT = entry.value
             return held
-        metrics.READS.labels(keys.BODY.name, "source").inc()
+        metrics.CACHE_READS.labels(keys.BODY.name, "source").inc()
         made = render()
         self.memory.fill(keys.BODY, ident, made, None)
         return made
@@ -191,7 +192,7 @@ class CacheManager:
         followed = self._followed.get(kind.log)
         is_fresh = followed is not None and followed.is_connected and silence <= FRESH_SECONDS
         tier = "memory" if is_fresh else "stale"
-        metrics.READS.labels(kind.name, tier).inc()
+        metrics.CACHE_READS.labels(kind.name, tier).inc()
         return Answer(entry.value, entry.revision, tier, silence)
 
     async def _landed(self, kind: Kind, ident: str, flight: asyncio.Future[Answer]) -> Answer:
@@ -231,7 +232,7 @@ class CacheManager:
         hits = await self.shared.read(kind, epoch, required)
         for ident, hit in hits.items():
             self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision))
-        metrics.READS.labels(kind.name, "shared").inc(len(hits))
+        metrics.CACHE_READS.labels(kind.name, "shared").inc(len(hits))
         return {ident: Answer(hit.value, hit.revision, "shared") for ident, hit in hits.items()}
 
     async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, Answer]:
@@ -252,7 +253,7 @@ class CacheManager:
             required = self.memory.required(kind.log, tags) or 0
             hit = await self.shared.read_tagged(kind, epoch, ident, tags, required)
             if hit is not None:
-                metrics.READS.labels(kind.name, "shared").inc()
+                metrics.CACHE_READS.labels(kind.name, "shared").inc()
                 self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision), tags)
                 return Answer(hit.value, hit.revision, "shared")
         try:
@@ -270,13 +271,13 @@ class CacheManager:
     def keep(self, kind: Kind, loaded: Loaded, tags: tuple[str, ...] = ()) -> dict[str, Answer]:
         """Offer what was loaded to both tiers and answer with it, whether they keep it or not."""
         position = cursors.position_in(loaded.token, kind.log)
-        metrics.READS.labels(kind.name, "source").inc(len(loaded.values))
+        metrics.CACHE_READS.labels(kind.name, "source").inc(len(loaded.values))
         kept: dict[str, Any] = {}
         for ident, value in loaded.values.items():
             if self.memory.fill(kind, ident, value, position, tags):
                 kept[ident] = value
             else:
-                metrics.REFUSED.labels("memory").inc()
+                metrics.CACHE_REFUSED.labels("memory").inc()
         if kept and kind.shared and position is not None:
             self._offer(kind, kept, position, tags)
         revision = position.revision if position is not None else 0

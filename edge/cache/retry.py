@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from chassis.background import BackgroundService
-from edge.cache import keys, metrics
+from edge import metrics
+from edge.cache import keys
 from edge.cache.errors import SharedTierAway
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class RetryQueue(BackgroundService):
         except SharedTierAway:
             return
         finally:
-            metrics.RETRIES_WAITING.set(len(self))
-            metrics.SHARED_AWAY.set(self._shared.is_configured and self._shared.breaker.is_open)
+            metrics.CACHE_RETRIES_WAITING.set(len(self))
+            metrics.CACHE_SHARED_AWAY.set(self._shared.is_configured and self._shared.breaker.is_open)
 
     async def _send_whole_logs(self) -> None:
         for log_name in list(self._whole_logs):

@@ -1,0 +1,151 @@
+"""Following both logs: one follower per log in every process, feeding memory and then the sockets.
+
+Redis is fed by one process of all, through followers of its own, so that a slow Redis holds up neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from chassis.background import BackgroundService, Elected
+from chassis.changes.follower import FanOut, Follower
+from edge import metrics
+from edge.cache import keys
+from edge.cache.category_tree import CategoryTree
+from edge.cache.consistency import CacheConsistencyManager
+from edge.cache.follow import MemorySink, PartChangeReader, SharedSink, read_stock_change
+from edge.cache.manager import CacheManager
+from edge.cache.memory import MemoryCache
+from edge.cache.reads import CachedReads, source_loaders
+from edge.cache.retry import RetryQueue
+from edge.cache.shared import SharedCache
+from edge.live.part_states import PartStates
+from edge.live.publisher import EventPublisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from chassis.changes.follower import ChangeSource
+    from edge.cache.memory import LogChange
+    from edge.clients import Services
+
+SHARED_LOCK: Final = (7310, 1)  # in the edge's database: whoever holds it applies the logs to Redis
+TREE_SECONDS: Final = 300.0  # the tree follows the log; reading it again is a net
+
+
+class Freshness:
+    """How long ago a log was heard of."""
+
+    def __init__(self, follower: Follower) -> None:
+        """Look at ``follower``."""
+        self._follower = follower
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its stream is open."""
+        return self._follower.connected
+
+    @property
+    def silence_seconds(self) -> float:
+        """Time since the last message; infinite before the first."""
+        return self.silence()
+
+    def silence(self) -> float:
+        """The same, for a gauge."""
+        last = self._follower.last_message_at
+        return time.monotonic() - last if last else float("inf")
+
+
+class TreeKeeper(BackgroundService):
+    """Reads the category tree at the start, until it has been read, and now and then."""
+
+    def __init__(self, tree: CategoryTree, reads: CachedReads) -> None:
+        """Fill ``tree`` from ``reads``."""
+        super().__init__("category-tree", TREE_SECONDS)
+        self._tree = tree
+        self._reads = reads
+
+    async def run_once(self) -> None:
+        """Read it; a tree that moved meanwhile is read again."""
+        while True:
+            moves = self._tree.moves
+            read = await self._reads.categories("")
+            if self._tree.moves == moves:
+                self._tree.load(read.categories)
+                return
+
+
+class Following:
+    """The cache and live delivery of one edge, with the followers that feed them."""
+
+    def __init__(
+        self,
+        services: Services,
+        sources: Mapping[str, ChangeSource],
+        shared_sources: Mapping[str, ChangeSource],
+        *,
+        redis_url: str | None,
+        database_url: str,
+    ) -> None:
+        """``sources`` has each log; ``shared_sources`` too, for reading that waits for Redis. ``start`` begins."""
+        self.tree = CategoryTree()
+        self.memory = MemoryCache()
+        self.shared = SharedCache(redis_url)
+        loaders = source_loaders(services)
+        self._retries = RetryQueue(self.shared, self.memory)
+        self._fresh: dict[str, Freshness] = {}
+        self.cache = CacheManager(self.memory, self.shared, self._retries, loaders, self._fresh)
+        self.reads = CachedReads(self.cache, services)
+        self.publisher = EventPublisher(PartStates(self.reads), self.tree)
+        readers: dict[str, Callable[[Any], LogChange]] = {
+            keys.INVENTORY: read_stock_change,
+            keys.CONTENT: PartChangeReader(self.tree),
+        }
+        self.followers = {
+            log: Follower(sources[log], FanOut(MemorySink(log, self.memory, readers[log]), self.publisher.sink(log)))
+            for log in keys.LOGS
+        }
+        self._fresh.update((log, Freshness(follower)) for log, follower in self.followers.items())
+        self.consistency = CacheConsistencyManager(self.memory, self.shared, loaders, self.followers)
+        self._shared_sources = shared_sources
+        self._elected = Elected(database_url, SHARED_LOCK, "shared-cache")
+        self._background = [self._retries, self.consistency, TreeKeeper(self.tree, self.reads)]
+
+    def start(self) -> None:
+        """Follow."""
+        for log, follower in self.followers.items():
+            metrics.FOLLOWER_SILENCE.labels(log).set_function(self._fresh[log].silence)
+            follower.start()
+        for service in self._background:
+            service.start()
+        if self.shared.is_configured:
+            self._elected.start(self._feed_shared)
+
+    async def drain(self) -> None:
+        """End every socket."""
+        await self.publisher.close()
+
+    async def stop(self) -> None:
+        """Stop following and let go of Redis."""
+        await self._elected.stop()
+        for service in self._background:
+            await service.stop()
+        for follower in self.followers.values():
+            await follower.stop()
+        await self.cache.close()
+        await self.shared.close()
+
+    async def _feed_shared(self) -> None:
+        """Apply both logs to Redis until this process gives way."""
+        tree = CategoryTree()
+        await TreeKeeper(tree, self.reads).run_once()
+        readers: dict[str, Callable[[Any], LogChange]] = {
+            keys.INVENTORY: read_stock_change,
+            keys.CONTENT: PartChangeReader(tree),
+        }
+        async with asyncio.TaskGroup() as group:
+            for log in keys.LOGS:
+                follower = Follower(self._shared_sources[log], SharedSink(log, self.shared, readers[log]))
+                group.create_task(follower.run())

@@ -1,0 +1,1 @@
+"""Live delivery: one WebSocket endpoint through which every change reaches whoever subscribed to it."""

@@ -1,0 +1,195 @@
+"""Events on their way to sockets: made once per change, encoded once per audience, shared by all who get them."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Final, Literal
+
+from chassis.changes import cursor as cursors
+from edge.cache.follow import STAFF_FIELDS
+from edge.live.protocol import ContentFrame, Location, StaffStockFrame, StockFrame, encode
+from partstream.changes.v1 import origin_pb2
+from partstream.content.v1 import part_pb2
+
+if TYPE_CHECKING:
+    from edge.live.part_states import PartState
+    from partstream.content.v1 import part_change_pb2
+    from partstream.inventory.v1 import stock_change_pb2, stock_pb2
+
+Kind = Literal["stock", "content"]
+
+OPERATIONS: Final = {
+    origin_pb2.OPERATION_CREATED: "created",
+    origin_pb2.OPERATION_UPDATED: "updated",
+    origin_pb2.OPERATION_DELETED: "deleted",
+}
+
+
+class Event:
+    """A change of a part. ``positions`` are those of both logs just after it."""
+
+    kind: Kind
+
+    __slots__ = ("_cursor", "_frames", "categories", "part_id", "positions")
+
+    def __init__(self, part_id: str, positions: tuple[cursors.Position, ...], categories: frozenset[str]) -> None:
+        """``categories`` are those the part is or was in, with all above."""
+        self.part_id = part_id
+        self.positions = positions
+        self.categories = categories
+        self._cursor = ""
+        self._frames: dict[bool, str | None] = {}
+
+    @property
+    def cursor(self) -> str:
+        """Cursor of both logs just after the event."""
+        if not self._cursor:
+            self._cursor = cursors.encode(*self.positions)
+        return self._cursor
+
+    @property
+    def version(self) -> int:
+        """Version of the part's stock or content after the event."""
+        raise NotImplementedError
+
+    def frame(self, *, staff: bool) -> str | None:
+        """The text for an audience, encoded once; ``None`` when it may not know of the event."""
+        if staff not in self._frames:
+            self._frames[staff] = self._encode(staff=staff)
+        return self._frames[staff]
+
+    def _encode(self, *, staff: bool) -> str | None:
+        raise NotImplementedError
+
+
+class StockEvent(Event):
+    """Stock of a part changed. ``stock`` is absent until the state of the part is known."""
+
+    kind: Kind = "stock"
+
+    __slots__ = ("change", "state", "stock")
+
+    def __init__(
+        self,
+        change: stock_change_pb2.StockChange,
+        state: PartState,
+        positions: tuple[cursors.Position, ...],
+        stock: stock_pb2.PartStock | None = None,
+    ) -> None:
+        """The part's state gives the stock later when it is not given now."""
+        super().__init__(change.part_id, positions, frozenset())
+        self.change = change
+        self.state = state
+        self.stock = stock
+
+    @property
+    def version(self) -> int:
+        """Version of the part's stock."""
+        return self.stock.version if self.stock is not None else 0
+
+    def _encode(self, *, staff: bool) -> str | None:
+        stock = self.stock
+        if stock is None:
+            return None
+        when = self.change.commit_time.ToJsonString()
+        if not staff:
+            return encode(
+                StockFrame(
+                    stock.part_id, stock.version, stock.available, stock.in_stock, stock.low_stock, self.cursor, when
+                )
+            )
+        return encode(
+            StaffStockFrame(
+                part_id=stock.part_id,
+                version=stock.version,
+                available=stock.available,
+                in_stock=stock.in_stock,
+                low_stock=stock.low_stock,
+                on_hand=stock.on_hand,
+                reserved=stock.reserved,
+                locations=locations(stock),
+                cursor=self.cursor,
+                commit_time=when,
+            )
+        )
+
+
+class ContentEvent(Event):
+    """Content of a part changed. Drafts are for staff only; a part leaving the public's sight is deleted to it."""
+
+    kind: Kind = "content"
+
+    __slots__ = ("_version", "changed", "commit_time", "operation", "public_operation")
+
+    def __init__(
+        self,
+        change: part_change_pb2.PartChange,
+        positions: tuple[cursors.Position, ...],
+        categories: frozenset[str],
+    ) -> None:
+        """Read what frames need; the change itself, with both states of the part, is let go."""
+        super().__init__(change.part_id, positions, categories)
+        self._version = change.version
+        self.changed: frozenset[str] = frozenset(change.changed_fields)
+        self.commit_time = change.commit_time.ToJsonString()
+        self.operation = OPERATIONS.get(change.operation, "updated")
+        before = change.HasField("before") and _is_public(change.before)
+        after = change.HasField("after") and _is_public(change.after)
+        if change.HasField("after") and change.after.HasField("delete_time"):
+            self.operation = "deleted"
+        self.public_operation = _public_operation(before=before, after=after)
+
+    @property
+    def version(self) -> int:
+        """Version of the content."""
+        return self._version
+
+    def at(self, positions: tuple[cursors.Position, ...]) -> ContentEvent:
+        """The same event at other positions, for a client that was further in one log than this process."""
+        again = copy.copy(self)
+        Event.__init__(again, self.part_id, positions, self.categories)
+        return again
+
+    def since(self, earlier: ContentEvent) -> ContentEvent:
+        """This event for a client that did not get an earlier one: it also says what changed then."""
+        merged = copy.copy(self)
+        Event.__init__(merged, self.part_id, self.positions, self.categories | earlier.categories)
+        merged.changed = self.changed | earlier.changed
+        merged.operation = _joined(earlier.operation, self.operation)
+        merged.public_operation = _joined(earlier.public_operation, self.public_operation)
+        return merged
+
+    def _encode(self, *, staff: bool) -> str | None:
+        operation = self.operation if staff else self.public_operation
+        if not operation:
+            return None
+        changed = self.changed if staff else self.changed.difference(STAFF_FIELDS)
+        return encode(
+            ContentFrame(self.part_id, self._version, sorted(changed), operation, self.cursor, self.commit_time)
+        )
+
+
+def locations(stock: stock_pb2.PartStock) -> list[Location]:
+    """Each live level, for staff."""
+    return [
+        Location(level.location_id, level.on_hand, level.reserved, level.available, level.version)
+        for level in stock.levels
+        if not level.HasField("archive_time")
+    ]
+
+
+def _is_public(part: part_pb2.Part) -> bool:
+    return part.status == part_pb2.PART_STATUS_PUBLISHED and not part.HasField("delete_time")
+
+
+def _public_operation(*, before: bool, after: bool) -> str:
+    if after:
+        return "updated" if before else "created"
+    return "deleted" if before else ""
+
+
+def _joined(earlier: str, later: str) -> str:
+    """Of two operations in a row, what they are together to someone who saw neither."""
+    if not later:
+        return earlier
+    return "created" if earlier == "created" and later == "updated" else later

@@ -1,0 +1,123 @@
+"""What waits to be sent to one socket, in an order in which every cursor is true when it is sent.
+
+An event that supersedes a waiting one goes to the end: whoever got a frame with a cursor has got, or will be able to
+ask for, everything before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from edge import metrics
+from edge.live.errors import CloseSocket, TooSlow
+from edge.live.events import ContentEvent, Event
+
+if TYPE_CHECKING:
+    from edge.live.limits import LiveLimits
+
+EVENT_BYTES = 350  # of a stock frame with its cursor, about
+
+
+class Slot:
+    """A place in the order whose frame is still being made."""
+
+    def __init__(self) -> None:
+        """Not filled."""
+        self._frame: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def fill(self, frame: str) -> None:
+        """This is what goes here."""
+        if not self._frame.done():
+            self._frame.set_result(frame)
+
+    async def frame(self) -> str:
+        """The frame, once there is one."""
+        return await self._frame
+
+
+Item = Event | Slot | str
+
+
+class Outbox:
+    """Waiting frames and events of one socket. ``closing`` is set when there is nothing more to send but a close."""
+
+    def __init__(self, limits: LiveLimits) -> None:
+        """Begin empty."""
+        self.limits = limits
+        self._items: OrderedDict[Any, tuple[Item, int]] = OrderedDict()
+        self._serial = 0
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._closed = asyncio.Event()
+        self.closing: CloseSocket | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Slot | str) -> None:
+        """A frame of its own, at the end of the order."""
+        self._append(item, 0)
+
+    def put_every(self, event: Event) -> None:
+        """An event that must be sent, or the socket is too slow."""
+        self._bytes += EVENT_BYTES
+        if self._bytes > self.limits.queue_bytes:
+            self.close(TooSlow())
+            return
+        self._append(event, EVENT_BYTES)
+
+    def put_latest(self, event: Event) -> None:
+        """An event that supersedes an earlier one of the same part."""
+        if self.closing is not None:
+            return
+        key = (event.kind, event.part_id)
+        earlier = self._items.pop(key, None)
+        if earlier is not None:
+            metrics.LIVE_CONFLATED.inc()
+            if isinstance(event, ContentEvent) and isinstance(earlier[0], ContentEvent):
+                event = event.since(earlier[0])
+        elif len(self._items) >= self.limits.pending_parts:
+            self.close(TooSlow())
+            return
+        self._items[key] = (event, 0)
+        self._wake.set()
+
+    def close(self, why: CloseSocket) -> None:
+        """Close the socket; the first reason counts. Nothing that waits is sent any more."""
+        if self.closing is None:
+            self.closing = why
+            self._items.clear()
+            self._closed.set()
+
+    def take(self) -> Item | None:
+        """The next item, or ``None`` when nothing waits."""
+        if not self._items:
+            return None
+        _, (item, size) = self._items.popitem(last=False)
+        self._bytes -= size
+        return item
+
+    async def closed(self) -> CloseSocket:
+        """Why the socket is to be closed, once it is."""
+        await self._closed.wait()
+        return self.closing or TooSlow()
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether something came within the time."""
+        if self._items:
+            return True
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _append(self, item: Item, size: int) -> None:
+        if self.closing is not None:
+            return
+        self._serial += 1
+        self._items[self._serial] = (item, size)
+        self._wake.set()

@@ -1,0 +1,198 @@
+"""The stock and the category of parts that somebody listens to, kept true from the log."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from edge.cache.loading import BatchedFlight
+from edge.cache.values import Absent, StockCodec, total
+from partstream.inventory.v1 import stock_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from edge.cache.manager import Answer
+    from edge.live.events import StockEvent
+    from partstream.content.v1 import part_change_pb2
+    from partstream.inventory.v1 import stock_change_pb2
+
+MOST_UNWATCHED: Final = 20_000  # parts heard of through categories only; about 1 KB each
+
+_join = StockCodec().join
+
+
+class BatchReads(Protocol):
+    """The reads that states begin with."""
+
+    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+        """Stock of each part."""
+
+    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+        """Content of each part."""
+
+
+@dataclass(slots=True, eq=False)
+class PartState:
+    """One part. ``stock`` is absent until it was read; events wait for it."""
+
+    part_id: str
+    stock: stock_pb2.PartStock | None = None
+    category_id: str | None = None  # None = not known yet
+    content_version: int = 0
+    watchers: int = 0
+    serial: int = 0  # when it came to be, counted in states
+    waiting: list[StockEvent] = field(default_factory=list)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both its stock and its category are known."""
+        return self.stock is not None and self.category_id is not None
+
+
+class PartStates:
+    """States by part. Those of watched parts stay; the others leave, oldest first, when there are too many."""
+
+    def __init__(self, reads: BatchReads, most_unwatched: int = MOST_UNWATCHED) -> None:
+        """Read missing states through ``reads``."""
+        self._reads = reads
+        self._most_unwatched = most_unwatched
+        self._states: dict[str, PartState] = {}
+        self._watched = 0
+        self._serial = 0
+        self._loads: BatchedFlight[None] = BatchedFlight(self._load)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, part_id: str) -> PartState | None:
+        """The state, if anybody asked for it before."""
+        return self._states.get(part_id)
+
+    def obtain(self, part_id: str) -> PartState:
+        """The state, perhaps not known yet."""
+        state = self._states.get(part_id)
+        if state is None:
+            self._serial += 1
+            state = self._states[part_id] = PartState(part_id, serial=self._serial)
+            if len(self._states) - self._watched > self._most_unwatched:
+                self._forget_some()
+        return state
+
+    def watch(self, part_id: str) -> None:
+        """Keep the state for one more subscription."""
+        state = self.obtain(part_id)
+        self._watched += not state.watchers
+        state.watchers += 1
+
+    def unwatch(self, part_id: str) -> None:
+        """One subscription less."""
+        state = self._states.get(part_id)
+        if state is not None and state.watchers:
+            state.watchers -= 1
+            self._watched -= not state.watchers
+
+    def forget(self, part_id: str) -> None:
+        """Nobody asks for it."""
+        self._states.pop(part_id, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._states.clear()
+        self._watched = 0
+
+    def follow_stock(self, event: StockEvent) -> None:
+        """Bring the state of the event's part forward and tell the event the stock after it."""
+        state, change = event.state, event.change
+        if state.stock is None or not change.HasField("after"):
+            state.stock = None  # a level that is gone for good is found out by reading
+            state.waiting.append(event)
+            return
+        state.stock = event.stock = _join(
+            state.stock, stock_pb2.PartStock(part_id=change.part_id, levels=[change.after])
+        )
+
+    def follow_content(self, change: part_change_pb2.PartChange) -> None:
+        """Note the category a part is in now."""
+        state = self._states.get(change.part_id)
+        if state is not None:
+            state.content_version = max(state.content_version, change.version)
+            if change.HasField("after"):
+                state.category_id = change.after.category_id
+
+    async def ensure(self, states: Iterable[PartState]) -> None:
+        """Return once these are known; raises what the read raises."""
+        flights = [self._loads.start(state.part_id) for state in states if not state.is_known]
+        for flight in flights:
+            await asyncio.shield(flight)
+
+    async def refresh(self, part_ids: Sequence[str], min_token: str) -> None:
+        """Read these again, at a revision at least."""
+        await self._load(list(part_ids), min_token)
+
+    async def _load(self, part_ids: list[str], min_token: str = "") -> dict[str, None]:
+        begun = self._serial
+        stocks, parts = await asyncio.gather(
+            self._reads.stocks(part_ids, min_token), self._reads.parts(part_ids, min_token)
+        )
+        again: list[str] = []
+        for part_id in part_ids:
+            state = self._states.get(part_id)
+            if state is None:
+                continue
+            if state.serial > begun:
+                again.append(part_id)  # it came to be during the read, and may have missed a change the read missed
+            else:
+                _learn(state, stocks[part_id].value, parts[part_id].value)
+        if again:
+            await self._load(again, min_token)
+        return dict.fromkeys(part_ids)
+
+    def _forget_some(self) -> None:
+        """Make room for a tenth, so that this is seldom done."""
+        surplus = self._most_unwatched // 10 + 1
+        idle = [state.part_id for state in self._states.values() if not state.watchers and not state.waiting]
+        for part_id in idle[:surplus]:
+            del self._states[part_id]
+
+
+def _learn(state: PartState, stock: stock_pb2.PartStock, content: Any) -> None:
+    if isinstance(content, Absent):
+        if state.category_id is None:
+            state.category_id = ""
+    elif content.version >= state.content_version:
+        state.content_version = content.version
+        state.category_id = content.category_id
+    waiting, state.waiting = state.waiting, []
+    base = stock if state.stock is None else _join(stock, state.stock)
+    state.stock = base
+    if waiting:
+        events = sorted(waiting, key=lambda event: event.change.revision)
+        for event, after in zip(events, replay(base, [event.change for event in events]), strict=True):
+            event.stock = after
+        state.stock = _join(base, events[-1].stock or base)
+
+
+def replay(now: stock_pb2.PartStock, changes: Sequence[stock_change_pb2.StockChange]) -> list[stock_pb2.PartStock]:
+    """The stock after each of some changes in order, given a stock that may show them already, in whole or in part.
+
+    Levels the changes speak of are taken back to where the first change found them, then brought forward again.
+    """
+    levels = {level.location_id: level for level in now.levels}
+    begun: set[str] = set()
+    for change in changes:
+        if change.location_id not in begun:
+            begun.add(change.location_id)
+            if change.HasField("before"):
+                levels[change.location_id] = change.before
+            else:
+                levels.pop(change.location_id, None)
+    found: list[stock_pb2.PartStock] = []
+    for change in changes:
+        if change.HasField("after"):
+            levels[change.location_id] = change.after
+        else:
+            levels.pop(change.location_id, None)
+        found.append(total(now.part_id, levels.values()))
+    return found

@@ -1,0 +1,103 @@
+"""One connected client: who it is, what it listens to, what it may see, what waits for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chassis.caller import ANONYMOUS, Caller
+from edge.live.events import ContentEvent, Event, StockEvent
+from edge.live.outbox import Outbox
+
+if TYPE_CHECKING:
+    from edge.cache.category_tree import CategoryTree
+    from edge.live.limits import LiveLimits
+    from edge.live.subscriptions import Subscription
+
+
+class Session:
+    """The state of one socket, without the socket."""
+
+    def __init__(self, limits: LiveLimits, tree: CategoryTree, caller: Caller = ANONYMOUS) -> None:
+        """Begin without subscriptions."""
+        self.caller = caller
+        self.outbox = Outbox(limits)
+        self.subscriptions: dict[str, Subscription] = {}
+        self.parts: frozenset[str] = frozenset()
+        self.categories: frozenset[str] = frozenset()
+        self.indexed: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self._every_part: frozenset[str] = frozenset()
+        self._every_category: frozenset[str] = frozenset()
+        self._tree = tree
+        self._shown: dict[tuple[str, str], int] = {}
+
+    @property
+    def sees_stock(self) -> bool:
+        """Whether stock frames are those for staff."""
+        return self.caller.may("stock:read")
+
+    @property
+    def sees_content(self) -> bool:
+        """Whether content frames are those for staff."""
+        return self.caller.may("content:read")
+
+    def add(self, subscription: Subscription) -> None:
+        """Listen to more."""
+        self.subscriptions[subscription.id] = subscription
+        self._sum_up()
+
+    def remove(self, subscription_id: str) -> Subscription | None:
+        """Listen to less."""
+        subscription = self.subscriptions.pop(subscription_id, None)
+        self._sum_up()
+        return subscription
+
+    def showed(self, kind: str, part_id: str, version: int) -> None:
+        """A snapshot showed this version: events up to it bring nothing new."""
+        self._shown[kind, part_id] = version
+
+    def offer(self, event: Event) -> None:
+        """Take an event in, to be sent or superseded."""
+        if self._wants_every(event):
+            self.outbox.put_every(event)
+        else:
+            self.outbox.put_latest(event)
+
+    def render(self, event: Event) -> str | None:
+        """The frame of an event whose state is known; ``None`` when this client is not to get it."""
+        if not self._listens_to(event):
+            return None
+        key = (event.kind, event.part_id)
+        shown = self._shown.get(key)
+        if shown is not None:
+            if event.version <= shown:
+                return None
+            del self._shown[key]
+        return event.frame(staff=self.sees_content if isinstance(event, ContentEvent) else self.sees_stock)
+
+    def _wants_every(self, event: Event) -> bool:
+        if event.part_id in self._every_part:
+            return True
+        if not self._every_category:
+            return False
+        if isinstance(event, StockEvent) and event.state.category_id is None:
+            return True  # found out before it is sent
+        return not self._every_category.isdisjoint(self._categories_of(event))
+
+    def _listens_to(self, event: Event) -> bool:
+        return event.part_id in self.parts or (
+            bool(self.categories) and not self.categories.isdisjoint(self._categories_of(event))
+        )
+
+    def _categories_of(self, event: Event) -> frozenset[str]:
+        if isinstance(event, StockEvent):
+            return frozenset(self._tree.upwards(event.state.category_id or ""))
+        return event.categories
+
+    def _sum_up(self) -> None:
+        held = self.subscriptions.values()
+        self.parts = frozenset().union(*(item.parts for item in held))
+        self.categories = frozenset().union(*(item.categories for item in held))
+        self._every_part = frozenset().union(*(item.parts for item in held if item.every_event))
+        self._every_category = frozenset().union(*(item.categories for item in held if item.every_event))
+        if self._shown:
+            self._shown = {key: version for key, version in self._shown.items() if key[1] in self.parts}

@@ -1,0 +1,286 @@
+"""``/api/v1/live``: one WebSocket per client, and the rules of its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import urlsplit
+
+import jwt
+from litestar import WebSocket, websocket
+from litestar.exceptions import WebSocketDisconnect
+
+from chassis.caller import ANONYMOUS, Caller
+from chassis.errors import PartstreamError, Unauthenticated
+from edge import metrics
+from edge.exchange import current_exchange
+from edge.live.errors import CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
+from edge.live.events import StockEvent
+from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
+from edge.live.outbox import Item, Slot
+from edge.live.protocol import (
+    Authenticate,
+    AuthenticatedFrame,
+    BookmarkFrame,
+    ErrorFrame,
+    Message,
+    Ping,
+    PongFrame,
+    Subscribe,
+    Unsubscribe,
+    UnsubscribedFrame,
+    decode,
+    encode,
+)
+from edge.live.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from litestar.handlers import WebsocketRouteHandler
+
+    from edge.cache.category_tree import CategoryTree
+    from edge.live.publisher import EventPublisher
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS: Final = 5.0  # a revoked session loses its staff frames within this time
+CLOSE_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 0.5
+
+
+class LiveEndpoint:
+    """Serves live connections."""
+
+    def __init__(
+        self,
+        publisher: EventPublisher,
+        tree: CategoryTree,
+        verify: Callable[[str], Awaitable[Caller]],
+        *,
+        allowed_origins: Sequence[str] = (),
+        limits: LiveLimits | None = None,
+    ) -> None:
+        """``verify`` answers the caller of a token, or raises; ``allowed_origins`` come besides our own host."""
+        self.limits = limits or LiveLimits()
+        self._publisher = publisher
+        self._tree = tree
+        self._verify = verify
+        self._allowed_origins = frozenset(allowed_origins)
+        self._door = Doorkeeper(self.limits)
+
+    async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
+        """Serve one connection until either side ends it."""
+        await socket.accept()
+        address = current_exchange().client_ip or (socket.client.host if socket.client else "")
+        try:
+            self._check_origin(socket)
+            self._door.enter(address)
+        except CloseSocket as why:
+            await _close(socket, why)
+            return
+        session = Session(self.limits, self._tree)
+        connection = LiveConnection(socket, session, self._publisher, self._verify)
+        try:
+            self._publisher.enter(session)
+            await connection.run()
+        except CloseSocket as why:
+            await _close(socket, why)
+        finally:
+            self._publisher.leave(session)
+            self._door.leave(address)
+
+    def _check_origin(self, socket: WebSocket[Any, Any, Any]) -> None:
+        """Browsers name the page that opens a socket; other clients name none."""
+        origin = socket.headers.get("origin", "")
+        if not origin or origin.rstrip("/") in self._allowed_origins:
+            return
+        if urlsplit(origin).netloc != socket.headers.get("host", ""):
+            raise NotAllowed("ORIGIN_NOT_ALLOWED", "Pages of this origin may not open live connections.")
+
+
+class LiveConnection:
+    """One open connection: what it reads, what it writes, how long its token lasts."""
+
+    def __init__(
+        self,
+        socket: WebSocket[Any, Any, Any],
+        session: Session,
+        publisher: EventPublisher,
+        verify: Callable[[str], Awaitable[Caller]],
+    ) -> None:
+        """Serve ``session`` over ``socket``."""
+        self._socket = socket
+        self._session = session
+        self._publisher = publisher
+        self._verify = verify
+        self._limits = session.outbox.limits
+        self._rate = TokenBucket(self._limits.messages_per_second, self._limits.message_burst)
+        self._token = ""
+        self._expires_at = 0.0
+        self._token_changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until the client leaves; raises ``CloseSocket`` when it is to be closed."""
+        header = self._socket.headers.get("authorization", "")
+        if header:
+            await self._authenticate(header.partition(" ")[2].strip(), closes=True)
+        tasks = [asyncio.ensure_future(work) for work in (self._read(), self._write(), self._guard(), self._closed())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        reasons = [outcome for outcome in outcomes if isinstance(outcome, CloseSocket)]
+        if reasons:
+            raise reasons[0]
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                log.error("a live connection failed", exc_info=outcome)
+                raise CloseSocket("INTERNAL", "Something went wrong here: connect again.")
+
+    async def _read(self) -> None:
+        while True:
+            event: Any = await self._socket.receive()
+            if event["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(detail="the client left", code=event.get("code") or 1005)
+            text: str | bytes = event.get("text") or event.get("bytes") or b""
+            if len(text) > self._limits.message_bytes:
+                raise LimitReached("LIMIT_REACHED", f"A message has {self._limits.message_bytes} bytes at most.")
+            if not self._rate.take():
+                raise LimitReached("LIMIT_REACHED", "You send too many messages.")
+            await self._handle(decode(text))
+
+    async def _handle(self, message: Message) -> None:
+        try:
+            if isinstance(message, Subscribe):
+                self._check(message)
+                await self._publisher.subscribe(self._session, message)
+            elif isinstance(message, Unsubscribe):
+                self._publisher.unsubscribe(self._session, message.id)
+                self._session.outbox.put(encode(UnsubscribedFrame(message.id)))
+            elif isinstance(message, Authenticate):
+                await self._authenticate(message.token, closes=False)
+            elif isinstance(message, Ping):
+                self._session.outbox.put(encode(PongFrame()))
+        except Refused as error:
+            frame = ErrorFrame(error.reason, error.message, getattr(message, "id", ""))
+            self._session.outbox.put(encode(frame))
+
+    def _check(self, wanted: Subscribe) -> None:
+        """Raises ``Refused`` for a subscription beyond the limits."""
+        limits = self._limits
+        if not wanted.parts and not wanted.categories:
+            raise Refused("FIELD_INVALID", "Name parts or categories.")
+        if len(wanted.parts) > limits.parts_per_subscription:
+            raise Refused(
+                "LIMIT_REACHED", f"A subscription has {limits.parts_per_subscription} parts at most: use several."
+            )
+        if len(wanted.categories) > limits.categories_per_subscription:
+            raise Refused(
+                "LIMIT_REACHED", f"A subscription has {limits.categories_per_subscription} categories at most."
+            )
+        held = self._session.subscriptions
+        if wanted.id not in held and len(held) >= limits.subscriptions:
+            raise Refused("LIMIT_REACHED", f"A connection has {limits.subscriptions} subscriptions at most.")
+
+    async def _authenticate(self, token: str, *, closes: bool) -> None:
+        try:
+            caller = await self._verify(token)
+        except PartstreamError as error:
+            if closes:
+                raise TokenOver(error.reason, error.message) from None
+            raise Refused(error.reason, error.message) from None
+        claims = jwt.decode(token, options={"verify_signature": False})  # verified above
+        self._token, self._expires_at = token, float(claims["exp"])
+        self._session.caller = caller
+        self._token_changed.set()
+        if not closes:
+            self._session.outbox.put(encode(AuthenticatedFrame(caller.username, int(claims["exp"]))))
+
+    async def _write(self) -> NoReturn:
+        outbox = self._session.outbox
+        while True:
+            item = outbox.take()
+            if item is not None:
+                frame = await self._frame(item)
+                if frame is not None:
+                    await self._send(frame)
+            elif not await outbox.wait(self._limits.bookmark_seconds) and self._publisher.cursor:
+                await self._send(encode(BookmarkFrame(self._publisher.cursor)))
+
+    async def _frame(self, item: Item) -> str | None:
+        if isinstance(item, str):
+            return item
+        if isinstance(item, Slot):
+            return await item.frame()
+        if isinstance(item, StockEvent):
+            while item.stock is None or (item.state.category_id is None and item.part_id not in self._session.parts):
+                try:
+                    await self._publisher.resolve(item)
+                except PartstreamError:
+                    await asyncio.sleep(RETRY_SECONDS)
+        return self._session.render(item)
+
+    async def _send(self, frame: str) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_seconds):
+                await self._socket.send({"type": "websocket.send", "bytes": None, "text": frame})
+        except TimeoutError:
+            raise TooSlow from None
+        metrics.LIVE_FRAMES.inc()
+
+    async def _guard(self) -> NoReturn:
+        """Watch over the token: its end, and the end of its session."""
+        while True:
+            self._token_changed.clear()
+            left = self._expires_at - time.time() if self._token else RECHECK_SECONDS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._token_changed.wait(), max(0.0, min(left, RECHECK_SECONDS)))
+                continue
+            if self._token:
+                await self._recheck()
+
+    async def _recheck(self) -> None:
+        """Staff whose token is over are sent away; others go on as the public."""
+        try:
+            if time.time() < self._expires_at:
+                await self._verify(self._token)
+                return
+            why = TokenOver("TOKEN_EXPIRED", "The token's time is over: connect again with a new one.")
+        except Unauthenticated as error:
+            why = TokenOver(error.reason, error.message)
+        except PartstreamError:
+            return  # the store of sessions is away; the token itself still holds
+        if self._session.sees_stock or self._session.sees_content:
+            raise why
+        self._token = ""
+        self._session.caller = ANONYMOUS
+        self._session.outbox.put(encode(ErrorFrame(why.reason, "The token is over: you go on as a guest.")))
+
+    async def _closed(self) -> NoReturn:
+        raise await self._session.outbox.closed()
+
+
+async def _close(socket: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
+    """Say why, then close; a client that accepts neither is left to the listener."""
+    metrics.LIVE_CLOSED.labels(str(why.code)).inc()
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            frame = encode(ErrorFrame(why.reason, why.message))
+            await socket.send({"type": "websocket.send", "bytes": None, "text": frame})
+            await socket.close(code=why.code, reason=why.reason)
+
+
+def live_route(endpoint: LiveEndpoint) -> WebsocketRouteHandler:
+    """The route to mount under ``/api/v1``."""
+
+    @websocket("/live")
+    async def live(socket: WebSocket[Any, Any, Any]) -> None:
+        await endpoint.serve(socket)
+
+    return live
