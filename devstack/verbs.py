@@ -33,10 +33,10 @@ VERBS = {
     "test": Verb("devstack.run_tests", "run the tests on a real PostgreSQL and Redis; takes pytest's arguments"),
     "lint": Verb("devstack.lint", "check style, types, import rules, contracts and generated code"),
     "gen": Verb("devstack.generate", "generate gen/ from protos/"),
-    "bench": Verb("loadtests.bench", "measure one part by name"),
+    "bench": Verb("devstack.bench", "measure one part by name"),
     "log": Verb("devstack.log_verb", "verify a change log's hash chain, or print a signed checkpoint of it"),
     "events": Verb("devstack.events_verb", "print a service's change log from a cursor or a time on; --follow, --json"),
-    "load": Verb("loadtests.load", "put the running stack under a browsing load"),
+    "load": Verb("devstack.load", "put the running stack under a browsing load"),
 }
 
 

@@ -8,8 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from chassis.database import Database
+from edge.cache.manager import CacheManager
 from edge.clients import Services
-from edge.identity.accounts import Accounts
 from edge.identity.administration import UserAdministration
 from edge.page_tokens import PageTokens
 from edge.reads import Reads
@@ -19,6 +19,6 @@ TheReads: TypeAlias = NamedDependency[SkipValidation[Reads]]
 TheGate: TypeAlias = NamedDependency[SkipValidation[RevisionGate]]
 ThePageTokens: TypeAlias = NamedDependency[SkipValidation[PageTokens]]
 TheServices: TypeAlias = NamedDependency[SkipValidation[Services]]
-TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
 TheAuditTrail: TypeAlias = NamedDependency[SkipValidation[Database]]
 TheUserAdministration: TypeAlias = NamedDependency[SkipValidation[UserAdministration]]
+TheCache: TypeAlias = NamedDependency[SkipValidation[CacheManager]]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from litestar import Request, Response, Router, post
-from litestar.params import Body
+from litestar.di import NamedDependency
+from litestar.params import Body, SkipValidation
 
-from edge.dependencies import TheAccounts
 from edge.exchange import current_exchange
-from edge.identity.accounts import Grant
+from edge.identity.accounts import Accounts, Grant
 from edge.identity.guards import known
 from edge.json_bodies import JsonBody
 from edge.openapi import refusals
 from edge.representation import reply
+
+TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devstack import stack_state
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+LOCUSTFILE = Path(__file__).resolve().parent.parent / "loadtests" / "locustfile.py"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
