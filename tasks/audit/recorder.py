@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-# How long a job waits for the one before it, counted from the last movement of the trail. In order, jobs of one worker
-# overtake each other by milliseconds only; a longer silence means that the job before is lost or must be retried.
-PATIENCE_SECONDS = 1.0
+# How long a job waits for one before it that is not under way here, counted from the last movement of the trail. Jobs
+# overtake each other by milliseconds; a longer silence means that the job before is lost or waits for another attempt.
+PATIENCE_SECONDS = 2.0
 _LOOK_AGAIN_SECONDS = 0.05  # another process may be the one that stores it
 
 
@@ -40,10 +40,17 @@ class Recorder:
         self._stopping = stopping
         self._moved = asyncio.Condition()
         self._positions: dict[str, tuple[int, float]] = {}
+        self._under_way: set[tuple[str, int]] = set()
+        self._complained_at: dict[str, int] = {}
 
     async def record(self, batch: Batch) -> None:
         """Store a batch. One that stays too early is dropped: the dispatcher queues again from the position."""
-        outcome = await self._patiently(lambda: self._store_in_turn(batch))
+        mark = (batch.service, batch.first)
+        self._under_way.add(mark)
+        try:
+            outcome = await self._patiently(lambda: self._store_in_turn(batch))
+        finally:
+            self._under_way.discard(mark)
         AUDIT_JOBS.labels(batch.service, outcome).inc()
         if outcome == Outcome.STORED:
             AUDIT_ROWS.labels(batch.service).inc(len(batch.rows))
@@ -70,7 +77,7 @@ class Recorder:
                 return "stale_epoch"
             except TooEarly as early:
                 if not await self._wait_for_turn(batch, early.position):
-                    log.warning("%s: %s; it will be queued again in order", batch.service, early)
+                    self._complain(batch.service, early)
                     return "too_early"
             else:
                 await self._note_position(batch.service, batch.last)
@@ -81,7 +88,10 @@ class Recorder:
         if self._positions.get(batch.service, (-2, 0.0))[0] != position:
             await self._note_position(batch.service, position)
         _, moved_at = self._positions[batch.service]
-        if time.monotonic() - moved_at > PATIENCE_SECONDS or self._stopping.is_set():
+        if self._stopping.is_set():
+            return False
+        comes_soon = any(service == batch.service and first < batch.first for service, first in self._under_way)
+        if not comes_soon and time.monotonic() - moved_at > PATIENCE_SECONDS:
             return False
         async with self._moved:
             try:
@@ -90,6 +100,12 @@ class Recorder:
             except TimeoutError:
                 pass
         return True
+
+    def _complain(self, service: str, early: TooEarly) -> None:
+        """Say once per standstill that jobs are missing; all that come after the missing one are early."""
+        if self._complained_at.get(service) != early.position:
+            self._complained_at[service] = early.position
+            log.warning("%s: %s; jobs are missing and will be queued again", service, early)
 
     async def _note_position(self, service: str, revision: int) -> None:
         self._positions[service] = (revision, time.monotonic())

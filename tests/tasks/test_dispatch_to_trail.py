@@ -21,6 +21,10 @@ from tests.tasks.live_log import (
     until_waiting,
 )
 
+# As a restart of the server does, for one database.
+CUT_EVERYONE_ELSE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 QUICK = Limits(stall_seconds=1.0)
 
 
@@ -95,6 +99,21 @@ async def test_with_redis_away_everything_waits_and_then_catches_up(
         await until_stored(audit.pool, 1010)
 
     assert await stored_revisions(audit.pool) == list(range(1, 1011))
+    assert worker.runs
+
+
+async def test_connections_cut_by_the_audit_database_are_made_again(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    worker.start()
+    await log.write("a", 4000)
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_stored(audit.pool, 200)
+        await audit.pool.execute(CUT_EVERYONE_ELSE)
+        await log.write("b", 100)
+        await until_stored(audit.pool, 4100)
+
+    assert await stored_revisions(audit.pool) == list(range(1, 4101))
     assert worker.runs
 
 
