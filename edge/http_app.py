@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
     from chassis.database import Database
+    from edge.cache.manager import CacheManager
     from edge.clients import Services
     from edge.health import Health
     from edge.identity.accounts import Accounts
@@ -44,6 +45,7 @@ class Ingredients:
 
     services: Services
     reads: Reads
+    cache: CacheManager
     gate: RevisionGate
     page_tokens: PageTokens
     accounts: Accounts
@@ -76,6 +78,7 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
     given: dict[str, object] = {
         "services": ingredients.services,
         "reads": ingredients.reads,
+        "cache": ingredients.cache,
         "gate": ingredients.gate,
         "page_tokens": ingredients.page_tokens,
         "accounts": ingredients.accounts,

@@ -9,8 +9,10 @@ from litestar.params import Body, FromQuery, QueryParameter
 
 from chassis.errors import FieldViolation
 from edge.admin.part_bodies import STATUS_NUMBERS, NewPart, WholePart, full_mask, part_message
+from edge.admin.written import written_part
+from edge.cache.decorators import cache_invalidate
 from edge.clients import WRITE_SECONDS
-from edge.dependencies import TheGate, ThePageTokens, TheServices
+from edge.dependencies import TheCache, TheGate, ThePageTokens, TheServices
 from edge.errors import RuleBroken
 from edge.idempotency import request_id_for
 from edge.identity.guards import permits
@@ -52,8 +54,13 @@ async def create_part(
     summary="Replace a part",
     responses=refusals(*ADMIN_WRITE),
 )
+@cache_invalidate(part_id=written_part)
 async def replace_part(
-    request: Request[Any, Any, Any], services: TheServices, part_id: PartIdInPath, data: Annotated[WholePart, Body()]
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
+    part_id: PartIdInPath,
+    data: Annotated[WholePart, Body()],
 ) -> Response[StaffPart]:
     """Every field as given, as one new version."""
     if data.part_id not in {None, part_id}:

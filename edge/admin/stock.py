@@ -11,8 +11,10 @@ from litestar import Request, Response, get, post, put
 from litestar.params import Body, QueryParameter
 
 from chassis.errors import FieldViolation
+from edge.admin.written import written_part
+from edge.cache.decorators import cache_invalidate
 from edge.clients import WRITE_SECONDS
-from edge.dependencies import TheGate, TheServices
+from edge.dependencies import TheCache, TheGate, TheServices
 from edge.errors import RuleBroken
 from edge.idempotency import request_id_for
 from edge.identity.guards import permits
@@ -74,8 +76,13 @@ class ReorderPointRequest(msgspec.Struct, forbid_unknown_fields=True):
     summary="Set counted stock",
     responses=refusals(*ADMIN_WRITE),
 )
+@cache_invalidate(part_id=written_part)
 async def set_stock(
-    request: Request[Any, Any, Any], services: TheServices, part_id: PartIdInPath, data: Annotated[CountRequest, Body()]
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
+    part_id: PartIdInPath,
+    data: Annotated[CountRequest, Body()],
 ) -> Response[Level]:
     """The level after the count. 409 (or 412 with If-Match) shows what is there when it is not what you saw."""
     condition = precondition(request, data.expected_version)
@@ -102,9 +109,11 @@ async def set_stock(
     summary="Adjust stock",
     responses=refusals(*ADMIN_WRITE),
 )
+@cache_invalidate(part_id=written_part)
 async def adjust_stock(
     request: Request[Any, Any, Any],
     services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
     part_id: PartIdInPath,
     data: Annotated[AdjustRequest, Body()],
 ) -> Response[Level]:
@@ -131,9 +140,11 @@ async def adjust_stock(
     summary="Set the reorder point",
     responses=refusals(*ADMIN_WRITE),
 )
+@cache_invalidate(part_id=written_part)
 async def set_reorder_point(
     request: Request[Any, Any, Any],
     services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
     part_id: PartIdInPath,
     data: Annotated[ReorderPointRequest, Body()],
 ) -> Response[Level]:

@@ -8,18 +8,21 @@ from litestar import Request, Response, get
 from litestar.params import PathParameter
 
 from chassis.errors import CategoryNotFound
-from edge.dependencies import TheGate, TheReads
+from edge.dependencies import TheCache, TheGate, TheReads
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
+from edge.public.pages import render_tree
 from edge.representation import Representation, answer
-from edge.views.category import CategoryPage, CategoryTree, category_page, category_tree
+from edge.views.category import CategoryPage, CategoryTree, category_page
 
 
 @get("/categories", guards=[known], summary="List categories", responses=refusals(304, *PUBLIC_READ))
-async def list_categories(request: Request[Any, Any, Any], reads: TheReads, gate: TheGate) -> Response[CategoryTree]:
+async def list_categories(
+    request: Request[Any, Any, Any], reads: TheReads, gate: TheGate, cache: TheCache
+) -> Response[CategoryTree]:
     """The whole tree with the number of published parts in each category and below."""
     categories, status = await reads.categories(await gate.settle(request))
-    return answer(request, Representation.of(category_tree(categories)), cache_status=status)
+    return answer(request, render_tree(cache=cache, categories=categories), cache_status=status)
 
 
 @get(

@@ -8,14 +8,15 @@ from typing import Annotated, Any, Final, Literal
 from litestar import Request, Response, get
 from litestar.params import FromQuery, PathParameter, QueryParameter
 
-from edge.dependencies import TheGate, ThePageTokens, TheReads
-from edge.fields import only, parse_fields
+from edge.dependencies import TheCache, TheGate, ThePageTokens, TheReads
+from edge.fields import parse_fields
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
 from edge.page_tokens import Page
+from edge.public.pages import render_listing, render_part
 from edge.reads import ListingQuery
-from edge.representation import Representation, answer
-from edge.views.part import PartList, PartPage, PartSummary, part_page, part_summary
+from edge.representation import answer
+from edge.views.part import PartList, PartPage, PartSummary
 from edge.views.stock import ID_PATTERN
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_pb2 import Part
@@ -50,6 +51,7 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     request: Request[Any, Any, Any],
     reads: TheReads,
     gate: TheGate,
+    cache: TheCache,
     page_tokens: ThePageTokens,
     category: Annotated[str, QueryParameter(pattern="^[a-z0-9-]{0,128}$", description="this category and below")] = "",
     q: Annotated[str, QueryParameter(max_length=200, description="words to search for")] = "",
@@ -65,9 +67,8 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     page = page_tokens.read(page_token, filters)
     query = ListingQuery(category, q, ORDERS[sort], page_size, page.upstream)
     rows, following, status = await _rows(reads, query, page.skip, await gate.settle(request), in_stock=in_stock)
-    items = [only(part_summary(part, stock), wanted) for part, stock in rows]
-    shown = {"items": items, "next_page_token": page_tokens.issue(following, filters)}
-    return answer(request, Representation.of(shown), cache_status=status)
+    shown = render_listing(cache=cache, rows=rows, next_page_token=page_tokens.issue(following, filters), fields=wanted)
+    return answer(request, shown, cache_status=status)
 
 
 async def _rows(
@@ -100,6 +101,7 @@ async def show_part(
     request: Request[Any, Any, Any],
     reads: TheReads,
     gate: TheGate,
+    cache: TheCache,
     part_id: PartIdInPath,
     view: FromQuery[Literal["summary", "full"]] = "full",
     fields: Annotated[str | None, QueryParameter(description="comma-separated fields of the answer")] = None,
@@ -107,5 +109,5 @@ async def show_part(
     """The product page: content and stock in one body. ``view=summary`` is enough for the first paint."""
     wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)
     part, stock, status = await reads.part(part_id, await gate.settle(request))
-    shown = part_page(part, stock) if view == "full" else part_summary(part, stock)
-    return answer(request, Representation.of(only(shown, wanted)), cache_status=status)
+    shown = render_part(cache=cache, part=part, stock=stock, view=view, fields=wanted)
+    return answer(request, shown, cache_status=status)
