@@ -18,7 +18,7 @@ from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch import Dispatcher
 from edge.envelope import Envelope
 from edge.follow import Following
-from edge.health import Check, Health
+from edge.health import Check, FollowerPing, Health, RedisPing
 from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
 from edge.identity.accounts import Accounts
@@ -89,7 +89,7 @@ class Edge:
         self.services = Services(self._channels["inventory"], self._channels["content"])
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers)
-        self.health = Health(self._checks(database))
+        self.health = Health(self._checks(settings, database, trail))
         sessions, users, passwords = Sessions(database), Users(database), Passwords()
         events = SecurityEvents(database)
         authenticator = Authenticator(TokenVerifier(settings.jwks), sessions)
@@ -177,12 +177,19 @@ class Edge:
             self._jobs.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
 
-    def _checks(self, database: Database) -> list[Check]:
-        return [
-            Check("database", database.ping, required=True),
+    def _checks(self, settings: EdgeSettings, database: Database, trail: Database) -> list[Check]:
+        checks = [
             Check("inventory", ServicePing(self._channels["inventory"], INVENTORY), required=True),
             Check("content", ServicePing(self._channels["content"], CONTENT), required=True),
+            # Without these the shop is open and its back office is not.
+            Check("database", database.ping, required=False),
+            Check("audit-database", trail.ping, required=False),
         ]
+        for name, follower in self.following.followers.items():
+            checks.append(Check(f"follow-{name}", FollowerPing(follower), required=True))
+        if settings.redis_url is not None:
+            checks.append(Check("redis", RedisPing(self.following.shared), required=False))
+        return checks
 
 
 async def _databases(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from chassis.errors import StoreUnavailable
 from edge.openapi import refusals
 from edge.representation import reply
 
@@ -28,6 +29,19 @@ class Check(NamedTuple):
     name: str
     ping: Callable[[], Awaitable[object]]
     required: bool
+
+
+class Connects(Protocol):
+    """A follower, as far as health looks at it."""
+
+    connected: bool
+
+
+class Pings(Protocol):
+    """The shared tier, as far as health looks at it."""
+
+    async def ping(self) -> bool:
+        """Whether it answers."""
 
 
 class CheckResult(msgspec.Struct):
@@ -70,6 +84,34 @@ class Health:
         bad = [result for result in results.values() if result.status != "ok"]
         down = any(result.required for result in bad)
         return Readiness("down" if down else "degraded" if bad else "ok", results)
+
+
+class FollowerPing:
+    """Whether a log is being followed."""
+
+    def __init__(self, follower: Connects) -> None:
+        """Look at the follower."""
+        self._follower = follower
+
+    async def __call__(self) -> None:
+        """Return while its stream is open; ``StoreUnavailable`` otherwise."""
+        if not self._follower.connected:
+            message = "The log is not being followed."
+            raise StoreUnavailable(message)
+
+
+class RedisPing:
+    """Whether Redis answers."""
+
+    def __init__(self, shared: Pings) -> None:
+        """Ask the shared tier, past its circuit breaker."""
+        self._shared = shared
+
+    async def __call__(self) -> None:
+        """Return when it answers; ``StoreUnavailable`` otherwise."""
+        if not await self._shared.ping():
+            message = "Redis does not answer."
+            raise StoreUnavailable(message)
 
 
 async def _ping(check: Check) -> CheckResult:
