@@ -146,7 +146,7 @@ class Writer:
         give_up_at = asyncio.get_running_loop().time() + RECONNECT_SECONDS
         for attempt in range(1, 1_000_000):
             try:
-                connection = await self._connected()
+                connection = await self.connected()
                 if await run_batch(connection, jobs, self._known_users) is not None:
                     self._on_commit()
             except _MET_ANOTHER:
@@ -180,7 +180,8 @@ class Writer:
         log.info("the database refused %s: %s", type(job.intent).__name__, error)
         job.refuse(explained)
 
-    async def _connected(self) -> asyncpg.Connection[asyncpg.Record]:
+    async def connected(self) -> asyncpg.Connection[asyncpg.Record]:
+        """The writer's connection, opened again when it was lost."""
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = await asyncpg.connect(

@@ -1,0 +1,59 @@
+"""The tables as declared, as migrated, and what their rules mean to callers."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+from piccolo.table import Table
+
+from chassis.errors import InternalFault, PartstreamError
+from inventory_svc.errors import explain_refusal, known_rules
+from inventory_svc.tables import TABLES
+
+COLUMNS = """
+SELECT column_name, is_nullable = 'YES' FROM information_schema.columns WHERE table_name = %s ORDER BY 1
+"""
+CONSTRAINTS = """
+SELECT conname FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+WHERE n.nspname = 'public' AND c.contype IN ('c', 'f', 'p', 'u', 'x') AND r.relname !~ '^(change_log|migration)'
+UNION SELECT indexrelid::regclass::text FROM pg_index
+WHERE indisunique AND indexrelid::regclass::text !~ '^(pg_|change_log)'
+"""
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table._meta.tablename)
+def test_a_table_is_declared_as_it_is_migrated(inventory_dsn: str, table: type[Table]) -> None:
+    with psycopg.connect(inventory_dsn) as connection:
+        migrated = connection.execute(COLUMNS, (table._meta.tablename,)).fetchall()
+
+    declared = sorted((column._meta.name, column._meta.null) for column in table._meta.columns)
+    assert declared == migrated
+
+
+def test_every_rule_with_a_meaning_exists(inventory_dsn: str) -> None:
+    """A renamed constraint would turn a plain refusal into an internal fault."""
+    with psycopg.connect(inventory_dsn) as connection:
+        constraints = {row[0] for row in connection.execute(CONSTRAINTS)}
+        functions = "\n".join(
+            row[0] for row in connection.execute("SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%CONSTRAINT%'")
+        )
+        arguments = connection.execute("SELECT encode(tgargs, 'escape') FROM pg_trigger WHERE tgnargs > 0").fetchall()
+    raised = set(re.findall(r"CONSTRAINT = '(\w+)'", functions)) | {row[0].split("\\000")[0] for row in arguments}
+
+    assert known_rules() <= constraints | raised
+
+
+@pytest.mark.parametrize("rule", sorted(known_rules()))
+def test_a_rule_is_explained_without_the_database_s_own_words(rule: str) -> None:
+    error = explain_refusal(rule)
+
+    assert isinstance(error, PartstreamError)
+    assert error.metadata["rule"] == rule
+    assert "relation" not in error.message
+
+
+def test_a_rule_that_no_caller_can_break_is_a_fault_of_ours() -> None:
+    assert isinstance(explain_refusal("stock_movement_pkey"), InternalFault)
+    assert isinstance(explain_refusal(None), InternalFault)
