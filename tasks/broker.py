@@ -19,7 +19,8 @@ NAMESPACE = "partstream:jobs"
 AUDIT_QUEUE = "audit"
 WARMING_QUEUE = "warming"
 
-_SOCKET_TIMEOUT_SECONDS = 5.0
+# A call and its one repetition end within the time that a process has for stopping.
+_SOCKET_TIMEOUT_SECONDS = 3.0
 # A worker that is silent for so long is dead, and its unfinished jobs go back to their queue. A live one speaks
 # several times a second.
 _HEARTBEAT_TIMEOUT_MS = 10_000
