@@ -12,7 +12,7 @@ import zstandard
 # Preference of ours among codings the client likes equally: zstd is the cheapest for what it saves.
 CODINGS: Final = ("zstd", "br", "gzip")
 IDENTITY: Final = "identity"
-MIN_BYTES: Final = 1024  # below it, headers outweigh what compression saves
+MIN_BYTES: Final = 256  # below it, headers outweigh what compression saves
 
 _ZSTD_LEVEL = 6
 _BROTLI_QUALITY = 5

@@ -12,10 +12,11 @@ from edge.cache.manager import CacheManager
 from edge.clients import Services
 from edge.identity.administration import UserAdministration
 from edge.page_tokens import PageTokens
-from edge.reads import Reads
+from edge.public.shop import Shop
 from edge.revision import RevisionGate
 
-TheReads: TypeAlias = NamedDependency[SkipValidation[Reads]]
+# One for all that a page needs: Litestar resolves several at once in tasks, which costs more than the page itself.
+TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
 TheGate: TypeAlias = NamedDependency[SkipValidation[RevisionGate]]
 ThePageTokens: TypeAlias = NamedDependency[SkipValidation[PageTokens]]
 TheServices: TypeAlias = NamedDependency[SkipValidation[Services]]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("edge.access")
 
 _SAFE_ID: Final = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
+_PROBES: Final = ("/health", "/metrics")
 REQUEST_ID: Final = "Partstream-Request-Id"
 
 
@@ -113,7 +114,7 @@ class Envelope:
         self.in_flight += 1
         REQUESTS_IN_FLIGHT.inc()
         try:
-            if self.in_flight > self._max_concurrent and not str(scope["path"]).startswith("/health"):
+            if self.in_flight > self._max_concurrent and not str(scope["path"]).startswith(_PROBES):
                 await self._shed(scope, receive, send_labelled)
             else:
                 await self._app(scope, receive, send_labelled)
@@ -158,8 +159,11 @@ def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
     seconds = time.perf_counter() - exchange.started
     REQUESTS.labels(method, route, str(status)).inc()
     REQUEST_SECONDS.labels(method, route).observe(seconds)
-    if logger.isEnabledFor(logging.INFO):
-        logger.info(
+    # Probes come every second from everywhere; they are worth a line only when somebody looks for them.
+    level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
+    if logger.isEnabledFor(level):
+        logger.log(
+            level,
             "%s %s %d",
             method,
             scope["path"],

@@ -15,6 +15,7 @@ from edge.identity.routes import auth_router
 from edge.openapi import openapi_config
 from edge.problems import handle_exception
 from edge.public.router import public_router
+from edge.public.shop import Shop
 from edge.wellknown import jwks, metrics
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
 def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
     given: dict[str, object] = {
         "services": ingredients.services,
-        "reads": ingredients.reads,
+        "shop": Shop(ingredients.reads, ingredients.gate, ingredients.cache, ingredients.page_tokens),
         "cache": ingredients.cache,
         "gate": ingredients.gate,
         "page_tokens": ingredients.page_tokens,

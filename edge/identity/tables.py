@@ -1,7 +1,13 @@
 """The edge's tables as Piccolo sees them; indexes, constraints and guards are in ``schema``."""
 
+import warnings
+
 from piccolo.columns import JSONB, UUID, Array, BigInt, Boolean, Bytea, Text, Timestamptz
 from piccolo.table import Table
+
+
+# Piccolo advises against this name because SQL reserves it; every statement of ours quotes it.
+warnings.filterwarnings("ignore", message="We recommend giving your table a different name as `user`")
 
 
 class User(Table, tablename="user"):

@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import PathParameter
 
 from chassis.errors import CategoryNotFound
-from edge.dependencies import TheCache, TheGate, TheReads
+from edge.dependencies import TheShop
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
 from edge.public.pages import render_tree
@@ -17,12 +17,10 @@ from edge.views.category import CategoryPage, CategoryTree, category_page
 
 
 @get("/categories", guards=[known], summary="List categories", responses=refusals(304, *PUBLIC_READ))
-async def list_categories(
-    request: Request[Any, Any, Any], reads: TheReads, gate: TheGate, cache: TheCache
-) -> Response[CategoryTree]:
+async def list_categories(request: Request[Any, Any, Any], shop: TheShop) -> Response[CategoryTree]:
     """The whole tree with the number of published parts in each category and below."""
-    categories, status = await reads.categories(await gate.settle(request))
-    return answer(request, render_tree(cache=cache, categories=categories), cache_status=status)
+    categories, status = await shop.reads.categories(await shop.gate.settle(request))
+    return answer(request, render_tree(cache=shop.cache, categories=categories), cache_status=status)
 
 
 @get(
@@ -33,12 +31,11 @@ async def list_categories(
 )
 async def show_category(
     request: Request[Any, Any, Any],
-    reads: TheReads,
-    gate: TheGate,
+    shop: TheShop,
     category_id: Annotated[str, PathParameter(pattern="^[a-z0-9-]{1,128}$")],
 ) -> Response[CategoryPage]:
     """One category and those directly below it."""
-    categories, status = await reads.categories(await gate.settle(request))
+    categories, status = await shop.reads.categories(await shop.gate.settle(request))
     found = next((item for item in categories if item.category_id == category_id), None)
     if found is None:
         message = f"There is no category {category_id}."

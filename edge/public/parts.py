@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final, Literal
 from litestar import Request, Response, get
 from litestar.params import FromQuery, PathParameter, QueryParameter
 
-from edge.dependencies import TheCache, TheGate, ThePageTokens, TheReads
+from edge.dependencies import TheShop
 from edge.fields import parse_fields
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
 from edge.page_tokens import Page
 from edge.public.pages import render_listing, render_part
-from edge.reads import ListingQuery
+from edge.reads import ListingQuery, Reads
 from edge.representation import answer
 from edge.views.part import PartList, PartPage, PartSummary
 from edge.views.stock import ID_PATTERN
@@ -49,10 +49,7 @@ PartIdInPath = Annotated[str, PathParameter(pattern=ID_PATTERN, max_length=64)]
 async def list_parts(  # noqa: PLR0913 - each is a query parameter
     *,
     request: Request[Any, Any, Any],
-    reads: TheReads,
-    gate: TheGate,
-    cache: TheCache,
-    page_tokens: ThePageTokens,
+    shop: TheShop,
     category: Annotated[str, QueryParameter(pattern="^[a-z0-9-]{0,128}$", description="this category and below")] = "",
     q: Annotated[str, QueryParameter(max_length=200, description="words to search for")] = "",
     in_stock: Annotated[bool | None, QueryParameter(description="only parts that are, or are not, in stock")] = None,
@@ -64,15 +61,19 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     """A page of published parts with live stock; ``in_stock`` pages may be short before the last one."""
     wanted = parse_fields(fields, PartSummary)
     filters = {"category": category, "q": q, "in_stock": in_stock, "sort": sort}
-    page = page_tokens.read(page_token, filters)
+    page = shop.page_tokens.read(page_token, filters)
     query = ListingQuery(category, q, ORDERS[sort], page_size, page.upstream)
-    rows, following, status = await _rows(reads, query, page.skip, await gate.settle(request), in_stock=in_stock)
-    shown = render_listing(cache=cache, rows=rows, next_page_token=page_tokens.issue(following, filters), fields=wanted)
+    rows, following, status = await _rows(
+        shop.reads, query, page.skip, await shop.gate.settle(request), in_stock=in_stock
+    )
+    shown = render_listing(
+        cache=shop.cache, rows=rows, next_page_token=shop.page_tokens.issue(following, filters), fields=wanted
+    )
     return answer(request, shown, cache_status=status)
 
 
 async def _rows(
-    reads: TheReads, query: ListingQuery, skip: int, min_token: str, *, in_stock: bool | None
+    reads: Reads, query: ListingQuery, skip: int, min_token: str, *, in_stock: bool | None
 ) -> tuple[list[tuple[Part, PartStock]], Page | None, str]:
     """Up to a page of rows, where the next page begins (``None`` = nowhere), and what the caches did."""
     found: list[tuple[Part, PartStock]] = []
@@ -99,15 +100,13 @@ async def _rows(
 )
 async def show_part(
     request: Request[Any, Any, Any],
-    reads: TheReads,
-    gate: TheGate,
-    cache: TheCache,
+    shop: TheShop,
     part_id: PartIdInPath,
     view: FromQuery[Literal["summary", "full"]] = "full",
     fields: Annotated[str | None, QueryParameter(description="comma-separated fields of the answer")] = None,
 ) -> Response[PartPage]:
     """The product page: content and stock in one body. ``view=summary`` is enough for the first paint."""
     wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)
-    part, stock, status = await reads.part(part_id, await gate.settle(request))
-    shown = render_part(cache=cache, part=part, stock=stock, view=view, fields=wanted)
+    part, stock, status = await shop.reads.part(part_id, await shop.gate.settle(request))
+    shown = render_part(cache=shop.cache, part=part, stock=stock, view=view, fields=wanted)
     return answer(request, shown, cache_status=status)

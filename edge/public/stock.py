@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 
-from edge.dependencies import TheGate, TheReads
+from edge.dependencies import TheShop
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
 from edge.public.parts import PartIdInPath
@@ -16,11 +16,9 @@ from partstream.inventory.v1.stock_pb2 import PartStock
 
 
 @get("/parts/{part_id:str}/stock", guards=[known], summary="Show stock", responses=refusals(304, *PUBLIC_READ))
-async def show_stock(
-    request: Request[Any, Any, Any], reads: TheReads, gate: TheGate, part_id: PartIdInPath
-) -> Response[PublicStock]:
+async def show_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: PartIdInPath) -> Response[PublicStock]:
     """Live stock over all locations. The ETag is the version."""
-    stock, status = await reads.stock(part_id, await gate.settle(request))
+    stock, status = await shop.reads.stock(part_id, await shop.gate.settle(request))
     return answer(request, Representation.of(public_stock(stock), tag=stock_tag(stock)), cache_status=status)
 
 
