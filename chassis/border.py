@@ -91,7 +91,8 @@ class BorderInterceptor(ServerInterceptor):
             ):
                 async for message in messages:
                     try:
-                        await asyncio.wait_for(context.write(message), STREAM_WRITE_SECONDS)
+                        async with asyncio.timeout(STREAM_WRITE_SECONDS):
+                            await context.write(message)
                     except TimeoutError:
                         text = "You read nothing for too long: connect again from your last cursor."
                         raise WatcherTooSlow(text) from None

@@ -34,7 +34,15 @@ CONNECTION_LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidCatalogNameError,  # a restore swaps the database: it is not there for a moment
 )
+
+
+async def _keep_session(_connection: object) -> None:
+    """Nothing sets session state on a pooled connection, so none is reset: it was a round trip of each statement.
+
+    A transaction left open is rolled back by the pool itself.
+    """
 
 
 class Database:
@@ -52,7 +60,9 @@ class Database:
             extensions=(),
             log_queries=False,
         )
-        await engine.start_connection_pool(min_size=min_size, max_size=max_size, timeout=5, command_timeout=30)
+        await engine.start_connection_pool(
+            min_size=min_size, max_size=max_size, timeout=5, command_timeout=30, reset=_keep_session
+        )
         return cls(engine)
 
     @property
@@ -62,6 +72,15 @@ class Database:
             message = "The database is closed."
             raise StoreUnavailable(message)
         return self.engine.pool
+
+    async def connect(self, **server_settings: str) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection outside the pool, for whoever keeps one; close it yourself."""
+        config = dict(self.engine.config)
+        settings = {**config.pop("server_settings"), **server_settings}
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            **config, server_settings=settings, timeout=5, command_timeout=30
+        )
+        return connection
 
     async def ping(self) -> None:
         """Return when the database answers; else raise ``StoreUnavailable``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -12,8 +13,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+_LINKS_AT_MOST = 32  # writes that one span names; a batch of a busy log has a thousand
 EXPORTERS = ("none", "otlp", "console")
 
 
@@ -58,3 +60,19 @@ def current_traceparent() -> str:
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier.get("traceparent", "")
+
+
+@contextlib.contextmanager
+def following(name: str, traceparents: Sequence[str]) -> Iterator[None]:
+    """A span in which changes are applied: part of the write's own trace, or linked to each when there are several."""
+    distinct = list(dict.fromkeys(filter(None, traceparents)))
+    if not distinct:
+        yield
+        return
+    contexts = [propagate.extract({"traceparent": text}) for text in distinct[:_LINKS_AT_MOST]]
+    spans = [trace.get_current_span(context).get_span_context() for context in contexts]
+    parent = contexts[0] if len(distinct) == 1 else None
+    links = [] if parent else [trace.Link(span) for span in spans if span.is_valid]
+    tracer = trace.get_tracer("partstream.changes")
+    with tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.CONSUMER, links=links):
+        yield

@@ -21,11 +21,13 @@ from chassis.errors import (
     Draining,
     EpochChanged,
     RevisionNotYetServed,
+    StoreUnavailable,
     WatcherTooSlow,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+    from uuid import UUID
 
     from chassis.changes.log_entry import LogEntry
     from chassis.changes.log_reader import LogReader
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _CATCH_UP_PAGE = 1000
 _CATCH_UPS_AT_ONCE = 4  # each holds a connection of the pool while it reads a page
-_REMEMBERED_CUTS = 8
+_REMEMBERED_MESSAGES = 8
 _HONEST_LEAD = 1000  # revisions; a token further beyond the head was never given out by this log
 
 
@@ -42,10 +44,19 @@ class _Watcher:
     """Where one watcher is and what it wants."""
 
     revision: int
-    epoch: bytes
+    epoch: UUID
+    generation: int
     part_ids: frozenset[str]
     audience: str
     joined: bool = False  # once in the window, falling out of it means too slow
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How far a watcher gets at once, and the message that takes it there; ``None`` when all of it was filtered out."""
+
+    reached: int
+    message: bytes | None
 
 
 class ChangeFeed:
@@ -66,9 +77,8 @@ class ChangeFeed:
             reader, encode, keys, max_window_bytes=max_window_bytes, max_window_entries=max_window_entries
         )
         self._catch_ups = asyncio.Semaphore(_CATCH_UPS_AT_ONCE)
-        self._draining = asyncio.Event()
-        self._cuts: dict[tuple[bytes, int, int, str], Cut] = {}
-        self.watchers = 0
+        self._draining = False
+        self._shared: dict[tuple[int, int, int, str], _Step] = {}
 
     @property
     def log(self) -> str:
@@ -79,6 +89,11 @@ class ChangeFeed:
     def tailer(self) -> Tailer:
         """The reader that fills the window."""
         return self._tailer
+
+    @property
+    def watchers(self) -> int:
+        """Watches open now."""
+        return self._tailer.watchers
 
     async def start(self) -> None:
         """Load the window and begin to tail."""
@@ -91,8 +106,8 @@ class ChangeFeed:
 
     def drain(self) -> None:
         """End every watch with ``Draining``; new ones are refused."""
-        self._draining.set()
-        self._tailer.nudge_watchers()
+        self._draining = True
+        self._tailer.moved.ring()
 
     def wake(self) -> None:
         """Look at the table now: this process has just committed."""
@@ -103,10 +118,15 @@ class ChangeFeed:
         return self.token_for(self._tailer.window.end)
 
     def token_for(self, revision: int | None) -> str:
-        """The token of a revision of this log; of the newest one seen when ``None``."""
-        if revision is None:
-            return self.token()
-        return cursors.encode(cursors.Position(self.log, self._tailer.epoch, revision))
+        """The token of a revision of this log; of the newest one seen when ``None``.
+
+        ``StoreUnavailable`` while it is not certain which epoch the log is in: a token of the wrong one would pass for
+        a promise that no read keeps. Whoever wrote asks again with the same request id.
+        """
+        if not self._tailer.is_sure:
+            message = "The log has just been lost sight of: ask again with the same request_id."
+            raise StoreUnavailable(message, retry_after_seconds=0.2)
+        return self._cursor(self._tailer.window.end if revision is None else revision)
 
     async def wait_for(self, token: str, timeout_seconds: float = 0.25) -> None:
         """Return once the token's revision is committed here; ``RevisionNotYetServed`` after the time-out.
@@ -114,19 +134,19 @@ class ChangeFeed:
         ``CursorFromFuture`` at once for a token so far ahead that it was made up.
         Reads go to the database itself, so that its head decides, not the window.
         """
-        if not token:
-            return
-        position = cursors.position_in(token, self.log)
+        position = cursors.position_in(token, self.log) if token else None
         if position is None:
             return
         deadline = time.monotonic() + timeout_seconds
         while True:
-            if position.epoch != self._tailer.epoch:
+            if self._tailer.is_sure and position.epoch != self._tailer.epoch:
                 raise _epoch_changed()
-            if position.revision <= self._tailer.window.end:
+            if self._tailer.is_sure and position.revision <= self._tailer.window.end:
                 return
             head = await self._reader.head()
-            if head.epoch == position.epoch and head.revision >= position.revision:
+            if head.epoch != position.epoch:
+                raise _epoch_changed()
+            if head.revision >= position.revision:
                 return
             if position.revision > head.revision + _HONEST_LEAD:
                 message = "The revision asked for does not exist."
@@ -135,122 +155,137 @@ class ChangeFeed:
             if left <= 0:
                 message = "This server has not yet served the revision asked for."
                 raise RevisionNotYetServed(message, retry_after_seconds=0.1)
-            await self._tailer.changed(min(left, 0.05))
+            await self._tailer.moved.wait(min(left, 0.05))
 
     async def watch(
         self, cursor: str, part_ids: Collection[str], bookmark_interval: float, audience: str
     ) -> AsyncGenerator[bytes, None]:
         """Serialised Watch responses after a cursor, for ever; the first one is a bookmark of where it begins."""
         watcher = await self._admit(cursor, frozenset(part_ids), audience)
-        self.watchers += 1
+        self._tailer.watchers += 1
         try:
-            yield compose(self._cursor(watcher))
+            self._check(watcher)
+            yield self._bookmark(watcher)
             spoke_at = time.monotonic()
             while True:
                 self._check(watcher)
-                cut = await self._next(watcher)
-                if cut is not None:
-                    watcher.revision = cut.reached
-                    if cut.count:
-                        yield compose(self._cursor(watcher), cut)
+                step = await self._next(watcher)
+                if step is not None:
+                    watcher.revision = step.reached
+                    if step.message is not None:
+                        yield step.message
                         spoke_at = time.monotonic()
                         continue
                 left = spoke_at + bookmark_interval - time.monotonic()
                 if left <= 0:
-                    yield compose(self._cursor(watcher))
+                    self._check(watcher)
+                    yield self._bookmark(watcher)
                     spoke_at = time.monotonic()
-                elif cut is None:
-                    await self._tailer.changed(left)
+                elif step is None:
+                    await self._tailer.moved.wait(left)
         finally:
-            self.watchers -= 1
+            self._tailer.watchers -= 1
 
     async def _admit(self, cursor: str, part_ids: frozenset[str], audience: str) -> _Watcher:
         """Check a cursor and place the watcher; raises what the contract lists for cursors that cannot be served."""
-        if self._draining.is_set():
+        if self._draining:
             raise _draining()
-        window = self._tailer.window
+        window, epoch, generation = self._tailer.window, self._tailer.epoch, self._tailer.generation
+        window.serve(audience)
         if not cursor:
-            return _Watcher(window.end, self._tailer.epoch.bytes, part_ids, audience)
+            return _Watcher(window.end, epoch, generation, part_ids, audience)
         position = cursors.position_in(cursor, self.log)
         if position is None:
             message = f"The cursor is not one of the {self.log} log."
             raise CursorMalformed(message)
-        head = None
-        if position.epoch != self._tailer.epoch or position.revision > window.end:
-            head = await self._reader.head()
-        if position.epoch != (head.epoch if head else self._tailer.epoch):
-            start = await self._reader.epoch_start()
-            raise _epoch_changed(epoch_start_cursor=cursors.encode(start))
-        if head and position.revision > head.revision:
-            message = "The cursor lies beyond the newest change."
-            raise CursorFromFuture(message, metadata={"newest_cursor": self.token_for(head.revision)})
+        if not self._tailer.is_sure or position.epoch != self._tailer.epoch or position.revision > window.end:
+            await self._compare_with_head(position)
+        if position.epoch != self._tailer.epoch:
+            message = "This server has not yet seen the log's new epoch: connect again."
+            raise StoreUnavailable(message, retry_after_seconds=0.2)
         if position.revision < window.start:
             await self._refuse_compacted(position.revision)
-        return _Watcher(position.revision, position.epoch.bytes, part_ids, audience)
+        return _Watcher(position.revision, epoch, generation, part_ids, audience)
+
+    async def _compare_with_head(self, position: cursors.Position) -> None:
+        head = await self._reader.head()
+        if position.epoch != head.epoch:
+            start = await self._reader.epoch_start()
+            raise _epoch_changed(epoch_start_cursor=cursors.encode(start))
+        if position.revision > head.revision:
+            message = "The cursor lies beyond the newest change."
+            raise CursorFromFuture(message, metadata={"newest_cursor": cursors.encode(head)})
 
     async def _refuse_compacted(self, revision: int) -> None:
         oldest = await self._reader.oldest()
         if revision < oldest - 1:
             message = "Changes after this cursor are no longer kept: read a snapshot and follow from it."
-            raise CursorCompacted(message, metadata={"oldest_cursor": self.token_for(oldest - 1)})
+            raise CursorCompacted(message, metadata={"oldest_cursor": self._cursor(oldest - 1)})
 
     def _check(self, watcher: _Watcher) -> None:
-        if self._draining.is_set():
+        if self._draining:
             raise _draining()
-        if watcher.epoch != self._tailer.epoch.bytes:
+        if watcher.epoch != self._tailer.epoch:
             raise _epoch_changed()
+        if watcher.generation != self._tailer.generation:
+            message = "The log was read anew: connect again from your last cursor."
+            raise StoreUnavailable(message, retry_after_seconds=0.2)
 
-    async def _next(self, watcher: _Watcher) -> Cut | None:
-        """The next cut for a watcher, from the window or the table; ``None`` when there is nothing new."""
+    async def _next(self, watcher: _Watcher) -> _Step | None:
+        """The next step of a watcher, from the window or the table; ``None`` when there is nothing new."""
         window = self._tailer.window
-        if window.covers(watcher.revision):
+        if window.covers(watcher.revision, watcher.audience):
             watcher.joined = True
-            if watcher.revision == window.end:
-                return None
-            cut = self._cut_window(window, watcher)
-            return cut if cut.reached > watcher.revision else None
+            return None if watcher.revision == window.end else self._step_in_window(window, watcher)
         if watcher.revision > window.end:
             return None
-        if watcher.joined:
+        if watcher.joined and watcher.revision < window.start:
             message = "You did not keep up with the changes: connect again from your last cursor."
-            raise WatcherTooSlow(message, metadata={"cursor": self._cursor(watcher)})
-        return await self._cut_table(watcher)
+            raise WatcherTooSlow(message, metadata={"cursor": self._cursor(watcher.revision)})
+        return await self._step_in_table(watcher)
 
-    def _cut_window(self, window: Window, watcher: _Watcher) -> Cut:
+    def _step_in_window(self, window: Window, watcher: _Watcher) -> _Step | None:
         if watcher.part_ids:
-            return cut_message(
-                window.after(watcher.revision), watcher.revision, audience=watcher.audience, part_ids=watcher.part_ids
-            )
-        # Watchers of everything stand at the same places: the joined bytes are shared as well.
-        key = (watcher.epoch, watcher.revision, window.end, watcher.audience)
-        cut = self._cuts.get(key)
-        if cut is None:
-            cut = cut_message(window.after(watcher.revision), watcher.revision, audience=watcher.audience, part_ids=())
-            if len(self._cuts) >= _REMEMBERED_CUTS:
-                del self._cuts[next(iter(self._cuts))]
-            self._cuts[key] = cut
-        return cut
+            return self._cut(window.after(watcher.revision), watcher)
+        # Watchers of everything stand at the same places: the whole message is shared.
+        key = (watcher.generation, watcher.revision, window.end, watcher.audience)
+        step = self._shared.get(key)
+        if step is None:
+            step = self._cut(window.after(watcher.revision), watcher)
+            if step is None:
+                return None
+            if len(self._shared) >= _REMEMBERED_MESSAGES:
+                del self._shared[next(iter(self._shared))]
+            self._shared[key] = step
+        return step
 
-    async def _cut_table(self, watcher: _Watcher) -> Cut | None:
+    async def _step_in_table(self, watcher: _Watcher) -> _Step | None:
         async with self._catch_ups:
+            entries = await self._tailer.read(watcher.revision, _CATCH_UP_PAGE, watcher.audience, watcher.part_ids)
+        self._check(watcher)
+        if not entries or entries[0].revision != watcher.revision + 1:
             await self._refuse_compacted(watcher.revision)
-            entries: list[WindowEntry] = await self._tailer.read(watcher.revision, _CATCH_UP_PAGE)
-        if not entries:
             return None
-        cut = cut_message(entries, watcher.revision, audience=watcher.audience, part_ids=watcher.part_ids)
-        if cut.reached > watcher.revision:
-            return cut
+        step = self._cut(entries, watcher)
+        if step is not None:
+            return step
         # One transaction fills the whole page: send it as a fragment.
-        chunks = [
-            framed
-            for entry in entries
-            if not watcher.part_ids or not entry.keys.isdisjoint(watcher.part_ids)
-            if (framed := entry.framed(watcher.audience))
-        ]
-        return Cut(b"".join(chunks), len(chunks), entries[-1].revision, fragment=True)
+        chunks = [framed for entry in entries if (framed := entry.framed(watcher.audience))]
+        return self._step(Cut(b"".join(chunks), len(chunks), entries[-1].revision, fragment=True))
 
-    def _cursor(self, watcher: _Watcher) -> str:
-        return self.token_for(watcher.revision)
+    def _cut(self, entries: Iterable[WindowEntry], watcher: _Watcher) -> _Step | None:
+        cut = cut_message(entries, watcher.revision, audience=watcher.audience, part_ids=watcher.part_ids)
+        return self._step(cut) if cut.reached > watcher.revision else None
+
+    def _step(self, cut: Cut) -> _Step:
+        newest = max(self._tailer.window.end, cut.reached)
+        return _Step(cut.reached, compose(self._cursor(cut.reached), newest, cut) if cut.count else None)
+
+    def _bookmark(self, watcher: _Watcher) -> bytes:
+        return compose(self._cursor(watcher.revision), max(self._tailer.window.end, watcher.revision))
+
+    def _cursor(self, revision: int) -> str:
+        return cursors.encode(cursors.Position(self.log, self._tailer.epoch, revision))
 
 
 def _draining() -> Draining:

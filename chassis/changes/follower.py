@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chassis import telemetry
 from chassis.background import Backoff
 from chassis.changes import cursor as cursors
 from chassis.errors import (
@@ -21,6 +22,7 @@ from chassis.errors import (
     CursorFromFuture,
     CursorMalformed,
     EpochChanged,
+    Overloaded,
     PartstreamError,
     RevisionNotYetServed,
     StoreUnavailable,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BOOKMARK_SECONDS = 5.0
+SNAPSHOT_SILENCE_SECONDS = 30.0  # between two pages of a snapshot
 SILENCE_INTERVALS = 3  # no message for so many bookmark intervals means that the connection is dead
 STABLE_SECONDS = 10.0  # a connection that lasted so long makes the next failure the first one again
 RESYNC_SPREAD_SECONDS = 2.0  # followers sent to a snapshot together do not all ask in the same moment
@@ -44,6 +47,7 @@ class ChangeBatch:
     cursor: str
     changes: Sequence[Any]
     fragment: bool
+    newest_revision: int = 0  # of the log, as the server knew it; 0 = not told
 
 
 class ChangeSource(Protocol):
@@ -72,7 +76,7 @@ class Sink(Protocol):
 
 
 class _GapFoundError(Exception):
-    """A revision was skipped: resume from the last one applied."""
+    """Something was skipped: resume from the last revision applied."""
 
 
 @dataclass(slots=True)
@@ -89,11 +93,19 @@ class FollowerCounts:
 class Follower:
     """Follows one log into one sink."""
 
-    def __init__(self, source: ChangeSource, sink: Sink, *, bookmark_seconds: float = BOOKMARK_SECONDS) -> None:
-        """Nothing runs before ``start``."""
+    def __init__(
+        self,
+        source: ChangeSource,
+        sink: Sink,
+        *,
+        bookmark_seconds: float = BOOKMARK_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Nothing runs before ``start``. The source must bring every entry: a revision that is missing is a fault."""
         self._source = source
         self._sink = sink
         self._bookmark_seconds = bookmark_seconds
+        self._backoff = backoff or Backoff()
         self._cursor: str | None = None
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -101,7 +113,8 @@ class Follower:
         self.connected = False
         self.disconnected = asyncio.Event()
         self.last_message_at = 0.0
-        self.lag_seconds = 0.0
+        self.lag_seconds = 0.0  # from the last change's commit until it was applied here, by the two clocks
+        self.lag_revisions = 0  # revisions that the server had and this follower had not, at its last message
 
     @property
     def log(self) -> str:
@@ -147,7 +160,6 @@ class Follower:
 
     async def run(self) -> None:
         """Follow for ever; every failure leads to another attempt."""
-        backoff = Backoff()
         while True:
             began = time.monotonic()
             try:
@@ -168,8 +180,8 @@ class Follower:
                 self.disconnected.set()
             self.counts.reconnects += 1
             if time.monotonic() - began >= STABLE_SECONDS:
-                backoff.reset()
-            await asyncio.sleep(backoff.next())
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next())
 
     async def _follow(self) -> None:
         if self._cursor is None:
@@ -181,7 +193,8 @@ class Follower:
         async with contextlib.aclosing(stream) as messages:
             while True:
                 try:
-                    batch = await asyncio.wait_for(anext(messages), silence)
+                    async with asyncio.timeout(silence):
+                        batch = await anext(messages)
                 except StopAsyncIteration:
                     message = "the server closed the stream"
                     raise StoreUnavailable(message) from None
@@ -191,46 +204,89 @@ class Follower:
                 await self._take(batch)
 
     async def _take(self, batch: ChangeBatch) -> None:
-        fresh = self._fresh(batch)
+        fresh, position = self._fresh(batch)
         if fresh.changes or not batch.changes:
-            await self._sink.apply(fresh)
+            with telemetry.following(f"follow {self.log}", [change.traceparent for change in fresh.changes]):
+                await self._sink.apply(fresh)
         if fresh.changes:
             self.counts.changes += len(fresh.changes)
             self.lag_seconds = max(0.0, time.time() - fresh.changes[-1].commit_time.ToMicroseconds() / 1e6)
-        self._cursor = batch.cursor
+        self.lag_revisions = max(0, batch.newest_revision - position.revision)
+        self._cursor = fresh.cursor
         self._moved.set()
 
-    def _fresh(self, batch: ChangeBatch) -> ChangeBatch:
-        """The batch without what was applied before; a skipped revision raises."""
+    def _fresh(self, batch: ChangeBatch) -> tuple[ChangeBatch, cursors.Position]:
+        """The batch without what was applied before, and where it ends. Whatever was skipped raises."""
+        end = cursors.position_in(batch.cursor, self.log)
+        if end is None:
+            message = f"the server sent a cursor of another log than {self.log}"
+            raise CursorMalformed(message)
         here = self.position
-        if here is None or not batch.changes:
-            return batch
-        expected = here.revision + 1
-        if batch.changes[0].revision < expected:
-            fresh = [change for change in batch.changes if change.revision >= expected]
+        if here is None:
+            return batch, end
+        if here.epoch != end.epoch:
+            message = "The log has begun a new epoch."
+            raise EpochChanged(message)
+        reached = here.revision
+        if batch.changes and batch.changes[0].revision <= reached:
+            fresh = [change for change in batch.changes if change.revision > reached]
             self.counts.duplicates += len(batch.changes) - len(fresh)
-            batch = ChangeBatch(batch.cursor, fresh, batch.fragment)
+            batch = ChangeBatch(batch.cursor, fresh, batch.fragment, batch.newest_revision)
         for change in batch.changes:
-            if change.revision != expected:
-                message = f"revision {change.revision} came where {expected} was due"
+            if change.revision != reached + 1:
+                message = f"revision {change.revision} came where {reached + 1} was due"
                 raise _GapFoundError(message)
-            expected += 1
-        return batch
+            reached = change.revision
+        if end.revision > reached:
+            message = f"the cursor says {end.revision}, but changes came only up to {reached}"
+            raise _GapFoundError(message)
+        if end.revision < reached:
+            # An old message again: where this follower is, is further on.
+            batch = ChangeBatch(self.cursor, batch.changes, batch.fragment, batch.newest_revision)
+            end = here
+        return batch, end
 
     async def _resync(self, error: PartstreamError) -> None:
         level = logging.ERROR if isinstance(error, CursorMalformed | CursorFromFuture) else logging.WARNING
         log.log(level, "%s: %s: a snapshot is read instead", self.log, error.reason)
-        await asyncio.sleep(random.uniform(0, RESYNC_SPREAD_SECONDS))  # noqa: S311 - spreads load
-        with contextlib.suppress(PartstreamError, TimeoutError):
-            await self._read_snapshot()
+        pause = 0.0
+        while True:
+            await asyncio.sleep(random.uniform(pause, pause + RESYNC_SPREAD_SECONDS))  # noqa: S311 - spreads load
+            try:
+                await self._read_snapshot()
+            except Overloaded as busy:
+                # Others are reading theirs: the server says when to come again.
+                pause = busy.retry_after_seconds or 1.0
+            except (PartstreamError, TimeoutError) as failure:
+                log.info("%s: no snapshot: %r", self.log, failure)
+                return
+            except Exception:
+                log.exception("%s: the sink could not take a snapshot; another one is read", self.log)
+                return
+            else:
+                return
 
     async def _read_snapshot(self) -> None:
         self.counts.resyncs += 1
         async with contextlib.aclosing(self._source.snapshot()) as messages:
-            cursor, _ = await anext(messages)
-            await self._sink.reset(cursor, (page async for _, page in messages))
+            cursor, _ = await _within(SNAPSHOT_SILENCE_SECONDS, messages)
+            await self._sink.reset(cursor, _pages(messages))
         self._cursor = cursor
         self._moved.set()
+
+
+async def _within(seconds: float, messages: AsyncGenerator[tuple[str, Sequence[Any]], None]) -> Any:
+    async with asyncio.timeout(seconds):
+        return await anext(messages)
+
+
+async def _pages(messages: AsyncGenerator[tuple[str, Sequence[Any]], None]) -> AsyncIterator[Sequence[Any]]:
+    while True:
+        try:
+            _, page = await _within(SNAPSHOT_SILENCE_SECONDS, messages)
+        except StopAsyncIteration:
+            return
+        yield page
 
 
 class FanOut:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from chassis.changes.cursor import Position
-from chassis.changes.log_entry import LogEntry
+from chassis.changes.log_entry import PAGE, LogPage, page_of
+from chassis.changes.log_tail import LogTail
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 
@@ -29,13 +28,6 @@ _EPOCH_START = "SELECT epoch, began_after AS revision FROM change_log_identity"
 
 # The oldest revision still kept; NULL when the log is empty.
 _OLDEST = "SELECT revision FROM change_log ORDER BY revision LIMIT 1"
-
-# Entries after a revision, oldest first.
-_PAGE = """
-SELECT revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text, details::text,
-       actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at
-FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2
-"""
 
 # Bytes of the log on disk, indexes included.
 _DISK_BYTES = """
@@ -69,6 +61,10 @@ class LogReader:
         self._database = database
         self.log = log
 
+    def tail(self) -> LogTail:
+        """The log's end, over a connection of its own."""
+        return LogTail(self._database)
+
     async def head(self) -> Position:
         """The newest committed position."""
         row = await self._fetchrow(_HEAD)
@@ -87,13 +83,13 @@ class LogReader:
             raise _away() from error
         return found or 1
 
-    async def page(self, after: int, limit: int) -> list[LogEntry]:
+    async def page(self, after: int, limit: int) -> LogPage:
         """Up to ``limit`` entries after a revision, oldest first."""
         try:
-            rows = await self._database.pool.fetch(_PAGE, after, limit)
+            rows = await self._database.pool.fetch(PAGE, after, limit)
         except CONNECTION_LOST as error:
             raise _away() from error
-        return [_entry(row) for row in rows]
+        return page_of(rows, limit)
 
     async def disk_bytes(self) -> int:
         """Bytes of the log on disk."""
@@ -142,11 +138,3 @@ class LogReader:
 
 def _away() -> StoreUnavailable:
     return StoreUnavailable("The database does not answer.")
-
-
-def _entry(row: asyncpg.Record) -> LogEntry:
-    values = dict(row)
-    for column in ("before", "after", "details"):
-        if values[column] is not None:
-            values[column] = msgspec.json.decode(values[column])
-    return LogEntry(**values)

@@ -40,15 +40,15 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         while len(found) < size and scanned < _SCANNED_AT_MOST and not end:
             limit = _SCANNED_PAGE if request.entity or request.part_id else size
             page = await self._reader.page(after, limit)
-            end = len(page) < limit
-            for entry in page:
+            end = not page.full
+            for entry in page.entries:
                 if _wanted(entry, request):
                     found.append(entry)
                 after = entry.revision
                 if len(found) == size:
                     end = False
                     break
-            scanned += len(page)
+            scanned += len(page.entries)
         return messages.ListEntriesResponse(
             entries=[self._message(entry) for entry in found], cursor=self._feed.token_for(after), end=end
         )

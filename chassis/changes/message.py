@@ -14,6 +14,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024  # a quarter of gRPC's default limit of 4 MiB
 
 _CURSOR_TAG = b"\x0a"  # field 1, length-delimited
 _FRAGMENT = b"\x18\x01"  # field 3, true
+_NEWEST_TAG = b"\x20"  # field 4, varint
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,14 @@ def cut_message(
     return Cut(b"".join(chunks[:count]), count, revision, fragment=False)
 
 
-def compose(cursor: str, cut: Cut | None = None) -> bytes:
-    """A serialised Watch response; without a cut, a bookmark."""
+def compose(cursor: str, newest: int, cut: Cut | None = None) -> bytes:
+    """A serialised Watch response; without a cut, a bookmark. ``newest`` is the newest revision known."""
     text = cursor.encode()
     head = _CURSOR_TAG + _varint(len(text)) + text
+    tail = _NEWEST_TAG + _varint(newest) if newest else b""
     if cut is None:
-        return head
-    return head + cut.changes + (_FRAGMENT if cut.fragment else b"")
+        return head + tail
+    return b"".join((head, cut.changes, _FRAGMENT if cut.fragment else b"", tail))
 
 
 def _varint(value: int) -> bytes:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from chassis.changes.cursor import position_in
 from chassis.changes.follower import ChangeBatch
+from chassis.errors import EpochChanged
 from chassis.rich_status import from_rpc_error
+from partstream.changes.v1.change_log_service_pb2 import ReportPositionRequest
+from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.content.v1 import part_service_pb2, part_service_pb2_grpc
 from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
+
+_SNAPSHOT_ATTEMPTS = 5
+_SNAPSHOT_PAUSE_SECONDS = 0.5
 
 
 class _Source:
@@ -21,11 +30,10 @@ class _Source:
 
     log = ""
 
-    def __init__(self, watch: Callable[..., Any], snapshot: Callable[..., Any], messages: Any, items: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel, watch: Callable[..., Any], snapshot: Callable[..., Any]) -> None:
         self._watch = watch
         self._snapshot = snapshot
-        self._messages = messages
-        self._items = items
+        self._log_service = ChangeLogServiceStub(channel)
 
     async def watch(
         self, cursor: str, bookmark_seconds: float, part_ids: Sequence[str] = ()
@@ -33,22 +41,59 @@ class _Source:
         """Messages after a cursor, as they come."""
         interval = Duration()
         interval.FromMilliseconds(int(bookmark_seconds * 1000))
-        watch_request, _ = self._messages
-        request = watch_request(cursor=cursor, part_ids=part_ids, bookmark_interval=interval)
         try:
-            async for message in self._watch(request):
-                yield ChangeBatch(message.cursor, message.changes, message.fragment)
+            async for message in self._watch(self._watch_request(cursor, interval, part_ids)):
+                yield ChangeBatch(message.cursor, message.changes, message.fragment, message.newest_revision)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
 
     async def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
-        """The cursor, then pages."""
-        _, snapshot_request = self._messages
+        """The cursor, then pages. One that breaks is resumed where it broke, a few times.
+
+        Pages read after that are younger than the cursor; the changes between are applied to them again, which does
+        nothing, because every change names the version it leads to.
+        """
+        cursor, resume_key = "", ""
+        for attempt in range(_SNAPSHOT_ATTEMPTS):
+            try:
+                async for message in self._snapshot(self._snapshot_request(resume_key)):
+                    if message.cursor:
+                        if cursor:
+                            self._require_same_epoch(cursor, message.cursor)
+                            continue
+                        cursor = message.cursor
+                    resume_key = message.resume_key or resume_key
+                    yield message.cursor, self._items(message)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or not resume_key:
+                    raise from_rpc_error(error) from None
+                if attempt + 1 == _SNAPSHOT_ATTEMPTS:
+                    raise from_rpc_error(error) from None
+                await asyncio.sleep(random.uniform(0, _SNAPSHOT_PAUSE_SECONDS))  # noqa: S311 - spreads load
+            else:
+                return
+
+    async def report(self, name: str, cursor: str) -> None:
+        """Tell the service how far the follower ``name`` has come: it keeps what comes after."""
         try:
-            async for message in self._snapshot(snapshot_request()):
-                yield message.cursor, getattr(message, self._items)
+            await self._log_service.ReportPosition(ReportPositionRequest(name=name, cursor=cursor), timeout=5)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
+
+    def _require_same_epoch(self, first: str, now: str) -> None:
+        positions = [position_in(text, self.log) for text in (first, now)]
+        if len({position.epoch for position in positions if position}) != 1:
+            message = "The log began a new epoch while a snapshot was read."
+            raise EpochChanged(message)
+
+    def _watch_request(self, cursor: str, interval: Duration, part_ids: Sequence[str]) -> Any:
+        raise NotImplementedError
+
+    def _snapshot_request(self, start_after: str) -> Any:
+        raise NotImplementedError
+
+    def _items(self, message: Any) -> Sequence[Any]:
+        raise NotImplementedError
 
 
 class StockSource(_Source):
@@ -59,8 +104,17 @@ class StockSource(_Source):
     def __init__(self, channel: grpc.aio.Channel) -> None:
         """Use a channel that brings its own token."""
         stub = stock_service_pb2_grpc.InventoryServiceStub(channel)
-        messages = (stock_service_pb2.WatchStockRequest, stock_service_pb2.SnapshotStockRequest)
-        super().__init__(stub.WatchStock, stub.SnapshotStock, messages, "levels")
+        super().__init__(channel, stub.WatchStock, stub.SnapshotStock)
+
+    def _watch_request(self, cursor: str, interval: Duration, part_ids: Sequence[str]) -> Any:
+        return stock_service_pb2.WatchStockRequest(cursor=cursor, part_ids=part_ids, bookmark_interval=interval)
+
+    def _snapshot_request(self, start_after: str) -> Any:
+        return stock_service_pb2.SnapshotStockRequest(start_after=start_after)
+
+    def _items(self, message: Any) -> Sequence[Any]:
+        levels: Sequence[Any] = message.levels
+        return levels
 
 
 class PartSource(_Source):
@@ -71,5 +125,14 @@ class PartSource(_Source):
     def __init__(self, channel: grpc.aio.Channel) -> None:
         """Use a channel that brings its own token."""
         stub = part_service_pb2_grpc.ContentServiceStub(channel)
-        messages = (part_service_pb2.WatchPartsRequest, part_service_pb2.SnapshotPartsRequest)
-        super().__init__(stub.WatchParts, stub.SnapshotParts, messages, "parts")
+        super().__init__(channel, stub.WatchParts, stub.SnapshotParts)
+
+    def _watch_request(self, cursor: str, interval: Duration, part_ids: Sequence[str]) -> Any:
+        return part_service_pb2.WatchPartsRequest(cursor=cursor, part_ids=part_ids, bookmark_interval=interval)
+
+    def _snapshot_request(self, start_after: str) -> Any:
+        return part_service_pb2.SnapshotPartsRequest(start_after=start_after)
+
+    def _items(self, message: Any) -> Sequence[Any]:
+        parts: Sequence[Any] = message.parts
+        return parts

@@ -1,7 +1,8 @@
 """The recent end of a change log in memory: each entry serialised once and shared by every watcher.
 
 The model is a ring of the newest entries, bounded by count and bytes. A watcher holds no buffer of its own, only its
-position: how far it may lag is how much the window keeps.
+position: how far it may lag is how much the window keeps. What is serialised is what somebody watches: an audience
+nobody belongs to costs nothing, and is served from the table until the window has it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from chassis.changes.log_entry import LogEntry
 
+STAFF = "staff"
 _CHANGES_TAG = b"\x12"  # field 2, length-delimited: `changes` of every Watch response
 _OVERHEAD_BYTES = 400  # Python objects of one entry, measured with tracemalloc
 
@@ -25,21 +27,19 @@ class WindowEntry:
     """An entry ready to send: framed bytes for each audience, ``b""`` where the audience must not see it."""
 
     revision: int
-    transaction_id: int
+    transaction: tuple[object, int]  # epoch and number: numbers alone may meet again after a restore
     keys: frozenset[str]
-    staff: bytes
-    public: bytes
+    framed_for: dict[str, bytes]
     ends_transaction: bool = False
 
     def framed(self, audience: str) -> bytes:
-        """The bytes to put into a response for an audience, ``staff`` or ``public``."""
-        return self.staff if audience == "staff" else self.public
+        """The bytes to put into a response for an audience."""
+        return self.framed_for[audience]
 
     @property
     def size(self) -> int:
         """Bytes that the entry costs in memory."""
-        shared = self.public is self.staff
-        return len(self.staff) + (0 if shared else len(self.public)) + _OVERHEAD_BYTES
+        return sum(map(len, self.framed_for.values())) + _OVERHEAD_BYTES
 
 
 def frame(payload: bytes) -> bytes:
@@ -63,13 +63,16 @@ class EntryEncoder:
         self._encode = encode
         self._keys = keys
 
-    def __call__(self, entry: LogEntry) -> WindowEntry:
-        """The entry, framed for both audiences; bytes are shared when both see the same."""
-        staff = frame(self._encode(entry, "staff"))
-        public = frame(self._encode(entry, "public"))
-        return WindowEntry(
-            entry.revision, entry.transaction_id, self._keys(entry), staff, staff if public == staff else public
-        )
+    def __call__(
+        self, entry: LogEntry, audiences: Collection[str], part_ids: Collection[str] = frozenset()
+    ) -> WindowEntry:
+        """The entry, framed for some audiences; for none that would not see it because of its part ids."""
+        keys = self._keys(entry)
+        if part_ids and keys.isdisjoint(part_ids):
+            framed = dict.fromkeys(audiences, b"")
+        else:
+            framed = {audience: frame(self._encode(entry, audience)) for audience in audiences}
+        return WindowEntry(entry.revision, (entry.epoch, entry.transaction_id), keys, framed)
 
 
 class Window:
@@ -82,6 +85,7 @@ class Window:
         self._bytes = 0
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._served_after = {STAFF: start}
 
     @property
     def end(self) -> int:
@@ -93,20 +97,31 @@ class Window:
         """Bytes of all entries held."""
         return self._bytes
 
+    @property
+    def audiences(self) -> Collection[str]:
+        """For whom entries must be serialised."""
+        return self._served_after.keys()
+
+    def serve(self, audience: str) -> None:
+        """Have entries serialised for an audience from now on."""
+        self._served_after.setdefault(audience, self.end)
+
     def append(self, entry: WindowEntry) -> None:
         """Add the next entry; the oldest ones leave when a bound is passed."""
         if entry.revision != self.end + 1:
             message = f"revision {entry.revision} does not follow {self.end}"
             raise ValueError(message)
+        for audience in self._served_after.keys() - entry.framed_for.keys():
+            self._served_after[audience] = entry.revision  # came to be served while the entry was serialised
         self._entries.append(entry)
         self._bytes += entry.size
         while len(self._entries) > self._max_entries or (self._bytes > self._max_bytes and len(self._entries) > 1):
             self._bytes -= self._entries.popleft().size
             self.start += 1
 
-    def covers(self, revision: int) -> bool:
-        """Whether everything after ``revision`` is held."""
-        return self.start <= revision <= self.end
+    def covers(self, revision: int, audience: str = STAFF) -> bool:
+        """Whether everything after ``revision`` is held for an audience."""
+        return max(self.start, self._served_after[audience]) <= revision <= self.end
 
     def after(self, revision: int) -> Iterator[WindowEntry]:
         """Entries after a revision that the window covers, oldest first."""

@@ -15,11 +15,16 @@ from chassis.errors import (
     Draining,
     EpochChanged,
     RevisionNotYetServed,
+    StoreUnavailable,
     WatcherTooSlow,
 )
 from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 from tests.chassis.change_log import INSERT, open_feed, open_log
 
+END_OTHER_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS n"
 
 
@@ -138,7 +143,7 @@ async def test_a_watcher_that_falls_out_of_the_window_is_told_and_can_resume(emp
             for number in range(5):
                 await written(database, feed, f"b{number}-", 100)
             while feed.tailer.window.end < 501:
-                await feed.tailer.changed(1)
+                await feed.tailer.moved.wait(1)
             with pytest.raises(WatcherTooSlow):
                 await take(stream, 1)
         async with watch(feed, seen[-1].cursor) as stream:
@@ -201,3 +206,48 @@ async def test_a_read_with_a_made_up_token_is_refused_at_once(empty_dsn: str) ->
 
         with pytest.raises(CursorFromFuture):
             await feed.wait_for(feed.token_for(1_000_000), 60)
+
+
+async def test_an_audience_that_comes_late_gets_everything_too(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database, open_feed(database) as feed:
+        for name in ("a", "secret", "b"):
+            await written(database, feed, name, 10)
+        async with watch(feed, feed.token_for(1), audience="public") as stream:
+            early = await take(stream, 19)
+            await written(database, feed, "c", 5)
+            late = await take(stream, 5)
+
+        assert revisions(early + late) == [*range(2, 11), *range(21, 36)]
+
+
+async def test_no_token_is_given_while_the_database_may_be_another(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database, open_feed(database) as feed:
+        await written(database, feed, "a", 3)
+        await database.pool.execute(END_OTHER_SESSIONS)
+        unsure = False
+        async with asyncio.timeout(20):
+            while not (unsure and feed.tailer.is_sure):
+                unsure = unsure or not feed.tailer.is_sure
+                if not feed.tailer.is_sure:
+                    with pytest.raises(StoreUnavailable):
+                        feed.token_for(1)
+                await asyncio.sleep(0)
+
+        assert cursors.position_in(feed.token_for(3), "inventory") is not None
+
+
+async def test_a_log_that_was_cut_short_under_the_same_epoch_is_noticed_when_the_database_comes_back(
+    empty_dsn: str,
+) -> None:
+    async with open_log(empty_dsn) as database, open_feed(database) as feed:
+        await written(database, feed, "a", 10)
+        async with watch(feed, feed.token_for(0)) as stream:
+            await take(stream, 10)
+            async with database.pool.acquire() as connection:
+                await connection.execute("ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER")
+                await connection.execute("DELETE FROM change_log WHERE revision > 5")
+                await connection.execute(END_OTHER_SESSIONS)
+            with pytest.raises(StoreUnavailable):
+                await take(stream, 1)
+
+        assert feed.tailer.window.end == 5

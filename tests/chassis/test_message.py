@@ -18,7 +18,7 @@ def entries_of(transactions: list[list[tuple[bool, int]]]) -> list[WindowEntry]:
         for wanted, length in transaction:
             payload = StockChange(revision=len(entries) + 1, entity_id="x" * length).SerializeToString()
             keys = frozenset({"mine" if wanted else "theirs"})
-            entries.append(WindowEntry(len(entries) + 1, number, keys, frame(payload), frame(payload)))
+            entries.append(WindowEntry(len(entries) + 1, (None, number), keys, {"staff": frame(payload)}))
         entries[-1].ends_transaction = True
     return entries
 
@@ -40,7 +40,7 @@ def test_a_log_cut_into_messages_is_ordered_unique_complete_bounded_and_atomic(
     while at < len(entries):
         cut = cut_message(entries[at:], at, audience="staff", part_ids=wanted, max_bytes=MAX_BYTES)
         assert cut.reached > at
-        message = WatchStockResponse.FromString(compose("c", cut))
+        message = WatchStockResponse.FromString(compose("c", 7, cut))
         assert cut.count == len(message.changes)
         assert len(cut.changes) <= MAX_BYTES or cut.count == 1
         assert cut.fragment == (cut.reached not in ends)
@@ -54,7 +54,7 @@ def test_a_log_cut_into_messages_is_ordered_unique_complete_bounded_and_atomic(
 def test_a_window_gives_exactly_what_follows_a_revision(start: int, size: int, data: st.DataObject) -> None:
     window = Window(start, max_entries=10)
     for number in range(size):
-        window.append(WindowEntry(start + number + 1, 0, frozenset(), b"", b""))
+        window.append(WindowEntry(start + number + 1, (None, 0), frozenset(), {"staff": b""}))
 
     revision = data.draw(st.integers(min_value=window.start, max_value=window.end))
 

@@ -1642,7 +1642,9 @@ class SnapshotStockRequest(_message.Message):
 
     START_AFTER_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
-    """Resume a broken snapshot after this `resume_key`. Empty = from the start."""
+    """Resume a broken snapshot after this `resume_key`. Empty = from the start. What comes is as of a later moment; follow
+    from the cursor of the first attempt.
+    """
     def __init__(
         self,
         *,
@@ -1731,10 +1733,13 @@ class WatchStockResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     FRAGMENT_FIELD_NUMBER: _builtins.int
+    NEWEST_REVISION_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Position just after this message; store it once applied."""
     fragment: _builtins.bool
     """More messages of the same transaction follow."""
+    newest_revision: _builtins.int
+    """Newest revision that the server knew when it made the message: how far behind `cursor` is."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[_stock_change_pb2.StockChange]:
         """Oldest first. Empty = a bookmark: everything up to `cursor` was delivered."""
@@ -1745,10 +1750,11 @@ class WatchStockResponse(_message.Message):
         cursor: _builtins.str = ...,
         changes: _abc.Iterable[_stock_change_pb2.StockChange] | None = ...,
         fragment: _builtins.bool = ...,
+        newest_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "cursor", b"cursor", "fragment", b"fragment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "cursor", b"cursor", "fragment", b"fragment", "newest_revision", b"newest_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
