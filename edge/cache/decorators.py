@@ -49,7 +49,7 @@ def cache_response(
 def cache_invalidate(
     *, part_id: Callable[..., str]
 ) -> Callable[[Callable[P, Awaitable[AnswerT]]], Callable[P, Awaitable[AnswerT]]]:
-    """After a write: forget the part, and show nothing older than the write in this process.
+    """After a write: show nothing older of the part in this process.
 
     Decorates a handler that takes the ``CacheManager`` as ``cache``. The log would do it some milliseconds later; this
     closes that window for readers who bring no token. ``part_id(**arguments)`` names the part.
@@ -62,7 +62,7 @@ def cache_invalidate(
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
             for token in current_exchange().revisions:
-                await manager.invalidate_part_cache(part_id(**kwargs), token)
+                manager.expect(part_id(**kwargs), token)
             return answer
 
         return handled

@@ -145,13 +145,13 @@ class CacheManager:
         self.memory.fill(keys.BODY, ident, made, None)
         return made
 
-    async def invalidate_part_cache(self, part_id: str, token: str = "") -> None:
-        """Forget what is held of a part, in both tiers. The log does this by itself; this is for operators and writers.
+    def expect(self, part_id: str, token: str) -> None:
+        """A write of the part was acknowledged with this token: this process shows nothing older from now on."""
+        for position in cursors.decode(token).values():
+            self.memory.expect(position, keys.part_name(part_id))
 
-        With the ``token`` of a write, this process shows nothing older than it from now on.
-        """
-        for log_name, position in (cursors.decode(token) if token else {}).items():
-            self.memory.touch(log_name, keys.part_name(part_id), position.revision)
+    async def invalidate_part_cache(self, part_id: str) -> None:
+        """Forget what is held of a part, in both tiers. For operators: the logs keep entries true by themselves."""
         for kind in (keys.STOCK, keys.PART):
             self.memory.drop(kind, part_id)
             epoch = self._epoch(kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.cache.keys import Kind
 
 JITTER = 0.1  # of a lifetime, so that entries filled together do not end together
+MOST_AWAITED = 10_000  # writes of this process that its follower has not yet brought; more means it is cut off
 REFRESH_AT = 0.9  # of a lifetime: from here on the next reader refreshes behind the answer
 
 
@@ -57,6 +58,7 @@ class _Following:
 
     position: Position
     horizon: Horizon
+    awaited: dict[str, int] = field(default_factory=dict)  # names written here, until the log has come so far
 
 
 class MemoryCache:
@@ -80,9 +82,8 @@ class MemoryCache:
 
     def begin(self, position: Position) -> None:
         """Follow a log from this position on; whatever was held of it is dropped."""
-        for kind in keys.KINDS:
-            if kind.log == position.log or not kind.log:
-                self._entries[kind.name].clear()
+        self._clear(position.log)
+        self._clear("")
         self._following[position.log] = _Following(position, Horizon(position.revision))
 
     def position(self, log: str) -> Position | None:
@@ -107,6 +108,10 @@ class MemoryCache:
             if change.revision > following.position.revision:
                 self._apply_one(following.horizon, change)
         following.position = position
+        if following.awaited:
+            following.awaited = {
+                name: revision for name, revision in following.awaited.items() if revision > position.revision
+            }
 
     def get(self, kind: Kind, ident: str) -> Entry | None:
         """The entry, if there is one that still counts. Its lifetime may be over: see ``wants_refresh``."""
@@ -116,6 +121,8 @@ class MemoryCache:
             return None
         if kind.tagged and entry.revision < (self.required(kind.log, entry.names) or 0):
             del entries[ident]
+            return None
+        if not kind.tagged and kind.log and self._is_behind(kind, entry):
             return None
         return entry
 
@@ -165,11 +172,18 @@ class MemoryCache:
         self._put(kind, ident, value, revision, names)
         return True
 
-    def touch(self, log: str, name: str, revision: int) -> None:
-        """Whoever reads the name next must see this revision at least."""
-        following = self._following.get(log)
-        if following is not None:
-            following.horizon.touch(name, revision)
+    def expect(self, position: Position, name: str) -> None:
+        """A write of the name was acknowledged at a position: nothing older is shown, even before the log brings it."""
+        following = self._following.get(position.log)
+        if following is None or following.position.epoch != position.epoch:
+            return
+        if position.revision > following.position.revision:
+            following.horizon.touch(name, position.revision)
+            following.awaited[name] = max(position.revision, following.awaited.get(name, 0))
+            if len(following.awaited) > MOST_AWAITED:
+                following.awaited.clear()
+                following.horizon.touch_all(position.revision)
+                self._clear(position.log)
 
     def drop(self, kind: Kind, ident: str) -> bool:
         """Forget an entry; whether there was one."""
@@ -187,6 +201,15 @@ class MemoryCache:
     def idents(self, kind: Kind) -> list[str]:
         """Identifiers held, least recently used first."""
         return list(self._entries[kind.name])
+
+    def _clear(self, log: str) -> None:
+        for kind in keys.KINDS:
+            if kind.log == log:
+                self._entries[kind.name].clear()
+
+    def _is_behind(self, kind: Kind, entry: Entry) -> bool:
+        awaited = self._following[kind.log].awaited
+        return bool(awaited) and entry.revision < awaited.get(entry.names[0], 0)
 
     def _apply_one(self, horizon: Horizon, change: LogChange) -> None:
         for name in change.names:

@@ -44,7 +44,7 @@ class EventPublisher:
         """Begin without positions; the followers give them."""
         self._states = states
         self._tree = tree
-        self._ring = ring or Ring()
+        self._ring = Ring() if ring is None else ring
         self._index = SubscriptionIndex()
         self._positions: dict[str, cursors.Position] = {}
         self._moved = asyncio.Event()

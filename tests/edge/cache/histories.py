@@ -5,12 +5,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from partstream.inventory.v1 import stock_change_pb2, stock_pb2
-
 from chassis.changes.cursor import Position
 from edge.cache.follow import read_stock_change
 from edge.cache.memory import LogChange
 from edge.cache.values import total
+from partstream.inventory.v1 import stock_change_pb2, stock_pb2
 
 EPOCH = uuid.UUID(int=7)
 
@@ -65,9 +64,7 @@ class Truth:
         return total(part_id, [level for (owner, _), level in self.levels.items() if owner == part_id])
 
     def as_of(self, part_id: str, revision: int) -> stock_pb2.PartStock:
-        levels = {
-            change.location_id: change.after for change in self.log[:revision] if change.part_id == part_id
-        }
+        levels = {change.location_id: change.after for change in self.log[:revision] if change.part_id == part_id}
         return total(part_id, levels.values())
 
     def entries(self, after: int, until: int) -> list[LogChange]:

@@ -1,14 +1,14 @@
-"""Whatever the order of fills, log entries and evictions: what memory holds is what was true, and never older than before."""
+"""Whatever the order of fills, log entries and evictions: memory holds what was true, and never goes back."""
 
 from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from partstream.inventory.v1 import stock_pb2
 
 from edge.cache import keys
 from edge.cache.memory import MemoryCache
+from partstream.inventory.v1 import stock_pb2
 from tests.edge.cache.histories import Truth, at
 
 PARTS = ("A", "B")

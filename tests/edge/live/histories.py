@@ -1,0 +1,134 @@
+"""A small truth behind a publisher: stocks and parts changed one revision at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from chassis.caller import ANONYMOUS, Caller
+from chassis.changes import cursor as cursors
+from chassis.changes.cursor import Position
+from chassis.changes.follower import ChangeBatch
+from edge.cache import keys
+from edge.cache.category_tree import CategoryTree
+from edge.cache.manager import Answer
+from edge.cache.values import Absent
+from edge.live.limits import LiveLimits
+from edge.live.outbox import Slot
+from edge.live.part_states import PartStates
+from edge.live.protocol import Subscribe
+from edge.live.publisher import EventPublisher
+from edge.live.ring import Ring
+from edge.live.session import Session
+from partstream.changes.v1 import origin_pb2
+from partstream.content.v1 import part_change_pb2, part_pb2
+from partstream.inventory.v1 import stock_change_pb2
+from tests.edge.cache.histories import Truth
+
+STAFF = Caller("1", "ann", permissions=frozenset({"stock:read", "content:read"}))
+
+
+class Shop:
+    """Two logs, a publisher that follows them when told to, and reads that show the present."""
+
+    def __init__(self, ring: Ring | None = None, limits: LiveLimits | None = None) -> None:
+        self.stock = Truth()
+        self.parts: dict[str, part_pb2.Part] = {}
+        self.content_log: list[part_change_pb2.PartChange] = []
+        self.epochs = {log: uuid.uuid4() for log in keys.LOGS}
+        self.published = dict.fromkeys(keys.LOGS, 0)
+        self.tree = CategoryTree()
+        self.limits = limits or LiveLimits()
+        self.publisher = EventPublisher(PartStates(Reads(self)), self.tree, ring)
+        self.reads = 0
+
+    def begin(self) -> None:
+        for log in keys.LOGS:
+            self.publisher.publish(log, ChangeBatch(self.cursor(log, self.published[log]), [], fragment=False))
+
+    def cursor(self, log: str, revision: int) -> str:
+        return cursors.encode(Position(log, self.epochs[log], revision))
+
+    def move(self, part_id: str, location_id: str = "main") -> stock_change_pb2.StockChange:
+        """Commit a movement; nobody is told yet."""
+        before = self.stock.levels.get((part_id, location_id))
+        change = self.stock.commit(part_id, location_id)
+        if before is not None:
+            change.before.CopyFrom(before)
+        return change
+
+    def write(self, part_id: str, **values: Any) -> None:
+        """Commit new content; nobody is told yet."""
+        before = self.parts.get(part_id)
+        after = part_pb2.Part()
+        if before is not None:
+            after.CopyFrom(before)
+        after.MergeFrom(part_pb2.Part(part_id=part_id, **values))
+        after.version += 1
+        change = part_change_pb2.PartChange(
+            revision=len(self.content_log) + 1,
+            part_id=part_id,
+            version=after.version,
+            operation=origin_pb2.OPERATION_UPDATED if before is not None else origin_pb2.OPERATION_CREATED,
+            before=before,
+            after=after,
+            changed_fields=sorted(values),
+            entity="part",
+            entity_id=part_id,
+        )
+        self.parts[part_id] = after
+        self.content_log.append(change)
+
+    def tell(self, log: str = keys.INVENTORY, count: int | None = None) -> None:
+        """Publish what was committed, or only so many."""
+        entries: list[Any] = self.stock.log if log == keys.INVENTORY else self.content_log
+        after = self.published[log]
+        until = len(entries) if count is None else min(len(entries), after + count)
+        batch = ChangeBatch(self.cursor(log, until), entries[after:until], fragment=False)
+        self.publisher.publish(log, batch)
+        self.published[log] = until
+
+    def enter(self, caller: Caller = ANONYMOUS) -> Session:
+        session = Session(self.limits, self.tree, caller)
+        self.publisher.enter(session)
+        return session
+
+
+class Reads:
+    """What states are read from: the present of a shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+        self._shop.reads += 1
+        stock = self._shop.stock
+        return {part_id: Answer(stock.read(part_id), stock.head, "source") for part_id in part_ids}
+
+    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+        parts = self._shop.parts
+        return {part_id: Answer(parts.get(part_id, Absent()), 0, "source") for part_id in part_ids}
+
+
+async def subscribe(shop: Shop, session: Session, *part_ids: str, **options: Any) -> None:
+    await shop.publisher.subscribe(session, Subscribe(options.pop("id", "s1"), list(part_ids), **options))
+
+
+async def sent(shop: Shop, session: Session) -> list[dict[str, Any]]:
+    """Everything that waits, as the client would get it."""
+    frames: list[dict[str, Any]] = []
+    while (item := session.outbox.take()) is not None:
+        if isinstance(item, Slot):
+            text: str | None = await item.frame()
+        elif isinstance(item, str):
+            text = item
+        else:
+            if getattr(item, "stock", True) is None or getattr(item, "state", None):
+                await shop.publisher.resolve(item)  # type: ignore[arg-type]
+            text = session.render(item)
+        if text is not None:
+            frames.append(msgspec.json.decode(text))
+    return frames
