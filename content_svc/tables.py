@@ -82,9 +82,9 @@ class Part(Table, tablename="part"):
 
 
 class PartImage(Table, tablename="part_image"):
-    """One picture of a part; position counts from 0 without gaps."""
+    """One picture of a part; position counts from 0 without gaps. The key is (part_id, position)."""
 
-    part_id = ForeignKey(Part, null=False)
+    part_id = Text(primary_key=True, default=None)
     position = SmallInt(default=None)
     url = Text(default=None)
     alt = Text(default="")
@@ -93,9 +93,9 @@ class PartImage(Table, tablename="part_image"):
 
 
 class PartContentVersion(Table, tablename="part_version"):
-    """A version of a part with its full snapshot. Written by a trigger only; never updated, never deleted."""
+    """A version of a part with its full snapshot. Written by a trigger only. The key is (part_id, version)."""
 
-    part_id = ForeignKey(Part, null=False)
+    part_id = Text(primary_key=True, default=None)
     version = BigInt(default=None)
     content_snapshot = JSONB()
     schema_number = Integer(default=None)

@@ -81,9 +81,9 @@ def _fits(listing: PartListing, key: object) -> bool:
         case "rank":
             return isinstance(key, float)
         case "update_time_desc":
-            return isinstance(key, int) and 0 <= key <= _LATEST_MICROSECOND
+            return type(key) is int and 0 <= key <= _LATEST_MICROSECOND
         case _:
-            return isinstance(key, int) and -1 <= key <= _BIGINT_MAX
+            return type(key) is int and -1 <= key <= _BIGINT_MAX
 
 
 def _fingerprint(listing: PartListing) -> int:

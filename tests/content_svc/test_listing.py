@@ -1,0 +1,164 @@
+"""Listing and searching parts."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from chassis.errors import CategoryNotFound, PageTokenInvalid, PermissionMissing, RevisionNotYetServed, TokenMissing
+from partstream.content.v1 import part_pb2
+from partstream.content.v1 import part_service_pb2 as pb
+from tests.content_svc.running_service import RunningService, refused, resistor
+
+
+@pytest.fixture
+async def catalogue(service: RunningService) -> None:
+    """A small tree with parts of every kind."""
+    await service.add_category("passives", "Passives", position=1)
+    await service.add_category("resistors", "Resistors", "passives")
+    await service.add_category("chip-resistors", "Chip", "resistors")
+    await service.add_category("actives", "Actives")
+
+    def money(amount: int) -> part_pb2.Money:
+        return part_pb2.Money(amount_minor=amount, currency="USD")
+
+    parts = [
+        resistor(
+            "C17414",
+            title="Uniroyal 0603WAF1002T5E",
+            mpn="0603WAF1002T5E",
+            summary="10kΩ ±1% 厚膜电阻 0603",
+            price=money(3),
+        ),
+        resistor(
+            "C17415",
+            title="Yageo RC0603FR-0722KL",
+            category_id="chip-resistors",
+            summary="Thick film resistors",
+            price=money(1),
+        ),
+        resistor("C2", title="apple", category_id="chip-resistors"),
+        resistor("LM358.D", title="Operational amplifiers, dual", category_id="actives", price=money(50), mpn="LM358"),
+        resistor("draft", title="Draft resistor", status=part_pb2.PART_STATUS_DRAFT),
+        resistor("gone", title="Gone resistor"),
+    ]
+    response = await service.staff.BatchUpsertParts(pb.BatchUpsertPartsRequest(parts=parts))
+    assert {result.outcome for result in response.results} == {pb.PART_UPSERT_OUTCOME_CREATED}
+    connection = await asyncpg.connect(service.dsn)
+    await connection.execute("UPDATE part SET deleted_at = now() WHERE part_id = 'gone'")
+    await connection.close()
+
+
+async def ids(service: RunningService, **filters: object) -> list[str]:
+    response = await service.public.ListParts(pb.ListPartsRequest(**filters))  # type: ignore[arg-type]
+    return [part.part_id for part in response.parts]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, ["C17414", "C17415", "C2", "LM358.D"]),
+        ({"category_id": "passives"}, ["C17414", "C17415", "C2"]),
+        ({"category_id": "chip-resistors"}, ["C17415", "C2"]),
+        ({"order": pb.PART_ORDER_TITLE}, ["C2", "LM358.D", "C17414", "C17415"]),
+        ({"order": pb.PART_ORDER_PRICE_ASC}, ["C17415", "C17414", "LM358.D", "C2"]),
+        ({"order": pb.PART_ORDER_PRICE_DESC}, ["LM358.D", "C17414", "C17415", "C2"]),
+        ({"query": "C1741"}, ["C17414", "C17415"]),
+        ({"query": "c17414"}, ["C17414"]),
+        ({"query": "0603waf"}, ["C17414"]),
+        ({"query": "LM358."}, ["LM358.D"]),
+        ({"query": "lm35"}, ["LM358.D"]),
+        ({"query": "amplifier"}, ["LM358.D"]),
+        ({"query": "film resistor"}, ["C17415"]),
+        ({"query": "电阻"}, ["C17414"]),
+        ({"query": "膜电"}, ["C17414"]),
+        ({"query": "10kΩ"}, ["C17414"]),
+        ({"query": "c1", "order": pb.PART_ORDER_PRICE_ASC}, ["C17415", "C17414"]),
+        ({"query": "yageo", "category_id": "actives"}, []),
+        ({"query": "100%_\\'\"&|!():*<->"}, []),
+        ({"query": "%"}, []),
+        ({"query": "  "}, ["C17414", "C17415", "C2", "LM358.D"]),
+    ],
+)
+async def test_a_listing_is_filtered_and_ordered(
+    service: RunningService, catalogue: None, filters: dict[str, object], expected: list[str]
+) -> None:
+    assert await ids(service, **filters) == expected
+
+
+@pytest.mark.parametrize("order", pb.PartOrder.values())
+@pytest.mark.parametrize("query", ["", "0603", "c"])
+async def test_pages_hold_every_part_once_in_the_order_of_one_page(
+    service: RunningService, catalogue: None, order: pb.PartOrder.ValueType, query: str
+) -> None:
+    whole = await ids(service, order=order, query=query)
+
+    paged: list[str] = []
+    token = ""
+    while True:
+        request = pb.ListPartsRequest(order=order, query=query, page_size=1, page_token=token)
+        response = await service.public.ListParts(request)
+        paged += [part.part_id for part in response.parts]
+        token = response.next_page_token
+        if not token:
+            break
+
+    assert paged == whole
+
+
+async def test_a_page_token_is_for_the_same_filters(service: RunningService, catalogue: None) -> None:
+    token = (await service.public.ListParts(pb.ListPartsRequest(page_size=1))).next_page_token
+
+    async with refused(PageTokenInvalid):
+        await ids(service, category_id="passives", page_token=token)
+    async with refused(PageTokenInvalid):
+        await ids(service, page_token="nonsense")
+
+
+async def test_what_is_not_published_needs_a_permission(service: RunningService, catalogue: None) -> None:
+    draft = pb.ListPartsRequest(status=part_pb2.PART_STATUS_DRAFT)
+
+    assert [part.part_id for part in (await service.staff.ListParts(draft)).parts] == ["draft"]
+    async with refused(TokenMissing):
+        await service.public.ListParts(draft)
+    async with refused(PermissionMissing):
+        await service.client("bob", ["stock:read"]).ListParts(draft)
+
+
+async def test_an_unknown_category_is_not_an_empty_one(service: RunningService, catalogue: None) -> None:
+    async with refused(CategoryNotFound):
+        await ids(service, category_id="nowhere")
+    await service.add_category("empty", "Empty")
+    assert await ids(service, category_id="empty") == []
+
+
+async def test_categories_are_a_tree_with_counts(service: RunningService, catalogue: None) -> None:
+    response = await service.public.ListCategories(pb.ListCategoriesRequest())
+
+    assert [(category.category_id, category.part_count, list(category.path)) for category in response.categories] == [
+        ("actives", 1, ["Actives"]),
+        ("passives", 3, ["Passives"]),
+        ("resistors", 3, ["Passives", "Resistors"]),
+        ("chip-resistors", 2, ["Passives", "Resistors", "Chip"]),
+    ]
+
+
+async def test_a_read_waits_for_the_revision_it_is_shown(service: RunningService, catalogue: None) -> None:
+    token = (await service.public.ListCategories(pb.ListCategoriesRequest())).revision_token
+    assert await ids(service, min_revision_token=token)
+
+    head = await service.app.feed.tailer._reader.head()
+    beyond = service.app.feed.token_for(head.revision + 1)
+    async with refused(RevisionNotYetServed):
+        await ids(service, min_revision_token=beyond)
+
+
+async def test_a_page_of_long_descriptions_ends_early(service: RunningService, resistors: str) -> None:
+    for number in range(24):
+        await service.add_part(resistor(f"R{number:02}", description="x" * 99_000))
+
+    response = await service.public.ListParts(pb.ListPartsRequest())
+
+    assert len(response.parts) == 20
+    rest = await service.public.ListParts(pb.ListPartsRequest(page_token=response.next_page_token))
+    assert len(rest.parts) == 4

@@ -1,0 +1,293 @@
+"""Creating and updating parts over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from chassis.errors import (
+    CategoryExists,
+    FieldInvalid,
+    PartArchived,
+    PartExists,
+    PartNotFound,
+    PermissionMissing,
+    RequestIdReused,
+    TokenMissing,
+    VersionConflict,
+    VersionRequired,
+)
+from partstream.content.v1 import part_pb2
+from partstream.content.v1 import part_service_pb2 as pb
+from tests.content_svc.running_service import USER_ID, RunningService, new_id, refused, resistor
+
+DIRTY = {
+    "Operating temperature\t-": "-40℃~+125℃",
+    "阻值": "10kΩ、±1%",
+    "Float": 9.999999999999999e-06,
+    "Whole": 5.0,
+    "Large": 1e300,
+    "Flag": True,
+    "Placeholder": "-",
+    "NaN": "NaN",
+    'Quote "and" \\ slash': "'; DROP TABLE part; --",
+    "null": None,
+    "emoji": "🧲",
+}
+
+
+async def entries(service: RunningService) -> int:
+    head = await service.app.feed.tailer._reader.head()
+    return head.revision
+
+
+async def test_a_new_part_is_version_1_and_comes_back_as_it_was_given(service: RunningService, resistors: str) -> None:
+    wanted = resistor(
+        specifications=DIRTY,
+        summary="0.1 < 1 & so on",
+        mpn=" 0603WAF1002T5E ",
+        price=part_pb2.Money(amount_minor=2, currency="USD"),
+        price_breaks=[part_pb2.PriceBreak(from_quantity=1, unit_price="0.0137")],
+        cost=part_pb2.Money(amount_minor=1, currency="USD"),
+        images=[part_pb2.PartImage(url="/a.png", alt="a", width=3, height=4)],
+    )
+
+    response = await service.staff.CreatePart(pb.CreatePartRequest(part=wanted, request_id=new_id()))
+
+    stored = response.part
+    assert (stored.version, stored.published_version, stored.mpn) == (1, 1, "0603WAF1002T5E")
+    assert (stored.updated_by.user_id, stored.updated_by.username) == (USER_ID, "alice")
+    assert stored.specifications == wanted.specifications
+    assert (stored.images, stored.price_breaks, stored.cost) == (wanted.images, wanted.price_breaks, wanted.cost)
+    assert (list(stored.category_path), stored.summary) == (["Resistors"], wanted.summary)
+    seen = await service.staff.GetPart(pb.GetPartRequest(part_id="R1", min_revision_token=response.revision_token))
+    assert seen.part == stored
+
+
+async def test_a_description_is_made_safe(service: RunningService, resistors: str) -> None:
+    part = await service.add_part(resistor(description="<p onclick='x'>a &lt; b<script>alert(1)</script></p>"))
+
+    assert part.description == "<p>a &lt; b</p>"
+
+
+async def test_the_public_does_not_see_staff_fields_or_unpublished_parts(
+    service: RunningService, resistors: str
+) -> None:
+    await service.add_part(resistor("R1", cost=part_pb2.Money(amount_minor=1, currency="USD")))
+    await service.add_part(resistor("R2", status=part_pb2.PART_STATUS_DRAFT))
+
+    seen = (await service.public.GetPart(pb.GetPartRequest(part_id="R1"))).part
+
+    assert not seen.HasField("cost")
+    assert not seen.HasField("updated_by")
+    async with refused(PartNotFound):
+        await service.public.GetPart(pb.GetPartRequest(part_id="R2"))
+    batch = await service.public.BatchGetParts(pb.BatchGetPartsRequest(part_ids=["R3", "R2", "R1", "R1"]))
+    assert [part.part_id for part in batch.parts] == ["R1"]
+    assert batch.missing_part_ids == ["R3", "R2"]
+
+
+async def test_an_id_is_used_once(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor())
+
+    async with refused(PartExists):
+        await service.add_part(resistor(title="Another"))
+    async with refused(CategoryExists):
+        await service.add_category("resistors", "Again")
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        (resistor(category_id="nowhere"), "part.category_id"),
+        (resistor(title="  "), "part.title"),
+        (resistor(title="x" * 301), "part.title"),
+        (resistor(specifications={"a": {"nested": 1}}), 'part.specifications["a"]'),
+        (resistor(images=[part_pb2.PartImage(url="//evil.example/x")]), "part.images[0].url"),
+    ],
+)
+async def test_a_field_at_fault_is_named(
+    service: RunningService, resistors: str, part: part_pb2.Part, path: str
+) -> None:
+    before = await entries(service)
+
+    async with refused(FieldInvalid) as errors:
+        await service.add_part(part)
+
+    assert [field.path for field in errors[0].fields] == [path]
+    assert await entries(service) == before
+
+
+async def test_permissions_come_before_existence(service: RunningService, resistors: str) -> None:
+    request = pb.UpdatePartRequest(part=resistor("nowhere"))
+
+    async with refused(TokenMissing):
+        await service.public.UpdatePart(request)
+    async with refused(PermissionMissing):
+        await service.client("bob", ["content:read"]).UpdatePart(request)
+
+
+async def test_publishing_needs_its_own_permission(service: RunningService, resistors: str) -> None:
+    writer = service.client("bob", ["content:read", "content:write"])
+
+    async with refused(PermissionMissing) as errors:
+        await writer.CreatePart(pb.CreatePartRequest(part=resistor()))
+    assert errors[0].metadata["permission"] == "content:publish"
+
+    draft = await writer.CreatePart(pb.CreatePartRequest(part=resistor(status=part_pb2.PART_STATUS_UNSPECIFIED)))
+    assert draft.part.status == part_pb2.PART_STATUS_DRAFT
+    async with refused(PermissionMissing):
+        await writer.UpdatePart(pb.UpdatePartRequest(part=resistor(), expected_version=1))
+
+
+async def test_an_update_takes_the_masked_fields_only(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor(mpn="X", images=[part_pb2.PartImage(url="/a.png")]))
+
+    part = await service.update(resistor(title="New", mpn="ignored"), "title", expected_version=1)
+
+    assert (part.title, part.mpn, part.version, part.published_version) == ("New", "X", 2, 2)
+    assert [image.url for image in part.images] == ["/a.png"]
+
+
+async def test_pictures_are_replaced_as_a_whole(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor(images=[part_pb2.PartImage(url="/a.png"), part_pb2.PartImage(url="/b.png")]))
+
+    part = await service.update(resistor(images=[part_pb2.PartImage(url="/b.png")]), "images", expected_version=1)
+
+    assert ([image.url for image in part.images], part.version) == (["/b.png"], 2)
+
+
+async def test_a_stale_version_is_told_what_is_there_now(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor())
+    await service.update(resistor(title="First"), "title", expected_version=1)
+
+    async with refused(VersionConflict) as errors:
+        await service.update(resistor(title="Second"), "title", expected_version=1)
+
+    current = errors[0].current
+    assert isinstance(current, part_pb2.Part)
+    assert (current.title, current.version) == ("First", 2)
+    assert errors[0].metadata["changed_by"] == "alice"
+    assert errors[0].metadata["changed_at"].endswith("Z")
+
+
+async def test_an_update_says_which_version_it_replaces(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor())
+
+    async with refused(VersionRequired):
+        await service.staff.UpdatePart(pb.UpdatePartRequest(part=resistor(title="New")))
+    response = await service.staff.UpdatePart(pb.UpdatePartRequest(part=resistor(title="New"), unconditional=True))
+    assert response.part.version == 2
+
+
+async def test_an_update_that_changes_nothing_writes_nothing(service: RunningService, resistors: str) -> None:
+    created = await service.add_part(resistor(specifications={"a": 5}))
+    before = await entries(service)
+
+    response = await service.staff.UpdatePart(
+        pb.UpdatePartRequest(part=resistor(specifications={"a": 5.0}), expected_version=1, request_id=new_id())
+    )
+
+    assert response.part == created
+    assert await entries(service) == before
+
+
+async def test_an_unset_status_leaves_a_part_published(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor())
+    wanted = resistor(title="New", status=part_pb2.PART_STATUS_UNSPECIFIED)
+
+    part = (await service.staff.UpdatePart(pb.UpdatePartRequest(part=wanted, expected_version=1))).part
+
+    assert part.status == part_pb2.PART_STATUS_PUBLISHED
+
+
+async def test_a_deleted_part_cannot_change(service: RunningService, resistors: str, sql: object) -> None:
+    await service.add_part(resistor())
+    await sql.execute("UPDATE part SET deleted_at = now()")  # type: ignore[attr-defined]
+
+    async with refused(PartArchived):
+        await service.update(resistor(title="New"), expected_version=2)
+    async with refused(PartNotFound):
+        await service.public.GetPart(pb.GetPartRequest(part_id="R1"))
+    assert (await service.staff.GetPart(pb.GetPartRequest(part_id="R1"))).part.HasField("delete_time")
+
+
+async def test_an_unknown_part_cannot_change(service: RunningService) -> None:
+    async with refused(PartNotFound):
+        await service.update(resistor(), expected_version=1)
+
+
+async def test_writers_at_once_with_one_expected_version_have_one_winner(
+    service: RunningService, resistors: str
+) -> None:
+    await service.add_part(resistor())
+
+    async def attempt(number: int) -> bool:
+        try:
+            async with refused(VersionConflict):
+                await service.update(resistor(title=f"title {number}"), "title", expected_version=1)
+        except pytest.fail.Exception:
+            return True
+        return False
+
+    won = await asyncio.gather(*(attempt(number) for number in range(10)))
+
+    assert sum(won) == 1
+    assert (await service.staff.GetPart(pb.GetPartRequest(part_id="R1"))).part.version == 2
+
+
+async def test_a_repeated_request_does_once_what_it_did_once(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor())
+    request = pb.UpdatePartRequest(
+        part=resistor(title="New"), update_mask=FieldMask(paths=["title"]), expected_version=1, request_id=new_id()
+    )
+
+    first = await service.staff.UpdatePart(request)
+    second = await service.staff.UpdatePart(request)
+
+    assert (first.replayed, second.replayed) == (False, True)
+    assert second.part == first.part
+    assert second.revision_token == first.revision_token
+
+
+async def test_simultaneous_retries_run_once(service: RunningService, resistors: str) -> None:
+    await service.add_part(resistor())
+    before = await entries(service)
+    request = pb.UpdatePartRequest(part=resistor(title="New"), unconditional=True, request_id=new_id())
+
+    answers = await asyncio.gather(*(service.staff.UpdatePart(request) for _ in range(8)))
+
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 7
+    assert {answer.part.version for answer in answers} == {2}
+    assert await entries(service) == before + 1
+
+
+async def test_a_request_id_is_for_one_body_of_one_caller(service: RunningService, resistors: str) -> None:
+    request = pb.CreatePartRequest(part=resistor(), request_id=new_id())
+    await service.staff.CreatePart(request)
+
+    async with refused(RequestIdReused):
+        await service.staff.CreatePart(pb.CreatePartRequest(part=resistor("R2"), request_id=request.request_id))
+
+
+async def test_a_refused_request_leaves_its_id_free(service: RunningService) -> None:
+    request = pb.CreatePartRequest(part=resistor(), request_id=new_id())
+    async with refused(FieldInvalid):
+        await service.staff.CreatePart(request)
+    await service.add_category("resistors", "Resistors")
+
+    response = await service.staff.CreatePart(request)
+
+    assert (response.replayed, response.part.version) == (False, 1)
+
+
+async def test_the_comment_is_the_versions_and_the_logs(service: RunningService, resistors: str, sql: object) -> None:
+    request = pb.CreatePartRequest(part=resistor(), comment="first stock", request_id=new_id())
+    await service.staff.CreatePart(request)
+
+    comment = await sql.fetchval("SELECT comment FROM part_version")  # type: ignore[attr-defined]
+    entry = await sql.fetchrow("SELECT * FROM change_log WHERE entity = 'part'")  # type: ignore[attr-defined]
+    assert (comment, entry["reason"], entry["request_id"]) == ("first stock", "first stock", request.request_id)
+    assert (entry["source"], entry["actor"], entry["actor_name"]) == ("service", USER_ID, "alice")
