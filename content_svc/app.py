@@ -43,6 +43,7 @@ class App:
             changes.encode,
             changes.watched_keys,
             LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+            window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from chassis.caller import current_caller
+from chassis.changes.snapshot_gate import SnapshotGate
 from content_svc import commands, convert
 from content_svc.domain.part import Part
 from content_svc.upsert import upsert_parts
@@ -47,6 +48,7 @@ class ContentServicer(ContentServiceServicer):
         self._writes = writes
         self._queries = queries
         self._feed = feed
+        self._snapshots = SnapshotGate()
 
     async def CreatePart(self, request: pb.CreatePartRequest, context: Context) -> pb.CreatePartResponse:
         """Add a part."""
@@ -154,22 +156,23 @@ class ContentServicer(ContentServiceServicer):
         self, request: pb.SnapshotPartsRequest, context: Context
     ) -> AsyncIterator[pb.SnapshotPartsResponse]:
         """Every part as of one moment, in messages of bounded size."""
-        page = pb.SnapshotPartsResponse()
-        size = 0
-        async with aclosing(self._queries.snapshot(request.start_after)) as items:
-            async for item in items:
-                if not isinstance(item, Part):
-                    yield pb.SnapshotPartsResponse(cursor=self._feed.token_for(item))
-                    continue
-                message = convert.part_message(item)
-                page.parts.append(message)
-                page.resume_key = item.part_id
-                size += message.ByteSize()
-                if size >= _SNAPSHOT_PAGE_BYTES:
-                    yield page
-                    page, size = pb.SnapshotPartsResponse(), 0
-        if page.parts:
-            yield page
+        with self._snapshots.enter() as require_time:
+            page, size = pb.SnapshotPartsResponse(), 0
+            async with aclosing(self._queries.snapshot(request.start_after)) as items:
+                async for item in items:
+                    if not isinstance(item, Part):
+                        yield pb.SnapshotPartsResponse(cursor=self._feed.token_for(item))
+                        continue
+                    message = convert.part_message(item)
+                    page.parts.append(message)
+                    page.resume_key = item.part_id
+                    size += message.ByteSize()
+                    if size >= _SNAPSHOT_PAGE_BYTES:
+                        require_time()
+                        yield page
+                        page, size = pb.SnapshotPartsResponse(), 0
+            if page.parts:
+                yield page
 
     def WatchParts(  # type: ignore[override] # the border passes bytes on as they are
         self, request: pb.WatchPartsRequest, context: Context

@@ -33,6 +33,12 @@ class Settings(MigrateSettings):
     log_keep_bytes: int = setting(
         "PARTSTREAM_LOG_KEEP_BYTES", positive_int, default=50 * 1024**3, help="bytes that the change log may take"
     )
+    log_window_bytes: int = setting(
+        "PARTSTREAM_LOG_WINDOW_BYTES",
+        positive_int,
+        default=64 * 1024**2,
+        help="bytes of the newest log entries kept in memory for watchers",
+    )
     log_format: str = setting(
         "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"
     )

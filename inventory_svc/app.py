@@ -45,6 +45,7 @@ class App:
             changes.encode,
             changes.watched_keys,
             LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+            window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
         self.writer = Writer(settings.database_url, on_commit=self._log.committed)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chassis.changes import cursor as cursors
 from chassis.changes.message import Cut, compose, cut_message
 from chassis.changes.tailer import Tailer
+from chassis.changes.window import WINDOW_BYTES, WINDOW_ENTRIES
 from chassis.errors import (
     CursorCompacted,
     CursorFromFuture,
@@ -68,8 +69,8 @@ class ChangeFeed:
         encode: Callable[[LogEntry, str], bytes],
         keys: Callable[[LogEntry], frozenset[str]],
         *,
-        max_window_bytes: int = 64 * 1024 * 1024,
-        max_window_entries: int = 50_000,
+        max_window_bytes: int = WINDOW_BYTES,
+        max_window_entries: int = WINDOW_ENTRIES,
     ) -> None:
         """``encode(entry, audience)`` serialises a change for ``staff`` or ``public``, ``b""`` to hide it."""
         self._reader = reader

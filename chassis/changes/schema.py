@@ -53,13 +53,19 @@ CREATE TABLE change_log (
 ) PARTITION BY RANGE (revision);
 """
 
-# Begin a new epoch; for the restore procedure. Every cursor given out before is refused from now on.
+# Begin a new epoch; for the restore procedure. Every cursor given out before is refused from now on. Under the log's
+# lock, so that no entry of the old epoch comes after.
 _BEGIN_EPOCH = """
-CREATE FUNCTION change_log_begin_epoch() RETURNS uuid LANGUAGE sql AS $$
+CREATE FUNCTION change_log_begin_epoch() RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+    begun uuid;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7301, 1);
     UPDATE change_log_identity SET epoch = gen_random_uuid(), began_at = now(),
         began_after = coalesce((SELECT revision FROM change_log ORDER BY revision DESC LIMIT 1), 0)
-    RETURNING epoch
-$$;
+    RETURNING epoch INTO begun;
+    RETURN begun;
+END $$;
 """
 
 # Nobody updates, deletes or truncates the log: not the owner, not by mistake.

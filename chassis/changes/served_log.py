@@ -9,6 +9,7 @@ from chassis.changes.log_reader import LogReader
 from chassis.changes.log_servicer import ChangeLogServicer
 from chassis.changes.maintenance import LogMaintenance, LogRetention
 from chassis.changes.notify import ChangeNotifier
+from chassis.changes.window import WINDOW_BYTES
 from partstream.changes.v1.change_log_service_pb2_grpc import add_ChangeLogServiceServicer_to_server
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class ServedLog:
         encode: Callable[[LogEntry, str], bytes],
         keys: Callable[[LogEntry], frozenset[str]],
         retention: LogRetention | None = None,
+        *,
+        window_bytes: int = WINDOW_BYTES,
     ) -> None:
         """Construct on an open database; notifications get a connection of their own to ``dsn``."""
         reader = LogReader(database, name)
-        self.feed = ChangeFeed(reader, encode, keys)
+        self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
         self._servicer = ChangeLogServicer(reader, self.feed)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from chassis.changes.log_entry import LogEntry
 
 STAFF = "staff"
+WINDOW_BYTES = 64 * 1024**2  # a minute and a half of 1,000 changes/s of about 700 bytes
+WINDOW_ENTRIES = 100_000
 _CHANGES_TAG = b"\x12"  # field 2, length-delimited: `changes` of every Watch response
 _OVERHEAD_BYTES = 400  # Python objects of one entry, measured with tracemalloc
 
@@ -78,7 +80,7 @@ class EntryEncoder:
 class Window:
     """The newest entries, gap-free: ``start`` < revision <= ``end``."""
 
-    def __init__(self, start: int, *, max_entries: int = 50_000, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, start: int, *, max_entries: int = WINDOW_ENTRIES, max_bytes: int = WINDOW_BYTES) -> None:
         """Begin empty after revision ``start``."""
         self.start = start
         self._entries: deque[WindowEntry] = deque()

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from chassis.caller import current_caller
+from chassis.changes.snapshot_gate import SnapshotGate
 from inventory_svc.convert import answers
 from inventory_svc.servicer.base import Base
 from partstream.inventory.v1 import stock_service_pb2 as pb
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from inventory_svc.writer import Writer
 
 _BOOKMARK_SECONDS = 5.0
-_SNAPSHOTS_AT_ONCE = 4  # each holds a connection of the pool and an old view of the rows
 
 
 class Streams(Base):
@@ -30,7 +29,7 @@ class Streams(Base):
     def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed) -> None:
         """Stand on what the composition root made."""
         super().__init__(writer, queries, feed)
-        self._snapshots = asyncio.Semaphore(_SNAPSHOTS_AT_ONCE)
+        self._snapshots = SnapshotGate()
 
     async def SnapshotStock(
         self, request: pb.SnapshotStockRequest, context: Context
@@ -38,13 +37,15 @@ class Streams(Base):
         """The cursor first, then every level in pages."""
         show_actor = current_caller().may("stock:read")
         part_id, _, location_id = request.start_after.partition("/")
-        async with self._snapshots, self.queries.snapshot() as snapshot:
-            yield pb.SnapshotStockResponse(cursor=self.feed.token_for(snapshot.revision))
-            async for levels in snapshot.pages((part_id, location_id)):
-                yield pb.SnapshotStockResponse(
-                    levels=[answers.level(item, show_actor=show_actor) for item in levels],
-                    resume_key="/".join(levels[-1].key),
-                )
+        with self._snapshots.enter() as require_time:
+            async with self.queries.snapshot() as snapshot:
+                yield pb.SnapshotStockResponse(cursor=self.feed.token_for(snapshot.revision))
+                async for levels in snapshot.pages((part_id, location_id)):
+                    require_time()
+                    yield pb.SnapshotStockResponse(
+                        levels=[answers.level(item, show_actor=show_actor) for item in levels],
+                        resume_key="/".join(levels[-1].key),
+                    )
 
     def WatchStock(  # the border passes bytes on as they are
         self, request: pb.WatchStockRequest, context: Context
