@@ -57,7 +57,8 @@ class StockWriter:
         different = [
             row for row in counted if row.part.sku in levels and levels[row.part.sku].on_hand != row.part.stock
         ]
-        self._report.counts["levels_equal"] += len(counted) - len(missing) - len(different)
+        if equal := len(counted) - len(missing) - len(different):
+            self._report.counts["levels_equal"] += equal
         if self._set_stock:
             await asyncio.gather(*(self._set(row, levels[row.part.sku].version) for row in different))
         elif different:

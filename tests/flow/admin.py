@@ -33,8 +33,9 @@ class Admin:
         return self._body(await self._client.post("/admin/parts", json=body))
 
     async def put_part(self, part: dict[str, Any], **changes: Any) -> httpx.Response:
-        """Replace a part, expecting the version that `part` has."""
-        body = {**part, **changes, "expected_version": part["version"]}
+        """Replace a part by what it was plus `changes`, expecting the version that `part` has."""
+        kept = {name: part[name] for name in ("title", "category_id", "description", "status")}
+        body = {**kept, **changes, "expected_version": part["version"]}
         answer = await self._client.put(f"/admin/parts/{part['part_id']}", json=body)
         self._body(answer)
         return answer

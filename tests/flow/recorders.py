@@ -109,6 +109,10 @@ class LiveRecorder(Recorder):
         self._edge = edge
         self._cursor = ""
 
+    def version(self, part: str) -> int:
+        """Answer the version of a part's stock that the browser has; 0 = none yet."""
+        return int(self.levels.get(part, {}).get("version", 0))
+
     async def _follow(self) -> None:
         while True:
             try:

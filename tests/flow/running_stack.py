@@ -133,10 +133,12 @@ class RunningStack:
         )
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            self._lines.append(line.rstrip("\n"))
-            if "Partstream is ready" in line:
-                self._ready.set()
+        assert process.stdout is not None
+        with process.stdout as output:
+            for line in output:
+                self._lines.append(line.rstrip("\n"))
+                if "Partstream is ready" in line:
+                    self._ready.set()
         self._ready.set()  # ended: whoever waits looks at the process
 
 

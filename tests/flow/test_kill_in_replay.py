@@ -41,9 +41,7 @@ async def test_a_process_is_killed_in_the_middle_of_a_replay(stack: RunningStack
         log = await log_facts(stack, "inventory")
         await watcher.until(lambda: watcher.revision == log.last)
         finals = {change.part_id: change.after for change in watcher.changes}
-        await browser.until(
-            lambda: all(browser.levels.get(part, {}).get("version") == finals[part].version for part in finals)
-        )
+        await browser.until(lambda: all(browser.version(part) == finals[part].version for part in finals))
 
     assert summary["mismatches"] == []
     assert summary["refused"] == 0

@@ -27,7 +27,7 @@ async def test_one_admin_put_of_stock_is_seen_everywhere(stack: RunningStack, ad
         async with httpx.AsyncClient() as shopper:
             url = f"{stack.edge_url(2)}/api/v1/parts/{part}/stock"
             seen = (await shopper.get(url, headers={"Partstream-Min-Revision": token})).json()
-        await browser.until(lambda: browser.levels[part]["version"] == 2)
+        await browser.until(lambda: browser.version(part) == 2)
         await watcher.until(lambda: any(change.part_id == part for change in watcher.changes))
 
     assert (seen["available"], seen["version"]) == (7, 2)
@@ -82,7 +82,7 @@ async def test_an_update_by_sql_is_on_the_socket_and_in_the_audit_with_the_role(
         await connection.execute("UPDATE stock_level SET on_hand = 3 WHERE part_id = $1", part)
         await connection.close()
 
-        await browser.until(lambda: browser.levels[part]["version"] == 2)
+        await browser.until(lambda: browser.version(part) == 2)
 
     assert browser.levels[part]["available"] == 3
     row = await eventually(lambda: audit_row(admin, part, "stock", 2))

@@ -42,7 +42,7 @@ async def test_reads_writes_and_sockets_go_on_and_the_audit_catches_up(
 
             for version in range(1, WRITES + 1):
                 answer = await admin.put_stock("R-1", 100 + version, expected_version=version)
-            await browser.until(lambda: browser.levels["R-1"]["version"] == WRITES + 1)
+            await browser.until(lambda: browser.version("R-1") == WRITES + 1)
             headers = {"Partstream-Min-Revision": answer.headers["Partstream-Revision"]}
             stock = (await shopper.get("/parts/R-1/stock", headers=headers)).json()
             page = await shopper.get("/parts/R-1")
