@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -133,8 +134,8 @@ class SharedHistories(RuleBasedStateMachine):
 
 
 def test_no_process_is_shown_an_older_value(redis_url: str) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: SharedHistories(redis_url),
+    run_state_machine_as_test(
+        partial(SharedHistories, redis_url),  # type: ignore[arg-type]
         settings=settings(
             max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),

@@ -92,5 +92,5 @@ async def test_superseded_content_event_leaves_what_it_changed() -> None:
     event = outbox.take()
 
     assert isinstance(event, ContentEvent)
-    assert (event.version, event.changed, event.operation) == (2, {"price", "title"}, "created")
+    assert (event.version, event.changed, event.operation) == (2, frozenset({"price", "title"}), "created")
     assert outbox.take() is None

@@ -1,0 +1,242 @@
+"""Live connections as a client meets them: over a real listener, real services and their logs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from edge.live.limits import LiveLimits
+from tests.edge.conftest import Keys
+from tests.edge.live.conftest import LiveClient, LiveServer
+from tests.edge.routes.shop import PART, open_shop, stock
+
+PART_ID = PART["part_id"]
+
+
+@pytest.fixture
+async def shop(admin: httpx.AsyncClient) -> dict[str, Any]:
+    """A part with ten in stock."""
+    await open_shop(admin, "LED-2")
+    return await stock(admin, 10)
+
+
+async def adjust(admin: httpx.AsyncClient, delta: int, part_id: str = PART_ID) -> None:
+    body = {"delta": delta, "reason": "count"}
+    answer = await admin.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+async def subscribed(client: LiveClient, **options: Any) -> dict[str, Any]:
+    frame = await client.ask("subscribe", **{"id": "s1", "parts": [PART_ID], **options})
+    assert frame["type"] == "subscribed", frame
+    return frame
+
+
+async def test_write_reaches_the_socket(live: LiveServer, admin: httpx.AsyncClient, shop: dict[str, Any]) -> None:
+    client = await live.open()
+    snapshot = await subscribed(client)
+
+    await adjust(admin, -3)
+    event = await client.hear()
+
+    assert snapshot["parts"] == [
+        {
+            "part_id": PART_ID,
+            "version": 1,
+            "available": 10,
+            "in_stock": True,
+            "low_stock": False,
+            "content_version": 1,
+        }
+    ]
+    assert (event["type"], event["part_id"], event["version"], event["available"]) == ("stock", PART_ID, 2, 7)
+    assert event["commit_time"].endswith("Z")
+
+
+async def test_content_reaches_the_socket(live: LiveServer, admin: httpx.AsyncClient, shop: dict[str, Any]) -> None:
+    client = await live.open()
+    await subscribed(client)
+
+    body = {**PART, "title": "Red LED", "expected_version": 1}
+    answer = await admin.put(f"/admin/parts/{PART_ID}", json=body)
+    event = await client.hear()
+
+    assert answer.status_code == 200, answer.text
+    assert (event["type"], event["version"], event["changed"], event["operation"]) == (
+        "content",
+        2,
+        ["title"],
+        "updated",
+    )
+
+
+async def test_category_reaches_the_socket(live: LiveServer, admin: httpx.AsyncClient, shop: dict[str, Any]) -> None:
+    client = await live.open()
+    await subscribed(client, parts=[], categories=["leds"])
+
+    await adjust(admin, -1)
+
+    assert (await client.hear())["available"] == 9
+
+
+async def test_client_resumes_where_it_was(live: LiveServer, admin: httpx.AsyncClient, shop: dict[str, Any]) -> None:
+    first = await live.open()
+    cursor = (await subscribed(first))["cursor"]
+    await first.connection.close()
+    await adjust(admin, -1)
+    await adjust(admin, -1)
+
+    second = await live.open()
+    resumed = await subscribed(second, cursor=cursor, mode="all")
+
+    assert (resumed["recovered"], resumed["parts"]) == (True, [])
+    assert [(await second.hear())["available"] for _ in range(2)] == [9, 8]
+
+
+async def test_staff_see_more_after_signing_in(
+    live: LiveServer, admin: httpx.AsyncClient, shop: dict[str, Any]
+) -> None:
+    client = await live.open()
+    token = admin.headers["authorization"].removeprefix("Bearer ")
+
+    authenticated = await client.ask("auth", token=token)
+    snapshot = await subscribed(client)
+    await adjust(admin, 5)
+    event = await client.hear()
+
+    assert (authenticated["type"], authenticated["username"]) == ("authenticated", "admin")
+    assert snapshot["parts"][0]["on_hand"] == 10
+    assert (event["on_hand"], event["reserved"]) == (15, 0)
+    assert [place["location_id"] for place in event["locations"]] == ["main"]
+
+
+async def test_ping_is_answered(live: LiveServer) -> None:
+    client = await live.open()
+
+    assert await client.ask("ping") == {"type": "pong"}
+
+
+async def test_unsubscribed_part_is_silent(live: LiveServer, admin: httpx.AsyncClient, shop: dict[str, Any]) -> None:
+    client = await live.open()
+    await subscribed(client)
+
+    assert await client.ask("unsubscribe", id="s1") == {"type": "unsubscribed", "id": "s1"}
+    await adjust(admin, 1)
+
+    assert await client.ask("ping") == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", '{"op":"dance"}', '{"op":"subscribe","id":"s1","parts":["no such id!"]}']
+)
+async def test_unreadable_message_ends_the_connection(live: LiveServer, text: str) -> None:
+    client = await live.open()
+    await client.connection.send(text)
+
+    code, said = await client.closed()
+
+    assert code == 4400
+    assert said[-1]["type"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("origin", "code"), [("https://evil.example", 4003), ("https://shop.example", None), ("", None)]
+)
+async def test_only_our_pages_may_open_sockets(live: LiveServer, origin: str, code: int | None) -> None:
+    client = await live.open(origin=origin or None)
+
+    if code is None:
+        assert (await client.ask("ping"))["type"] == "pong"
+    else:
+        assert (await client.closed())[0] == code
+
+
+async def test_page_of_our_own_host_may_open_sockets(live: LiveServer) -> None:
+    client = await live.open(origin=f"http://127.0.0.1:{live.port}")
+
+    assert (await client.ask("ping"))["type"] == "pong"
+
+
+async def test_bad_token_is_refused_and_at_the_door_ends_the_connection(live: LiveServer) -> None:
+    client = await live.open()
+    refused = await client.ask("auth", token="nonsense")
+    at_the_door = await live.open(additional_headers={"Authorization": "Bearer nonsense"})
+
+    assert (refused["type"], refused["reason"]) == ("error", "TOKEN_INVALID")
+    assert (await at_the_door.closed())[0] == 4001
+
+
+async def test_staff_whose_token_ends_are_sent_away(live: LiveServer, keys: Keys) -> None:
+    token = keys.key.mint(
+        subject="00000000-0000-0000-0000-000000000001", name="ann", permissions=["stock:read"], ttl_seconds=1
+    )
+    client = await live.open()
+    await client.ask("auth", token=token)
+
+    code, said = await client.closed()
+
+    assert (code, said[-1]["reason"]) == (4001, "TOKEN_EXPIRED")
+
+
+async def test_guest_whose_token_ends_goes_on(live: LiveServer, keys: Keys, shop: dict[str, Any]) -> None:
+    token = keys.key.mint(subject="00000000-0000-0000-0000-000000000001", name="ann", ttl_seconds=1)
+    client = await live.open()
+    await client.ask("auth", token=token)
+
+    over = await client.hear()
+
+    assert (over["type"], over["reason"]) == ("error", "TOKEN_EXPIRED")
+    assert (await subscribed(client))["id"] == "s1"
+
+
+async def test_too_much_is_refused_in_words(live: LiveServer) -> None:
+    client = await live.open()
+
+    many = await client.ask("subscribe", id="s1", parts=[f"P{number}" for number in range(1001)])
+    none = await client.ask("subscribe", id="s1")
+
+    assert (many["type"], many["reason"], many["id"]) == ("error", "LIMIT_REACHED", "s1")
+    assert none["reason"] == "FIELD_INVALID"
+
+
+async def test_flood_of_messages_ends_the_connection(live: LiveServer) -> None:
+    client = await live.open()
+    for _ in range(LiveLimits().message_burst + 50):
+        await client.say("ping")
+
+    code, said = await client.closed()
+
+    assert (code, said[-1]["reason"]) == (4009, "LIMIT_REACHED")
+
+
+async def test_huge_message_ends_the_connection(live: LiveServer) -> None:
+    client = await live.open()
+    await client.connection.send("x" * (LiveLimits().message_bytes + 1))
+
+    assert (await client.closed())[0] == 4009
+
+
+async def test_shutdown_tells_clients_to_come_again(live: LiveServer, shop: dict[str, Any]) -> None:
+    client = await live.open()
+    await subscribed(client)
+
+    draining = asyncio.create_task(live.edge.drain())
+    code, said = await client.closed()
+    await draining
+
+    assert (code, said[-1]["reason"]) == (1012, "DRAINING")
+
+
+async def test_direct_sql_reaches_the_socket(live: LiveServer, inventory_dsn: str, shop: dict[str, Any]) -> None:
+    client = await live.open()
+    await subscribed(client)
+
+    connection = await asyncpg.connect(inventory_dsn)
+    await connection.execute("UPDATE stock_level SET on_hand = 77 WHERE part_id = $1", PART_ID)
+    await connection.close()
+
+    assert (await client.hear())["available"] == 77
