@@ -128,6 +128,7 @@ class Edge:
             position=self.gate.position,
             max_concurrent=settings.max_concurrent_requests,
             trusted_proxies=settings.trusted_proxies,
+            traces_exported=settings.otel_exporter != "none",
         )
         self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port)

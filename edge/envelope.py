@@ -20,9 +20,10 @@ from edge.exchange import Exchange, begin_exchange
 from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
 from edge.problems import problem_response
 from edge.revision import OUT, merged
+from edge.tracing import describe, is_traced, request_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from litestar.types import ASGIApp, Message, Receive, Send
 
@@ -45,12 +46,14 @@ class Envelope:
         position: Callable[[], str],
         max_concurrent: int = 1000,
         trusted_proxies: Sequence[Network] = (),
+        traces_exported: bool = False,
     ) -> None:
         """``position`` tells what this edge has applied of every log."""
         self._app = app
         self._position = position
         self._max_concurrent = max_concurrent
         self._trusted = trusted_proxies
+        self._traces_exported = traces_exported
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -58,14 +61,21 @@ class Envelope:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        exchange = self._begin(scope)
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        await self._serve(scope, receive, send, exchange)
-
-    def _begin(self, scope: Any) -> Exchange:
         headers = dict(scope["headers"])
+        method = scope.get("method", "GET")
+        if scope["type"] == "http" and is_traced(method, headers, exported=self._traces_exported):
+            with request_span(method, headers) as span:
+                exchange = self._begin(scope, headers)
+                status = await self._serve(scope, receive, send, exchange)
+                describe(span, _route(scope), method, status)
+            return
+        exchange = self._begin(scope, headers)
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send, exchange)
+        else:
+            await self._app(scope, receive, send)
+
+    def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> Exchange:
         given = headers.get(b"partstream-request-id", b"").decode("latin-1")
         exchange = Exchange(
             request_id=given if _SAFE_ID.match(given) else str(uuid.uuid4()),
@@ -94,7 +104,7 @@ class Envelope:
             return False
         return any(parsed in network for network in self._trusted)
 
-    async def _serve(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
+    async def _serve(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> int:
         status = 500
         began = False
         head = scope["method"] == "HEAD"
@@ -127,6 +137,7 @@ class Envelope:
             self.in_flight -= 1
             REQUESTS_IN_FLIGHT.dec()
             _account(scope, exchange, "HEAD" if head else scope["method"], status)
+        return status
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
@@ -154,8 +165,12 @@ def _label(message: Any, exchange: Exchange) -> None:
         headers["Idempotent-Replayed"] = "true"
 
 
+def _route(scope: Any) -> str:
+    return scope.get("path_template") or "unmatched"
+
+
 def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
-    route = scope.get("path_template") or "unmatched"
+    route = _route(scope)
     seconds = time.perf_counter() - exchange.started
     REQUESTS.labels(method, route, str(status)).inc()
     REQUEST_SECONDS.labels(method, route).observe(seconds)

@@ -16,6 +16,7 @@ from edge.openapi import openapi_config
 from edge.problems import handle_exception
 from edge.public.router import public_router
 from edge.public.shop import Shop
+from edge.text_rules import refuse_nul
 from edge.wellknown import jwks, metrics
 
 if TYPE_CHECKING:
@@ -61,7 +62,11 @@ class Ingredients:
 
 def build_http_app(ingredients: Ingredients) -> Litestar:
     """The application, ready to be wrapped and served."""
-    api = Router(path=API, route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes])
+    api = Router(
+        path=API,
+        before_request=refuse_nul,
+        route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
+    )
     return Litestar(
         route_handlers=[api, live, ready, jwks, metrics],
         dependencies=_dependencies(ingredients),

@@ -14,6 +14,7 @@ from litestar.dto import AbstractDTO
 from chassis.errors import FieldViolation
 from edge.errors import MalformedRequest
 from edge.problems import from_validation_messages
+from edge.text_rules import check_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,6 +32,7 @@ _FIELD_IN_MESSAGE: Final = re.compile(r"(?:missing required|unknown) field `(?P<
 
 def decode_json(raw: bytes, model: type[BodyT]) -> BodyT:
     """The body as ``model``; ``MalformedRequest`` or ``RuleBroken`` names the first field at fault."""
+    check_json_text(raw)
     try:
         return msgspec.json.decode(raw, type=model)
     except msgspec.ValidationError as error:

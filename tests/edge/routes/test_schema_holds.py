@@ -1,0 +1,99 @@
+"""Whatever is sent, the answer is one that the OpenAPI document names, and never a fault of ours."""
+
+import json
+import random
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from edge.app import Edge
+from tests.edge.routes.shop import open_shop, stock
+
+PER_OPERATION = 12
+NUMBERS: tuple[Any, ...] = (-1, 0, 1.5, 2**63, 10**30, "1e999")
+TEXTS: tuple[Any, ...] = ("", "x" * 300, "\x00", "ä/é?&#", "<script>", "%")
+JUNK: tuple[Any, ...] = (*NUMBERS, *TEXTS, None, True, [], {}, [[]])
+IDS = ("LED-5MM-RED", "NO-SUCH", "main", "leds", "a b", str(uuid.UUID(int=1)), "🜁", "x" * 65)
+
+
+class Sender:
+    """Makes up requests from a document."""
+
+    def __init__(self, document: dict[str, Any], seed: int) -> None:
+        self._document = document
+        self._random = random.Random(seed)
+
+    def value(self, schema: dict[str, Any], depth: int = 0) -> Any:
+        """Mostly what the schema wants, sometimes junk."""
+        if self._random.random() < 0.15 or depth > 5:
+            return self._random.choice(JUNK)
+        if "$ref" in schema:
+            return self.value(self._document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], depth + 1)
+        if choices := schema.get("oneOf") or schema.get("anyOf"):
+            return self.value(self._random.choice(choices), depth + 1)
+        if "enum" in schema:
+            return self._random.choice(schema["enum"])
+        return self._of_kind(schema, depth)
+
+    def _of_kind(self, schema: dict[str, Any], depth: int) -> Any:
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = self._random.choice(kind)
+        match kind:
+            case "object":
+                kept = {name: item for name, item in schema.get("properties", {}).items() if self._keep(schema, name)}
+                return {name: self.value(item, depth + 1) for name, item in kept.items()}
+            case "array":
+                return [self.value(schema.get("items", {}), depth + 1) for _ in range(self._random.randint(0, 3))]
+            case "integer":
+                return self._random.choice((schema.get("minimum", 0), 1, 2, 7, schema.get("maximum", 100)))
+            case "boolean":
+                return self._random.choice((True, False))
+            case "string":
+                return self._random.choice((*IDS, "EUR", "2026-01-01T00:00:00Z", "https://x.example/1.png", "title"))
+            case _:
+                return self._random.choice(JUNK)
+
+    def _keep(self, schema: dict[str, Any], name: str) -> bool:
+        return self._random.random() < (0.95 if name in schema.get("required", ()) else 0.4)
+
+    def request(self, path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+        """Arguments for a client."""
+        params: dict[str, str] = {}
+        for parameter in operation.get("parameters", ()):
+            made = str(self.value(parameter["schema"]))
+            if parameter["in"] == "path":
+                path = path.replace(f"{{{parameter['name']}}}", quote(made, safe="") or "-")
+            elif parameter["in"] == "query" and self._random.random() < 0.5:
+                params[parameter["name"]] = made
+        made_request: dict[str, Any] = {"method": method.upper(), "url": f"http://edge{path}", "params": params}
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            raw = json.dumps(self.value(schema)).encode() if self._random.random() < 0.9 else b"{\xff"
+            made_request |= {"content": raw, "headers": {"Content-Type": "application/json"}}
+        return made_request
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_undocumented_answer_and_no_fault(edge: Edge, admin: httpx.AsyncClient, seed: int) -> None:
+    await open_shop(admin)
+    await stock(admin, 1000)
+    document = (await admin.get("http://edge/schema/openapi.json")).json()
+    sender = Sender(document, seed)
+    operations = [
+        (path, method, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if not path.endswith(("/logout", "/login"))
+    ]
+
+    for path, method, operation in operations * PER_OPERATION:
+        sent = sender.request(path, method, operation)
+        answer = await admin.request(**sent)
+        assert str(answer.status_code) in operation["responses"], (sent, answer.status_code, answer.text)
+        assert answer.status_code < 500, (sent, answer.text)
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json", sent

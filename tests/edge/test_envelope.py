@@ -1,0 +1,74 @@
+"""What every request gets, whatever answers it."""
+
+import ipaddress
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.envelope import Envelope
+from edge.exchange import current_exchange
+
+PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
+
+
+async def shows_exchange(scope: Any, receive: Any, send: Any) -> None:
+    exchange = current_exchange()
+    body = f"{exchange.client_ip} {exchange.request_id}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def fails(scope: Any, receive: Any, send: Any) -> None:
+    message = "a secret of the stack"
+    raise RuntimeError(message)
+
+
+def client_of(app: Any, address: str = "10.0.0.1", **options: Any) -> httpx.AsyncClient:
+    envelope = Envelope(app, position=lambda: "", trusted_proxies=PROXIES, **options)
+    transport = httpx.ASGITransport(app=envelope, client=(address, 1))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://edge")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("192.0.2.9", "", "192.0.2.9"),
+        ("192.0.2.9", "203.0.113.1", "192.0.2.9"),
+        ("10.0.0.1", "203.0.113.1", "203.0.113.1"),
+        ("10.0.0.1", "198.51.100.7, 203.0.113.1, 10.0.0.2", "203.0.113.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+    ],
+)
+async def test_client_is_the_nearest_address_that_is_no_proxy_of_ours(peer: str, forwarded: str, expected: str) -> None:
+    async with client_of(shows_exchange, peer) as client:
+        answer = await client.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
+
+    assert answer.text.split()[0] == expected
+
+
+async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
+    async with client_of(shows_exchange) as client:
+        kept = await client.get("/", headers={"Partstream-Request-Id": "checkout-17"})
+        replaced = await client.get("/", headers={"Partstream-Request-Id": "x" * 101})
+
+    assert kept.headers["partstream-request-id"] == "checkout-17"
+    assert len(replaced.headers["partstream-request-id"]) == 36
+
+
+async def test_faults_tell_nothing_about_themselves() -> None:
+    async with client_of(fails) as client:
+        answer = await client.get("/")
+
+    assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
+    assert "secret" not in answer.text
+
+
+async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
+    async with client_of(shows_exchange, max_concurrent=0) as client:
+        refused = await client.get("/api/v1/parts")
+        probe = await client.get("/health/live")
+
+    assert (refused.status_code, refused.json()["reason"]) == (503, "OVERLOADED")
+    assert refused.headers["retry-after"] == "1"
+    assert probe.status_code == 200
