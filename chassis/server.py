@@ -45,6 +45,10 @@ _HEALTH_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 
 
+class PortTaken(Exception):
+    """Another process listens there."""
+
+
 class Server:
     """One service on one port."""
 
@@ -76,15 +80,15 @@ class Server:
         return self._server
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one. ``OSError`` when the port is taken."""
+        """Listen; port 0 takes a free one. ``PortTaken`` when the port is taken."""
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
             message = f"port {port} on {host} is taken"
-            raise OSError(message) from None
+            raise PortTaken(message) from None
         if self.port == 0:
             message = f"port {port} on {host} is taken"
-            raise OSError(message)
+            raise PortTaken(message)
         await self._server.start()
         await self._check_health()
         self._watch = asyncio.create_task(self._keep_health(), name="health")

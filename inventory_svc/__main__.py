@@ -33,8 +33,7 @@ def _serve(settings: Settings) -> int:
 
     from inventory_svc.app import serve  # noqa: PLC0415
 
-    uvloop.run(serve(settings))
-    return 0
+    return uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

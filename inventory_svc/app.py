@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
-from chassis import logs, telemetry
-from chassis.background import Backoff, Elected
+from chassis.background import Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
-from chassis.database import CONNECTION_LOST, Database
-from chassis.errors import StoreUnavailable
-from chassis.server import Server, until_stopped
+from chassis.database import Database
+from chassis.process import serve_until_stopped, start_patiently
+from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from inventory_svc import changes, tables
 from inventory_svc.convert import answers
@@ -23,8 +19,6 @@ from inventory_svc.settings import Settings
 from inventory_svc.writer import Writer
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import add_InventoryServiceServicer_to_server
-
-log = logging.getLogger(__name__)
 
 PROCESS = "inventory_svc"
 SERVICE: str = stock_service_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
@@ -79,14 +73,7 @@ class App:
 
 async def start(settings: Settings) -> App:
     """A running app; while the database is away it is tried again and again."""
-    backoff = Backoff(0.2, 5.0)
-    while True:
-        try:
-            return await _start_once(settings)
-        except (*CONNECTION_LOST, StoreUnavailable) as error:
-            pause = backoff.next()
-            log.warning("the database cannot be reached, next attempt in %.1f s: %r", pause, error)
-            await asyncio.sleep(pause)
+    return await start_patiently(lambda: _start_once(settings))
 
 
 async def _start_once(settings: Settings) -> App:
@@ -100,18 +87,6 @@ async def _start_once(settings: Settings) -> App:
     return app
 
 
-async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
-    logs.configure(PROCESS, format=settings.log_format, level=settings.log_level)
-    telemetry.configure(PROCESS, settings.otel_exporter)
-    stopped = asyncio.create_task(until_stopped())
-    starting = asyncio.create_task(start(settings))
-    await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        return
-    app = starting.result()
-    log.info("%s is ready", PROCESS)
-    await stopped
-    await app.stop()
-    telemetry.shutdown()
+async def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; answers the exit code."""
+    return await serve_until_stopped(PROCESS, settings, lambda: _start_once(settings))

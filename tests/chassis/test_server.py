@@ -16,7 +16,7 @@ from chassis.caller import current_request, require
 from chassis.channels import open_channel
 from chassis.errors import FieldViolation, PartstreamError, ResourceRef, error_classes
 from chassis.rich_status import from_rpc_error
-from chassis.server import Server
+from chassis.server import PortTaken, Server
 from chassis.tokens import SigningKey, TokenVerifier
 from partstream.changes.v1.error_reason_pb2 import ErrorReason
 from partstream.inventory.v1 import stock_service_pb2 as messages
@@ -228,6 +228,6 @@ async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         other = Server(NAME, verifier=TokenVerifier(""), pack=lambda _: None, pings=[])
 
-        with pytest.raises(OSError, match="is taken"):
+        with pytest.raises(PortTaken, match="is taken"):
             await other.start("127.0.0.1", service.server.port)
         await other.grpc_server.stop(0)

@@ -1,0 +1,79 @@
+"""How a service runs as a process: patient at the start, ready when it says so, drained at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from chassis import logs, telemetry
+from chassis.background import Backoff
+from chassis.database import CONNECTION_LOST
+from chassis.errors import StoreUnavailable
+from chassis.server import PortTaken, until_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+
+class ProcessSettings(Protocol):
+    """What every process reads from its environment."""
+
+    @property
+    def log_format(self) -> str:
+        """``text`` or ``json``."""
+
+    @property
+    def log_level(self) -> str:
+        """The least level that is logged."""
+
+    @property
+    def otel_exporter(self) -> str:
+        """Where traces go."""
+
+
+class App(Protocol):
+    """A composition root that is running."""
+
+    async def stop(self) -> None:
+        """Drain and close."""
+
+
+AppT = TypeVar("AppT", bound=App)
+
+
+async def start_patiently(start_once: Callable[[], Awaitable[AppT]]) -> AppT:
+    """The app that ``start_once`` makes; while the database is away it is tried again and again."""
+    backoff = Backoff(0.2, 5.0)
+    while True:
+        try:
+            return await start_once()
+        except (*CONNECTION_LOST, StoreUnavailable) as error:
+            pause = backoff.next()
+            log.warning("the database cannot be reached, next attempt in %.1f s: %r", pause, error)
+            await asyncio.sleep(pause)
+
+
+async def serve_until_stopped(process: str, settings: ProcessSettings, start_once: Callable[[], Awaitable[App]]) -> int:
+    """Run until SIGTERM or SIGINT; answers the exit code."""
+    logs.configure(process, format=settings.log_format, level=settings.log_level)
+    telemetry.configure(process, settings.otel_exporter)
+    stopped = asyncio.create_task(until_stopped())
+    starting = asyncio.create_task(start_patiently(start_once))
+    await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return 0
+    try:
+        app = starting.result()
+    except PortTaken as error:
+        log.error("%s cannot start: %s", process, error)  # noqa: TRY400 - the message says all
+        stopped.cancel()
+        return 1
+    log.info("%s is ready", process)
+    await stopped
+    await app.stop()
+    telemetry.shutdown()
+    return 0
