@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from devstack import generated_code
+from devstack import documents, generated_code
 from devstack.generated_code import BUF, ROOT
 
 BIN = Path(sys.executable).parent
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         "buf lint": lambda: _passes(BUF, "lint"),
         "buf format": lambda: _passes(BUF, "format", "--diff", "--exit-code", "--path", "protos/partstream"),
         "buf breaking": _contracts_stay_compatible,
-        "generated code": _generated_code_is_fresh,
+        "generated code and documents": _generated_is_fresh,
     }
     failed = [name for name, check in checks.items() if not _run(name, check)]
     print(f"lint: {len(checks) - len(failed)} of {len(checks)} checks pass" + "".join(f"\n  {name}" for name in failed))
@@ -64,8 +64,8 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _generated_code_is_fresh() -> bool:
-    different = generated_code.differences()
+def _generated_is_fresh() -> bool:
+    different = generated_code.differences() + documents.stale()
     if different:
-        print("   not what protos/ makes (run ./partstream gen):", *different, sep="\n     ")
+        print("   out of date (run ./partstream gen):", *different, sep="\n     ")
     return not different

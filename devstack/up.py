@@ -15,6 +15,8 @@ from devstack.stack import Stack, UpOptions
 from devstack.up_settings import UpSettings
 
 DEFAULT_PORT = 8000
+# Some senders (timeout, process groups) deliver one wish to stop twice.
+SAME_WISH_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -57,14 +59,19 @@ async def _run(options: UpOptions, settings: UpSettings) -> int:
 
 
 def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
-    """Answer what the first SIGINT or SIGTERM sets; a second one ends everything at once."""
+    """Answer what the first SIGINT or SIGTERM sets; one that comes later ends everything at once."""
     stop = asyncio.Event()
+    clock = asyncio.get_running_loop().time
+    first_told = 0.0
 
     def told() -> None:
-        if stop.is_set():
-            log.say("told twice: ending everything at once")
+        nonlocal first_told
+        if not stop.is_set():
+            first_told = clock()
+            stop.set()
+        elif clock() - first_told > SAME_WISH_SECONDS:
+            log.say("told again: ending everything at once")
             stack.kill()
-        stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, told)

@@ -32,7 +32,7 @@ VERBS = {
     "replay": Verb("devstack.replay.verb", "play a file of stock movements through the services and compare the end"),
     "test": Verb("devstack.run_tests", "run the tests on a real PostgreSQL and Redis; takes pytest's arguments"),
     "lint": Verb("devstack.lint", "check style, types, import rules, contracts and generated code"),
-    "gen": Verb("devstack.generate", "generate gen/ from protos/"),
+    "gen": Verb("devstack.generate", "generate gen/ from protos/, and the map and settings of docs/ from the code"),
     "bench": Verb("devstack.bench", "measure one part by name"),
     "log": Verb("devstack.log_verb", "verify a change log's hash chain, or print a signed checkpoint of it"),
     "events": Verb("devstack.events_verb", "print a service's change log from a cursor or a time on; --follow, --json"),

@@ -1,0 +1,17 @@
+"""The files of this repository that people write."""
+
+from pathlib import Path
+
+from devstack.documents import ROOMS, ROOT, tracked
+
+PYTHON_ROOMS = (*ROOMS, "tests")
+
+
+def python_files(*rooms: str) -> list[Path]:
+    """Answer the Python files of the rooms, as paths in the repository."""
+    return [path for room in rooms or PYTHON_ROOMS for path in tracked(room, ".py")]
+
+
+def read(path: Path) -> str:
+    """Answer the text of a file given by its path in the repository."""
+    return (ROOT / path).read_text()
