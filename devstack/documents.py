@@ -26,8 +26,8 @@ SETTINGS_OF = {
 MAP_HEAD = """\
 # Map
 
-Every file and what it is for, taken from its own first line by `./partstream gen`. `docs/decisions/` says why things are
-as they are.
+Every file and what it is for, taken from its own first line by `./partstream gen`. `docs/decisions/` says why things
+are as they are.
 
 """
 MAP_TESTS = """\
