@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -70,13 +70,21 @@ def binaries(version: int | None = None) -> Path:
 class EmbeddedPostgres:
     """One server on one folder. ``durable=False`` gives up crash safety for speed: for tests only."""
 
-    def __init__(self, folder: Path, *, password: str, durable: bool = True, version: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        password: str,
+        durable: bool = True,
+        version: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
         self._cluster = folder / "cluster"
         self._password = password
         self._version = version or chosen_version()
         self._binaries = binaries(self._version)
-        self._settings = SETTINGS if durable else SETTINGS | NOT_DURABLE
+        self._settings = {**SETTINGS, **({} if durable else NOT_DURABLE), **(settings or {})}
         self._user: SystemUser | None = None
         self._process: subprocess.Popen[bytes] | None = None
 

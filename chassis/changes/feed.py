@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chassis.changes import cursor as cursors
@@ -50,6 +50,7 @@ class _Watcher:
     part_ids: frozenset[str]
     audience: str
     joined: bool = False  # once in the window, falling out of it means too slow
+    page: list[WindowEntry] = field(default_factory=list)  # read from the table and not yet sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class ChangeFeed:
         """The next step of a watcher, from the window or the table; ``None`` when there is nothing new."""
         window = self._tailer.window
         if window.covers(watcher.revision, watcher.audience):
-            watcher.joined = True
+            watcher.joined, watcher.page = True, []
             return None if watcher.revision == window.end else self._step_in_window(window, watcher)
         if watcher.revision > window.end:
             return None
@@ -261,18 +262,30 @@ class ChangeFeed:
         return step
 
     async def _step_in_table(self, watcher: _Watcher) -> _Step | None:
-        async with self._catch_ups:
-            entries = await self._tailer.read(watcher.revision, _CATCH_UP_PAGE, watcher.audience, watcher.part_ids)
-        self._check(watcher)
-        if not entries or entries[0].revision != watcher.revision + 1:
+        """The next step from the page read last, or from another one."""
+        is_fresh = not watcher.page
+        if is_fresh:
+            async with self._catch_ups:
+                watcher.page = await self._tailer.read(
+                    watcher.revision, _CATCH_UP_PAGE, watcher.audience, watcher.part_ids
+                )
+            self._check(watcher)
+        page = watcher.page
+        if not page or page[0].revision != watcher.revision + 1:
+            watcher.page = []
             await self._refuse_compacted(watcher.revision)
             return None
-        step = self._cut(entries, watcher)
-        if step is not None:
-            return step
-        # One transaction fills the whole page: send it as a fragment.
-        chunks = [framed for entry in entries if (framed := entry.framed(watcher.audience))]
-        return self._step(Cut(b"".join(chunks), len(chunks), entries[-1].revision, fragment=True))
+        step = self._cut(page, watcher)
+        if step is None and not is_fresh:
+            # The page ends within a transaction: read again from where that begins.
+            watcher.page = []
+            return await self._step_in_table(watcher)
+        if step is None:
+            # One transaction fills the whole page and goes on: send it as a fragment.
+            chunks = [framed for entry in page if (framed := entry.framed(watcher.audience))]
+            step = self._step(Cut(b"".join(chunks), len(chunks), page[-1].revision, fragment=True))
+        watcher.page = page[step.reached - watcher.revision :]
+        return step
 
     def _cut(self, entries: Iterable[WindowEntry], watcher: _Watcher) -> _Step | None:
         cut = cut_message(entries, watcher.revision, audience=watcher.audience, part_ids=watcher.part_ids)

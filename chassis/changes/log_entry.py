@@ -12,9 +12,11 @@ import msgspec
 from chassis.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from typing import TypeAlias
 
     import asyncpg
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | asyncpg.Pool[asyncpg.Record]
 
 # Entries after a revision, oldest first, beside the log's epoch: one row without an entry when there is none. The
 # columns are those of `LogEntry`, in its order, and two more.
@@ -55,20 +57,31 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Entries, and the epoch of the log at the same moment. ``full`` says that more may follow."""
+    """Entries, and the epoch of the log at the same moment."""
 
     epoch: UUID
     entries: list[LogEntry]
-    full: bool
+    more: bool  # whether more follow
+    is_whole: bool  # whether the last entry's transaction ends with it
 
 
-def page_of(rows: Sequence[asyncpg.Record], limit: int) -> LogPage:
-    """The page that the rows of ``PAGE`` make."""
+async def read_page(connection: Connection, after: int, limit: int) -> tuple[LogPage, bytes | None]:
+    """Up to ``limit`` entries after a revision, and the hash of the last one."""
+    rows = await connection.fetch(PAGE, after, limit + 1)  # one more, to see what follows
     if not rows:
         message = "The log has no identity."
         raise StoreUnavailable(message)
-    entries = [] if rows[0]["revision"] is None else [_entry(row) for row in rows]
-    return LogPage(rows[0]["log_epoch"], entries, len(entries) == limit)
+    epoch = rows[0]["log_epoch"]
+    if rows[0]["revision"] is None:
+        return LogPage(epoch, [], more=False, is_whole=True), None
+    entries = [_entry(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    is_whole = not more or _transaction(rows[-1]) != _transaction(rows[-2])
+    return LogPage(epoch, entries, more, is_whole), rows[len(entries) - 1]["hash"]
+
+
+def _transaction(row: asyncpg.Record) -> tuple[UUID, int]:
+    return row["epoch"], row["transaction_id"]
 
 
 def _entry(row: asyncpg.Record) -> LogEntry:

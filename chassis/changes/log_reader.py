@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.changes.cursor import Position
-from chassis.changes.log_entry import PAGE, LogPage, page_of
+from chassis.changes.log_entry import LogPage, read_page
 from chassis.changes.log_tail import LogTail
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
@@ -86,10 +86,10 @@ class LogReader:
     async def page(self, after: int, limit: int) -> LogPage:
         """Up to ``limit`` entries after a revision, oldest first."""
         try:
-            rows = await self._database.pool.fetch(PAGE, after, limit)
+            page, _ = await read_page(self._database.pool, after, limit)
         except CONNECTION_LOST as error:
             raise _away() from error
-        return page_of(rows, limit)
+        return page
 
     async def disk_bytes(self) -> int:
         """Bytes of the log on disk."""

@@ -40,7 +40,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         while len(found) < size and scanned < _SCANNED_AT_MOST and not end:
             limit = _SCANNED_PAGE if request.entity or request.part_id else size
             page = await self._reader.page(after, limit)
-            end = not page.full
+            end = not page.more
             for entry in page.entries:
                 if _wanted(entry, request):
                     found.append(entry)

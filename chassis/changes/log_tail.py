@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from chassis.changes.log_entry import PAGE, LogPage, page_of
+from chassis.changes.log_entry import LogPage, read_page
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 
@@ -45,14 +45,13 @@ class LogTail:
         """Up to ``limit`` entries after a revision; ``StoreUnavailable`` while the database is away."""
         try:
             connection = await self._connected()
-            rows = await connection.fetch(PAGE, after, limit)
+            page, last_hash = await read_page(connection, after, limit)
         except CONNECTION_LOST as error:
             self._drop()
             message = "The database does not answer."
             raise StoreUnavailable(message) from error
-        page = page_of(rows, limit)
-        if page.entries:
-            self._last = page.entries[-1].revision, rows[-1]["hash"]
+        if last_hash is not None:
+            self._last = page.entries[-1].revision, last_hash
         return page
 
     async def is_as_read(self) -> bool:

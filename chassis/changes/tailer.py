@@ -78,7 +78,7 @@ class Tailer:
         self._wake.set()
 
     async def read(self, after: int, limit: int, audience: str, part_ids: Collection[str]) -> list[WindowEntry]:
-        """A page of the table for one audience; the last transaction of a full page is not marked as ended.
+        """A page of the table for one audience.
 
         ``StoreUnavailable`` when the log is in another epoch than the window.
         """
@@ -87,20 +87,20 @@ class Tailer:
             self.wake()
             message = "The log has begun a new epoch: connect again."
             raise StoreUnavailable(message, retry_after_seconds=0.2)
-        return await self._encoded(page.entries, (audience,), part_ids, complete=not page.full)
+        return await self._encoded(page, (audience,), part_ids)
 
     async def _encoded(
-        self, entries: list[LogEntry], audiences: Collection[str], part_ids: Collection[str], *, complete: bool
+        self, page: LogPage, audiences: Collection[str], part_ids: Collection[str] = ()
     ) -> list[WindowEntry]:
         encoded: list[WindowEntry] = []
-        for number, entry in enumerate(entries, 1):
+        for number, entry in enumerate(page.entries, 1):
             encoded.append(self._encoder(entry, audiences, part_ids))
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         for this, following in pairwise(encoded):
             this.ends_transaction = this.transaction != following.transaction
         if encoded:
-            encoded[-1].ends_transaction = complete
+            encoded[-1].ends_transaction = page.is_whole
         return encoded
 
     async def _load(self) -> None:
@@ -130,17 +130,10 @@ class Tailer:
         self.is_sure = True
         if not page.entries:
             return False
-        entries = await self._encoded(page.entries, tuple(window.audiences), (), complete=not page.full)
-        if page.full:
-            # Whether the last transaction of a full page goes on is known only from the entry after it.
-            following = (await self._tail.page(entries[-1].revision, 1)).entries
-            last = page.entries[-1]
-            goes_on = following and following[0].transaction_id == last.transaction_id
-            entries[-1].ends_transaction = not (goes_on and following[0].epoch == last.epoch)
-        for entry in entries:
+        for entry in await self._encoded(page, tuple(window.audiences)):
             window.append(entry)
         self.moved.ring()
-        return page.full
+        return page.more
 
     async def _is_continuation(self, page: LogPage) -> bool:
         """Whether a page goes on where the window ends, in the same history."""
