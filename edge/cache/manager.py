@@ -174,6 +174,11 @@ class CacheManager:
             except SharedTierAway:
                 self._retries.put_all(log_name)
 
+    async def settle(self) -> None:
+        """Return once what runs behind answers has ended."""
+        while self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
+
     async def close(self) -> None:
         """Let go of what runs behind answers."""
         for task in list(self._background):
@@ -233,7 +238,8 @@ class CacheManager:
         for ident, hit in hits.items():
             self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision))
         metrics.CACHE_READS.labels(kind.name, "shared").inc(len(hits))
-        return {ident: Answer(hit.value, hit.revision, "shared") for ident, hit in hits.items()}
+        silence = self._silence(kind)
+        return {ident: Answer(hit.value, hit.revision, "shared", silence) for ident, hit in hits.items()}
 
     async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, Answer]:
         loaded = await self._loaders[kind.name](idents, min_token)
@@ -255,7 +261,7 @@ class CacheManager:
             if hit is not None:
                 metrics.CACHE_READS.labels(kind.name, "shared").inc()
                 self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision), tags)
-                return Answer(hit.value, hit.revision, "shared")
+                return Answer(hit.value, hit.revision, "shared", silence)
         try:
             return await self._load_tagged(kind, ident, tags, load)
         except Unavailable:

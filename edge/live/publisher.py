@@ -74,10 +74,14 @@ class EventPublisher:
         self._sessions.add(session)
         metrics.LIVE_SOCKETS.set(len(self._sessions))
 
-    def leave(self, session: Session) -> None:
-        """A client has gone."""
+    def silence(self, session: Session) -> None:
+        """A client gets no more events."""
         for subscription_id in list(session.subscriptions):
             self.unsubscribe(session, subscription_id)
+
+    def leave(self, session: Session) -> None:
+        """A client has gone."""
+        self.silence(session)
         self._sessions.discard(session)
         metrics.LIVE_SOCKETS.set(len(self._sessions))
         if not self._sessions:

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 RECHECK_SECONDS: Final = 5.0  # a revoked session loses its staff frames within this time
 CLOSE_SECONDS: Final = 2.0
+CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns why it was closed only after reading them
 RETRY_SECONDS: Final = 0.5
 
 
@@ -88,6 +89,7 @@ class LiveEndpoint:
             self._publisher.enter(session)
             await connection.run()
         except CloseSocket as why:
+            self._publisher.silence(session)
             await _close(socket, why)
         finally:
             self._publisher.leave(session)
@@ -270,7 +272,7 @@ async def _close(socket: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
     """Say why, then close; a client that accepts neither is left to the listener."""
     metrics.LIVE_CLOSED.labels(str(why.code)).inc()
     with contextlib.suppress(Exception):
-        async with asyncio.timeout(CLOSE_SECONDS):
+        async with asyncio.timeout(CLOSE_SLOW_SECONDS if isinstance(why, TooSlow) else CLOSE_SECONDS):
             frame = encode(ErrorFrame(why.reason, why.message))
             await socket.send({"type": "websocket.send", "bytes": None, "text": frame})
             await socket.close(code=why.code, reason=why.reason)

@@ -82,6 +82,18 @@ class Shop:
         self.parts[part_id] = after
         self.content_log.append(change)
 
+    def rename(self, before: part_pb2.Category, after: part_pb2.Category) -> None:
+        """Commit another name or place of a category; nobody is told yet."""
+        self.content_log.append(
+            part_change_pb2.PartChange(
+                revision=len(self.content_log) + 1,
+                operation=origin_pb2.OPERATION_UPDATED,
+                entity="category",
+                entity_id=after.category_id,
+                category=part_change_pb2.CategoryChange(before=before, after=after),
+            )
+        )
+
     def tell(self, log: str = keys.INVENTORY, count: int | None = None) -> None:
         """Publish what was committed, or only so many."""
         entries: list[Any] = self.stock.log if log == keys.INVENTORY else self.content_log
