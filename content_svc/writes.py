@@ -36,11 +36,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[ResultT]):
-    """Either a result, or the stored answer of the first attempt; and the revision that covers it."""
+    """Either a result, or the stored answer of the first attempt; and a revision that covers all it says."""
 
     revision: int | None
     result: ResultT | None = None
     stored: bytes | None = None
+    wrote: bool = True
 
 
 class Writes:
@@ -70,7 +71,7 @@ class Writes:
                 continue
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise from_constraint(error) from error
-            if answer.stored is None and answer.revision is not None:
+            if answer.wrote:
                 self._committed()
             return answer
         message = "Other writes were in the way each time: try again."
@@ -93,6 +94,8 @@ class Writes:
             if command.request_id is not None:
                 await connection.execute(sql.ANSWER_REQUEST, command.request_id, encode(result))
             revision = await self._transactions.seal(connection)
+            if revision is None:
+                return Answer(await connection.fetchval(sql.LOG_REVISION), result, wrote=False)
             return Answer(revision, result)
 
 
@@ -116,4 +119,4 @@ async def _stored_answer(connection: Connection, command: Command) -> Answer[Res
     if row["body_hash"] != command.body_hash:
         message = "This request_id was used before for something else."
         raise RequestIdReused(message, metadata={"request_id": str(command.request_id)})
-    return Answer(row["log_revision"], stored=row["response"])
+    return Answer(row["log_revision"], stored=row["response"], wrote=False)

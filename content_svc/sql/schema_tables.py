@@ -2,24 +2,43 @@
 
 # Immutable functions that CHECK constraints and the search column stand on.
 _FUNCTIONS = r"""
-CREATE FUNCTION specifications_are_scalars(specifications jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    SELECT CASE WHEN jsonb_typeof(specifications) <> 'object' THEN false ELSE (
-        SELECT count(*) <= 200 AND coalesce(bool_and(
-            jsonb_typeof(value) IN ('string', 'number', 'boolean', 'null') AND length(key) BETWEEN 1 AND 200), true)
-        FROM jsonb_each(specifications)) END
-$$;
+CREATE FUNCTION specifications_are_scalars(specifications jsonb) RETURNS boolean LANGUAGE plpgsql IMMUTABLE
+PARALLEL SAFE AS $$
+DECLARE
+    names bigint;
+    shortest int;
+    longest int;
+BEGIN
+    IF jsonb_typeof(specifications) <> 'object'
+        OR jsonb_path_exists(specifications, 'strict $.* ? (@.type() == "object" || @.type() == "array")') THEN
+        RETURN false;
+    END IF;
+    SELECT count(*), coalesce(min(length(name)), 1), coalesce(max(length(name)), 1) INTO names, shortest, longest
+    FROM jsonb_object_keys(specifications) AS name;
+    RETURN names <= 200 AND shortest >= 1 AND longest <= 200;
+END $$;
 
-CREATE FUNCTION price_breaks_rise(price_breaks jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN jsonb_typeof(price_breaks) <> 'array' THEN false ELSE (
-        SELECT count(*) <= 50 AND coalesce(bool_and(
-            jsonb_typeof(item -> 'from_quantity') = 'number' AND (item -> 'from_quantity')::numeric >= 1
-            AND (item -> 'from_quantity')::numeric > coalesce(before, 0)
-            AND jsonb_typeof(item -> 'unit_price') = 'string'
-            AND item ->> 'unit_price' ~ '^[0-9]{1,12}([.][0-9]{1,9})?$'), true)
-        FROM (SELECT item, (lag(item -> 'from_quantity') OVER (ORDER BY place))::numeric AS before
-              FROM jsonb_array_elements(price_breaks) WITH ORDINALITY AS listed(item, place)) AS breaks) END
-$$;
+CREATE FUNCTION price_breaks_rise(price_breaks jsonb) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    step jsonb;
+    before numeric := 0;
+BEGIN
+    IF jsonb_typeof(price_breaks) <> 'array' OR jsonb_array_length(price_breaks) > 50 THEN
+        RETURN false;
+    END IF;
+    FOR step IN SELECT jsonb_array_elements(price_breaks) LOOP
+        IF jsonb_typeof(step -> 'from_quantity') IS DISTINCT FROM 'number'
+            OR jsonb_typeof(step -> 'unit_price') IS DISTINCT FROM 'string'
+            OR step ->> 'unit_price' !~ '^[0-9]{1,12}([.][0-9]{1,9})?$' THEN
+            RETURN false;
+        END IF;
+        IF (step ->> 'from_quantity')::numeric <= before OR (step ->> 'from_quantity')::numeric < 1 THEN
+            RETURN false;
+        END IF;
+        before := (step ->> 'from_quantity')::numeric;
+    END LOOP;
+    RETURN true;
+END $$;
 
 -- The parser takes a run of Chinese, Japanese or Korean signs for one word: each sign is made a word of its own.
 CREATE FUNCTION searchable(words text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

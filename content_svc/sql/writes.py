@@ -10,13 +10,19 @@ INSERT INTO request (request_id, body_hash) VALUES ($1, $2) ON CONFLICT (request
 CLAIMED_REQUEST = """
 SELECT body_hash, response, (SELECT max(revision) FROM change_log) AS log_revision FROM request WHERE request_id = $1
 """
+# The newest revision: what a write that found nothing to change has seen.
+LOG_REVISION = "SELECT max(revision) FROM change_log"
+
 ANSWER_REQUEST = "UPDATE request SET response = $2 WHERE request_id = $1"
 
 # Claims older than so many seconds.
 FORGET_REQUESTS = "DELETE FROM request WHERE created_at < now() - make_interval(secs => $1)"
 
+# Record the writer; and keep this transaction's plans off whole tables: each statement of a write finds rows by key,
+# but a foreign key's plan, made while a table was small, is kept by the session and would read it whole when it is not.
 RECORD_USER = """
-INSERT INTO users (id, username) VALUES ($1, $2)
+WITH planner AS MATERIALIZED (SELECT set_config('enable_seqscan', 'off', true))
+INSERT INTO users (id, username) SELECT $1::uuid, $2::text FROM planner
 ON CONFLICT (id) DO UPDATE SET username = excluded.username WHERE users.username <> excluded.username
 """
 

@@ -120,6 +120,14 @@ async def test_a_field_at_fault_is_named(
     assert await entries(service) == before
 
 
+async def test_a_category_needs_a_parent_that_is_there(service: RunningService, resistors: str) -> None:
+    await service.add_category("chip", "Chip", parent_id="resistors")
+
+    async with refused(FieldInvalid) as errors:
+        await service.add_category("lost", "Lost", parent_id="nowhere")
+    assert [field.path for field in errors[0].fields] == ["category.parent_id"]
+
+
 async def test_permissions_come_before_existence(service: RunningService, resistors: str) -> None:
     request = pb.UpdatePartRequest(part=resistor("nowhere"))
 
@@ -192,6 +200,7 @@ async def test_an_update_that_changes_nothing_writes_nothing(service: RunningSer
 
     assert response.part == created
     assert await entries(service) == before
+    assert response.revision_token == service.app.feed.token_for(before)
 
 
 async def test_an_unset_status_leaves_a_part_published(service: RunningService, resistors: str) -> None:

@@ -1,0 +1,42 @@
+"""Writes keep their speed when their plans were made on empty tables: statistics of nothing must not mean scans."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from chassis.caller import Caller, RequestContext, set_current_request
+from chassis.database import Database, TransactionManager
+from content_svc.domain.part import Image, PartContent
+from content_svc.upsert import upsert_parts
+from content_svc.writes import Command, Writes
+
+SCANS = "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables WHERE relname = ANY($1::text[])"
+FLUSH = "SELECT pg_stat_force_next_flush()"
+GROWING = ["part", "part_version", "part_image"]
+CALLER = Caller("11111111-2222-3333-4444-555555555555", "alice", permissions=frozenset({"content:write"}))
+
+
+async def import_parts(writes: Writes, first: int, last: int, title: str) -> None:
+    content = PartContent(category_id="resistors", title=title, images=(Image(f"/{title}.png"),))
+    parts = [(f"R{number}", content) for number in range(first, last)]
+    await upsert_parts(writes, Command(None, b""), parts, (), lambda _: b"")
+
+
+async def test_plans_made_on_empty_tables_do_not_scan_full_ones(sql: asyncpg.Connection, content_dsn: str) -> None:
+    set_current_request(RequestContext(CALLER))
+    await sql.execute("INSERT INTO category (category_id, name) VALUES ('resistors', 'Resistors')")
+    await sql.execute("ANALYZE")
+    database = await Database.open(content_dsn, application_name="test", max_size=1)
+    writes = Writes(TransactionManager(database), lambda: None)
+    for number in range(12):  # more often than a plan is made anew for each execution
+        await import_parts(writes, number, number + 1, "first")
+    await database.pool.execute(FLUSH)
+    before = await sql.fetchval(SCANS, GROWING)
+
+    await import_parts(writes, 100, 300, "first")
+    await import_parts(writes, 0, 300, "second")
+
+    await database.pool.execute(FLUSH)
+    await database.close()
+    assert await sql.fetchval(SCANS, GROWING) == before
+    assert await sql.fetchval("SELECT count(*) FROM part_version") == 12 + 200 + 212 + 88

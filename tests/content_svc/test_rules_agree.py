@@ -1,0 +1,62 @@
+"""The rules in Python and those in the database: what the one accepts the other stores, and gives back unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import asyncpg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from content_svc import rows
+from content_svc.changes import fill_part
+from content_svc.convert import content_from_part, part_message
+from content_svc.domain.part import Part, PartContent
+from content_svc.domain.part_merge import changed_fields
+from content_svc.domain.part_rules import canonical, validate_part
+from content_svc.sql import reads
+from content_svc.sql import writes as sql
+from partstream.content.v1 import part_pb2
+from tests.content_svc.domain.generated import contents
+
+SNAPSHOT = "SELECT content_snapshot FROM part_version WHERE part_id = $1 AND version = 1"
+
+
+async def store(connection: asyncpg.Connection, parts: list[tuple[str, PartContent]]) -> dict[str, Part]:
+    async with connection.transaction():
+        await connection.fetch(sql.INSERT_PARTS, rows.parts_json(parts))
+        await connection.execute(sql.INSERT_IMAGES, rows.images_json(parts))
+    found = await connection.fetch(reads.PARTS_BY_ID, [part_id for part_id, _ in parts])
+    return {row["part_id"]: rows.part_from_row(row) for row in found}
+
+
+def test_whatever_the_rules_accept_is_stored_and_comes_back_unchanged(content_dsn: str) -> None:
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(content_dsn))
+        runner.run(connection.execute("INSERT INTO category (category_id, name) VALUES ('resistors', 'Resistors')"))
+        count = 0
+
+        @given(st.lists(contents(), min_size=1, max_size=5))
+        def check(wanted: list[PartContent]) -> None:
+            nonlocal count
+            parts = []
+            for content in map(canonical, wanted):
+                count += 1
+                validate_part(f"R{count}", content)
+                parts.append((f"R{count}", content))
+
+            stored = runner.run(store(connection, parts))
+
+            for part_id, content in parts:
+                part = stored[part_id]
+                assert part.content == content
+                assert changed_fields(part.content, content) == ()
+                message = part_message(part)
+                assert content_from_part(message) == content
+                snapshot = part_pb2.Part()
+                fill_part(snapshot, json.loads(runner.run(connection.fetchval(SNAPSHOT, part_id))))
+                assert snapshot == message
+
+        check()
+        runner.run(connection.close())
