@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devstack import credentials, leftovers, signing_keys, stack_state
+from chassis.settings import load
+from devstack import credentials, leftovers, migrations, signing_keys, stack_state
 from devstack.banner import banner
 from devstack.databases import NAMES, ensure_databases
 from devstack.errors import DevstackError, StartFailed
@@ -18,6 +19,8 @@ from devstack.ports import remembered_port
 from devstack.postgres import FAST_SHUTDOWN, EmbeddedPostgres
 from devstack.redis import EmbeddedRedis
 from devstack.redis_download import find_or_download
+from devstack.sample_catalogue.wanted import is_wanted
+from devstack.service_access import ServiceSettings
 from devstack.stack_plan import DATABASE_OWNERS, StackFacts, edge_plans, program, service_plans, task_plans
 from devstack.stack_state import StackState
 from devstack.supervised_process import ProcessPlan, SupervisedProcess, run_to_end
@@ -150,15 +153,20 @@ class Stack:
         await _all(self._migrate_one(facts, name, admin) for name in NAMES)
 
     async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
+        room, _ = DATABASE_OWNERS[database]
+        if not (database == "edge" and admin) and not await asyncio.to_thread(
+            migrations.is_behind, room, facts.databases[database]
+        ):
+            return
         environment = facts.environment(database)
         if database == "edge" and admin is not None:
             environment |= {"PARTSTREAM_ADMIN_USERNAME": admin.username, "PARTSTREAM_ADMIN_PASSWORD": admin.password}
-        await self._run_to_end(database, program(DATABASE_OWNERS[database][0], "migrate"), environment)
+        await self._run_to_end(database, program(room, "migrate"), environment)
 
     async def _load_sample(self, facts: StackFacts) -> None:
-        if self._options.empty:
-            return
         environment = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+        if self._options.empty or not await is_wanted(load(ServiceSettings, environment), self._folder):
+            return
         command = program("devstack.sample_catalogue", "--data-dir", str(self._folder))
         await self._run_to_end("sample", command, environment)
 

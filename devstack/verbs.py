@@ -36,6 +36,7 @@ VERBS = {
     "bench": Verb("devstack.bench", "measure one part by name"),
     "log": Verb("devstack.log_verb", "verify a change log's hash chain, or print a signed checkpoint of it"),
     "events": Verb("devstack.events_verb", "print a service's change log from a cursor or a time on; --follow, --json"),
+    "chaos": Verb("tests.chaos.verb", "kill, cut, stall and restart under the change stream; --seeds N"),
     "load": Verb("devstack.load", "put the running stack under a browsing load"),
 }
 

@@ -1,7 +1,6 @@
-"""Loads the sample into an empty stack: ``python -m devstack.sample_catalogue --data-dir D``.
+"""Loads the sample: ``python -m devstack.sample_catalogue --data-dir D``.
 
-The rows go through ``import``, as any catalogue would. A marker in the data folder says that a load was begun, so that
-one cut short is taken up again although the database is no longer empty.
+The rows go through ``import`` like any others.
 """
 
 import argparse
@@ -20,43 +19,33 @@ from devstack.catalogue_import.stock_writer import StockWriter
 from devstack.patient_calls import PatientCalls
 from devstack.run_journal import RunJournal
 from devstack.sample_catalogue.rows import CURRENCY, SampleRow, sample_rows
+from devstack.sample_catalogue.wanted import MARKER, SERVICE_NAME
 from devstack.service_access import Services, open_services, service_settings
-from partstream.content.v1 import part_service_pb2
 from partstream.inventory.v1 import stock_service_pb2
 
-SERVICE_NAME = "sample-catalogue"
-MARKER = "sample-catalogue.jsonl"
 PATIENCE_SECONDS = 60.0
 CALLS_AT_ONCE = 16
 
 
 def main(arguments: list[str]) -> int:
-    """Answer 0 when the sample is loaded or not wanted."""
+    """Answer 0 when the sample is loaded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
-    return asyncio.run(_load_if_wanted(parser.parse_args(arguments).data_dir))
+    return asyncio.run(_load_sample(parser.parse_args(arguments).data_dir))
 
 
-async def _load_if_wanted(data_folder: Path) -> int:
+async def _load_sample(data_folder: Path) -> int:
     marker = data_folder / MARKER
+    rows = list(sample_rows())
+    marker.write_text("".join(json.dumps(row.values, ensure_ascii=False) + "\n" for row in rows))
+    started = time.monotonic()
     async with open_services(service_settings(data_folder), SERVICE_NAME) as services:
-        if not marker.exists() and not await _is_empty(services):
-            return 0
-        rows = list(sample_rows())
-        marker.write_text("".join(json.dumps(row.values, ensure_ascii=False) + "\n" for row in rows))
-        started = time.monotonic()
         rejected = await _load(services, data_folder, marker, rows)
-        if rejected:
-            return 1
-        marker.unlink()
-        print(f"sample catalogue of {len(rows)} parts loaded in {time.monotonic() - started:.1f} s")
-        return 0
-
-
-async def _is_empty(services: Services) -> bool:
-    parts = await services.content.ListParts(part_service_pb2.ListPartsRequest(page_size=1))
-    levels = await services.inventory.ListStock(stock_service_pb2.ListStockRequest(page_size=1))
-    return not parts.parts and not levels.levels
+    if rejected:
+        return 1
+    marker.unlink()
+    print(f"sample catalogue of {len(rows)} parts loaded in {time.monotonic() - started:.1f} s")
+    return 0
 
 
 async def _load(services: Services, data_folder: Path, path: Path, rows: list[SampleRow]) -> int:
