@@ -154,13 +154,14 @@ class Stack:
 
     async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
         room, _ = DATABASE_OWNERS[database]
-        if not (database == "edge" and admin) and not await asyncio.to_thread(
-            migrations.is_behind, room, facts.databases[database]
-        ):
+        behind = await asyncio.to_thread(migrations.is_behind, room, facts.databases[database])
+        new_admin = admin if database == "edge" else None
+        if not behind and new_admin is None:
             return
         environment = facts.environment(database)
-        if database == "edge" and admin is not None:
-            environment |= {"PARTSTREAM_ADMIN_USERNAME": admin.username, "PARTSTREAM_ADMIN_PASSWORD": admin.password}
+        if new_admin is not None:
+            environment["PARTSTREAM_ADMIN_USERNAME"] = new_admin.username
+            environment["PARTSTREAM_ADMIN_PASSWORD"] = new_admin.password
         await self._run_to_end(database, program(room, "migrate"), environment)
 
     async def _load_sample(self, facts: StackFacts) -> None:
