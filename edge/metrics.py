@@ -59,6 +59,10 @@ CACHE_RETRIES_WAITING: Final = Gauge("partstream_edge_cache_retries_waiting", "I
 # Entries compared with the source, and those found different at a revision where they must agree.
 CACHE_CHECKED: Final = Counter("partstream_edge_cache_checked_total", "Entries compared with the source.", ("tier",))
 CACHE_INCONSISTENT: Final = Counter("partstream_edge_cache_inconsistent_total", "Entries unlike the source.", ("tier",))
+# Share of the entries checked since the start that differed, 0 to 1.
+CACHE_INCONSISTENCY_RATE: Final = Gauge(
+    "partstream_edge_cache_inconsistency_rate", "Share of entries unlike the source."
+)
 
 # Open sockets, and subscriptions on them.
 LIVE_SOCKETS: Final = Gauge("partstream_edge_live_sockets", "Open WebSockets.")

@@ -83,6 +83,7 @@ class CacheConsistencyManager(BackgroundService):
                     await self.check(kind, self._pick(held, min(SAMPLE, len(held))))
                 except Unavailable:
                     continue  # without the source, or far behind it, there is nothing to compare with
+        metrics.CACHE_INCONSISTENCY_RATE.set(self.inconsistency_rate)
         for name, (entries, size) in self._memory.occupancy().items():
             metrics.CACHE_MEMORY_ENTRIES.labels(name).set(entries)
             metrics.CACHE_MEMORY_BYTES.labels(name).set(size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from chassis.background import Backoff
@@ -57,8 +58,11 @@ def read_stock_change(change: stock_change_pb2.StockChange) -> LogChange:
     names = (keys.part_name(change.part_id),)
     if not change.HasField("after"):
         return LogChange(change.revision, names, keys.STOCK, change.part_id)
-    level = stock_pb2.PartStock(part_id=change.part_id, levels=[public_level(change.after)])
-    return LogChange(change.revision, names, keys.STOCK, change.part_id, level)
+    return LogChange(change.revision, names, keys.STOCK, change.part_id, partial(_stock_of, change.after))
+
+
+def _stock_of(level: stock_pb2.StockLevel) -> stock_pb2.PartStock:
+    return stock_pb2.PartStock(part_id=level.part_id, levels=[public_level(level)])
 
 
 class PartChangeReader:
@@ -82,8 +86,8 @@ class PartChangeReader:
                 names.add(keys.TREE_TAG)  # whatever is above it ends as well
         if counts_moved:
             names.add(keys.COUNTS_TAG)
-        value: part_pb2.Part | Absent = public_part(after) if after is not None else Absent(change.version)
-        if isinstance(value, part_pb2.Part) and not value.category_path:
+        value = partial(public_part, after) if after is not None else partial(Absent, change.version)
+        if after is not None and not after.category_path:
             # The entry does not say the names of its categories: whoever reads next asks the service.
             return LogChange(change.revision, tuple(names), keys.PART, change.part_id)
         return LogChange(change.revision, tuple(names), keys.PART, change.part_id, value)

@@ -41,15 +41,16 @@ class Entry:
 class LogChange:
     """What one log entry means for the cache.
 
-    ``value`` joins the entry of ``ident``; ``None`` drops it, because the change cannot be joined. Without an ``ident``
-    every entry of the kind is dropped.
+    What ``value`` makes joins the entry of ``ident``; without it the entry is dropped, because the change cannot be
+    joined. Without an ``ident`` every entry of the kind is dropped. Most changes are of parts that nobody holds: for
+    those the value is never made.
     """
 
     revision: int
     names: tuple[str, ...]
     kind: Kind | None = None
     ident: str = ""
-    value: Any = None
+    value: Callable[[], Any] | None = None
 
 
 @dataclass(slots=True)
@@ -227,7 +228,7 @@ class MemoryCache:
         if change.value is None:
             self.drop(change.kind, change.ident)
             return
-        value = CODECS[change.kind.name].join(held.value, change.value)
+        value = CODECS[change.kind.name].join(held.value, change.value())
         self._put(change.kind, change.ident, value, change.revision, held.names)
 
     def _put(self, kind: Kind, ident: str, value: Any, revision: int, names: tuple[str, ...]) -> None:

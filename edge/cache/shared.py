@@ -258,7 +258,7 @@ def _how(change: LogChange) -> tuple[str, list[Stored]]:
         return "all", [(uuid.uuid4().hex, 0, b"")]
     if change.value is None:
         return "drop", []
-    return "join", CODECS[change.kind.name].store(change.value, change.revision)
+    return "join", CODECS[change.kind.name].store(change.value(), change.revision)
 
 
 def _hits(kind: Kind, idents: Sequence[str], found: Sequence[Any]) -> list[SharedHit | None]:
