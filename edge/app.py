@@ -24,10 +24,12 @@ from edge.http_server import HttpServer
 from edge.identity.accounts import Accounts
 from edge.identity.administration import UserAdministration
 from edge.identity.authenticator import Authenticator
+from edge.identity.browser_sessions import BrowserSessions
 from edge.identity.lockout import Lockout
 from edge.identity.passwords import Passwords
 from edge.identity.security_events import SecurityEvents
 from edge.identity.sessions import Sessions
+from edge.identity.upkeep import IdentityUpkeep
 from edge.identity.users import Users
 from edge.live.socket import LiveEndpoint, live_route
 from edge.page_tokens import PageTokens
@@ -92,7 +94,8 @@ class Edge:
         self.health = Health(self._checks(settings, database, trail))
         sessions, users, passwords = Sessions(database), Users(database), Passwords()
         events = SecurityEvents(database)
-        authenticator = Authenticator(TokenVerifier(settings.jwks), sessions)
+        browsers = BrowserSessions(sessions, key)
+        authenticator = Authenticator(TokenVerifier(settings.jwks), sessions, browsers)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -115,6 +118,7 @@ class Edge:
                     key=key,
                 ),
                 administration=UserAdministration(users, sessions, passwords, events),
+                browsers=browsers,
                 authenticator=authenticator,
                 security_events=events,
                 trail=trail,
@@ -131,6 +135,7 @@ class Edge:
             traces_exported=settings.otel_exporter != "none",
         )
         self.asgi = envelope
+        self._upkeep = IdentityUpkeep(database)
         self.server = HttpServer(envelope, settings.host, settings.port)
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
         self._dispatcher = self._build_dispatcher(settings, trail)
@@ -160,6 +165,7 @@ class Edge:
     def start(self) -> None:
         """Begin what runs in the background."""
         self.following.start()
+        self._upkeep.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -173,6 +179,7 @@ class Edge:
 
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
+        await self._upkeep.stop()
         await self.following.stop()
         if self._jobs is not None:
             self._jobs.close()

@@ -19,6 +19,7 @@ from chassis.telemetry import current_traceparent
 from edge.exchange import Exchange, begin_exchange
 from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
 from edge.problems import problem_response
+from edge.revision import COOKIE as REVISION_COOKIE
 from edge.revision import OUT, merged
 from edge.tracing import describe, is_traced, request_span
 
@@ -161,6 +162,10 @@ def _label(message: Any, exchange: Exchange) -> None:
     revision = merged(*exchange.revisions)
     if revision:
         headers[OUT] = revision
+        if exchange.by_cookie:
+            headers.add(
+                "Set-Cookie", f"{REVISION_COOKIE}={revision}; Path=/api/v1; Max-Age=600; HttpOnly; SameSite=Lax"
+            )
     if exchange.replayed:
         headers["Idempotent-Replayed"] = "true"
 

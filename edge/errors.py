@@ -6,6 +6,7 @@
     ├── MalformedRequest      unreadable or of the wrong type: 400
     ├── RuleBroken            readable, but against a documented rule: 422
     ├── TooManyRequests       the caller's own limit is reached: 429
+    ├── CsrfTokenMissing      a browser's request lacks the proof of its page: 403
     ├── Missing               no such user or session: 404
     └── Taken                 the name is in use: 409
 """
@@ -54,6 +55,14 @@ class TooManyRequests(EdgeError):
     status = 429
     reason = "OVERLOADED"
     title = "Too many attempts"
+
+
+class CsrfTokenMissing(EdgeError):
+    """A request with a session cookie does not prove that it comes from our own page."""
+
+    status = 403
+    reason = "CSRF_TOKEN_MISSING"
+    title = "Not proven to come from our page"
 
 
 class Missing(EdgeError):

@@ -22,6 +22,8 @@ class Exchange:
     revisions: list[str] = field(default_factory=list)
     cache_tier: str = ""
     replayed: bool = False
+    # The caller came with a session cookie: it gets its revision in a cookie too, and no cache may share its answers.
+    by_cookie: bool = False
     # 412 instead of 409 when the caller's condition came by If-Match (RFC 9110, 13.1.1).
     conflict_status: int = 409
     route: str = ""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edge.identity.accounts import Accounts
     from edge.identity.administration import UserAdministration
     from edge.identity.authenticator import Authenticator
+    from edge.identity.browser_sessions import BrowserSessions
     from edge.identity.security_events import SecurityEvents
     from edge.page_tokens import PageTokens
     from edge.reads import Reads
@@ -52,6 +53,7 @@ class Ingredients:
     page_tokens: PageTokens
     accounts: Accounts
     administration: UserAdministration
+    browsers: BrowserSessions
     authenticator: Authenticator
     security_events: SecurityEvents
     trail: Database
@@ -89,6 +91,8 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
         "page_tokens": ingredients.page_tokens,
         "accounts": ingredients.accounts,
         "administration": ingredients.administration,
+        "browsers": ingredients.browsers,
+        "events": ingredients.security_events,
         "trail": ingredients.trail,
         "health": ingredients.health,
         "key_set": ingredients.key_set,

@@ -11,7 +11,8 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 
-from chassis.errors import FieldViolation, InternalFault, PartstreamError
+from chassis.database import CONNECTION_LOST
+from chassis.errors import FieldViolation, InternalFault, PartstreamError, StoreUnavailable
 from edge.errors import EdgeError, MalformedRequest, RuleBroken
 from edge.exchange import current_exchange
 from edge.views.current import current_view
@@ -106,6 +107,8 @@ def problem_of(error: Exception) -> Problem:
         return _of_edge(from_validation_messages(_litestar_fields(error)))
     if isinstance(error, HTTPException):
         return _of_http(error)
+    if isinstance(error, CONNECTION_LOST):
+        return _of_partstream(StoreUnavailable("The store is away just now."))
     return _of_partstream(InternalFault("Something went wrong here; the request id leads to the log."))
 
 

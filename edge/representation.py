@@ -78,7 +78,7 @@ def answer(
     headers = {
         "ETag": etag,
         "Cache-Control": f"private, {cache_control}" if private else cache_control,
-        "Vary": "Accept-Encoding, Authorization",
+        "Vary": "Accept-Encoding, Authorization, Cookie",
     }
     if cache_status:
         headers["Cache-Status"] = cache_status
@@ -95,5 +95,5 @@ def reply(view: object, *, status: int = 200, headers: Mapping[str, str] | None 
         _encoder.encode(view),
         status_code=status,
         media_type=JSON,
-        headers={"Cache-Control": PRIVATE, "Vary": "Authorization", **(headers or {})},
+        headers={"Cache-Control": PRIVATE, "Vary": "Authorization, Cookie", **(headers or {})},
     )

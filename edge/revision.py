@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OUT: Final = "Partstream-Revision"
 IN: Final = "Partstream-Min-Revision"
+COOKIE: Final = "partstream_revision"
 WAIT_SECONDS: Final = 0.25  # a follower is some 10 ms behind; one that is further behind is not worth waiting for
 
 
@@ -49,7 +50,7 @@ class RevisionGate:
 
     def wanted(self, request: Request[Any, Any, Any]) -> str:
         """The least revision a caller asks for, for reads that no cache serves; ``CursorMalformed`` for a bad one."""
-        text = request.headers.get(IN, "")
+        text = request.headers.get(IN) or request.cookies.get(COOKIE, "")
         cursors.decode(text)
         return text
 

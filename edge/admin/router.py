@@ -4,10 +4,18 @@ from litestar import Router
 
 from edge.admin.audit import list_audit
 from edge.admin.categories import create_category
+from edge.admin.events import list_security_events
 from edge.admin.ledger import list_movements, reverse_movement
 from edge.admin.locations import archive_location, create_location, list_locations
 from edge.admin.parts import create_part, list_staff_parts, replace_part, show_staff_part
-from edge.admin.stock import adjust_stock, set_reorder_point, set_stock, show_staff_stock
+from edge.admin.stock import (
+    adjust_stock,
+    archive_stock,
+    restore_stock,
+    set_reorder_point,
+    set_stock,
+    show_staff_stock,
+)
 from edge.admin.stock_batches import adjust_many, list_levels, transfer_stock
 from edge.admin.users import change_user, create_user, end_session, list_sessions, list_users
 
@@ -24,6 +32,8 @@ admin_router = Router(
         set_stock,
         adjust_stock,
         set_reorder_point,
+        archive_stock,
+        restore_stock,
         show_staff_stock,
         list_levels,
         adjust_many,
@@ -34,6 +44,7 @@ admin_router = Router(
         create_location,
         archive_location,
         list_audit,
+        list_security_events,
         list_users,
         create_user,
         change_user,

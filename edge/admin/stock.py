@@ -68,6 +68,14 @@ class ReorderPointRequest(msgspec.Struct, forbid_unknown_fields=True):
     expected_version: Version | None = None
 
 
+class ArchiveRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Which level, and why."""
+
+    location_id: LocationId = MAIN
+    reason: Reason = ""
+    expected_version: Version | None = None
+
+
 @put(
     "/parts/{part_id:str}/stock",
     dto=JsonBody[CountRequest],
@@ -158,6 +166,64 @@ async def set_reorder_point(
         expected_version=condition.version,
     )
     answer = await services.ask_inventory(services.inventory.SetReorderPoint, message, seconds=WRITE_SECONDS)
+    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+
+
+@post(
+    "/parts/{part_id:str}/stock/archive",
+    dto=JsonBody[ArchiveRequest],
+    return_dto=None,
+    status_code=200,
+    guards=[permits("stock:write")],
+    summary="Take a level out of use",
+    responses=refusals(*ADMIN_WRITE),
+)
+@cache_invalidate(part_id=written_part)
+async def archive_stock(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
+    part_id: PartIdInPath,
+    data: Annotated[ArchiveRequest, Body()],
+) -> Response[Level]:
+    """The archived level. Refused while anything is reserved."""
+    message = stock_service_pb2.ArchiveStockRequest(
+        request_id=request_id_for(request),
+        part_id=part_id,
+        location_id=data.location_id,
+        expected_version=precondition(request, data.expected_version, required=False).version,
+        reason=data.reason,
+    )
+    answer = await services.ask_inventory(services.inventory.ArchiveStock, message, seconds=WRITE_SECONDS)
+    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+
+
+@post(
+    "/parts/{part_id:str}/stock/restore",
+    dto=JsonBody[ArchiveRequest],
+    return_dto=None,
+    status_code=200,
+    guards=[permits("stock:write")],
+    summary="Take an archived level back into use",
+    responses=refusals(*ADMIN_WRITE),
+)
+@cache_invalidate(part_id=written_part)
+async def restore_stock(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
+    part_id: PartIdInPath,
+    data: Annotated[ArchiveRequest, Body()],
+) -> Response[Level]:
+    """The level, live again."""
+    message = stock_service_pb2.RestoreStockRequest(
+        request_id=request_id_for(request),
+        part_id=part_id,
+        location_id=data.location_id,
+        expected_version=precondition(request, data.expected_version, required=False).version,
+        reason=data.reason,
+    )
+    answer = await services.ask_inventory(services.inventory.RestoreStock, message, seconds=WRITE_SECONDS)
     return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
 
 

@@ -56,7 +56,13 @@ class Accounts:
         self._key = key
 
     async def login(self, username: str, password: str, client_ip: str, user_agent: str) -> Grant:
-        """A new session. ``TokenInvalid`` for wrong credentials, ``TooManyRequests`` while locked out."""
+        """A new session and its tokens. ``TokenInvalid`` if they are wrong, ``TooManyRequests`` while locked out."""
+        return self._grant(*await self.begin_session(username, password, client_ip, user_agent))
+
+    async def begin_session(
+        self, username: str, password: str, client_ip: str, user_agent: str
+    ) -> tuple[User, Session, str]:
+        """The user, the new session and its first refresh token; raises like ``login``."""
         try:
             await self._lockout.check(username, client_ip)
         except TooManyRequests:
@@ -75,7 +81,7 @@ class Accounts:
         session, refresh_token = await self._sessions.begin(user.user_id, client_ip, user_agent)
         LOGINS.labels("success").inc()
         await self._events.record("login_succeeded", caller=_caller(user, session))
-        return self._grant(user, session, refresh_token)
+        return user, session, refresh_token
 
     async def refresh(self, refresh_token: str) -> Grant:
         """The next tokens of a session; roles are read anew."""

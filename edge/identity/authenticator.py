@@ -9,11 +9,13 @@ from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_reques
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable, TokenInvalid, TokenRevoked
 from edge.exchange import current_exchange
+from edge.identity.browser_sessions import COOKIE, CSRF_HEADER
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
 
     from chassis.tokens import TokenVerifier
+    from edge.identity.browser_sessions import BrowserSessions
     from edge.identity.sessions import Sessions
 
 _SCHEME = "bearer"
@@ -22,27 +24,42 @@ _SCHEME = "bearer"
 class Authenticator:
     """Tells who asks."""
 
-    def __init__(self, verifier: TokenVerifier, sessions: Sessions) -> None:
+    def __init__(self, verifier: TokenVerifier, sessions: Sessions, browsers: BrowserSessions) -> None:
         """Verify with the key set, and ask the session store each time."""
         self._verifier = verifier
         self._sessions = sessions
+        self._browsers = browsers
 
     async def identify(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-        """The caller of a request, anonymous without a token; noted in the exchange for all that follows.
+        """The caller of a request, anonymous without token and cookie; noted in the exchange for all that follows.
 
-        Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``; ``StoreUnavailable`` when sessions cannot be read.
+        Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``CsrfTokenMissing``; ``StoreUnavailable`` when
+        sessions cannot be read. A bearer token goes before a cookie.
         """
         exchange = current_exchange()
         if exchange.bearer:
             return exchange.caller
         header = connection.headers.get("authorization", "")
-        if not header:
+        cookie = connection.cookies.get(COOKIE, "")
+        if header:
+            token = _bearer(header)
+            exchange.caller = await self.verify(token)
+        elif cookie:
+            exchange.caller, token = await self._from_cookie(connection, cookie)
+            exchange.by_cookie = True
+        else:
             return ANONYMOUS
-        token = _bearer(header)
-        exchange.caller = await self.verify(token)
         exchange.bearer = token
         set_current_request(RequestContext(exchange.caller, exchange.request_id, exchange.traceparent))
         return exchange.caller
+
+    async def _from_cookie(self, connection: ASGIConnection[Any, Any, Any, Any], cookie: str) -> tuple[Caller, str]:
+        method = str(connection.scope.get("method", "GET"))
+        try:
+            found = await self._browsers.identify(cookie, method, connection.headers.get(CSRF_HEADER, ""))
+        except CONNECTION_LOST as error:
+            raise _store_away() from error
+        return found.caller, found.access_token
 
     async def verify(self, token: str) -> Caller:
         """The caller behind a token whose session still counts. A token without a session is a service's own."""
@@ -60,8 +77,11 @@ class Authenticator:
         try:
             return await self._sessions.is_live(session_id)
         except CONNECTION_LOST as error:
-            message = "The store of sessions is away."
-            raise StoreUnavailable(message, retry_after_seconds=1) from error
+            raise _store_away() from error
+
+
+def _store_away() -> StoreUnavailable:
+    return StoreUnavailable("The store of sessions is away.", retry_after_seconds=1)
 
 
 def _bearer(header: str) -> str:

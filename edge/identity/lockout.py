@@ -29,9 +29,6 @@ WHERE NOT succeeded AND attempted_at > now() - interval '15 minutes' AND (userna
 # Remember an attempt.
 INSERT_ATTEMPT: Final = "INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ($1, $2, $3)"
 
-# Forget attempts that no longer count.
-DELETE_OLD_ATTEMPTS: Final = "DELETE FROM login_attempt WHERE attempted_at < now() - interval '1 day'"
-
 
 def wait_seconds(failures: int, free: int, age_seconds: float | None) -> float:
     """How much longer to wait after ``failures``, the last of them ``age_seconds`` ago; 0 = none."""
@@ -64,7 +61,3 @@ class Lockout:
     async def record(self, username: str, client_ip: str, *, succeeded: bool) -> None:
         """Count an attempt."""
         await self._database.pool.execute(INSERT_ATTEMPT, username.lower(), client_ip, succeeded)
-
-    async def forget_old(self) -> None:
-        """Delete what no longer counts."""
-        await self._database.pool.execute(DELETE_OLD_ATTEMPTS)

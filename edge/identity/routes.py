@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from litestar import Request, Response, Router, post
+from litestar import Request, Response, Router, delete, get, post
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import Body, SkipValidation
 
 from edge.exchange import current_exchange
 from edge.identity.accounts import Accounts, Grant
-from edge.identity.guards import known
+from edge.identity.browser_sessions import COOKIE, BrowserSessions
+from edge.identity.guards import known, signed_in
+from edge.identity.roles import permissions_of
+from edge.identity.sessions import ABSOLUTE
 from edge.json_bodies import JsonBody
 from edge.openapi import refusals
 from edge.representation import reply
 
 TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
+TheBrowsers: TypeAlias = NamedDependency[SkipValidation[BrowserSessions]]
+
+COOKIE_SECONDS = int(ABSOLUTE.total_seconds())
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +43,15 @@ class LogoutRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A refresh token whose session is to end, for clients whose access token is over."""
 
     refresh_token: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class BrowserSessionView(msgspec.Struct):
+    """Who is signed in, what they may do, and the token that changing requests must bring in ``X-CSRF-Token``."""
+
+    username: str
+    roles: list[str]
+    permissions: list[str]
+    csrf_token: str
 
 
 @post(
@@ -82,4 +98,68 @@ async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Bo
     await accounts.logout(current_exchange().caller, data.refresh_token if data else "")
 
 
-auth_router = Router(path="/auth", route_handlers=[login, refresh, logout], tags=["auth"])
+@post(
+    "/session",
+    dto=JsonBody[Credentials],
+    return_dto=None,
+    summary="Sign in with a browser",
+    responses=refusals(400, 401, 413, 422, 429, 503),
+)
+async def open_browser_session(
+    request: Request[Any, Any, Any],
+    accounts: TheAccounts,
+    browsers: TheBrowsers,
+    data: Annotated[Credentials, Body()],
+) -> Response[BrowserSessionView]:
+    """A session in a cookie that script cannot read, and the CSRF token that changing requests must bring."""
+    client_ip, user_agent = current_exchange().client_ip, request.headers.get("user-agent", "")
+    user, session, _ = await accounts.begin_session(data.username, data.password, client_ip, user_agent)
+    answer = reply(
+        BrowserSessionView(
+            user.username,
+            sorted(user.roles),
+            sorted(permissions_of(user.roles)),
+            browsers.csrf_token(str(session.session_id)),
+        ),
+        status=201,
+    )
+    answer.set_cookie(_session_cookie(request, browsers.cookie_for(session.session_id)))
+    return answer
+
+
+@get("/session", guards=[signed_in], summary="Who is signed in", responses=refusals(400, 401, 503))
+async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionView]:
+    """The caller, by cookie or by token, and the CSRF token of its session."""
+    caller = current_exchange().caller
+    csrf_token = browsers.csrf_token(caller.session_id)
+    return reply(BrowserSessionView(caller.username, sorted(caller.roles), sorted(caller.permissions), csrf_token))
+
+
+@delete("/session", guards=[signed_in], summary="Sign out with a browser", responses=refusals(400, 401, 403, 503))
+async def close_browser_session(request: Request[Any, Any, Any], accounts: TheAccounts) -> Response[None]:
+    """End the session and take the cookie back."""
+    await accounts.logout(current_exchange().caller, "")
+    answer: Response[None] = Response(None, status_code=204)
+    answer.set_cookie(_session_cookie(request, "", max_age=0))
+    return answer
+
+
+def _session_cookie(request: Request[Any, Any, Any], value: str, max_age: int = COOKIE_SECONDS) -> Cookie:
+    """Secure, but for plain HTTP on the machine itself, where some browsers would not store it."""
+    local = request.url.scheme == "http" and request.url.hostname in {"localhost", "127.0.0.1", "::1"}
+    return Cookie(
+        key=COOKIE,
+        value=value,
+        path="/api/v1",
+        max_age=max_age,
+        secure=not local,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+auth_router = Router(
+    path="/auth",
+    route_handlers=[login, refresh, logout, open_browser_session, show_browser_session, close_browser_session],
+    tags=["auth"],
+)

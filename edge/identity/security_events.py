@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,6 +24,30 @@ INSERT_EVENT: Final = """
 INSERT INTO security_event (kind, user_id, username, session_id, client_ip, request_id, details)
 VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb)
 """
+
+
+# A page of events, newest first; NULL leaves a condition out.
+SELECT_EVENTS: Final = """
+SELECT security_event_id, occurred_at, kind, user_id, username, session_id, client_ip, request_id, details
+FROM security_event
+WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR username = $2)
+    AND ($3::bigint IS NULL OR security_event_id < $3)
+ORDER BY security_event_id DESC LIMIT $4
+"""
+
+
+class SecurityEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event, as ``GET /admin/events`` shows it."""
+
+    event_id: int
+    occurred_at: datetime
+    kind: str
+    user_id: uuid.UUID | None
+    username: str
+    session_id: uuid.UUID | None
+    client_ip: str
+    request_id: str
+    details: dict[str, str]
 
 
 class SecurityEvents:
@@ -48,10 +73,31 @@ class SecurityEvents:
                 _uuid(caller.session_id),
                 exchange.client_ip,
                 exchange.request_id,
-                msgspec.json.encode(details or {}).decode(),
+                # A refused request is recorded before its text is checked, and PostgreSQL stores no NUL.
+                msgspec.json.encode(details or {}).decode().replace("\\u0000", "\N{REPLACEMENT CHARACTER}"),
             )
         except CONNECTION_LOST:
             logger.warning("security event not stored: the database is away", extra={"kind": kind, "username": name})
+
+    async def page(
+        self, *, kind: str | None, username: str | None, before: int | None, size: int
+    ) -> list[SecurityEvent]:
+        """Events before an id, newest first."""
+        rows = await self._database.pool.fetch(SELECT_EVENTS, kind, username, before, size)
+        return [
+            SecurityEvent(
+                event_id=row["security_event_id"],
+                occurred_at=row["occurred_at"],
+                kind=row["kind"],
+                user_id=row["user_id"],
+                username=row["username"],
+                session_id=row["session_id"],
+                client_ip=row["client_ip"],
+                request_id=row["request_id"],
+                details=msgspec.json.decode(row["details"]),
+            )
+            for row in rows
+        ]
 
 
 def _uuid(text: str) -> uuid.UUID | None:

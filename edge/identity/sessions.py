@@ -61,6 +61,19 @@ SELECT session.revoked_at IS NULL AND session.expires_at > now() AND "user".disa
 FROM session JOIN "user" USING (user_id) WHERE session_id = $1
 """
 
+# A browser's session with its user, if both still count; noting at most once a minute that it was used.
+USE_BROWSER_SESSION: Final = """
+WITH live AS (
+    SELECT session_id, user_id, username, roles, last_seen_at FROM session JOIN "user" USING (user_id)
+    WHERE session_id = $1 AND revoked_at IS NULL AND expires_at > now() AND last_seen_at > now() - $2::interval
+        AND disabled_at IS NULL
+), touched AS (
+    UPDATE session SET last_seen_at = now() FROM live
+    WHERE session.session_id = live.session_id AND live.last_seen_at < now() - interval '1 minute'
+)
+SELECT user_id, username, roles FROM live
+"""
+
 # Remember that a session was used.
 TOUCH_SESSION: Final = "UPDATE session SET last_seen_at = now() WHERE session_id = $1"
 
@@ -100,6 +113,15 @@ class Session:
     def from_row(cls, row: asyncpg.Record) -> Session:
         """The session of a row."""
         return cls(**{name: row[name] for name in cls.__slots__ if name in row})
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSession:
+    """Whose session a cookie names."""
+
+    user_id: UUID
+    username: str
+    roles: tuple[str, ...]
 
 
 class RefreshTokenReused(Exception):
@@ -152,6 +174,11 @@ class Sessions:
     async def is_live(self, session_id: str) -> bool:
         """Whether a session still counts. Asked anew each time, so that ending one works at once on every edge."""
         return bool(await self._database.pool.fetchval(SELECT_LIVE, UUID(session_id)))
+
+    async def browser_session(self, session_id: UUID) -> BrowserSession | None:
+        """Whose session it is; ``None`` when it was ended, is too old, or was not used for too long."""
+        row = await self._database.pool.fetchrow(USE_BROWSER_SESSION, session_id, IDLE)
+        return BrowserSession(row["user_id"], row["username"], tuple(row["roles"])) if row else None
 
     async def revoke(self, session_id: UUID, reason: str) -> bool:
         """End a session; whether it was open."""

@@ -5,7 +5,6 @@ import warnings
 from piccolo.columns import JSONB, UUID, Array, BigInt, Boolean, Bytea, Text, Timestamptz
 from piccolo.table import Table
 
-
 # Piccolo advises against this name because SQL reserves it; every statement of ours quotes it.
 warnings.filterwarnings("ignore", message="We recommend giving your table a different name as `user`")
 

@@ -33,7 +33,7 @@ async def test_product_page_has_content_and_stock_in_one_body(
     assert body["content_version"] == 1
     assert "cost" not in body
     assert page.headers["cache-status"]
-    assert page.headers["vary"] == "Accept-Encoding, Authorization"
+    assert page.headers["vary"] == "Accept-Encoding, Authorization, Cookie"
 
 
 async def test_summary_view_and_fields_cut_the_page(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
@@ -131,7 +131,7 @@ async def test_unknown_part_is_a_problem(client: httpx.AsyncClient) -> None:
 
 async def test_pages_of_a_listing_follow_each_other(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin, "A-1", "B-2", "C-3", "D-4")
-    query = {"category": "leds", "sort": "part_id", "page_size": 2}
+    query: dict[str, str | int] = {"category": "leds", "sort": "part_id", "page_size": 2}
 
     pages = [await client.get("/parts", params=query)]
     while token := pages[-1].json()["next_page_token"]:
@@ -159,7 +159,7 @@ async def test_listing_by_stock_reads_on_until_the_page_is_full(
     for part_id in ("B-2", "D-4", "LED-5MM-RED"):
         await stock(admin, 1, part_id)
 
-    query = {"in_stock": "true", "sort": "part_id", "page_size": 2}
+    query: dict[str, str | int] = {"in_stock": "true", "sort": "part_id", "page_size": 2}
     first = (await client.get("/parts", params=query)).json()
     second = (await client.get("/parts", params={**query, "page_token": first["next_page_token"]})).json()
 

@@ -1,0 +1,108 @@
+"""Sessions of browsers: a cookie that script cannot read, and a second secret that other sites cannot send.
+
+The cookie names a session and proves that we named it. The caller's permissions are read from the database each time,
+and a short access token is minted to go on to the services, so that behind the edge a browser is like any client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from chassis.caller import Caller
+from chassis.errors import TokenInvalid, TokenRevoked
+from edge.errors import CsrfTokenMissing
+from edge.identity.accounts import ACCESS_SECONDS
+from edge.identity.roles import permissions_of
+
+if TYPE_CHECKING:
+    from chassis.tokens import SigningKey
+    from edge.identity.sessions import Sessions
+
+COOKIE: Final = "partstream_session"
+CSRF_HEADER: Final = "X-CSRF-Token"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_REMEMBERED_TOKENS: Final = 2000
+_RENEW_SECONDS: Final = ACCESS_SECONDS / 2
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserCaller:
+    """Who a cookie stands for, and the token that goes on to the services."""
+
+    caller: Caller
+    access_token: str
+
+
+class BrowserSessions:
+    """Cookies and their cross-site protection."""
+
+    def __init__(self, sessions: Sessions, key: SigningKey) -> None:
+        """Derive the secret from the signing key, which every edge has."""
+        self._sessions = sessions
+        self._key = key
+        self._secret = hashlib.blake2b(key.pem(), digest_size=32, person=b"browser-session").digest()
+        self._minted: dict[tuple[str, frozenset[str]], tuple[str, float]] = {}
+
+    def cookie_for(self, session_id: UUID) -> str:
+        """The value of a session's cookie."""
+        return f"{session_id}.{self._mac('cookie', str(session_id))}"
+
+    def csrf_token(self, session_id: str) -> str:
+        """What unsafe requests of a session must bring in ``X-CSRF-Token``."""
+        return self._mac("csrf", session_id)
+
+    def session_of(self, cookie: str) -> UUID:
+        """The session a cookie names; ``TokenInvalid`` when we did not write it."""
+        session_id, _, proof = cookie.partition(".")
+        if not _same(proof, self._mac("cookie", session_id)):
+            message = "The session cookie cannot be accepted."
+            raise TokenInvalid(message)
+        return UUID(session_id)
+
+    async def identify(self, cookie: str, method: str, csrf: str) -> BrowserCaller:
+        """The caller behind a cookie.
+
+        Raises ``TokenInvalid`` and ``TokenRevoked``; ``CsrfTokenMissing`` for a change without the session's token.
+        """
+        session_id = self.session_of(cookie)
+        found = await self._sessions.browser_session(session_id)
+        if found is None:
+            message = "The session was ended: sign in again."
+            raise TokenRevoked(message)
+        if method not in SAFE_METHODS and not _same(csrf, self.csrf_token(str(session_id))):
+            message = f"A request that changes something must bring the {CSRF_HEADER} of its session."
+            raise CsrfTokenMissing(message)
+        roles = frozenset(found.roles)
+        caller = Caller(str(found.user_id), found.username, str(session_id), roles, permissions_of(roles))
+        return BrowserCaller(caller, self._access_token(caller))
+
+    def _access_token(self, caller: Caller) -> str:
+        known = self._minted.get((caller.session_id, caller.roles))
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        if len(self._minted) >= _REMEMBERED_TOKENS:
+            self._minted.clear()
+        token = self._key.mint(
+            subject=caller.user_id,
+            name=caller.username,
+            roles=caller.roles,
+            permissions=caller.permissions,
+            session_id=caller.session_id,
+            ttl_seconds=ACCESS_SECONDS,
+        )
+        self._minted[caller.session_id, caller.roles] = token, time.monotonic() + _RENEW_SECONDS
+        return token
+
+    def _mac(self, use: str, session_id: str) -> str:
+        return hmac.new(self._secret, f"{use}\n{session_id}".encode(), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, expected: str) -> bool:
+    """Compare in constant time; what is given may be any text."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

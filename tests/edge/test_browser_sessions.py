@@ -1,0 +1,75 @@
+"""Sessions in cookies: signed, revocable, and of no use to other sites."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.app import Edge
+from tests.edge.conftest import ADMIN, PASSWORD
+
+CREDENTIALS = {"username": ADMIN, "password": PASSWORD}
+NEW_USER = {"username": "clerk", "password": "a long password"}
+
+
+@pytest.fixture
+async def browser(edge: Edge) -> Any:
+    """A client that keeps cookies, on the machine itself."""
+    transport = httpx.ASGITransport(app=edge.asgi)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as made:
+        yield made
+
+
+async def test_browser_signs_in_by_cookie_and_never_sees_a_token(browser: httpx.AsyncClient) -> None:
+    opened = await browser.post("/auth/session", json=CREDENTIALS)
+
+    assert opened.status_code == 201
+    assert "access_token" not in opened.text
+    cookie = opened.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Secure" not in cookie  # plain HTTP on this machine
+    shown = (await browser.get("/auth/session")).json()
+    assert shown == opened.json()
+    assert "users:write" in shown["permissions"]
+
+
+async def test_cookie_is_secure_everywhere_else(edge: Edge) -> None:
+    transport = httpx.ASGITransport(app=edge.asgi)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.example/api/v1") as browser:
+        opened = await browser.post("/auth/session", json=CREDENTIALS)
+
+    assert "Secure" in opened.headers["set-cookie"]
+
+
+async def test_change_needs_the_token_of_the_page(browser: httpx.AsyncClient) -> None:
+    csrf = (await browser.post("/auth/session", json=CREDENTIALS)).json()["csrf_token"]
+
+    without = await browser.post("/admin/users", json=NEW_USER)
+    wrong = await browser.post("/admin/users", json=NEW_USER, headers={"X-CSRF-Token": "0" * 64})
+    right = await browser.post("/admin/users", json=NEW_USER, headers={"X-CSRF-Token": csrf})
+
+    assert [answer.status_code for answer in (without, wrong, right)] == [403, 403, 201]
+    assert without.json()["reason"] == "CSRF_TOKEN_MISSING"
+    assert (await browser.get("/admin/users")).status_code == 200
+
+
+async def test_signed_out_cookie_is_refused(browser: httpx.AsyncClient) -> None:
+    csrf = (await browser.post("/auth/session", json=CREDENTIALS)).json()["csrf_token"]
+    cookie = browser.cookies["partstream_session"]
+
+    closed = await browser.delete("/auth/session", headers={"X-CSRF-Token": csrf})
+
+    assert closed.status_code == 204
+    assert "partstream_session" not in browser.cookies
+    kept = await browser.get("/admin/users", headers={"Cookie": f"partstream_session={cookie}"})
+    assert (kept.status_code, kept.json()["reason"]) == (401, "TOKEN_REVOKED")
+
+
+async def test_made_up_cookie_is_refused(browser: httpx.AsyncClient) -> None:
+    await browser.post("/auth/session", json=CREDENTIALS)
+    session_id = browser.cookies["partstream_session"].partition(".")[0]
+
+    for cookie in (f"{session_id}.{'0' * 64}", f"{session_id}.é", session_id, "x"):
+        answer = await browser.get("/admin/users", headers=[(b"cookie", f"partstream_session={cookie}".encode())])
+        assert (answer.status_code, answer.json()["reason"]) == (401, "TOKEN_INVALID")
