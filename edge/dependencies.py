@@ -12,8 +12,8 @@ from edge.cache.manager import CacheManager
 from edge.clients import Services
 from edge.identity.administration import UserAdministration
 from edge.page_tokens import PageTokens
-from edge.public.shop import Shop
 from edge.revision import RevisionGate
+from edge.shop import Shop
 
 # One for all that a page needs: Litestar resolves several at once in tasks, which costs more than the page itself.
 TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]

@@ -15,7 +15,7 @@ from edge.identity.routes import auth_router
 from edge.openapi import openapi_config
 from edge.problems import handle_exception
 from edge.public.router import public_router
-from edge.public.shop import Shop
+from edge.shop import Shop
 from edge.text_rules import refuse_nul
 from edge.wellknown import jwks, metrics
 

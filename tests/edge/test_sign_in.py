@@ -144,3 +144,21 @@ async def test_attempts_and_denials_are_security_events(
         ("denied", "visitor"),
     ]
     assert {row["client_ip"] for row in rows} == {"192.0.2.1"}
+
+
+async def test_refusal_of_strange_text_is_recorded(client: httpx.AsyncClient, database: Database, keys: Keys) -> None:
+    token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="visitor")
+
+    answer = await client.get("/admin/parts/%00", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 403
+    assert await database.pool.fetchval("SELECT count(*) FROM security_event WHERE kind = 'denied'") == 1
+
+
+async def test_sign_in_without_its_database_asks_to_come_again(client: httpx.AsyncClient, database: Database) -> None:
+    await database.close()
+
+    answer = await client.post("/auth/login", json=CREDENTIALS)
+
+    assert (answer.status_code, answer.json()["reason"]) == (503, "STORE_UNAVAILABLE")
+    assert "retry-after" in answer.headers

@@ -7,7 +7,8 @@ import pytest
 from chassis.database import Database
 from edge.identity.first_admin import ensure_first_admin
 
-CLERK = {"username": "clerk", "password": "a long password", "roles": ["stock_manager"]}
+SECRET = "a long password"
+CLERK = {"username": "clerk", "password": SECRET, "roles": ["stock_manager"]}
 
 
 async def sign_in(client: httpx.AsyncClient, username: str, password: str) -> dict[str, str]:
@@ -20,7 +21,7 @@ async def test_new_user_has_the_permissions_of_its_roles(client: httpx.AsyncClie
 
     assert created.status_code == 201
     assert "password" not in created.text
-    headers = await sign_in(client, "clerk", CLERK["password"])
+    headers = await sign_in(client, "clerk", SECRET)
     assert (await client.get("/admin/users", headers=headers)).status_code == 403
 
 
@@ -34,7 +35,7 @@ async def test_name_can_be_taken_once(admin: httpx.AsyncClient) -> None:
 
 async def test_changing_roles_ends_open_sessions(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     user_id = (await admin.post("/admin/users", json=CLERK)).json()["user_id"]
-    headers = await sign_in(client, "clerk", CLERK["password"])
+    headers = await sign_in(client, "clerk", SECRET)
 
     changed = await admin.patch(f"/admin/users/{user_id}", json={"roles": ["customer"]})
 
@@ -48,13 +49,13 @@ async def test_disabled_user_cannot_sign_in(client: httpx.AsyncClient, admin: ht
 
     await admin.patch(f"/admin/users/{user_id}", json={"disabled": True})
 
-    answer = await client.post("/auth/login", json={"username": "clerk", "password": CLERK["password"]})
+    answer = await client.post("/auth/login", json={"username": "clerk", "password": SECRET})
     assert answer.status_code == 401
 
 
 async def test_administrator_ends_a_session(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     user_id = (await admin.post("/admin/users", json=CLERK)).json()["user_id"]
-    headers = await sign_in(client, "clerk", CLERK["password"])
+    headers = await sign_in(client, "clerk", SECRET)
     sessions = (await admin.get("/admin/sessions", params={"user_id": user_id})).json()["items"]
 
     ended = await admin.delete(f"/admin/sessions/{sessions[0]['session_id']}")
