@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from chassis.changes import cursor as cursors
-from chassis.errors import Unavailable
+from chassis.errors import DeadlinePassed, Unavailable
 from edge import metrics
 from edge.cache import keys
 from edge.cache.errors import SharedTierAway
@@ -26,6 +26,7 @@ BodyT = TypeVar("BodyT")
 
 FRESH_SECONDS: Final = 6.0  # an open stream says something every 5 s at least; past this entries are called stale
 STALE_SECONDS: Final = 30.0  # past this a stale entry is not served while the service can be asked
+SOFT_SECONDS: Final = 0.25  # past this an entry that is held, though stale, is the better answer
 FILLS_UNDER_WAY: Final = 64  # offers to Redis at once; more are let go, the next reader offers again
 
 
@@ -102,7 +103,7 @@ class CacheManager:
         silence = self._silence(kind)
         for ident in idents:
             entry = self.memory.get(kind, ident) if silence <= STALE_SECONDS else None
-            if entry is not None and not self.memory.has_ended(entry):
+            if entry is not None and self._may_answer(kind, entry, silence):
                 answers[ident] = self._from_memory(kind, entry, silence)
                 if self.memory.wants_refresh(entry):
                     self._refresh(entry, self._read_through(kind, [ident], ""))
@@ -120,7 +121,7 @@ class CacheManager:
             return self.keep(kind, await load(min_token), tags)[ident]
         silence = self._silence(kind)
         entry = self.memory.get(kind, ident) if silence <= STALE_SECONDS else None
-        if entry is not None and not self.memory.has_ended(entry):
+        if entry is not None and self._may_answer(kind, entry, silence):
             if self.memory.wants_refresh(entry):
                 self._refresh(entry, self._load_tagged(kind, ident, tags, load))
             return self._from_memory(kind, entry, silence)
@@ -193,10 +194,16 @@ class CacheManager:
         position = self.memory.position(kind.log)
         return position.epoch if position is not None else None
 
-    def _from_memory(self, kind: Kind, entry: Entry, silence: float) -> Answer:
+    def _is_fresh(self, kind: Kind, silence: float) -> bool:
         followed = self._followed.get(kind.log)
-        is_fresh = followed is not None and followed.is_connected and silence <= FRESH_SECONDS
-        tier = "memory" if is_fresh else "stale"
+        return followed is not None and followed.is_connected and silence <= FRESH_SECONDS
+
+    def _may_answer(self, kind: Kind, entry: Entry, silence: float) -> bool:
+        """While the stream is fresh the log keeps entries true, so one whose lifetime is over is refreshed behind."""
+        return self._is_fresh(kind, silence) or not self.memory.has_ended(entry)
+
+    def _from_memory(self, kind: Kind, entry: Entry, silence: float) -> Answer:
+        tier = "memory" if self._is_fresh(kind, silence) else "stale"
         metrics.CACHE_READS.labels(kind.name, tier).inc()
         return Answer(entry.value, entry.revision, tier, silence)
 
@@ -215,19 +222,19 @@ class CacheManager:
         rest = [ident for ident in idents if ident not in answers]
         if not rest:
             return answers
-        try:
+        held = {
+            ident: Answer(entry.value, entry.revision, "stale", silence)
+            for ident in rest
+            if silence <= STALE_SECONDS and (entry := self.memory.get(kind, ident)) is not None
+        }
+        if len(held) < len(rest):
             return answers | await self._read_through(kind, rest, "")
-        except Unavailable:
-            if silence > STALE_SECONDS:
-                raise
-            held = {ident: self.memory.get(kind, ident) for ident in rest}
-            if any(entry is None for entry in held.values()):
-                raise
-            return answers | {
-                ident: Answer(entry.value, entry.revision, "stale", silence)
-                for ident, entry in held.items()
-                if entry is not None
-            }
+        try:
+            async with asyncio.timeout(SOFT_SECONDS):
+                return answers | await self._read_through(kind, rest, "")
+        except (Unavailable, DeadlinePassed, TimeoutError):
+            metrics.CACHE_READS.labels(kind.name, "stale").inc(len(held))
+            return answers | held
 
     async def _from_shared(self, kind: Kind, idents: list[str]) -> dict[str, Answer]:
         epoch = self._epoch(kind)
@@ -264,7 +271,7 @@ class CacheManager:
                 return Answer(hit.value, hit.revision, "shared", silence)
         try:
             return await self._load_tagged(kind, ident, tags, load)
-        except Unavailable:
+        except (Unavailable, DeadlinePassed):
             if held is None:
                 raise
             return Answer(held.value, held.revision, "stale", silence)
@@ -298,7 +305,7 @@ class CacheManager:
         async def refresh() -> None:
             try:
                 await reading
-            except Unavailable:
+            except (Unavailable, DeadlinePassed):
                 entry.refreshing = False
 
         self._behind(refresh())

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CALL_SECONDS = 0.15  # a local Redis answers in under 1 ms; past this a read of the service is the better bet
+APPLY_SECONDS = 5.0  # 500 log entries may hold a megabyte or two, and nobody waits for them
 CONNECT_SECONDS = 0.5
 CONNECTIONS = 16
 READ_AT_ONCE = 200  # entries of one script call, so that Redis is never held for long
@@ -52,17 +53,11 @@ class SharedCache:
         """Connect lazily."""
         self.breaker = breaker or CircuitBreaker()
         self._redis: Any = None
+        self._patient: Any = None
         if url is None:
             return
-        # Blocking: with every connection busy a call waits its turn, it does not fail.
-        pool = redis_asyncio.BlockingConnectionPool.from_url(
-            url,
-            socket_timeout=CALL_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            max_connections=CONNECTIONS,
-            timeout=CALL_SECONDS,
-        )
-        self._redis = redis_asyncio.Redis.from_pool(pool)
+        self._redis = _client(url, CALL_SECONDS, CONNECTIONS)
+        self._patient = _client(url, APPLY_SECONDS, 2)
         register = self._redis.register_script
         self._read = register(scripts.READ)
         self._read_tagged = register(scripts.READ_TAGGED)
@@ -85,6 +80,7 @@ class SharedCache:
         """Give the connections back."""
         if self._redis is not None:
             await self._redis.aclose()
+            await self._patient.aclose()
 
     async def ping(self) -> bool:
         """Whether Redis answers."""
@@ -160,24 +156,25 @@ class SharedCache:
 
     async def position(self, log_name: str) -> Position | None:
         """Where the tier is complete up to; ``None`` when it never was or has lost it. Raises ``SharedTierAway``."""
-        epoch_text = await self._call(lambda: self._redis.get(keys.head_key(log_name)))
+        epoch_text = await self._call(lambda: self._patient.get(keys.head_key(log_name)))
         if epoch_text is None:
             return None
         epoch = uuid.UUID(epoch_text.decode())
-        at = await self._call(lambda: self._redis.hget(f"{keys.namespace(log_name, epoch)}:state", "at"))
+        at = await self._call(lambda: self._patient.hget(f"{keys.namespace(log_name, epoch)}:state", "at"))
         return None if at is None else Position(log_name, epoch, int(at))
 
     async def begin(self, position: Position) -> None:
         """Drop what is held of a log and count as complete up to a position. Raises ``SharedTierAway``."""
         space = keys.namespace(position.log, position.epoch)
         names = [f"{space}:state", f"{space}:touched"]
-        await self._call(lambda: self._reset(keys=names, args=[position.revision, uuid.uuid4().hex]))
+        args = [position.revision, uuid.uuid4().hex]
+        await self._call(lambda: self._reset(keys=names, args=args, client=self._patient))
         before = await self._call(
-            lambda: self._redis.set(keys.head_key(position.log), position.epoch.hex, get=True),
+            lambda: self._patient.set(keys.head_key(position.log), position.epoch.hex, get=True),
         )
         if before is not None and before.decode() != position.epoch.hex:
             old = keys.namespace(position.log, uuid.UUID(before.decode()))
-            await self._call(lambda: self._redis.unlink(f"{old}:state", f"{old}:touched"))
+            await self._call(lambda: self._patient.unlink(f"{old}:state", f"{old}:touched"))
 
     async def apply(self, after: int, position: Position, changes: Sequence[LogChange]) -> None:
         """Apply the log entries in (``after``, ``position``]; what it knows already changes nothing.
@@ -207,7 +204,7 @@ class SharedCache:
             for member in stored:
                 rest.extend(member)
         args = [after, position.revision, MAX_NAMES, len(touches) // 2, *touches, *rest]
-        outcome = await self._call(lambda: self._apply(keys=names, args=args))
+        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._patient))
         if outcome not in {b"applied", b"known"}:
             message = f"the shared tier cannot apply {position.log} after {after}: {outcome.decode()}"
             raise SharedTierBehind(message)
@@ -232,6 +229,18 @@ class SharedCache:
         if self.breaker.succeeded():
             log.info("the shared cache is back")
         return answer
+
+
+def _client(url: str, seconds: float, connections: int) -> redis_asyncio.Redis:
+    """Blocking: with every connection busy a call waits its turn, it does not fail."""
+    pool = redis_asyncio.BlockingConnectionPool.from_url(
+        url,
+        socket_timeout=seconds,
+        socket_connect_timeout=CONNECT_SECONDS,
+        max_connections=connections,
+        timeout=seconds,
+    )
+    return redis_asyncio.Redis.from_pool(pool)
 
 
 def _entry_key(space: str, kind: Kind, ident: str) -> str:

@@ -147,6 +147,34 @@ async def test_nothing_is_answered_when_stream_and_source_are_long_away(edge: Ed
         await edge.cache.get(keys.STOCK, "A")
 
 
+async def test_entry_past_its_lifetime_is_refreshed_behind_the_answer(edge: Edge) -> None:
+    await edge.cache.get(keys.STOCK, "A")
+    entry = edge.memory.get(keys.STOCK, "A")
+    assert entry is not None
+
+    entry.ends_at = entry.filled_at
+    answers = [await edge.cache.get(keys.STOCK, "A") for _ in range(3)]
+    await edge.settle()
+
+    assert [answer.tier for answer in answers] == ["memory"] * 3
+    assert edge.source.calls == [["A"], ["A"]]
+
+
+async def test_entry_past_its_lifetime_is_better_than_nothing(edge: Edge) -> None:
+    await edge.cache.get(keys.STOCK, "A")
+    entry = edge.memory.get(keys.STOCK, "A")
+    assert entry is not None
+    await edge.settle()
+    if await edge.shared.ping():
+        await edge.shared.drop(keys.STOCK, edge.shop.epochs["inventory"], ["A"])
+
+    entry.ends_at = entry.filled_at
+    edge.source.is_away = True
+    edge.streams[keys.INVENTORY].is_connected = False
+
+    assert (await edge.cache.get(keys.STOCK, "A")).tier == "stale"
+
+
 async def test_listing_ends_with_a_change_in_its_category(edge: Edge) -> None:
     edge.tree.put(part_pb2.Category(category_id="diodes"))
     edge.tree.put(part_pb2.Category(category_id="leds", parent_id="diodes"))

@@ -182,6 +182,19 @@ async def test_staff_whose_token_ends_are_sent_away(live: LiveServer, keys: Keys
     assert (code, said[-1]["reason"]) == (4001, "TOKEN_EXPIRED")
 
 
+async def test_staff_whose_session_was_ended_are_sent_away(
+    live: LiveServer, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 0.05)
+    client = await live.open()
+    await client.ask("auth", token=admin.headers["authorization"].removeprefix("Bearer "))
+
+    await admin.post("/auth/logout")
+    code, said = await client.closed()
+
+    assert (code, said[-1]["reason"]) == (4001, "TOKEN_REVOKED")
+
+
 async def test_guest_whose_token_ends_goes_on(live: LiveServer, keys: Keys, shop: dict[str, Any]) -> None:
     token = keys.key.mint(subject="00000000-0000-0000-0000-000000000001", name="ann", ttl_seconds=1)
     client = await live.open()
