@@ -7,6 +7,7 @@ Run by `./partstream load`, or by hand: `locust -f loadtests/locustfile.py --hos
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -35,7 +36,7 @@ class Shopper(FastHttpUser):
     def browse_categories(self) -> None:
         """Open the tree of categories."""
         body = self._get(f"{API}/categories", "/categories")
-        self.categories = [item["category_id"] for item in body.get("items", [])] or self.categories
+        self.categories = list(_category_ids(body.get("items", []))) or self.categories
 
     @task(6)
     def browse_listing(self) -> None:
@@ -100,3 +101,9 @@ class Shopper(FastHttpUser):
             body = response.json()
             response.success()
         return body if isinstance(body, dict) else {"items": body}
+
+
+def _category_ids(tree: list[dict[str, Any]]) -> Iterator[str]:
+    for category in tree:
+        yield category["category_id"]
+        yield from _category_ids(category.get("children", []))

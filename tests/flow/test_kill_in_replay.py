@@ -12,19 +12,22 @@ from tests.flow.recorders import LiveRecorder, StockRecorder
 from tests.flow.running_stack import RunningStack
 from tests.flow.stored_facts import AuditFacts, audit_facts, log_facts, movements
 
-PARTS = 60
-SNAPSHOTS = 150
-SEEN_BEFORE_THE_KILL = 300  # of about 8,000 changes: the replay is well under way and far from its end
+PARTS = 40
+SNAPSHOTS = 90
+SPEED = str(30 * 86_400)  # snapshots are a day apart: thirty a second, so that the replay takes three seconds at least
+SEEN_BEFORE_THE_KILL = 300  # of about 3,300 changes: well under way and far from the end
 
 
 async def replayed(stack: RunningStack, path: Path, watcher: StockRecorder, killed: str) -> dict[str, Any]:
     summary = path.with_suffix(".summary.json")
     before = len(watcher.changes)
-    verb = await stack.begin_verb("replay", str(path), "--json", str(summary))
+    verb = await stack.begin_verb("replay", str(path), "--speed", SPEED, "--json", str(summary))
     await watcher.until(lambda: len(watcher.changes) >= before + SEEN_BEFORE_THE_KILL)
+    under_way = verb.returncode is None
     await stack.kill(killed)
     output, _ = await verb.communicate()
     assert verb.returncode == 0, output.decode()
+    assert under_way
     return dict(json.loads(summary.read_text()))
 
 
@@ -45,6 +48,9 @@ async def test_a_process_is_killed_in_the_middle_of_a_replay(stack: RunningStack
 
     assert summary["mismatches"] == []
     assert summary["refused"] == 0
+    assert bool(summary["calls_repeated"]) == (killed in {"inventory-1", "postgres"})
+    assert bool(watcher.reconnects) == (killed == "inventory-1")
+    assert bool(browser.reconnects) == (killed == "edge-1")
     assert summary["levels_equal"] == summary["levels_compared"] > PARTS * 0.8
     assert log.gap_free
     assert log.chain.first_bad_revision is None
@@ -64,7 +70,7 @@ async def test_a_replay_that_was_killed_is_taken_up_where_it_stood(stack: Runnin
     path = tmp_path / "movements.csv.gz"
     write_movements(path, "K-replay-", parts=PARTS, snapshots=SNAPSHOTS)
     async with StockRecorder(stack) as watcher:
-        cut_off = await stack.begin_verb("replay", str(path))
+        cut_off = await stack.begin_verb("replay", str(path), "--speed", SPEED)
         await watcher.until(lambda: len(watcher.changes) >= SEEN_BEFORE_THE_KILL)
         cut_off.kill()
         await cut_off.wait()
