@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -16,21 +17,45 @@ from content_svc.settings import Settings
 from tests.content_svc.running_service import RunningService
 
 
-@pytest.fixture
-async def service(content_dsn: str, tmp_path: Path) -> AsyncIterator[RunningService]:
-    """A running service, and clients for staff and for the public."""
-    key = SigningKey.generate()
-    jwks = tmp_path / "jwks.json"
-    jwks.write_text(json.dumps(key.jwks()))
-    settings = Settings(database_url=content_dsn, jwks=str(jwks), port=0, pool_size=6)
-    app = App(settings, await Database.open(content_dsn, application_name="content_svc", max_size=6))
+@asynccontextmanager
+async def _running(dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
+    settings = Settings(database_url=dsn, jwks=str(jwks), port=0, pool_size=6)
+    app = App(settings, await Database.open(dsn, application_name="content_svc", max_size=6))
     await app.start()
-    running = RunningService(app, key, content_dsn)
+    running = RunningService(app, key, dsn)
     try:
         yield running
     finally:
         await running.close()
         await app.stop()
+
+
+@pytest.fixture
+def key() -> SigningKey:
+    """The key that all replicas trust."""
+    return SigningKey.generate()
+
+
+@pytest.fixture
+def jwks(key: SigningKey, tmp_path: Path) -> Path:
+    """The key set that they read."""
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps(key.jwks()))
+    return path
+
+
+@pytest.fixture
+async def service(content_dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
+    """A running service, and clients for staff and for the public."""
+    async with _running(content_dsn, key, jwks) as running:
+        yield running
+
+
+@pytest.fixture
+async def replica(content_dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
+    """A second process's worth of the same service on the same database."""
+    async with _running(content_dsn, key, jwks) as running:
+        yield running
 
 
 @pytest.fixture

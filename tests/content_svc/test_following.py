@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -119,6 +121,31 @@ async def test_one_batch_is_one_message(service: RunningService, resistors: str)
         message = await watching.next_message()
 
     assert (len(message.changes), message.fragment) == (200, False)
+
+
+async def test_what_one_replica_writes_the_other_tells_and_reads(
+    service: RunningService, replica: RunningService, resistors: str
+) -> None:
+    async with replica.watching() as watching:
+        response = await service.staff.CreatePart(pb.CreatePartRequest(part=resistor()))
+        seen = await replica.staff.GetPart(pb.GetPartRequest(part_id="R1", min_revision_token=response.revision_token))
+        (change,) = await watching.changes(1)
+
+    assert seen.part == response.part == change.after
+    assert watching.cursor == response.revision_token
+
+
+async def test_a_retry_at_another_replica_runs_once(
+    service: RunningService, replica: RunningService, resistors: str
+) -> None:
+    request = pb.CreatePartRequest(part=resistor(), request_id=new_id())
+
+    answers = await asyncio.gather(
+        *(stub.CreatePart(request) for stub in (service.staff, replica.staff, service.staff, replica.staff))
+    )
+
+    assert sorted(answer.replayed for answer in answers) == [False, True, True, True]
+    assert len({answer.part.SerializeToString(deterministic=True) for answer in answers}) == 1
 
 
 async def test_a_watch_resumes_after_its_cursor(service: RunningService, resistors: str) -> None:
