@@ -21,22 +21,15 @@ from edge.follow import Following
 from edge.health import Check, FollowerPing, Health, RedisPing
 from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
-from edge.identity.accounts import Accounts
-from edge.identity.administration import UserAdministration
-from edge.identity.authenticator import Authenticator
-from edge.identity.browser_sessions import BrowserSessions
-from edge.identity.lockout import Lockout
-from edge.identity.passwords import Passwords
-from edge.identity.security_events import SecurityEvents
-from edge.identity.sessions import Sessions
-from edge.identity.upkeep import IdentityUpkeep
-from edge.identity.users import Users
+from edge.identity.assembly import assemble_identity
 from edge.live.socket import LiveEndpoint, live_route
 from edge.page_tokens import PageTokens
 from edge.revision import RevisionGate
 from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
+    import grpc
+
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
 
@@ -75,31 +68,17 @@ class Edge:
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
         key = SigningKey.load(settings.signing_key_file)
-        own_token = ServiceToken(key, "edge")
-        self._channels = {
-            "inventory": open_channel(settings.inventory_targets),
-            "content": open_channel(settings.content_targets),
-            "inventory-watch": open_channel(settings.inventory_targets, token=own_token),
-            "content-watch": open_channel(settings.content_targets, token=own_token),
-            # Of its own: it stops reading while Redis is away.
-            "inventory-shared": open_channel(settings.inventory_targets, token=own_token),
-            "content-shared": open_channel(settings.content_targets, token=own_token),
-            # Of its own: the dispatcher stops reading while the audit is behind, which must not hold up the caches.
-            "inventory-dispatch": open_channel(settings.inventory_targets, token=own_token),
-            "content-dispatch": open_channel(settings.content_targets, token=own_token),
-        }
+        self._channels = _open_channels(settings, ServiceToken(key, "edge"))
         self.services = Services(self._channels["inventory"], self._channels["content"])
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers)
         self.health = Health(self._checks(settings, database, trail))
-        sessions, users, passwords = Sessions(database), Users(database), Passwords()
-        events = SecurityEvents(database)
-        browsers = BrowserSessions(sessions, key)
-        authenticator = Authenticator(TokenVerifier(settings.jwks), sessions, browsers)
+        identity = assemble_identity(database, key, TokenVerifier(settings.jwks))
+        self._upkeep = identity.upkeep
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
-            authenticator.verify,
+            identity.authenticator,
             allowed_origins=settings.allowed_origins,
         )
         app = build_http_app(
@@ -109,18 +88,7 @@ class Edge:
                 cache=self.following.cache,
                 gate=self.gate,
                 page_tokens=PageTokens(key.pem()),
-                accounts=Accounts(
-                    users=users,
-                    sessions=sessions,
-                    passwords=passwords,
-                    lockout=Lockout(database),
-                    events=events,
-                    key=key,
-                ),
-                administration=UserAdministration(users, sessions, passwords, events),
-                browsers=browsers,
-                authenticator=authenticator,
-                security_events=events,
+                identity=identity,
                 trail=trail,
                 health=self.health,
                 key_set=key.jwks(),
@@ -135,7 +103,6 @@ class Edge:
             traces_exported=settings.otel_exporter != "none",
         )
         self.asgi = envelope
-        self._upkeep = IdentityUpkeep(database)
         self.server = HttpServer(envelope, settings.host, settings.port)
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
         self._dispatcher = self._build_dispatcher(settings, trail)
@@ -198,6 +165,19 @@ class Edge:
         if settings.redis_url is not None:
             checks.append(Check("redis", RedisPing(self.following.shared), required=False))
         return checks
+
+
+def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str, grpc.aio.Channel]:
+    """A channel for calls to each service, and one for each use of its log: whoever waits must not hold up another.
+
+    ``shared`` stops reading while Redis is away, ``dispatch`` while the audit is behind.
+    """
+    channels: dict[str, grpc.aio.Channel] = {}
+    for service, targets in (("inventory", settings.inventory_targets), ("content", settings.content_targets)):
+        channels[service] = open_channel(targets)
+        for use in ("watch", "shared", "dispatch"):
+            channels[f"{service}-{use}"] = open_channel(targets, token=own_token)
+    return channels
 
 
 async def _databases(

@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     from edge.cache.manager import CacheManager
     from edge.clients import Services
     from edge.health import Health
-    from edge.identity.accounts import Accounts
-    from edge.identity.administration import UserAdministration
-    from edge.identity.authenticator import Authenticator
-    from edge.identity.browser_sessions import BrowserSessions
-    from edge.identity.security_events import SecurityEvents
+    from edge.identity.assembly import Identity
     from edge.page_tokens import PageTokens
     from edge.reads import Reads
     from edge.revision import RevisionGate
@@ -51,11 +47,7 @@ class Ingredients:
     cache: CacheManager
     gate: RevisionGate
     page_tokens: PageTokens
-    accounts: Accounts
-    administration: UserAdministration
-    browsers: BrowserSessions
-    authenticator: Authenticator
-    security_events: SecurityEvents
+    identity: Identity
     trail: Database
     health: Health
     key_set: Mapping[str, Any]
@@ -64,6 +56,7 @@ class Ingredients:
 
 def build_http_app(ingredients: Ingredients) -> Litestar:
     """The application, ready to be wrapped and served."""
+    identity = ingredients.identity
     api = Router(
         path=API,
         before_request=refuse_nul,
@@ -75,7 +68,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         exception_handlers={Exception: handle_exception},
         openapi_config=openapi_config(VERSION),
         request_max_body_size=MAX_BODY_BYTES,
-        state=State({"authenticator": ingredients.authenticator, "security_events": ingredients.security_events}),
+        state=State({"authenticator": identity.authenticator, "security_events": identity.events}),
         logging_config=None,
         middleware=[],
         debug=False,
@@ -89,10 +82,10 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
         "cache": ingredients.cache,
         "gate": ingredients.gate,
         "page_tokens": ingredients.page_tokens,
-        "accounts": ingredients.accounts,
-        "administration": ingredients.administration,
-        "browsers": ingredients.browsers,
-        "events": ingredients.security_events,
+        "accounts": ingredients.identity.accounts,
+        "administration": ingredients.identity.administration,
+        "browsers": ingredients.identity.browsers,
+        "events": ingredients.identity.events,
         "trail": ingredients.trail,
         "health": ingredients.health,
         "key_set": ingredients.key_set,

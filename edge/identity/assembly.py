@@ -1,0 +1,54 @@
+"""Identity put together: what the rest of the edge takes from this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.identity.accounts import Accounts
+from edge.identity.administration import UserAdministration
+from edge.identity.authenticator import Authenticator
+from edge.identity.browser_sessions import BrowserSessions
+from edge.identity.lockout import Lockout
+from edge.identity.passwords import Passwords
+from edge.identity.security_events import SecurityEvents
+from edge.identity.sessions import Sessions
+from edge.identity.upkeep import IdentityUpkeep
+from edge.identity.users import Users
+
+if TYPE_CHECKING:
+    from chassis.database import Database
+    from chassis.tokens import SigningKey, TokenVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Signing in, administering users, telling who asks, and what is recorded of it."""
+
+    accounts: Accounts
+    administration: UserAdministration
+    browsers: BrowserSessions
+    authenticator: Authenticator
+    events: SecurityEvents
+    upkeep: IdentityUpkeep
+
+
+def assemble_identity(database: Database, key: SigningKey, verifier: TokenVerifier) -> Identity:
+    """Everything over one database; tokens are signed with ``key`` and checked by ``verifier``."""
+    sessions, users, passwords, events = Sessions(database), Users(database), Passwords(), SecurityEvents(database)
+    browsers = BrowserSessions(sessions, key)
+    return Identity(
+        accounts=Accounts(
+            users=users,
+            sessions=sessions,
+            passwords=passwords,
+            lockout=Lockout(database),
+            events=events,
+            key=key,
+        ),
+        administration=UserAdministration(users, sessions, passwords, events),
+        browsers=browsers,
+        authenticator=Authenticator(verifier, sessions, browsers),
+        events=events,
+        upkeep=IdentityUpkeep(database),
+    )
