@@ -6,12 +6,12 @@ the same loop as changes, so that none can overtake a change.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chassis.changes import cursor as cursors
+from chassis.changes.catch_up import CatchUp
 from chassis.changes.message import Cut, compose, cut_message
 from chassis.changes.tailer import Tailer
 from chassis.changes.window import WINDOW_BYTES, WINDOW_ENTRIES
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from chassis.changes.log_reader import LogReader
     from chassis.changes.window import Window, WindowEntry
 
-_CATCH_UP_PAGE = 1000
-_CATCH_UPS_AT_ONCE = 4  # each holds a connection of the pool while it reads a page
 _REMEMBERED_MESSAGES = 8
 _HONEST_LEAD = 1000  # revisions; a token further beyond the head was never given out by this log
 
@@ -78,7 +76,7 @@ class ChangeFeed:
         self._tailer = Tailer(
             reader, encode, keys, max_window_bytes=max_window_bytes, max_window_entries=max_window_entries
         )
-        self._catch_ups = asyncio.Semaphore(_CATCH_UPS_AT_ONCE)
+        self._catch_up = CatchUp(self._tailer)
         self._draining = False
         self._shared: dict[tuple[int, int, int, str], _Step] = {}
 
@@ -265,10 +263,7 @@ class ChangeFeed:
         """The next step from the page read last, or from another one."""
         is_fresh = not watcher.page
         if is_fresh:
-            async with self._catch_ups:
-                watcher.page = await self._tailer.read(
-                    watcher.revision, _CATCH_UP_PAGE, watcher.audience, watcher.part_ids
-                )
+            watcher.page = await self._catch_up.page(watcher.revision, watcher.audience, watcher.part_ids)
             self._check(watcher)
         page = watcher.page
         if not page or page[0].revision != watcher.revision + 1:

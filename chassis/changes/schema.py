@@ -27,16 +27,18 @@ CREATE TABLE change_log_identity (
 INSERT INTO change_log_identity DEFAULT VALUES;
 """
 
-# The log itself. `transaction_id` tells which neighbours were committed together.
+# The log itself. `transaction_id` tells which neighbours were committed together. What an operation may be is a domain,
+# because a table's CHECK is parsed anew by every INSERT, that is for every entry.
 _TABLE = """
+CREATE DOMAIN change_operation AS text CONSTRAINT operation_known CHECK (VALUE IN ('created', 'updated', 'deleted'));
 CREATE TABLE change_log (
-    revision bigint NOT NULL CONSTRAINT revision_positive CHECK (revision > 0),
+    revision bigint NOT NULL,
     epoch uuid NOT NULL,
     transaction_id bigint NOT NULL,
     entity text NOT NULL,
     entity_id text NOT NULL,
     version bigint NOT NULL,
-    operation text NOT NULL CONSTRAINT operation_known CHECK (operation IN ('created', 'updated', 'deleted')),
+    operation change_operation NOT NULL,
     before jsonb,
     after jsonb,
     details jsonb,

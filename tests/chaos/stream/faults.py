@@ -1,0 +1,162 @@
+"""What goes wrong, one function each. What a fault broke stays broken until something mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from chassis.database import CONNECTION_LOST
+from tests.chaos.stream.storm import PARTS, by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.chaos.stream.world import World
+
+# Put aside what is closed, say so as a follower would, and drop as much as may go.
+PUT_ASIDE = """
+INSERT INTO put_aside
+SELECT revision, transaction_id, epoch, entity, entity_id, version, after::text, details::text FROM change_log
+WHERE revision > (SELECT coalesce(max(revision), 0) FROM put_aside)
+"""
+REPORT = """
+INSERT INTO change_log_follower (name, epoch, revision)
+SELECT 'chaos', i.epoch, coalesce((SELECT max(revision) FROM put_aside), 0) FROM change_log_identity AS i
+ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, revision = excluded.revision
+"""
+DROP = "SELECT dropped_to FROM change_log_drop_oldest(interval '-1 day', 0)"
+
+
+async def kill_replica(world: World) -> None:
+    """End a replica without warning; another one takes its port."""
+    replica = world.rng.choice(world.replicas)
+    await replica.end(signal.SIGKILL)
+    await asyncio.sleep(world.rng.uniform(0, 0.2))
+    await replica.start()
+
+
+async def replace_replica(world: World) -> None:
+    """Drain a replica and start another one, as a deployment does."""
+    replica = world.rng.choice(world.replicas)
+    await replica.end(signal.SIGTERM)
+    await replica.start()
+
+
+async def restart_postgres(world: World) -> None:
+    """Shut the server down and start it again."""
+    await world.postgres.restart(crash=False)
+
+
+async def crash_postgres(world: World) -> None:
+    """Let the server die as in a power cut; it recovers from its log."""
+    await world.postgres.restart(crash=True)
+
+
+async def cut_network(world: World) -> None:
+    """Break the connections of a network and refuse new ones."""
+    world.rng.choice(world.proxies).cut()
+
+
+async def stall_network(world: World) -> None:
+    """Let a network lose everything without a word."""
+    world.rng.choice(world.proxies).stall()
+
+
+async def heal_network(world: World) -> None:
+    """Make every network well again."""
+    for proxy in world.proxies:
+        proxy.heal()
+
+
+async def stall_watcher(world: World) -> None:
+    """A watcher reads nothing for a while, and then goes on."""
+    recorder = world.recorders[-1]
+    recorder.reading.clear()
+    asyncio.get_running_loop().call_later(world.rng.uniform(0.2, 1.0), recorder.reading.set)
+
+
+async def run_retention(world: World) -> None:
+    """Drop what may be dropped; long transactions may be in the way."""
+    await _as_owner(world, PUT_ASIDE, REPORT, *([DROP] * 4))
+
+
+async def open_transaction(world: World) -> None:
+    """A person begins a transaction, changes something and goes for lunch."""
+    released = asyncio.Event()
+    name = f"lunch-{len(world.held)}"
+    statements = (
+        f"INSERT INTO stock_level (part_id, location_id, on_hand) VALUES ('{name}', 'main', 1)",  # noqa: S608
+        f"UPDATE stock_level SET on_hand = 2 WHERE part_id = '{name}'",  # noqa: S608
+    )
+    commit = world.rng.random() < 0.7
+    task = asyncio.create_task(by_hand(world.dsn, *statements, commit=commit, hold=released))
+    world.held.append((released, task))
+    asyncio.get_running_loop().call_later(world.rng.uniform(0.3, 1.5), released.set)
+
+
+async def open_reader(world: World) -> None:
+    """A person reads the log in a transaction that stays open."""
+    released = asyncio.Event()
+    statements = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM change_log")
+    task = asyncio.create_task(by_hand(world.dsn, *statements, hold=released))
+    world.held.append((released, task))
+    asyncio.get_running_loop().call_later(world.rng.uniform(0.3, 1.0), released.set)
+
+
+async def write_by_hand(world: World) -> None:
+    """A person changes many levels at once."""
+    await by_hand(world.dsn, f"UPDATE stock_level SET on_hand = on_hand + 1 WHERE part_id < '{PARTS[6]}'")  # noqa: S608
+
+
+async def write_a_lot_by_hand(world: World) -> None:
+    """One transaction larger than any page, partition and message."""
+    name = f"bulk-{world.rng.randint(0, 10**9)}"
+    await by_hand(
+        world.dsn,
+        "INSERT INTO stock_level (part_id, location_id, on_hand) "  # noqa: S608
+        f"SELECT '{name}-' || n, 'main', n FROM generate_series(1, {world.rng.choice((900, 1000, 1500))}) AS n",
+    )
+
+
+async def begin_epoch(world: World) -> None:
+    """The log begins a new epoch under everybody."""
+    await _as_owner(world, "SELECT change_log_begin_epoch()")
+
+
+async def _as_owner(world: World, *statements: str) -> None:
+    """Run statements one by one, each a transaction; what the database refuses just now is let be."""
+    try:
+        connection = await asyncpg.connect(world.dsn, timeout=3, command_timeout=10)
+    except (*CONNECTION_LOST, asyncpg.PostgresError):
+        return
+    try:
+        for statement in statements:
+            with contextlib.suppress(asyncpg.LockNotAvailableError):
+                await connection.execute(statement)
+    except CONNECTION_LOST:
+        return
+    finally:
+        connection.terminate()
+
+
+# How often each is drawn.
+FAULTS: tuple[tuple[Callable[[World], Awaitable[None]], int], ...] = (
+    (kill_replica, 4),
+    (replace_replica, 2),
+    (restart_postgres, 1),
+    (crash_postgres, 1),
+    (cut_network, 4),
+    (stall_network, 3),
+    (heal_network, 5),
+    (stall_watcher, 3),
+    (run_retention, 4),
+    (open_transaction, 2),
+    (open_reader, 1),
+    (write_by_hand, 3),
+    (write_a_lot_by_hand, 1),
+    (begin_epoch, 1),
+)

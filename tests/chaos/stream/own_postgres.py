@@ -1,0 +1,58 @@
+"""A PostgreSQL server of the scenarios' own, which they may restart and crash."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import psycopg
+
+from devstack.databases import NAMES, ensure_databases
+from devstack.ports import free_port
+from devstack.postgres import EmbeddedPostgres
+from tests.harness.servers import PASSWORD, TestServers
+
+# Survives the death of its processes, which is what scenarios bring about, but not that of the machine.
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on", "max_wal_size": "1GB"}
+
+
+class OwnPostgres:
+    """Keeps its port and its data over a restart and a crash."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedPostgres(folder, password=PASSWORD, settings=_SETTINGS)
+        self._port = free_port()
+        self.admin_dsn = self._server.admin_dsn(self._port)
+
+    @property
+    def servers(self) -> TestServers:
+        """The server as the templates' tools want it."""
+        return TestServers(0, self.admin_dsn, "")
+
+    def start(self) -> None:
+        """Return once it answers and the roles are there."""
+        self._server.start(self._port)
+        ensure_databases(self.admin_dsn, dict.fromkeys(NAMES, PASSWORD))
+
+    def stop(self) -> None:
+        """Return once it is gone."""
+        self._server.stop()
+
+    async def restart(self, *, crash: bool) -> None:
+        """End every session, orderly or not, and come back."""
+        await asyncio.to_thread(self._restart, crash)
+
+    def _restart(self, crash: bool) -> None:
+        process = self._server._process
+        assert process is not None
+        if crash:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(20)
+        self._server.stop()
+        self._server.start(self._port)
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the superuser."""
+        with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
+            connection.execute(statement.encode())

@@ -1,0 +1,185 @@
+"""Watchers that write down every message they get, and resume by themselves from their last cursor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chassis.background import Backoff
+from chassis.changes import cursor as cursors
+from chassis.changes.follower import ChangeBatch
+from chassis.errors import CursorCompacted, EpochChanged, PartstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
+
+    from chassis.changes.sources import StockSource
+
+BOOKMARK_SECONDS = 0.25
+_SILENCE_SECONDS = 4.0  # less than this a busy machine needs now and then
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A change as it came: what is compared with the log."""
+
+    revision: int
+    entity: str
+    entity_id: str
+    version: int
+    on_hand: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a watch; no changes = a bookmark."""
+
+    epoch: UUID
+    revision: int
+    changes: tuple[Seen, ...]
+    fragment: bool
+
+
+@dataclass(slots=True)
+class Session:
+    """What one connection brought after the cursor it was opened with."""
+
+    cursor: str
+    messages: list[Message] = field(default_factory=list)
+    ended_by: str = ""
+
+
+def seen(change: Any) -> Seen:
+    """The parts of a change that are compared."""
+    on_hand = change.after.on_hand if change.HasField("after") else None
+    return Seen(change.revision, change.entity, change.entity_id, change.version, on_hand)
+
+
+def message_of(batch: ChangeBatch) -> Message:
+    """A message as it came."""
+    position = cursors.position_in(batch.cursor, "inventory")
+    assert position is not None
+    return Message(position.epoch, position.revision, tuple(map(seen, batch.changes)), batch.fragment)
+
+
+class Recorder:
+    """A watcher that trusts the stream: it drops nothing and repairs nothing."""
+
+    def __init__(self, name: str, source: StockSource, cursor: str, part_ids: Sequence[str] = ()) -> None:
+        self.name = name
+        self.part_ids = frozenset(part_ids)
+        self.cursor = cursor
+        self.sessions: list[Session] = []
+        self.jumps: list[tuple[str, str, str]] = []  # from, to, reason
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self._source = source
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it belongs to the public by its name."""
+        return self.name.startswith("public")
+
+    @property
+    def position(self) -> cursors.Position:
+        """Where it is."""
+        position = cursors.position_in(self.cursor, "inventory")
+        assert position is not None
+        return position
+
+    def start(self) -> None:
+        """Record in the background."""
+        self._task = asyncio.create_task(self._run(), name=f"recorder-{self.name}")
+
+    async def stop(self) -> None:
+        """Stop; a recorder that failed says so here."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def reached(self, revision: int) -> None:
+        """Return once the cursor is there."""
+        while self.position.revision < revision:
+            if self._task is not None and self._task.done():
+                self._task.result()
+            self._moved.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), 1)
+
+    async def _run(self) -> None:
+        backoff = Backoff(0.02, 0.2)
+        while True:
+            session = Session(self.cursor)
+            self.sessions.append(session)
+            try:
+                await self._record(session)
+            except (CursorCompacted, EpochChanged) as error:
+                session.ended_by = error.reason
+                self._jump(error)
+            except (PartstreamError, TimeoutError, StopAsyncIteration) as error:
+                session.ended_by = getattr(error, "reason", type(error).__name__)
+            await asyncio.sleep(backoff.next())
+
+    async def _record(self, session: Session) -> None:
+        stream = self._source.watch(self.cursor, BOOKMARK_SECONDS, sorted(self.part_ids))
+        async with contextlib.aclosing(stream) as batches:
+            while True:
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    batch = await anext(batches)
+                session.messages.append(message_of(batch))
+                self.cursor = batch.cursor
+                self._moved.set()
+                await self.reading.wait()
+
+    def _jump(self, error: PartstreamError) -> None:
+        """Go on where the server says that it can be gone on."""
+        if isinstance(error, CursorCompacted):
+            to = error.metadata["oldest_cursor"]
+        else:
+            found = error.metadata.get("epoch_start_cursor", "")
+            if not found:
+                return  # a stream that was open does not know more; the next one is told at its start
+            start = cursors.position_in(found, "inventory")
+            assert start is not None
+            revision = min(start.revision, self.position.revision)
+            to = cursors.encode(cursors.Position("inventory", start.epoch, revision))
+        self.jumps.append((self.cursor, to, error.reason))
+        self.cursor = to
+
+
+class StateSink:
+    """What a follower feeds: the levels as the stream makes them, from a snapshot and the changes after it."""
+
+    def __init__(self) -> None:
+        self.levels: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self.runs: list[tuple[str, list[int]]] = []  # each reset or start begins a run of revisions
+        self.positions: list[str] = []
+
+    async def position(self) -> str | None:
+        """A snapshot is needed."""
+        return None
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
+        """Take the snapshot in one step."""
+        levels = {}
+        async for page in pages:
+            for level in page:
+                levels[level.part_id, level.location_id] = (level.version, level.on_hand, level.reserved)
+        self.levels = levels
+        self.runs.append((cursor, []))
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        """Take a batch; a version that is older than what is here does nothing."""
+        for change in batch.changes:
+            self.runs[-1][1].append(change.revision)
+            if change.HasField("after"):
+                key = change.part_id, change.location_id
+                if change.after.version > self.levels.get(key, (0, 0, 0))[0]:
+                    self.levels[key] = (change.after.version, change.after.on_hand, change.after.reserved)
+        self.positions.append(batch.cursor)

@@ -1,0 +1,121 @@
+"""Replicas of the inventory service as a scenario handles them: started, killed, drained, always on the same port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devstack.ports import free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+_POOL_COMPLAINS = "Failed to restore the pool connection floor"  # asyncpg tells a lost database by a traceback
+_WINDOW_BYTES = 200_000  # about 200 entries: watchers that lag fall out of it and page through the table
+
+
+class Nursery:
+    """The process that forks replicas."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Begin; the first replica waits until everything is imported."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.stream.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """End it and every replica."""
+        if self._process is not None and self._process.stdin is not None and self._process.stdout is not None:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process.stdout.close()
+
+    async def fork(self, given: dict[str, Any]) -> int:
+        """A new replica's pid."""
+        return await asyncio.to_thread(self._fork, given)
+
+    def _fork(self, given: dict[str, Any]) -> int:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(given) + "\n")
+        self._process.stdin.flush()
+        return int(json.loads(self._process.stdout.readline())["pid"])
+
+
+@dataclass
+class Replica:
+    """One replica: a port that stays, a process that may not."""
+
+    nursery: Nursery
+    dsn: str
+    jwks: Path
+    log: Path
+    clock_ahead: float = 0.0
+    pid: int | None = None
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+
+    async def start(self) -> None:
+        """Return once it listens."""
+        environment = {
+            "PARTSTREAM_INVENTORY_DATABASE_URL": self.dsn,
+            "PARTSTREAM_JWKS": str(self.jwks),
+            "PARTSTREAM_INVENTORY_PORT": str(self.port),
+            "PARTSTREAM_LOG_WINDOW_BYTES": str(_WINDOW_BYTES),
+            "PARTSTREAM_INVENTORY_POOL_SIZE": "6",
+        }
+        self.pid = await self.nursery.fork(
+            {"environment": environment, "log": str(self.log), "clock_ahead": self.clock_ahead}
+        )
+
+    async def listens(self, seconds: float = 30.0) -> None:
+        """Return once somebody accepts connections on the port."""
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except OSError:
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    return
+
+    async def end(self, how: signal.Signals) -> None:
+        """Send a signal and return once the process is gone."""
+        if self.pid is None:
+            return
+        pid, self.pid = self.pid, None
+        async with asyncio.timeout(20):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+                while True:
+                    os.kill(pid, 0)
+                    await asyncio.sleep(0.005)
+
+    def troubles(self) -> str:
+        """What the log has of failures that must not be, whatever happens around the process."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        bad = ("Traceback", "was never retrieved", "the replica failed", "the log has a gap", "under the same epoch")
+        lines = text.splitlines()
+        found = [
+            index
+            for index, line in enumerate(lines)
+            if any(word in line for word in bad) and _POOL_COMPLAINS not in lines[index - 1]
+        ]
+        return "\n".join("\n".join(lines[max(0, at - 2) : at + 25]) for at in found[:3])

@@ -1,0 +1,55 @@
+"""What scenarios share: a PostgreSQL server of their own with a migrated template, and the nursery."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.chaos.stream.own_postgres import OwnPostgres
+from tests.chaos.stream.replicas import Nursery
+from tests.chaos.stream.scenario import Outcome, play
+from tests.harness.templates import database, ensure_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Stage:
+    """Plays one scenario at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._postgres = OwnPostgres(folder / "postgres")
+        self._nursery = Nursery()
+
+    def set_up(self) -> None:
+        """Return once scenarios can be played."""
+        self._nursery.start()
+        self._postgres.start()
+        self._template = ensure_template(self._postgres.servers, "inventory", self._folder)
+
+    def tear_down(self) -> None:
+        """End everything."""
+        self._nursery.stop()
+        self._postgres.stop()
+
+    async def play(self, seed: int) -> Outcome:
+        """Play a scenario on a fresh database."""
+        folder = self._folder / f"seed-{seed}"
+        folder.mkdir()
+        with database(self._postgres.servers, "inventory", self._template) as dsn:
+            return await play(seed, dsn, self._postgres, self._nursery, folder)
+
+
+@contextlib.contextmanager
+def open_stage() -> Iterator[Stage]:
+    """A stage that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="partstream-chaos-", ignore_cleanup_errors=True) as name:
+        stage = Stage(Path(name))
+        try:
+            stage.set_up()
+            yield stage
+        finally:
+            stage.tear_down()

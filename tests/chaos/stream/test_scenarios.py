@@ -1,0 +1,27 @@
+"""Scenarios that every run of the tests plays; ``./partstream chaos stream --seeds 1000`` plays more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.stream.stage import Stage, open_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEEDS = range(24)
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    with open_stage() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_the_stream_keeps_its_promises_under_faults(stage: Stage, seed: int) -> None:
+    outcome = await stage.play(seed)
+
+    assert outcome.messages > 0

@@ -1,0 +1,188 @@
+"""Where a scenario takes place: a database, two replicas, a network before each, writers and recorders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from chassis.background import Backoff
+from chassis.changes import follower as following
+from chassis.changes.cursor import Position, encode
+from chassis.changes.follower import Follower
+from chassis.changes.sources import StockSource
+from chassis.channels import open_channel
+from chassis.tokens import ServiceToken, SigningKey
+from tests.chaos.stream.properties import HEAD
+from tests.chaos.stream.recorders import BOOKMARK_SECONDS, Recorder, StateSink
+from tests.chaos.stream.replicas import Replica
+from tests.chaos.stream.storm import LOCATIONS, PARTS, SEED, Storm
+from tests.harness.tcp_proxy import TcpProxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    import grpc
+
+    from tests.chaos.stream.own_postgres import OwnPostgres
+    from tests.chaos.stream.replicas import Nursery
+
+_PARTITION_REVISIONS = 256
+_WRITERS = 2
+
+# Where retention's victims are put, and a clock of the database that jumps about, which only `committed_at` may show.
+PREPARE = """
+CREATE TABLE put_aside AS
+    SELECT revision, transaction_id, epoch, entity, entity_id, version, after::text, details::text
+    FROM change_log WITH NO DATA;
+INSERT INTO location (location_id, name) VALUES ('north', 'North');
+"""
+SKEW = """
+CREATE SCHEMA skew;
+CREATE FUNCTION skew.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+    $$ SELECT pg_catalog.clock_timestamp() + (random() - 0.5) * interval '2 hours' $$;
+ALTER FUNCTION change_log_append SET search_path = skew, pg_catalog, public;
+"""
+
+
+@dataclass
+class World:
+    """Everything a fault may touch."""
+
+    rng: random.Random
+    dsn: str
+    token: ServiceToken
+    postgres: OwnPostgres
+    replicas: list[Replica]
+    proxies: list[TcpProxy]
+    storms: list[Storm]
+    recorders: list[Recorder]
+    follower: Follower
+    state: StateSink
+    held: list[tuple[asyncio.Event, asyncio.Task[bool]]] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+
+    async def settle(self) -> None:
+        """Make everything well again and let every recorder come to the end of the log."""
+        for proxy in self.proxies:
+            proxy.heal()
+        for recorder in self.recorders:
+            recorder.reading.set()
+        for released, task in self.held:
+            released.set()
+            await task
+        for storm in self.storms:
+            await storm.stop()
+        for replica in self.replicas:
+            if replica.pid is None:
+                await replica.start()
+        await asyncio.gather(*(replica.listens() for replica in self.replicas))
+        end = await self._last_word()
+        async with asyncio.timeout(30):
+            await self.follower.reached(end, 30)
+            await asyncio.gather(*(recorder.reached(end.revision) for recorder in self.recorders))
+
+    async def _last_word(self) -> Position:
+        """The head, once nobody writes any more: a write by hand closes the log."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute("UPDATE stock_level SET on_hand = on_hand + 1 WHERE part_id = $1", PARTS[0])
+            row = await connection.fetchrow(HEAD)
+            return Position("inventory", row["epoch"], row["revision"])
+        finally:
+            await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def open_world(
+    seed: int, dsn: str, postgres: OwnPostgres, nursery: Nursery, folder: Path
+) -> AsyncIterator[World]:
+    """A world in which writers write and recorders record; everything is gone afterwards."""
+    rng = random.Random(seed)
+    following.RESYNC_SPREAD_SECONDS = 0.05
+    key = SigningKey.generate()
+    jwks = folder / "jwks.json"
+    jwks.write_text(json.dumps(key.jwks()))
+    token = ServiceToken(key, "chaos")
+    await _prepare(dsn, skew=rng.random() < 0.3)
+    replicas = [Replica(nursery, dsn, jwks, folder / f"replica-{number}.log") for number in (1, 2)]
+    replicas[1].clock_ahead = rng.choice((0.0, -4.0, 90.0))
+    for replica in replicas:
+        await replica.start()
+    async with contextlib.AsyncExitStack() as stack:
+        for replica in replicas:
+            stack.push_async_callback(replica.end, signal.SIGKILL)
+        proxies = [TcpProxy(replica.port) for replica in replicas]
+        for proxy in proxies:
+            await proxy.start()
+            stack.push_async_callback(proxy.stop)
+        await asyncio.gather(*(replica.listens() for replica in replicas))
+        channels = _Channels(token, proxies, stack)
+        storms = [Storm(replica.port, token, rng) for replica in replicas]
+        state = StateSink()
+        follower = Follower(
+            StockSource(channels.open(0, 1)), state, bookmark_seconds=BOOKMARK_SECONDS, backoff=Backoff(0.02, 0.2)
+        )
+        world = World(
+            rng, dsn, token, postgres, replicas, proxies, storms, await _recorders(rng, dsn, channels), follower, state
+        )
+        stack.push_async_callback(follower.stop)
+        follower.start()
+        for recorder in world.recorders:
+            stack.push_async_callback(recorder.stop)
+            recorder.start()
+        for storm in storms:
+            stack.push_async_callback(storm.stop)
+            storm.start(_WRITERS)
+        yield world
+
+
+async def _prepare(dsn: str, *, skew: bool) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(PREPARE)
+        await connection.execute("SELECT change_log_resize_partitions($1)", _PARTITION_REVISIONS)
+        await connection.execute(SEED, PARTS, LOCATIONS)
+        if skew:
+            await connection.execute(SKEW)
+    finally:
+        await connection.close()
+
+
+class _Channels:
+    """Channels through the proxies."""
+
+    def __init__(self, token: ServiceToken, proxies: list[TcpProxy], stack: contextlib.AsyncExitStack) -> None:
+        self._token = token
+        self._proxies = proxies
+        self._stack = stack
+
+    def open(self, *numbers: int, signed_in: bool = True) -> grpc.aio.Channel:
+        """A channel over some replicas."""
+        targets = [f"127.0.0.1:{self._proxies[number].port}" for number in numbers]
+        channel = open_channel(targets, token=self._token if signed_in else None)
+        self._stack.push_async_callback(channel.close)
+        return channel
+
+
+async def _recorders(rng: random.Random, dsn: str, channels: _Channels) -> list[Recorder]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        row = await connection.fetchrow(HEAD)
+    finally:
+        await connection.close()
+    cursors = [encode(Position("inventory", row["epoch"], rng.randint(0, row["revision"]))) for _ in range(5)]
+    return [
+        Recorder("everything of 1", StockSource(channels.open(0)), cursors[0]),
+        Recorder("everything of both", StockSource(channels.open(0, 1)), cursors[1]),
+        Recorder("some parts", StockSource(channels.open(1, 0)), cursors[2], rng.sample(PARTS, 3)),
+        Recorder("public of 2", StockSource(channels.open(1, signed_in=False)), cursors[3]),
+        Recorder("slow", StockSource(channels.open(1)), cursors[4]),
+    ]
