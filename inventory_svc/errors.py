@@ -28,7 +28,7 @@ _MEANING: dict[str, type[PartstreamError]] = {
     "part_id_well_formed": FieldInvalid,
     "location_id_well_formed": FieldInvalid,
     "location_name_length": FieldInvalid,
-    "movement_reason_given": FieldInvalid,
+    "movement_is_explained": FieldInvalid,
     "reservation_has_lines": FieldInvalid,
     "line_quantity_positive": FieldInvalid,
     "reservation_ends_after_it_begins": FieldInvalid,

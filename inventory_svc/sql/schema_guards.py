@@ -1,7 +1,9 @@
 """What the database refuses, and what it adds to a change made by hand, so that ledger, balance and version agree.
 
 ``partstream.source`` is ``service`` on the services' connections. Everybody else writes raw SQL: the triggers named
-``…_by_hand`` then fill in the ledger row, the version and the database role as the actor.
+``…_by_hand`` then fill in the ledger row, the version and the database role as the actor. Conditions of triggers on
+``stock_level`` are few and short, because every statement parses them anew: what can wait for the end of the
+transaction is checked where the change log is written.
 """
 
 # Refuse a statement outright: for tables that only grow and rows that are never deleted.
@@ -31,9 +33,6 @@ CREATE TRIGGER lines_are_append_only BEFORE UPDATE OR DELETE ON reservation_line
     EXECUTE FUNCTION inventory_refuse('lines_are_append_only', 'the lines of a reservation never change');
 CREATE TRIGGER lines_are_not_truncated BEFORE TRUNCATE ON reservation_line FOR EACH STATEMENT
     EXECUTE FUNCTION inventory_refuse('lines_are_append_only', 'the lines of a reservation never change');
-CREATE TRIGGER identity_never_changes BEFORE UPDATE ON stock_level FOR EACH ROW
-    WHEN (OLD.part_id <> NEW.part_id OR OLD.location_id <> NEW.location_id)
-    EXECUTE FUNCTION inventory_refuse('identity_never_changes', 'a level keeps its part and location');
 CREATE TRIGGER identity_never_changes BEFORE UPDATE ON location FOR EACH ROW WHEN (OLD.location_id <> NEW.location_id)
     EXECUTE FUNCTION inventory_refuse('identity_never_changes', 'a location keeps its identifier');
 """
@@ -53,9 +52,15 @@ END $$;
 LEVEL_BY_HAND = """
 CREATE FUNCTION stock_level_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.version := CASE WHEN TG_OP = 'INSERT' THEN 1 ELSE OLD.version + 1 END;
-    NEW.updated_at := CASE WHEN TG_OP = 'INSERT' THEN clock_timestamp()
-                           ELSE greatest(clock_timestamp(), OLD.updated_at) END;
+    IF TG_OP = 'INSERT' THEN
+        NEW.version := 1;
+        NEW.updated_at := clock_timestamp();
+    ELSIF OLD.* IS NOT DISTINCT FROM NEW.* THEN
+        RETURN NEW;
+    ELSE
+        NEW.version := OLD.version + 1;
+        NEW.updated_at := greatest(clock_timestamp(), OLD.updated_at);
+    END IF;
     NEW.last_updated_by := inventory_role_actor();
     NEW.last_updated_by_name := session_user;
     RETURN NEW;
@@ -66,6 +71,9 @@ DECLARE
     reserved_before bigint := 0;
 BEGIN
     IF TG_OP = 'UPDATE' THEN
+        IF OLD.version = NEW.version THEN
+            RETURN NULL;
+        END IF;
         on_hand_before := OLD.on_hand;
         reserved_before := OLD.reserved;
     END IF;
@@ -80,13 +88,13 @@ CREATE TRIGGER level_inserted_by_hand BEFORE INSERT ON stock_level FOR EACH ROW
     WHEN (current_setting('partstream.source', true) IS DISTINCT FROM 'service')
     EXECUTE FUNCTION stock_level_by_hand();
 CREATE TRIGGER level_updated_by_hand BEFORE UPDATE ON stock_level FOR EACH ROW
-    WHEN (current_setting('partstream.source', true) IS DISTINCT FROM 'service' AND OLD.* IS DISTINCT FROM NEW.*)
+    WHEN (current_setting('partstream.source', true) IS DISTINCT FROM 'service')
     EXECUTE FUNCTION stock_level_by_hand();
 CREATE TRIGGER ledger_of_insert_by_hand AFTER INSERT ON stock_level FOR EACH ROW
     WHEN (current_setting('partstream.source', true) IS DISTINCT FROM 'service')
     EXECUTE FUNCTION stock_level_ledger_by_hand();
 CREATE TRIGGER ledger_of_update_by_hand AFTER UPDATE ON stock_level FOR EACH ROW
-    WHEN (current_setting('partstream.source', true) IS DISTINCT FROM 'service' AND OLD.* IS DISTINCT FROM NEW.*)
+    WHEN (current_setting('partstream.source', true) IS DISTINCT FROM 'service')
     EXECUTE FUNCTION stock_level_ledger_by_hand();
 """
 

@@ -16,8 +16,22 @@ DECLARE
     movements jsonb;
     is_sound boolean;
     last stock_movement;
+    revision bigint;
 BEGIN
     IF TG_OP = 'UPDATE' THEN
+        IF OLD.version = NEW.version AND OLD.* IS NOT DISTINCT FROM NEW.* THEN
+            RETURN NULL;
+        END IF;
+        IF OLD.part_id <> NEW.part_id OR OLD.location_id <> NEW.location_id THEN
+            RAISE EXCEPTION 'a level keeps its part and location'
+                USING ERRCODE = 'restrict_violation', CONSTRAINT = 'identity_never_changes', TABLE = 'stock_level';
+        END IF;
+        IF OLD.archived_at IS NOT NULL AND NEW.archived_at IS NOT NULL
+           AND (OLD.on_hand <> NEW.on_hand OR OLD.reserved <> NEW.reserved) THEN
+            RAISE EXCEPTION 'the archived level %/% does not move: restore it first', NEW.part_id, NEW.location_id
+                USING ERRCODE = 'restrict_violation', CONSTRAINT = 'archived_level_does_not_move',
+                      TABLE = 'stock_level';
+        END IF;
         old_version := OLD.version;
         old_on_hand := OLD.on_hand;
         old_reserved := OLD.reserved;
@@ -46,7 +60,8 @@ BEGIN
         RAISE EXCEPTION 'the ledger of %/% does not lead to version %', NEW.part_id, NEW.location_id, NEW.version
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_matches_level', TABLE = 'stock_level';
     END IF;
-    PERFORM change_log_append('stock_level', NEW.part_id || '/' || NEW.location_id, NEW.version,
+    -- An assignment, not PERFORM, which would start an executor for every row.
+    revision := change_log_append('stock_level', NEW.part_id || '/' || NEW.location_id, NEW.version,
         CASE WHEN old_version = 0 THEN 'created' ELSE 'updated' END, old_state, to_jsonb(NEW),
         jsonb_build_object('movements', movements), last.actor::text, last.actor_name, last.source, last.client_ip,
         last.request_id, last.traceparent, last.reason);
@@ -63,11 +78,7 @@ END $$;
 CREATE CONSTRAINT TRIGGER level_inserted_log AFTER INSERT ON stock_level DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION stock_level_log();
 CREATE CONSTRAINT TRIGGER level_updated_log AFTER UPDATE ON stock_level DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION stock_level_log();
-CREATE TRIGGER archived_level_does_not_move BEFORE UPDATE ON stock_level FOR EACH ROW
-    WHEN (OLD.archived_at IS NOT NULL AND NEW.archived_at IS NOT NULL
-          AND (OLD.on_hand <> NEW.on_hand OR OLD.reserved <> NEW.reserved))
-    EXECUTE FUNCTION inventory_refuse('archived_level_does_not_move', 'restore the archived level first');
+    FOR EACH ROW EXECUTE FUNCTION stock_level_log();
 """
 
 # One entry per written location. Refuses to archive one that holds stock.

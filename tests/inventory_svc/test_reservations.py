@@ -144,7 +144,8 @@ async def test_the_last_unit_is_sold_once(inventory: Running) -> None:
 
 async def test_the_public_stream_says_nothing_of_reservations(inventory: Running) -> None:
     part = await inventory.have(5)
-    watch: Any = inventory.public.WatchStock(pb.WatchStockRequest())
+    cursor = (await inventory.public.GetStock(pb.GetStockRequest(part_id=part))).revision_token
+    watch: Any = inventory.public.WatchStock(pb.WatchStockRequest(cursor=cursor))
     await watch.read()
     await inventory.public.CreateReservation(wish((part, 2)))
 

@@ -15,11 +15,10 @@ from inventory_svc.tables import TABLES
 COLUMNS = """
 SELECT column_name, is_nullable = 'YES' FROM information_schema.columns WHERE table_name = %s ORDER BY 1
 """
+# Named rules: constraints of tables and domains, and unique indexes.
 CONSTRAINTS = """
-SELECT conname FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
-WHERE n.nspname = 'public' AND c.contype IN ('c', 'f', 'p', 'u', 'x') AND r.relname !~ '^(change_log|migration)'
-UNION SELECT indexrelid::regclass::text FROM pg_index
-WHERE indisunique AND indexrelid::regclass::text !~ '^(pg_|change_log)'
+SELECT conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE n.nspname = 'public'
+UNION SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique
 """
 
 

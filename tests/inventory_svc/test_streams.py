@@ -50,7 +50,8 @@ async def test_a_snapshot_and_the_changes_after_it_are_the_whole_truth(inventory
 
 async def test_a_change_by_hand_reaches_watchers_with_the_role_as_actor(inventory: Running) -> None:
     part = await inventory.have(1)
-    watch: Any = inventory.staff.WatchStock(pb.WatchStockRequest(part_ids=[part]))
+    cursor = (await inventory.staff.GetStock(pb.GetStockRequest(part_id=part))).revision_token
+    watch: Any = inventory.staff.WatchStock(pb.WatchStockRequest(part_ids=[part], cursor=cursor))
     await watch.read()
 
     inventory.sql("UPDATE stock_level SET on_hand = 77 WHERE part_id = %s", part)
