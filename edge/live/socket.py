@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import jwt
@@ -38,8 +38,9 @@ from edge.live.protocol import (
 from edge.live.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
+    from litestar.connection import ASGIConnection
     from litestar.handlers import WebsocketRouteHandler
 
     from edge.cache.category_tree import CategoryTree
@@ -53,6 +54,16 @@ CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns why it was
 RETRY_SECONDS: Final = 0.5
 
 
+class Identity(Protocol):
+    """Who is who."""
+
+    async def identify(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+        """The caller of a connection, anonymous without token and cookie; the exchange then has its token."""
+
+    async def verify(self, token: str) -> Caller:
+        """The caller of a token whose session still counts."""
+
+
 class LiveEndpoint:
     """Serves live connections."""
 
@@ -60,16 +71,16 @@ class LiveEndpoint:
         self,
         publisher: EventPublisher,
         tree: CategoryTree,
-        verify: Callable[[str], Awaitable[Caller]],
+        identity: Identity,
         *,
         allowed_origins: Sequence[str] = (),
         limits: LiveLimits | None = None,
     ) -> None:
-        """``verify`` answers the caller of a token, or raises; ``allowed_origins`` come besides our own host."""
+        """``allowed_origins`` come besides our own host."""
         self.limits = limits or LiveLimits()
         self._publisher = publisher
         self._tree = tree
-        self._verify = verify
+        self._identity = identity
         self._allowed_origins = frozenset(allowed_origins)
         self._door = Doorkeeper(self.limits)
 
@@ -84,7 +95,7 @@ class LiveEndpoint:
             await _close(socket, why)
             return
         session = Session(self.limits, self._tree)
-        connection = LiveConnection(socket, session, self._publisher, self._verify)
+        connection = LiveConnection(socket, session, self._publisher, self._identity)
         try:
             self._publisher.enter(session)
             await connection.run()
@@ -112,24 +123,29 @@ class LiveConnection:
         socket: WebSocket[Any, Any, Any],
         session: Session,
         publisher: EventPublisher,
-        verify: Callable[[str], Awaitable[Caller]],
+        identity: Identity,
     ) -> None:
         """Serve ``session`` over ``socket``."""
         self._socket = socket
         self._session = session
         self._publisher = publisher
-        self._verify = verify
+        self._identity = identity
         self._limits = session.outbox.limits
         self._rate = TokenBucket(self._limits.messages_per_second, self._limits.message_burst)
         self._token = ""
+        self._by_cookie = False
         self._expires_at = 0.0
         self._token_changed = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until the client leaves; raises ``CloseSocket`` when it is to be closed."""
-        header = self._socket.headers.get("authorization", "")
-        if header:
-            await self._authenticate(header.partition(" ")[2].strip(), closes=True)
+        try:
+            await self._identify()
+        except PartstreamError as error:
+            if self._socket.headers.get("authorization"):
+                raise TokenOver(error.reason, error.message) from None
+            # A browser sends its cookie unasked: with an old one the shop is still open.
+            self._session.outbox.put(encode(ErrorFrame(error.reason, "You are not signed in: you go on as a guest.")))
         tasks = [asyncio.ensure_future(work) for work in (self._read(), self._write(), self._guard(), self._closed())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +182,7 @@ class LiveConnection:
                 self._publisher.unsubscribe(self._session, message.id)
                 self._session.outbox.put(encode(UnsubscribedFrame(message.id)))
             elif isinstance(message, Authenticate):
-                await self._authenticate(message.token, closes=False)
+                await self._authenticate(message.token)
             elif isinstance(message, Ping):
                 self._session.outbox.put(encode(PongFrame()))
         except Refused as error:
@@ -190,19 +206,29 @@ class LiveConnection:
         if wanted.id not in held and len(held) >= limits.subscriptions:
             raise Refused("LIMIT_REACHED", f"A connection has {limits.subscriptions} subscriptions at most.")
 
-    async def _authenticate(self, token: str, *, closes: bool) -> None:
+    async def _identify(self) -> None:
+        """Take over who the connection says it is: by a header, or by the cookie of a signed-in browser."""
+        exchange = current_exchange()
+        exchange.bearer = ""  # a cookie is looked up again, and brings a new token for as long as its session lasts
+        caller = await self._identity.identify(self._socket)
+        if exchange.bearer:
+            self._by_cookie = exchange.by_cookie
+            self._become(caller, exchange.bearer)
+
+    async def _authenticate(self, token: str) -> None:
         try:
-            caller = await self._verify(token)
+            caller = await self._identity.verify(token)
         except PartstreamError as error:
-            if closes:
-                raise TokenOver(error.reason, error.message) from None
             raise Refused(error.reason, error.message) from None
-        claims = jwt.decode(token, options={"verify_signature": False})  # verified above
+        self._by_cookie = False
+        self._become(caller, token)
+        self._token_changed.set()
+        self._session.outbox.put(encode(AuthenticatedFrame(caller.username, int(self._expires_at))))
+
+    def _become(self, caller: Caller, token: str) -> None:
+        claims = jwt.decode(token, options={"verify_signature": False})  # verified by whoever gave it
         self._token, self._expires_at = token, float(claims["exp"])
         self._session.caller = caller
-        self._token_changed.set()
-        if not closes:
-            self._session.outbox.put(encode(AuthenticatedFrame(caller.username, int(claims["exp"]))))
 
     async def _write(self) -> NoReturn:
         outbox = self._session.outbox
@@ -250,8 +276,11 @@ class LiveConnection:
     async def _recheck(self) -> None:
         """Staff whose token is over are sent away; others go on as the public."""
         try:
+            if self._by_cookie:
+                await self._identify()
+                return
             if time.time() < self._expires_at:
-                await self._verify(self._token)
+                await self._identity.verify(self._token)
                 return
             why = TokenOver("TOKEN_EXPIRED", "The token's time is over: connect again with a new one.")
         except Unauthenticated as error:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from edge.live.limits import LiveLimits
-from tests.edge.conftest import Keys
+from tests.edge.conftest import ADMIN, PASSWORD, Keys
 from tests.edge.live.conftest import LiveClient, LiveServer
 from tests.edge.routes.shop import PART, open_shop, stock
 
@@ -193,6 +193,34 @@ async def test_staff_whose_session_was_ended_are_sent_away(
     code, said = await client.closed()
 
     assert (code, said[-1]["reason"]) == (4001, "TOKEN_REVOKED")
+
+
+async def test_signed_in_browser_sees_more_until_it_signs_out(
+    live: LiveServer, client: httpx.AsyncClient, shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 0.05)
+    begun = await client.post("/auth/session", json={"username": ADMIN, "password": PASSWORD})
+    cookie = begun.headers["set-cookie"].partition(";")[0]
+    socket = await live.open(additional_headers={"Cookie": cookie})
+
+    snapshot = await subscribed(socket)
+    headers = {"Cookie": cookie, "X-CSRF-Token": begun.json()["csrf_token"]}
+    ended = await client.delete("/auth/session", headers=headers)
+    code, _ = await socket.closed()
+
+    assert ended.status_code == 204, ended.text
+    assert snapshot["parts"][0]["on_hand"] == 10
+    assert code == 4001
+
+
+async def test_browser_with_an_old_cookie_is_a_guest(live: LiveServer, shop: dict[str, Any]) -> None:
+    client = await live.open(additional_headers={"Cookie": "partstream_session=old.cookie"})
+
+    await client.say("subscribe", id="s1", parts=[PART_ID])
+    told, snapshot = await client.hear(), await client.hear()
+
+    assert (told["type"], told["reason"]) == ("error", "TOKEN_INVALID")
+    assert "on_hand" not in snapshot["parts"][0]
 
 
 async def test_guest_whose_token_ends_goes_on(live: LiveServer, keys: Keys, shop: dict[str, Any]) -> None:
