@@ -21,6 +21,7 @@ from chassis.changes import cursor as cursors
 from chassis.database import CONNECTION_LOST
 from chassis.errors import CursorCompacted, CursorFromFuture, EpochChanged, PartstreamError
 from edge.dispatch_flight import Chunk, EntryStream, Flight
+from edge.dispatch_report import PositionReport
 from edge.metrics import AUDIT_BEHIND, AUDIT_JOBS_QUEUED, AUDIT_REQUEUES
 from edge.warming import WarmingQueue
 from partstream.content.v1.part_service_pb2 import WatchPartsResponse
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chassis.changes.follower import ChangeSource
+    from edge.dispatch_report import ReportingSource
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Limits:
     most_stall_seconds: float = 60.0
     # How often the position is read while something is in flight: 0.5 ms of the audit database.
     poll_seconds: float = 0.1
+    # How often the services are told the position; until then their logs keep what the trail has already.
+    report_seconds: float = 5.0
 
 
 class StalledError(Exception):
@@ -68,7 +72,7 @@ class Dispatcher:
         self,
         audit_dsn: str,
         audit_pool: asyncpg.Pool[asyncpg.Record],
-        sources: Sequence[ChangeSource],
+        sources: Sequence[ReportingSource],
         jobs: JobQueue,
         limits: Limits | None = None,
     ) -> None:
@@ -76,6 +80,7 @@ class Dispatcher:
         self._elected = Elected(audit_dsn, LOCK, "audit dispatcher")
         limits = limits or Limits()
         self._logs = [LogDispatch(source, audit_pool, jobs, limits) for source in sources]
+        self._reports = [PositionReport(source, audit_pool, limits.report_seconds) for source in sources]
 
     @property
     def elected(self) -> bool:
@@ -91,9 +96,15 @@ class Dispatcher:
         await self._elected.stop()
 
     async def _dispatch(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for dispatch in self._logs:
-                group.create_task(dispatch.run())
+        for report in self._reports:
+            report.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for dispatch in self._logs:
+                    group.create_task(dispatch.run())
+        finally:
+            for report in self._reports:
+                await report.stop()
 
 
 class LogDispatch:

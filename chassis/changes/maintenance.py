@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _ENSURE = "SELECT change_log_ensure_partitions($1)"
 _DROP = "SELECT dropped_to, held_by, held_at FROM change_log_drop_oldest($1, $2)"
-_INTERVAL_SECONDS = 10.0  # four partitions ahead last for minutes at the fastest rate measured
+_INTERVAL_SECONDS = 10.0  # whoever appends makes partitions as well; this keeps it from having to
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ class LogMaintenance(BackgroundService):
                 break
             log.info("%s log: entries up to revision %d were dropped", self._log, row["dropped_to"])
         if self.held_by:
-            log.warning(
-                "%s log: nothing can be dropped: the follower %s has come only to revision %d",
+            log.error(
+                "%s log: it is time to drop entries, but the follower %s has come only to revision %d: see why it does "
+                "not go on, or delete its row from change_log_follower when it is no more",
                 self._log,
                 self.held_by,
                 row["held_at"],

@@ -13,7 +13,7 @@ from chassis.changes.cursor import position_in
 from chassis.changes.follower import ChangeBatch
 from chassis.errors import EpochChanged
 from chassis.rich_status import from_rpc_error
-from partstream.changes.v1.change_log_service_pb2 import ReportPositionRequest
+from partstream.changes.v1.change_log_service_pb2 import GetLogStatusRequest, ReportPositionRequest
 from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.content.v1 import part_service_pb2, part_service_pb2_grpc
 from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
@@ -72,6 +72,15 @@ class _Source:
                 await asyncio.sleep(random.uniform(0, _SNAPSHOT_PAUSE_SECONDS))  # noqa: S311 - spreads load
             else:
                 return
+
+    async def head(self) -> str:
+        """The cursor of the newest entry."""
+        try:
+            status = await self._log_service.GetLogStatus(GetLogStatusRequest(), timeout=5)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        cursor: str = status.head_cursor
+        return cursor
 
     async def report(self, name: str, cursor: str) -> None:
         """Tell the service how far the follower ``name`` has come: it keeps what comes after."""

@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 from chassis.changes.integrity import verify_chain
+from chassis.changes.maintenance import LogMaintenance, LogRetention
 from chassis.changes.schema import CHANGE_LOG
 from chassis.database import Database
 from tests.chassis.change_log import THING
@@ -57,6 +58,21 @@ async def test_what_a_follower_still_needs_is_held_and_said(empty_dsn: str) -> N
     assert first["dropped_to"] == 299
     assert (second["dropped_to"], second["held_by"], second["held_at"]) == (None, "audit", 450)
     assert await database.pool.fetchval(OLDEST) == 300
+    await database.close()
+
+
+async def test_a_follower_that_holds_everything_back_is_complained_of(
+    empty_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = await filled(empty_dsn, 700)
+    await database.pool.execute(REPORT, 10)
+    maintenance = LogMaintenance(database, "inventory", LogRetention(keep_bytes=1))
+
+    await maintenance.run_once()
+
+    assert maintenance.held_by == "audit"
+    assert "the follower audit has come only to revision 10" in caplog.text
+    assert await database.pool.fetchval(OLDEST) == 1
     await database.close()
 
 

@@ -10,6 +10,7 @@ import sys
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from chassis.changes import cursor as cursors
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.follower import ChangeBatch
 from chassis.changes.log_reader import LogReader
@@ -60,8 +61,17 @@ class FeedSource:
 
     log = "inventory"
 
-    def __init__(self, feed: ChangeFeed) -> None:
+    def __init__(self, feed: ChangeFeed, reader: LogReader) -> None:
         self.feed = feed
+        self._reader = reader
+
+    async def head(self) -> str:
+        return cursors.encode(await self._reader.head())
+
+    async def report(self, name: str, cursor: str) -> None:
+        position = cursors.position_in(cursor, self.log)
+        assert position is not None
+        await self._reader.report(name, position)
 
     async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
         async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff")) as stream:
@@ -78,7 +88,7 @@ class LiveLog:
 
     def __init__(self, database: Database, feed: ChangeFeed) -> None:
         self.database = database
-        self.source = FeedSource(feed)
+        self.source = FeedSource(feed, LogReader(database, "inventory"))
 
     async def write(self, prefix: str, count: int) -> None:
         await self.database.pool.execute(WRITE_MANY, prefix, count)

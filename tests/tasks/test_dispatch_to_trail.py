@@ -25,7 +25,9 @@ from tests.tasks.live_log import (
 CUT_EVERYONE_ELSE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-QUICK = Limits(stall_seconds=1.0)
+DROP = "SELECT * FROM change_log_drop_oldest(interval '-1 day', 0)"
+REPORTED = "SELECT revision FROM change_log_follower WHERE name = 'audit'"
+QUICK = Limits(stall_seconds=1.0, report_seconds=0.1)
 
 
 @asynccontextmanager
@@ -193,3 +195,27 @@ async def test_a_process_starts_without_redis_and_ends_in_time(
     await until_logged(worker, f"{program} ready")
 
     assert worker.stop() == 0
+
+
+async def test_the_log_keeps_what_the_trail_still_needs(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    await log.database.pool.execute("SELECT change_log_resize_partitions(300)")
+    await log.write("a", 1000)
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_logged_position(log, 0)
+        held = await log.database.pool.fetchrow(DROP)
+        worker.start()
+        await until_stored(audit.pool, 1000)
+        await until_logged_position(log, 1000)
+        dropped = await log.database.pool.fetchrow(DROP)
+
+    assert (held["dropped_to"], held["held_by"], held["held_at"]) == (None, "audit", 0)
+    assert dropped["dropped_to"] == 299
+
+
+async def until_logged_position(log: LiveLog, revision: int) -> None:
+    """Return once the log knows that the trail has come so far."""
+    async with asyncio.timeout(60):
+        while await log.database.pool.fetchval(REPORTED) != revision:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.02)

@@ -79,6 +79,7 @@ class Replica:
             "PARTSTREAM_INVENTORY_PORT": str(self.port),
             "PARTSTREAM_LOG_WINDOW_BYTES": str(_WINDOW_BYTES),
             "PARTSTREAM_INVENTORY_POOL_SIZE": "6",
+            "PARTSTREAM_LOG_FORMAT": "json",
         }
         self.pid = await self.nursery.fork(
             {"environment": environment, "log": str(self.log), "clock_ahead": self.clock_ahead}
@@ -110,12 +111,13 @@ class Replica:
 
     def troubles(self) -> str:
         """What the log has of failures that must not be, whatever happens around the process."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        bad = ("Traceback", "was never retrieved", "the replica failed", "the log has a gap", "under the same epoch")
-        lines = text.splitlines()
-        found = [
-            index
-            for index, line in enumerate(lines)
-            if any(word in line for word in bad) and _POOL_COMPLAINS not in lines[index - 1]
-        ]
-        return "\n".join("\n".join(lines[max(0, at - 2) : at + 25]) for at in found[:3])
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join([line for line in lines if _is_trouble(line)][:3])
+
+
+def _is_trouble(line: str) -> bool:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return any(word in line for word in ("Traceback", "was never retrieved", "the replica failed"))
+    return bool(event["level"] == "error" or event.get("exception")) and _POOL_COMPLAINS not in event["message"]

@@ -1,0 +1,55 @@
+"""Telling the services how far the audit trail has come, so that their logs keep what it still needs."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from chassis.background import BackgroundService
+from chassis.changes import cursor as cursors
+from chassis.changes.follower import ChangeSource
+from chassis.errors import EpochChanged
+from tasks.audit.queries import position_of
+
+if TYPE_CHECKING:
+    import asyncpg
+
+log = logging.getLogger(__name__)
+
+FOLLOWER: Final = "audit"
+
+
+class ReportingSource(ChangeSource, Protocol):
+    """A service's log that can be told who depends on it."""
+
+    async def head(self) -> str:
+        """Cursor of the newest entry."""
+
+    async def report(self, name: str, cursor: str) -> None:
+        """Everything up to the cursor is stored with ``name``."""
+
+
+class PositionReport(BackgroundService):
+    """Reports the position of the trail in one log, again and again. An empty trail needs everything."""
+
+    def __init__(self, source: ReportingSource, pool: asyncpg.Pool[asyncpg.Record], seconds: float) -> None:
+        """Nothing runs before ``start``."""
+        super().__init__(f"{source.log}-audit-position", seconds)
+        self._source = source
+        self._pool = pool
+
+    async def run_once(self) -> None:
+        """Report once."""
+        stored = await position_of(self._pool, self._source.log)
+        if stored is None:
+            now = cursors.position_in(await self._source.head(), self._source.log)
+            if now is None:
+                return
+            position = cursors.Position(self._source.log, now.epoch, 0)
+        else:
+            position = cursors.Position(self._source.log, stored.epoch, stored.revision)
+        try:
+            await self._source.report(FOLLOWER, cursors.encode(position))
+        except EpochChanged:
+            # The trail has not crossed over yet. Until it has, the log keeps all that came after the restore.
+            log.info("%s: the audit trail is still in the epoch before", self._source.log)
