@@ -33,7 +33,7 @@ VERBS = {
     "test": Verb("devstack.run_tests", "run the tests on a real PostgreSQL and Redis; takes pytest's arguments"),
     "lint": Verb("devstack.lint", "check style, types, import rules, contracts and generated code"),
     "gen": Verb("devstack.generate", "generate gen/ from protos/, and the map and settings of docs/ from the code"),
-    "bench": Verb("devstack.bench", "measure one part by name"),
+    "bench": Verb("devstack.bench.verb", "measure one part by name"),
     "log": Verb("devstack.log_verb", "verify a change log's hash chain, or print a signed checkpoint of it"),
     "events": Verb("devstack.events_verb", "print a service's change log from a cursor or a time on; --follow, --json"),
     "chaos": Verb("tests.chaos.verb", "kill, cut, stall and restart under the change stream; --seeds N"),
