@@ -4,10 +4,22 @@ import argparse
 import os
 import shutil
 
+from psycopg.conninfo import conninfo_to_dict
+
 from devstack import stack_state
 from devstack.databases import NAMES
 from devstack.errors import ServerUnavailable
 from devstack.postgres import binaries
+
+CONNECTION_VARIABLES = {
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -18,7 +30,12 @@ def main(arguments: list[str]) -> int:
     given, rest = parser.parse_known_args(arguments)
     state = stack_state.read_running(stack_state.data_folder(given.data_dir))
     program = _psql()
-    os.execv(program, [program, state.databases[given.database], *rest])  # noqa: S606 - no shell is wanted
+    # By the environment, so that the list of processes does not show the password.
+    own = {
+        CONNECTION_VARIABLES[name]: str(value)
+        for name, value in conninfo_to_dict(state.databases[given.database]).items()
+    }
+    os.execve(program, [program, *rest], os.environ | own)  # noqa: S606 - no shell is wanted
 
 
 def _psql() -> str:

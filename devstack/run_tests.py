@@ -11,6 +11,6 @@ WORKERS = "2"
 def main(arguments: list[str]) -> int:
     """Become pytest."""
     chosen = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
-    parallel = [] if chosen else ["-n", WORKERS, "--dist", "loadgroup"]
+    workers = [] if chosen else ["-n", WORKERS]
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *parallel, *arguments])  # noqa: S606 - no shell is wanted
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "--dist", "loadgroup", *workers, *arguments])  # noqa: S606 - no shell is wanted

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chassis.settings import dsn, port, redis_url, setting, text
+from chassis.settings import choice, dsn, port, redis_url, setting, text
 from devstack.ports import LOOPBACK
 
 DEFAULT_INVENTORY_PORT = 50051
@@ -39,4 +39,11 @@ class UpSettings:
     admin_password: str | None = setting(
         "PARTSTREAM_ADMIN_PASSWORD", text, default=None, help="password of the first admin; generated when absent"
     )
-    log_format: str = setting("PARTSTREAM_LOG_FORMAT", text, default="text", help="`text` or `json`")
+    # Checked here too, so that a mistake is said before anything starts.
+    log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="form of log lines")
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level logged"
+    )
+    otel_exporter: str = setting(
+        "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
+    )

@@ -1,5 +1,6 @@
 """Ports of every process."""
 
+import random
 import socket
 from collections.abc import Iterator
 
@@ -7,8 +8,12 @@ import pytest
 
 from devstack.errors import PortTaken
 from devstack.port_plan import plan_ports
+from devstack.ports import is_free
 from devstack.up_settings import UpSettings
 from tests.devstack.listening_log import ListeningLog
+
+# Below the ports that systems hand out for outgoing connections.
+QUIET_PORTS = range(20_000, 32_000, 20)
 
 
 @pytest.fixture
@@ -19,20 +24,27 @@ def taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_no_port_is_given_twice() -> None:
-    settings = UpSettings(inventory_port=42_051, content_port=42_052)
+@pytest.fixture
+def base() -> int:
+    """The first of twenty ports that are all free."""
+    starts = random.sample(QUIET_PORTS, len(QUIET_PORTS))
+    return next(start for start in starts if all(is_free(port) for port in range(start, start + 20)))
 
-    plan = plan_ports(settings, 42_060, 2, 3, ListeningLog())
 
-    assert plan.inventory[0] == 42_051
-    assert plan.content[0] == 42_052
-    assert plan.edge == [42_060, 42_061]
+def test_no_port_is_given_twice(base: int) -> None:
+    settings = UpSettings(inventory_port=base, content_port=base + 1)
+
+    plan = plan_ports(settings, base + 10, 2, 3, ListeningLog())
+
+    assert plan.inventory[0] == base
+    assert plan.content[0] == base + 1
+    assert plan.edge == [base + 10, base + 11]
     every = [*plan.inventory, *plan.content, *plan.edge]
     assert len(set(every)) == len(every) == 8
 
 
-def test_taken_port_that_was_asked_for_is_said_with_its_purpose(taken: int) -> None:
+def test_taken_port_that_was_asked_for_is_said_with_its_purpose(taken: int, base: int) -> None:
     with pytest.raises(PortTaken, match=f"port {taken}, wanted for edge-1"):
         plan_ports(UpSettings(), taken, 1, 1, ListeningLog())
     with pytest.raises(PortTaken, match=f"port {taken}, wanted for content-1"):
-        plan_ports(UpSettings(content_port=taken), 42_070, 1, 1, ListeningLog())
+        plan_ports(UpSettings(content_port=taken), base, 1, 1, ListeningLog())
