@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
@@ -53,8 +54,15 @@ class Recorder:
 
     async def until(self, holds: Callable[[], bool], within: float = PATIENCE_SECONDS) -> None:
         """Return once `holds`, which is looked at whenever something new was recorded."""
-        async with asyncio.timeout(within), self._news:
-            await self._news.wait_for(holds)
+        try:
+            async with asyncio.timeout(within), self._news:
+                await self._news.wait_for(holds)
+        except TimeoutError:
+            pytest.fail(f"not within {within:.0f} s; {self.described()}\n{self.stack.log()}")
+
+    def described(self) -> str:
+        """Say what was recorded, for a failure."""
+        return f"{self.reconnects} reconnects, faults {self.faults}"
 
     @abstractmethod
     async def _follow(self) -> None: ...
@@ -99,7 +107,7 @@ class StockRecorder(Recorder):
 
 
 class LiveRecorder(Recorder):
-    """A browser that is subscribed to some parts; a fault is a version that is not newer than the one it has."""
+    """A browser that is subscribed to some parts; a fault is a version that goes back or comes twice."""
 
     def __init__(self, stack: RunningStack, parts: Iterable[str], *, edge: int = 1) -> None:
         super().__init__(stack)
@@ -108,6 +116,10 @@ class LiveRecorder(Recorder):
         self._parts = list(parts)
         self._edge = edge
         self._cursor = ""
+
+    def described(self) -> str:
+        """Say what was recorded, for a failure."""
+        return f"{super().described()}, levels {self.levels}"
 
     def version(self, part: str) -> int:
         """Answer the version of a part's stock that the browser has; 0 = none yet."""
@@ -135,17 +147,18 @@ class LiveRecorder(Recorder):
         self._cursor = message.get("cursor", self._cursor)
         match message["type"]:
             case "subscribed":
-                for part in message.get("parts", ()):
-                    if part.get("stock"):
-                        self.levels[part["part_id"]] = part["stock"]
+                for part in message["parts"]:
+                    self._see(part, newer_than=self.version(part["part_id"]) - 1)
                 self._began.set()
             case "stock":
-                known = self.levels.get(message["part_id"])
-                if known is not None and message["version"] <= known["version"]:
-                    self.faults.append(f"{message['part_id']}: version {message['version']} after {known['version']}")
-                self.levels[message["part_id"]] = message
+                self._see(message, newer_than=self.version(message["part_id"]))
                 self.events.append(message)
             case "content":
                 self.events.append(message)
             case "error":
                 self.faults.append(json.dumps(message))
+
+    def _see(self, level: dict[str, Any], *, newer_than: int) -> None:
+        if level["version"] <= newer_than:
+            self.faults.append(f"{level['part_id']}: version {level['version']}, which is not above {newer_than}")
+        self.levels[level["part_id"]] = level
