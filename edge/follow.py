@@ -6,7 +6,7 @@ Redis is fed by one process of all, through followers of its own, so that a slow
 from __future__ import annotations
 
 import asyncio
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from chassis.background import BackgroundService, Elected
@@ -16,6 +16,7 @@ from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.consistency import CacheConsistencyManager
 from edge.cache.follow import MemorySink, PartChangeReader, SharedSink, read_stock_change
+from edge.cache.freshness import Freshness
 from edge.cache.manager import CacheManager
 from edge.cache.memory import MemoryCache
 from edge.cache.reads import CachedReads, source_loaders
@@ -33,29 +34,6 @@ if TYPE_CHECKING:
 
 SHARED_LOCK: Final = (7310, 1)  # in the edge's database: whoever holds it applies the logs to Redis
 TREE_SECONDS: Final = 300.0  # the tree follows the log; reading it again is a net
-
-
-class Freshness:
-    """How long ago a log was heard of."""
-
-    def __init__(self, follower: Follower) -> None:
-        """Look at ``follower``."""
-        self._follower = follower
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether its stream is open."""
-        return self._follower.connected
-
-    @property
-    def silence_seconds(self) -> float:
-        """Time since the last message; infinite before the first."""
-        return self.silence()
-
-    def silence(self) -> float:
-        """The same, for a gauge."""
-        last = self._follower.last_message_at
-        return time.monotonic() - last if last else float("inf")
 
 
 class TreeKeeper(BackgroundService):
@@ -95,7 +73,7 @@ class Following:
         self.shared = SharedCache(redis_url)
         loaders = source_loaders(services)
         self._retries = RetryQueue(self.shared, self.memory)
-        self._fresh: dict[str, Freshness] = {}
+        self._fresh = {log: Freshness(partial(self._is_connected, log)) for log in keys.LOGS}
         self.cache = CacheManager(self.memory, self.shared, self._retries, loaders, self._fresh)
         self.reads = CachedReads(self.cache, services)
         self.publisher = EventPublisher(PartStates(self.reads), self.tree)
@@ -104,10 +82,12 @@ class Following:
             keys.CONTENT: PartChangeReader(self.tree),
         }
         self.followers = {
-            log: Follower(sources[log], FanOut(MemorySink(log, self.memory, readers[log]), self.publisher.sink(log)))
+            log: Follower(
+                sources[log],
+                FanOut(MemorySink(log, self.memory, readers[log], self._fresh[log]), self.publisher.sink(log)),
+            )
             for log in keys.LOGS
         }
-        self._fresh.update((log, Freshness(follower)) for log, follower in self.followers.items())
         self.consistency = CacheConsistencyManager(self.memory, self.shared, loaders, self.followers)
         self._shared_sources = shared_sources
         self._elected = Elected(database_url, SHARED_LOCK, "shared-cache")
@@ -116,7 +96,7 @@ class Following:
     def start(self) -> None:
         """Follow."""
         for log, follower in self.followers.items():
-            metrics.FOLLOWER_SILENCE.labels(log).set_function(self._fresh[log].silence)
+            metrics.FOLLOWER_AGE.labels(log).set_function(self._fresh[log].age_seconds)
             follower.start()
         for service in self._background:
             service.start()
@@ -136,6 +116,9 @@ class Following:
             await follower.stop()
         await self.cache.close()
         await self.shared.close()
+
+    def _is_connected(self, log: str) -> bool:
+        return self.followers[log].connected
 
     async def _feed_shared(self) -> None:
         """Apply both logs to Redis until this process gives way."""

@@ -50,8 +50,8 @@ CACHE_MEMORY_BYTES: Final = Gauge("partstream_edge_cache_memory_bytes", "Bytes o
 CACHE_MEMORY_ENTRIES: Final = Gauge("partstream_edge_cache_memory_entries", "Cached values in memory.", ("kind",))
 # Log entries applied, by tier and log.
 CACHE_APPLIED: Final = Counter("partstream_edge_cache_applied_total", "Log entries applied.", ("tier", "log"))
-# Seconds since the service's stream last said anything.
-FOLLOWER_SILENCE: Final = Gauge("partstream_edge_follower_silence_seconds", "Time since the last message.", ("log",))
+# Everything committed longer ago than this has been applied here.
+FOLLOWER_AGE: Final = Gauge("partstream_edge_follower_age_seconds", "Age of what the cache knows.", ("log",))
 # 1 while Redis is not asked because it failed.
 CACHE_SHARED_AWAY: Final = Gauge("partstream_edge_cache_shared_away", "1 while the shared tier is away.")
 # Invalidations that wait for Redis to come back.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from chassis.changes.follower import ChangeBatch
     from edge.cache.category_tree import CategoryTree
+    from edge.cache.freshness import Freshness
     from edge.cache.shared import SharedCache
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_change_pb2
@@ -112,11 +113,14 @@ def _path_of(category: part_pb2.Category) -> tuple[str, str]:
 class MemorySink:
     """Applies one log to this process's memory."""
 
-    def __init__(self, log_name: str, memory: MemoryCache, read: Callable[[Any], LogChange]) -> None:
-        """``read`` turns a log entry into what it means for the cache."""
+    def __init__(
+        self, log_name: str, memory: MemoryCache, read: Callable[[Any], LogChange], freshness: Freshness
+    ) -> None:
+        """``read`` turns a log entry into what it means for the cache; ``freshness`` is told how far that is."""
         self._log = log_name
         self._memory = memory
         self._read = read
+        self._freshness = freshness
 
     async def position(self) -> str:
         """From now on: memory begins empty."""
@@ -130,6 +134,7 @@ class MemorySink:
         """Apply a batch in one step: no reader sees half of it."""
         position = _position(batch.cursor, self._log)
         self._memory.apply(position, [self._read(change) for change in batch.changes])
+        self._freshness.heard(position.revision, batch.newest_revision)
         metrics.CACHE_APPLIED.labels("memory", self._log).inc(len(batch.changes))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BodyT = TypeVar("BodyT")
 
-FRESH_SECONDS: Final = 6.0  # an open stream says something every 5 s at least; past this entries are called stale
+FRESH_SECONDS: Final = 6.0  # an idle stream says so every 5 s; past this entries are called stale
 STALE_SECONDS: Final = 30.0  # past this a stale entry is not served while the service can be asked
 SOFT_SECONDS: Final = 0.25  # past this an entry that is held, though stale, is the better answer
 FILLS_UNDER_WAY: Final = 64  # offers to Redis at once; more are let go, the next reader offers again
@@ -37,9 +37,8 @@ class Followed(Protocol):
     def is_connected(self) -> bool:
         """Whether its stream is open."""
 
-    @property
-    def silence_seconds(self) -> float:
-        """Time since the last message; infinite before the first."""
+    def age_seconds(self) -> float:
+        """Everything committed longer ago was applied here; infinite before the first message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Answer:
     value: Any
     revision: int
     tier: str
-    silence_seconds: float = 0.0
+    age_seconds: float = 0.0
 
     @property
     def is_stale(self) -> bool:
@@ -100,11 +99,11 @@ class CacheManager:
             return await self._read_through(kind, list(dict.fromkeys(idents)), min_token)
         answers: dict[str, Answer] = {}
         flights: dict[str, asyncio.Future[Answer]] = {}
-        silence = self._silence(kind)
+        age = self._age(kind)
         for ident in idents:
-            entry = self.memory.get(kind, ident) if silence <= STALE_SECONDS else None
-            if entry is not None and self._may_answer(kind, entry, silence):
-                answers[ident] = self._from_memory(kind, entry, silence)
+            entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
+            if entry is not None and self._may_answer(kind, entry, age):
+                answers[ident] = self._from_memory(kind, entry, age)
                 if self.memory.wants_refresh(entry):
                     self._refresh(entry, self._read_through(kind, [ident], ""))
             elif ident not in flights:
@@ -119,16 +118,16 @@ class CacheManager:
         """One value of a tagged kind; ``load`` reads it, at ``min_token`` when that is not empty."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return self.keep(kind, await load(min_token), tags)[ident]
-        silence = self._silence(kind)
-        entry = self.memory.get(kind, ident) if silence <= STALE_SECONDS else None
-        if entry is not None and self._may_answer(kind, entry, silence):
+        age = self._age(kind)
+        entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
+        if entry is not None and self._may_answer(kind, entry, age):
             if self.memory.wants_refresh(entry):
                 self._refresh(entry, self._load_tagged(kind, ident, tags, load))
-            return self._from_memory(kind, entry, silence)
+            return self._from_memory(kind, entry, age)
         needed = self.memory.required(kind.log, tags) or 0
         for _ in range(2):
             answer = await self._single.run(
-                (kind.name, ident), lambda: self._miss_tagged(kind, ident, tags, load, entry, silence)
+                (kind.name, ident), lambda: self._miss_tagged(kind, ident, tags, load, entry, age)
             )
             if answer.revision >= needed:
                 break
@@ -186,26 +185,26 @@ class CacheManager:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _silence(self, kind: Kind) -> float:
+    def _age(self, kind: Kind) -> float:
         followed = self._followed.get(kind.log)
-        return followed.silence_seconds if followed is not None else float("inf")
+        return followed.age_seconds() if followed is not None else float("inf")
 
     def _epoch(self, kind: Kind) -> UUID | None:
         position = self.memory.position(kind.log)
         return position.epoch if position is not None else None
 
-    def _is_fresh(self, kind: Kind, silence: float) -> bool:
+    def _is_fresh(self, kind: Kind, age: float) -> bool:
         followed = self._followed.get(kind.log)
-        return followed is not None and followed.is_connected and silence <= FRESH_SECONDS
+        return followed is not None and followed.is_connected and age <= FRESH_SECONDS
 
-    def _may_answer(self, kind: Kind, entry: Entry, silence: float) -> bool:
+    def _may_answer(self, kind: Kind, entry: Entry, age: float) -> bool:
         """While the stream is fresh the log keeps entries true, so one whose lifetime is over is refreshed behind."""
-        return self._is_fresh(kind, silence) or not self.memory.has_ended(entry)
+        return self._is_fresh(kind, age) or not self.memory.has_ended(entry)
 
-    def _from_memory(self, kind: Kind, entry: Entry, silence: float) -> Answer:
-        tier = "memory" if self._is_fresh(kind, silence) else "stale"
+    def _from_memory(self, kind: Kind, entry: Entry, age: float) -> Answer:
+        tier = "memory" if self._is_fresh(kind, age) else "stale"
         metrics.CACHE_READS.labels(kind.name, tier).inc()
-        return Answer(entry.value, entry.revision, tier, silence)
+        return Answer(entry.value, entry.revision, tier, age)
 
     async def _landed(self, kind: Kind, ident: str, flight: asyncio.Future[Answer]) -> Answer:
         """The answer of a flight that may have begun before this read: too old a one is not taken."""
@@ -217,15 +216,15 @@ class CacheManager:
 
     async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, Answer]:
         """Ask Redis, then the source; when neither answers, what memory holds is better than nothing, within bounds."""
-        silence = self._silence(kind)
-        answers = await self._from_shared(kind, idents) if silence <= STALE_SECONDS else {}
+        age = self._age(kind)
+        answers = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
         rest = [ident for ident in idents if ident not in answers]
         if not rest:
             return answers
         held = {
-            ident: Answer(entry.value, entry.revision, "stale", silence)
+            ident: Answer(entry.value, entry.revision, "stale", age)
             for ident in rest
-            if silence <= STALE_SECONDS and (entry := self.memory.get(kind, ident)) is not None
+            if age <= STALE_SECONDS and (entry := self.memory.get(kind, ident)) is not None
         }
         if len(held) < len(rest):
             return answers | await self._read_through(kind, rest, "")
@@ -245,8 +244,8 @@ class CacheManager:
         for ident, hit in hits.items():
             self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision))
         metrics.CACHE_READS.labels(kind.name, "shared").inc(len(hits))
-        silence = self._silence(kind)
-        return {ident: Answer(hit.value, hit.revision, "shared", silence) for ident, hit in hits.items()}
+        age = self._age(kind)
+        return {ident: Answer(hit.value, hit.revision, "shared", age) for ident, hit in hits.items()}
 
     async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, Answer]:
         loaded = await self._loaders[kind.name](idents, min_token)
@@ -259,22 +258,22 @@ class CacheManager:
         tags: tuple[str, ...],
         load: Callable[[str], Awaitable[Loaded]],
         held: Entry | None,
-        silence: float,
+        age: float,
     ) -> Answer:
         epoch = self._epoch(kind)
-        if epoch is not None and silence <= STALE_SECONDS and self.shared.is_usable:
+        if epoch is not None and age <= STALE_SECONDS and self.shared.is_usable:
             required = self.memory.required(kind.log, tags) or 0
             hit = await self.shared.read_tagged(kind, epoch, ident, tags, required)
             if hit is not None:
                 metrics.CACHE_READS.labels(kind.name, "shared").inc()
                 self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision), tags)
-                return Answer(hit.value, hit.revision, "shared", silence)
+                return Answer(hit.value, hit.revision, "shared", age)
         try:
             return await self._load_tagged(kind, ident, tags, load)
         except (Unavailable, DeadlinePassed):
             if held is None:
                 raise
-            return Answer(held.value, held.revision, "stale", silence)
+            return Answer(held.value, held.revision, "stale", age)
 
     async def _load_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]]

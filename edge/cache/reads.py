@@ -137,14 +137,14 @@ class CachedReads:
 
 
 def cache_status(answers: Iterable[Answer]) -> str:
-    """``Cache-Status`` (RFC 9211) of the worst of several answers, with how long the stream has been silent."""
+    """``Cache-Status`` (RFC 9211) of the worst of several answers, with the age of what the cache knows."""
     worst = max(answers, key=lambda answer: TIERS.index(answer.tier))
     if worst.tier == "source":
         return UPSTREAM
-    silence = min(worst.silence_seconds, 999.0)
+    age = min(worst.age_seconds, 999.0)
     if worst.is_stale:
-        return f'partstream; hit; ttl=-{max(1, round(silence))}; detail="stale, last message {silence:.1f} s ago"'
-    return f'partstream; hit; detail="{worst.tier}, last message {silence:.1f} s ago"'
+        return f'partstream; hit; ttl=-{max(1, round(age))}; detail="stale, as of {age:.1f} s ago"'
+    return f'partstream; hit; detail="{worst.tier}, as of {age:.1f} s ago"'
 
 
 def _ident(query: ListingQuery) -> str:

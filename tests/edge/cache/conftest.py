@@ -13,6 +13,7 @@ from chassis.errors import StoreUnavailable
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.follow import MemorySink, PartChangeReader, SharedSink, read_stock_change
+from edge.cache.freshness import Freshness
 from edge.cache.manager import CacheManager, Loaded
 from edge.cache.memory import LogChange, MemoryCache
 from edge.cache.retry import RetryQueue
@@ -27,7 +28,10 @@ class Stream:
     """How long ago the service was heard of."""
 
     is_connected: bool = True
-    silence_seconds: float = 0.0
+    age: float = 0.0
+
+    def age_seconds(self) -> float:
+        return self.age
 
 
 @dataclass
@@ -74,7 +78,7 @@ class Edge:
             keys.INVENTORY: read_stock_change,
             keys.CONTENT: PartChangeReader(self.tree),
         }
-        self.sinks = {log: MemorySink(log, self.memory, readers[log]) for log in keys.LOGS}
+        self.sinks = {log: MemorySink(log, self.memory, readers[log], Freshness(lambda: True)) for log in keys.LOGS}
         self.shared_sinks = {log: SharedSink(log, shared, readers[log]) for log in keys.LOGS}
         self.applied = dict.fromkeys(keys.LOGS, 0)
         self.applied_to_shared = dict.fromkeys(keys.LOGS, 0)

@@ -129,8 +129,8 @@ async def test_silent_stream_makes_answers_stale_then_reads_go_through(edge: Edg
     edge.shop.move("A")
     tiers = []
 
-    for silence in (1.0, 20.0, 40.0):
-        edge.streams[keys.INVENTORY].silence_seconds = silence
+    for age in (1.0, 20.0, 40.0):
+        edge.streams[keys.INVENTORY].age = age
         answer = await edge.cache.get(keys.STOCK, "A")
         tiers.append((answer.tier, answer.value.version))
 
@@ -141,7 +141,7 @@ async def test_nothing_is_answered_when_stream_and_source_are_long_away(edge: Ed
     await edge.cache.get(keys.STOCK, "A")
     edge.source.is_away = True
 
-    edge.streams[keys.INVENTORY].silence_seconds = 40.0
+    edge.streams[keys.INVENTORY].age = 40.0
 
     with pytest.raises(StoreUnavailable):
         await edge.cache.get(keys.STOCK, "A")
