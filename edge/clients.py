@@ -17,12 +17,14 @@ from chassis.errors import PartstreamError, StoreUnavailable
 from chassis.rich_status import from_rpc_error
 from edge.exchange import Exchange, current_exchange
 from edge.metrics import UPSTREAM_CALLS, UPSTREAM_RETRIES, UPSTREAM_SECONDS
+from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
 
@@ -136,6 +138,8 @@ class Services:
         """Take one channel for unary calls to each service; whoever made them closes them."""
         self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(inventory)
         self.content: ContentServiceAsyncStub = ContentServiceStub(content)
+        self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(inventory)
+        self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(content)
         self._inventory = Upstream("inventory")
         self._content = Upstream("content")
 

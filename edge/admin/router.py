@@ -4,10 +4,11 @@ from litestar import Router
 
 from edge.admin.audit import list_audit
 from edge.admin.categories import create_category
-from edge.admin.events import list_security_events
+from edge.admin.events import list_events
 from edge.admin.ledger import list_movements, reverse_movement
 from edge.admin.locations import archive_location, create_location, list_locations
 from edge.admin.parts import create_part, list_staff_parts, replace_part, show_staff_part
+from edge.admin.security_events import list_security_events
 from edge.admin.stock import (
     adjust_stock,
     archive_stock,
@@ -44,6 +45,7 @@ admin_router = Router(
         create_location,
         archive_location,
         list_audit,
+        list_events,
         list_security_events,
         list_users,
         create_user,

@@ -37,7 +37,7 @@ ORDER BY security_event_id DESC LIMIT $4
 
 
 class SecurityEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, as ``GET /admin/events`` shows it."""
+    """One event, as ``GET /admin/security-events`` shows it."""
 
     event_id: int
     occurred_at: datetime

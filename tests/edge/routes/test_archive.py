@@ -23,7 +23,8 @@ async def test_archived_level_does_not_move_until_restored(admin: httpx.AsyncCli
 async def test_security_events_are_listed_for_auditors(admin: httpx.AsyncClient) -> None:
     await admin.post("/auth/login", json={"username": "admin", "password": "guess"})
 
-    first = (await admin.get("/admin/events", params={"page_size": 1})).json()
-    second = (await admin.get("/admin/events", params={"page_size": 1, "page_token": first["next_page_token"]})).json()
+    first = (await admin.get("/admin/security-events", params={"page_size": 1})).json()
+    following = {"page_size": 1, "page_token": first["next_page_token"]}
+    second = (await admin.get("/admin/security-events", params=following)).json()
 
     assert [page["items"][0]["kind"] for page in (first, second)] == ["login_failed", "login_succeeded"]

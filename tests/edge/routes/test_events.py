@@ -1,0 +1,46 @@
+"""The change log over REST: from any point on, page by page, for those who may read changes."""
+
+import httpx
+
+from tests.edge.routes.shop import stock
+
+EVENTS = "/admin/events"
+
+
+async def test_the_log_is_paged_from_its_beginning_and_goes_on_from_a_cursor(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+    await admin.post("/admin/parts/LED-5MM-RED/stock/adjust", json={"delta": 2, "reason": "found"})
+
+    first = (await admin.get(EVENTS, params={"page_size": 2})).json()
+    second = (await admin.get(EVENTS, params={"from": first["cursor"]})).json()
+
+    assert [item["revision"] for item in first["items"] + second["items"]] == [1, 2, 3]
+    assert (first["end"], second["end"]) == (False, True)
+    last = second["items"][-1]
+    assert (last["entity"], last["entity_id"], last["operation"]) == ("stock_level", "LED-5MM-RED/main", "updated")
+    assert (last["before"]["on_hand"], last["after"]["on_hand"]) == (5, 7)
+    assert (last["origin"]["reason"], last["origin"]["source"]) == ("found", "service")
+
+
+async def test_the_log_is_filtered_and_searched_by_time(admin: httpx.AsyncClient) -> None:
+    await stock(admin, 5)
+
+    levels = (await admin.get(EVENTS, params={"entity": "stock_level", "part_id": "LED-5MM-RED"})).json()["items"]
+    since = {"since": levels[0]["committed_at"]}
+    later = (await admin.get(EVENTS, params=since)).json()["items"]
+    content = (await admin.get(EVENTS, params={"service": "content"})).json()["items"]
+
+    assert [item["entity_id"] for item in levels] == ["LED-5MM-RED/main"]
+    assert later[0]["revision"] == levels[0]["revision"]
+    assert {item["entity"] for item in content} <= {"part", "category"}
+
+
+async def test_a_cursor_that_is_none_is_refused(admin: httpx.AsyncClient) -> None:
+    answer = await admin.get(EVENTS, params={"from": "nonsense"})
+
+    assert answer.json()["reason"] == "CURSOR_MALFORMED"
+    assert answer.status_code == 400
+
+
+async def test_shoppers_may_not_read_the_log(client: httpx.AsyncClient) -> None:
+    assert (await client.get(EVENTS)).status_code == 401
