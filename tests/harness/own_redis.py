@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from devstack.ports import free_port
-from devstack.redis import EmbeddedRedis, find_server
+from devstack.redis import EmbeddedRedis
+from devstack.redis_download import find_or_download
 from tests.harness.servers import PASSWORD
 
 
@@ -11,7 +12,7 @@ class OwnRedis:
     """Keeps its port and its data over a stop and a start."""
 
     def __init__(self, folder: Path) -> None:
-        binary = find_server()
+        binary = find_or_download(print)
         if binary is None:
             message = "The test needs a redis-server: none on PATH and none in the virtual environment."
             raise RuntimeError(message)

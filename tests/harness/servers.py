@@ -20,7 +20,8 @@ from pathlib import Path
 
 from devstack.databases import NAMES, ensure_databases
 from devstack.postgres import EmbeddedPostgres
-from devstack.redis import EmbeddedRedis, find_server
+from devstack.redis import EmbeddedRedis
+from devstack.redis_download import find_or_download
 
 # Guards servers on the loopback address that hold nothing and live as long as one test run.
 PASSWORD = "test-run-only"
@@ -95,7 +96,7 @@ def keep(folder: Path, run_pid: int) -> None:
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     signal.signal(signal.SIGINT, lambda *_: told.set())
-    binary = find_server()
+    binary = find_or_download(print)
     if binary is None:
         message = "The tests need a redis-server: none on PATH and none in the virtual environment."
         raise RuntimeError(message)
