@@ -159,7 +159,9 @@ class EmbeddedPostgres:
         return None
 
     def _initialise(self) -> None:
-        shutil.rmtree(self._cluster, ignore_errors=True)  # an initialisation that was cut short
+        """Create the cluster under another name first: one that was cut short never looks like a whole one."""
+        draft = self._folder / "cluster-unfinished"
+        shutil.rmtree(draft, ignore_errors=True)
         password_file = self._folder / "initial-password"
         password_file.unlink(missing_ok=True)
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -168,7 +170,7 @@ class EmbeddedPostgres:
         if self._user is not None:
             os.chown(password_file, self._user.uid, self._user.gid)
         program = [
-            *(str(self._binaries / "initdb"), "-D", str(self._cluster), "-U", SUPERUSER, f"--pwfile={password_file}"),
+            *(str(self._binaries / "initdb"), "-D", str(draft), "-U", SUPERUSER, f"--pwfile={password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions", "--data-checksums", *self._locale()),
             *([] if self._settings.get("fsync", "on") == "on" else ["--no-sync"]),
         ]
@@ -178,9 +180,9 @@ class EmbeddedPostgres:
         finally:
             password_file.unlink(missing_ok=True)
         if done.returncode != 0:
-            shutil.rmtree(self._cluster, ignore_errors=True)
             message = f"initdb could not create {self._cluster}: {done.stderr.strip() or done.stdout.strip()}"
             raise ServerUnavailable(message)
+        draft.rename(self._cluster)
 
     def _locale(self) -> list[str]:
         # Letters of every language are letters, in the order of their code points, whatever the machine has installed.
