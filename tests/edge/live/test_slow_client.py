@@ -1,0 +1,105 @@
+"""A client that takes no frame is let go; one that is slow does not hold up the others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from chassis.caller import ANONYMOUS, Caller
+from edge.live.errors import TooSlow
+from edge.live.limits import LiveLimits
+from edge.live.socket import LiveConnection
+from tests.edge.live.histories import Shop, subscribe
+
+
+class Wire:
+    """The listener's side of a socket whose client takes a frame only when told to."""
+
+    headers: dict[str, str]
+
+    def __init__(self) -> None:
+        self.headers = {}
+        self.taken: list[dict[str, Any]] = []
+        self.takes = asyncio.Semaphore(0)
+        self.delivered = asyncio.Semaphore(0)
+        self.offered = asyncio.Event()
+
+    async def take(self, count: int) -> None:
+        """Take so many frames."""
+        for _ in range(count):
+            self.takes.release()
+        async with asyncio.timeout(5):
+            for _ in range(count):
+                await self.delivered.acquire()
+
+    async def receive(self) -> Any:
+        await asyncio.Event().wait()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.offered.set()
+        await self.takes.acquire()
+        self.delivered.release()
+        self.taken.append(msgspec.json.decode(message["text"]))
+
+
+class Nobody:
+    """An identity store without users."""
+
+    async def identify(self, connection: Any) -> Caller:
+        return ANONYMOUS
+
+    async def verify(self, token: str) -> Caller:
+        return ANONYMOUS
+
+
+def connect(shop: Shop) -> tuple[Wire, LiveConnection, Any]:
+    session = shop.enter()
+    wire = Wire()
+    return wire, LiveConnection(wire, session, shop.publisher, Nobody()), session  # type: ignore[arg-type]
+
+
+async def test_client_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 0.01)
+    shop = Shop(limits=LiveLimits(send_seconds=0.01))
+    shop.begin()
+    _, connection, session = connect(shop)
+    await subscribe(shop, session, "A")
+
+    with pytest.raises(TooSlow):
+        await connection.run()
+
+
+async def test_slow_client_of_every_event_is_let_go_at_a_bound() -> None:
+    shop = Shop(limits=LiveLimits(queue_bytes=10_000))
+    shop.begin()
+    wire, connection, session = connect(shop)
+    await subscribe(shop, session, "A", mode="all")
+    running = asyncio.create_task(connection.run())
+    await wire.offered.wait()
+
+    for _ in range(100):
+        shop.move("A")
+    shop.tell()
+
+    with pytest.raises(TooSlow):
+        await running
+
+
+async def test_slow_client_of_states_gets_the_newest() -> None:
+    shop = Shop()
+    shop.begin()
+    wire, connection, session = connect(shop)
+    await subscribe(shop, session, "A", "B")
+    running = asyncio.create_task(connection.run())
+    await wire.offered.wait()
+    for part_id in "AB" * 500:
+        shop.move(part_id)
+    shop.tell()
+
+    await wire.take(3)
+    running.cancel()
+
+    assert [(frame["part_id"], frame["version"]) for frame in wire.taken[1:]] == [("A", 500), ("B", 500)]
