@@ -1,6 +1,7 @@
 """What can go wrong on one machine; every message is meant for the person at the terminal.
 
 DevstackError
+├── CopyFailed            a backup could not be written or restored
 ├── DataFolderBusy        another stack runs on this data folder
 ├── PortTaken             something else listens on a port that was asked for
 ├── ServerUnavailable     a database or Redis server could not be started or reached
@@ -11,6 +12,10 @@ DevstackError
 
 class DevstackError(Exception):
     """A problem on this machine, said in one or a few plain sentences."""
+
+
+class CopyFailed(DevstackError):
+    """A backup could not be written or restored; what is in use is as it was."""
 
 
 class DataFolderBusy(DevstackError):

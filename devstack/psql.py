@@ -2,24 +2,12 @@
 
 import argparse
 import os
-import shutil
 
 from psycopg.conninfo import conninfo_to_dict
 
 from devstack import stack_state
 from devstack.databases import NAMES
-from devstack.errors import ServerUnavailable
-from devstack.postgres import binaries
-
-CONNECTION_VARIABLES = {
-    "user": "PGUSER",
-    "password": "PGPASSWORD",
-    "host": "PGHOST",
-    "port": "PGPORT",
-    "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-}
+from devstack.programs import CONNECTION_VARIABLES, postgres_program
 
 
 def main(arguments: list[str]) -> int:
@@ -29,20 +17,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("database", choices=NAMES)
     given, rest = parser.parse_known_args(arguments)
     state = stack_state.read_running(stack_state.data_folder(given.data_dir))
-    program = _psql()
+    program = postgres_program("psql")
     # By the environment, so that the list of processes does not show the password.
     own = {
         CONNECTION_VARIABLES[name]: str(value)
         for name, value in conninfo_to_dict(state.databases[given.database]).items()
     }
     os.execve(program, [program, *rest], os.environ | own)  # noqa: S606 - no shell is wanted
-
-
-def _psql() -> str:
-    try:
-        return str(binaries() / "psql")
-    except ServerUnavailable:
-        found = shutil.which("psql")
-        if found is None:
-            raise
-        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,8 @@ class OwnPostgres:
     def __init__(self, folder: Path) -> None:
         self._server = EmbeddedPostgres(folder, password=PASSWORD, settings=_SETTINGS)
         self._port = free_port()
+        # The server ends with the thread that started it: one thread, as long-lived as this object.
+        self._thread = ThreadPoolExecutor(1, "postgres")
         self.admin_dsn = self._server.admin_dsn(self._port)
 
     @property
@@ -32,16 +35,17 @@ class OwnPostgres:
 
     def start(self) -> None:
         """Return once it answers and the roles are there."""
-        self._server.start(self._port)
+        self._thread.submit(self._server.start, self._port).result()
         ensure_databases(self.admin_dsn, dict.fromkeys(NAMES, PASSWORD))
 
     def stop(self) -> None:
         """Return once it is gone."""
-        self._server.stop()
+        self._thread.submit(self._server.stop).result()
+        self._thread.shutdown()
 
     async def restart(self, *, crash: bool) -> None:
         """End every session, orderly or not, and come back."""
-        await asyncio.to_thread(self._restart, crash)
+        await asyncio.wrap_future(self._thread.submit(self._restart, crash))
 
     def _restart(self, crash: bool) -> None:
         process = self._server._process
