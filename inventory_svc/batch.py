@@ -37,7 +37,7 @@ class Answer:
     replayed: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """A request in the queue."""
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, StockLevel
-from inventory_svc.sql.writing import INSERT_LOCATION, OPEN, UPDATE_LOCATION, UPSERT_USERS, WRITE, WRITE_HOLDS
+from inventory_svc.sql.writing import (
+    EXISTING_LEVELS,
+    INSERT_LOCATION,
+    OPEN,
+    UNLOCKED_LEVELS,
+    UPDATE_LOCATION,
+    UPSERT_USERS,
+    WRITE,
+    WRITE_HOLDS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -128,6 +137,17 @@ def _reservations(row: asyncpg.Record) -> dict[str, Reservation]:
             expires_at,
         )
     return found
+
+
+async def locked_levels(
+    connection: asyncpg.Connection[asyncpg.Record], needs: Sequence[Needs]
+) -> frozenset[tuple[str, str]]:
+    """Those of the levels needed that somebody else has locked at this moment. Locks nothing itself for longer."""
+    levels = sorted({key for need in needs for key in need.levels})
+    columns = [key[0] for key in levels], [key[1] for key in levels]
+    there = await connection.fetch(EXISTING_LEVELS, *columns)
+    free = await connection.fetch(UNLOCKED_LEVELS, *columns)
+    return frozenset((row[0], row[1]) for row in there) - frozenset((row[0], row[1]) for row in free)
 
 
 async def upsert_users(connection: asyncpg.Connection[asyncpg.Record], names: Mapping[str, str]) -> None:

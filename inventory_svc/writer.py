@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from chassis.background import Backoff
 from chassis.database import CONNECTION_LOST
 from chassis.errors import Draining, Overloaded, StoreUnavailable
 from inventory_svc.batch import Answer, Job, join_twins, run_batch, unexpected
+from inventory_svc.commands import locked_levels
 from inventory_svc.errors import explain_refusal
+from inventory_svc.quarantine import Quarantine, refuse_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,22 +35,49 @@ MAX_BATCH_WEIGHT = 2000  # items: about 150 ms of one transaction
 MAX_WAITING_WEIGHT = 20_000  # items in the queue: about 2 s of work
 ATTEMPTS = 4  # for conflicts between replicas that a new transaction resolves
 RECONNECT_SECONDS = 3.0  # how long waiting requests outlive a lost database
-LOCK_SECONDS = "2s"  # for a whole batch: somebody at `psql` may sit on a row
+LOCK_TIMEOUT = "1s"  # for a whole batch: somebody at a SQL shell may sit on a row
 
 # Every connection of the writer says who it is, so that the triggers know its changes from those made by hand.
 _SERVER_SETTINGS = {
     "partstream.source": "service",
     "application_name": "inventory_svc writer",
     "timezone": "UTC",
-    "lock_timeout": LOCK_SECONDS,
+    "lock_timeout": LOCK_TIMEOUT,
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
 
-# Two replicas met: a new transaction sees the other's rows and decides again.
-_MET_ANOTHER = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+def _met_another(error: asyncpg.PostgresError) -> bool:
+    """Whether two replicas met, so that a new transaction sees the other's rows and decides again."""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return bool(error.constraint_name == "stock_level_pkey")  # made between our look and our write
+    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
+
+
+class _Patience:
+    """How often and how long one batch is tried."""
+
+    def __init__(self) -> None:
+        self._attempts = ATTEMPTS
+        self._backoff = Backoff(0.02, 0.5)
+        self._until = time.monotonic() + RECONNECT_SECONDS
+
+    def allows_attempt(self) -> bool:
+        """Whether another attempt may be made now; counts it."""
+        self._attempts -= 1
+        return self._attempts > 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the database has been away for too long."""
+        return time.monotonic() > self._until
+
+    async def pause(self) -> None:
+        """Wait before the database is tried again."""
+        await asyncio.sleep(self._backoff.next())
 
 
 class Writer:
@@ -63,6 +93,7 @@ class Writer:
         self._is_closing = False
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._known_users: dict[str, str] = {}
+        self._quarantine = Quarantine()
         self._loop: asyncio.Task[None] | None = None
 
     async def submit(self, job: Job) -> Answer:
@@ -142,29 +173,41 @@ class Writer:
                 await self._commit((job,))
 
     async def _commit_together(self, jobs: Sequence[Job]) -> None:
-        backoff = Backoff(0.02, 0.5)
-        give_up_at = asyncio.get_running_loop().time() + RECONNECT_SECONDS
-        for attempt in range(1, 1_000_000):
+        jobs = self._quarantine.admit(jobs)
+        patience = _Patience()
+        while jobs:
             try:
-                connection = await self.connected()
-                if await run_batch(connection, jobs, self._known_users) is not None:
+                if await run_batch(await self.connected(), jobs, self._known_users) is not None:
                     self._on_commit()
-            except _MET_ANOTHER:
-                if attempt >= ATTEMPTS:
-                    raise
-            except asyncpg.UniqueViolationError as error:
-                # Another replica made the level between our look and our write: look again.
-                if error.constraint_name != "stock_level_pkey" or attempt >= ATTEMPTS:
+            except asyncpg.LockNotAvailableError:
+                jobs = await self._set_aside_locked(jobs, patience)
+            except asyncpg.PostgresError as error:
+                if isinstance(error, CONNECTION_LOST):
+                    jobs = await self._wait_for_database(jobs, patience, error)
+                elif not _met_another(error) or not patience.allows_attempt():
                     raise
             except CONNECTION_LOST as error:
-                self._drop_connection()
-                if asyncio.get_running_loop().time() > give_up_at:
-                    log.warning("%d requests are given up, the database is away: %r", len(jobs), error)
-                    self._give_up(jobs)
-                    return
-                await asyncio.sleep(backoff.next())
+                jobs = await self._wait_for_database(jobs, patience, error)
             else:
                 return
+
+    async def _set_aside_locked(self, jobs: Sequence[Job], patience: _Patience) -> Sequence[Job]:
+        """The jobs whose levels nobody outside has locked; all are refused when it is not levels that are locked."""
+        if not patience.allows_attempt():
+            refuse_locked(jobs)
+            return ()
+        self._quarantine.isolate(await locked_levels(await self.connected(), [job.intent.needs() for job in jobs]))
+        return self._quarantine.admit(jobs)
+
+    async def _wait_for_database(self, jobs: Sequence[Job], patience: _Patience, error: BaseException) -> Sequence[Job]:
+        """The same jobs after a pause, or none when they have waited long enough."""
+        self._drop_connection()
+        if patience.is_over:
+            log.warning("%d requests are given up, the database is away: %r", len(jobs), error)
+            self._give_up(jobs)
+            return ()
+        await patience.pause()
+        return jobs
 
     def _give_up(self, jobs: Sequence[Job]) -> None:
         message = "The database is away: ask again with the same request_id, it is applied at most once."
@@ -172,9 +215,8 @@ class Writer:
             job.refuse(StoreUnavailable(message, retry_after_seconds=1.0))
 
     def _refuse(self, job: Job, error: asyncpg.PostgresError) -> None:
-        if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError):
-            message = "The stock is locked by somebody else: come again shortly."
-            job.refuse(Overloaded(message, retry_after_seconds=1.0))
+        if isinstance(error, asyncpg.DeadlockDetectedError):
+            refuse_locked((job,))
             return
         explained = explain_refusal(getattr(error, "constraint_name", None))
         log.info("the database refused %s: %s", type(job.intent).__name__, error)

@@ -34,3 +34,18 @@ FORGET_REQUESTS = "DELETE FROM request WHERE created_at < now() - make_interval(
 
 # When the next hold ends; NULL when nothing is held.
 NEXT_EXPIRY = "SELECT min(expires_at) AS next_at, clock_timestamp() AS now_at FROM reservation WHERE state = 'held'"
+
+# Levels among some that nobody else has locked.
+UNLOCKED_LEVELS = """
+SELECT v.part_id::text, v.location_id::text
+FROM unnest($1::text[], $2::text[]) AS k (part_id, location_id)
+JOIN stock_level v ON v.part_id = k.part_id AND v.location_id = k.location_id
+FOR NO KEY UPDATE OF v SKIP LOCKED
+"""
+
+# Levels among some that there are.
+EXISTING_LEVELS = """
+SELECT v.part_id::text, v.location_id::text
+FROM unnest($1::text[], $2::text[]) AS k (part_id, location_id)
+JOIN stock_level v ON v.part_id = k.part_id AND v.location_id = k.location_id
+"""

@@ -199,15 +199,29 @@ async def test_an_answer_lost_with_its_connection_is_found_again(inventory_dsn: 
     assert transactions(inventory_dsn) == [1]
 
 
-async def test_a_row_locked_by_hand_blocks_nobody_else_for_ever(
-    inventory_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_row_locked_by_hand_blocks_nobody_else(inventory_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(writer_module._SERVER_SETTINGS, "lock_timeout", "100ms")
     async with open_writer(inventory_dsn) as writer:
         with psycopg.connect(inventory_dsn) as shell:
             shell.execute("INSERT INTO stock_level (part_id, location_id, on_hand) VALUES ('nut', 'main', 1)")
             shell.commit()
             shell.execute("SELECT 1 FROM stock_level WHERE part_id = 'bolt' FOR UPDATE")
-            answers = await submitted(writer, job(adjust(-1)), job(adjust(1, "nut")))
+            first = await submitted(writer, job(adjust(-1)), job(adjust(1, "nut")), job(adjust(-2)))
+            monkeypatch.setattr(writer_module, "run_batch", None)  # a second look at the lock would fail
+            second = await asyncio.gather(writer.submit(job(adjust(-1))), return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Overloaded, Answer]
+    assert [type(answer) for answer in first] == [Overloaded, Answer, Overloaded]
+    assert [type(answer) for answer in second] == [Overloaded]
+
+
+async def test_a_log_locked_by_hand_refuses_everybody_after_a_while(
+    inventory_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(writer_module._SERVER_SETTINGS, "lock_timeout", "50ms")
+    async with open_writer(inventory_dsn) as writer:
+        with psycopg.connect(inventory_dsn) as shell:
+            shell.execute("INSERT INTO stock_level (part_id, location_id, on_hand) VALUES ('nut', 'main', 1)")
+            shell.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            answers = await submitted(writer, job(adjust(-1)), job(adjust(-2)))
+
+    assert [type(answer) for answer in answers] == [Overloaded, Overloaded]

@@ -58,7 +58,10 @@ class AnySequence(RuleBasedStateMachine):
         items=st.lists(st.tuples(KEYS, st.integers(-12, 12).filter(bool)), min_size=1, max_size=5), atomic=st.booleans()
     )
     def adjust_many(self, items: list[tuple[tuple[str, str], int]], atomic: bool) -> None:
-        adjustments = [intents.AdjustStock(key, delta, MovementKind.ADJUSTED, "why") for key, delta in items]
+        adjustments = [
+            intents.AdjustStock(key, delta, MovementKind.ADJUSTED, "why", allow_missing=number % 2 == 0)
+            for number, (key, delta) in enumerate(items)
+        ]
         self.attempt(intents.BatchAdjust(adjustments, atomic))
 
     @rule(part=PARTS, origin=LOCATIONS, goal=LOCATIONS, units=UNITS)
