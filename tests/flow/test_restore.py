@@ -28,7 +28,7 @@ async def test_after_a_restore_every_part_of_the_stack_follows_the_new_history(
         warm = [(await shopper.get(url)).json()["available"] for url in urls]
 
         restored = await stack.verb("db", "restore", "inventory", str(file))
-        back = [await eventually(lambda url=url: _stock(shopper, url, 40)) for url in urls]  # type: ignore[misc]
+        back = [await _until_stock(shopper, url, 40) for url in urls]
         answer = await eventually(lambda: _put(admin, part, 55))
         token = answer.headers["Partstream-Revision"]
         fresh = [
@@ -43,9 +43,12 @@ async def test_after_a_restore_every_part_of_the_stack_follows_the_new_history(
     assert (await stack.verb("log", "verify"))[0] == 0
 
 
-async def _stock(shopper: httpx.AsyncClient, url: str, available: int) -> dict[str, Any] | None:
-    page: dict[str, Any] = (await shopper.get(url)).json()
-    return page if page.get("available") == available else None
+async def _until_stock(shopper: httpx.AsyncClient, url: str, available: int) -> dict[str, Any]:
+    async def look() -> dict[str, Any] | None:
+        page: dict[str, Any] = (await shopper.get(url)).json()
+        return page if page.get("available") == available else None
+
+    return await eventually(look)
 
 
 async def _put(admin: Admin, part: str, on_hand: int) -> httpx.Response | None:
@@ -58,9 +61,4 @@ async def _put(admin: Admin, part: str, on_hand: int) -> httpx.Response | None:
 async def _audited(admin: Admin, part: str, versions: list[int]) -> list[dict[str, Any]] | None:
     """The audit rows of the part's stock, once they are of these versions."""
     rows = [row for row in await admin.audit(part) if row["service"] == "inventory"]
-    found = sorted(row["details"]["version"] if "version" in (row["details"] or {}) else _version(row) for row in rows)
-    return rows if found == versions else None
-
-
-def _version(row: dict[str, Any]) -> int:
-    return int(row["new"]["version"])
+    return rows if sorted(row["new"]["version"] for row in rows) == versions else None
