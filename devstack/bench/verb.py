@@ -3,7 +3,10 @@
 import importlib
 import sys
 
-BENCHES = {"stock": ("devstack.bench.stock", "stock writes against pgbench on the same server")}
+BENCHES = {
+    "stock": ("devstack.bench.stock", "stock writes against pgbench on the same server"),
+    "stream": ("devstack.bench.stream", "the change stream: latency, fan-out, catch-up, memory"),
+}
 
 
 def main(arguments: list[str]) -> int:
