@@ -11,6 +11,7 @@ from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_serv
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +22,11 @@ EXPORTERS = ("none", "otlp", "console")
 
 def configure(process: str, exporter: str = "none") -> None:
     """Install a tracer provider for this process; ``otlp`` reads the standard ``OTEL_EXPORTER_OTLP_*`` settings."""
-    provider = TracerProvider(resource=Resource.create({"service.name": process, "service.namespace": "partstream"}))
+    # Without an exporter only the trace's identity travels on: recording a span that nobody reads costs 0.1 ms a call.
+    provider = TracerProvider(
+        sampler=ParentBased(ALWAYS_OFF if exporter == "none" else ALWAYS_ON),
+        resource=Resource.create({"service.name": process, "service.namespace": "partstream"}),
+    )
     if exporter == "otlp":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
