@@ -18,6 +18,7 @@ from partstream.inventory.v1.reservation_pb2 import ReservationLine
 PLENTY = 1_000_000_000
 HOT = "HOT"
 YARDSTICK_CLIENTS = 32
+SELL_OUT_ROUNDS = 30  # of 2 s: no machine needs as many for 1,000 units
 
 # Levels to write to, made by SQL before anything is measured.
 LEVELS = f"""
@@ -86,7 +87,7 @@ class _Bench:
         hot_batch = self.call("BatchAdjustStock", _hot_batch, at_once=16, items_each=100)
         hot_unary = self.call("AdjustStock", _hot_one, at_once=64)
         held = self.call("CreateReservation", _hold_hot, at_once=64)
-        sold_out = self.call("CreateReservation", _hold_limited, at_once=64, seconds=2)
+        sold = self.sell_out()
         return [
             _rate("one SKU, batches of 100, 16 callers", hot_batch, hot.per_second, 10),
             _rate("one SKU, one by one, 64 callers", hot_unary, hot.per_second, 1.5),
@@ -94,14 +95,25 @@ class _Bench:
             _rate("10,000 SKUs, batches of 1,000, 4 callers", spread_batch, spread.per_second, 1),
             _lone(lone, single.latency_ms),
             Row(
-                "1,000 units, as many buyers as can be",
-                f"{sold_out.items} sold",
+                "1,000 units, buyers until none is left",
+                f"{sold} sold",
                 "1000",
-                sold_out.items / 1000,
+                sold / 1000,
                 "= 1",
-                sold_out.items + 1 == 1000,
+                is_met=sold == 1000,
             ),
         ]
+
+    def sell_out(self) -> int:
+        """Let buyers hold the last units until somebody is refused; answers how many units were held."""
+        sold = 0
+        for _ in range(SELL_OUT_ROUNDS):
+            round_ = self.call("CreateReservation", _hold_limited, at_once=64, seconds=2)
+            sold += round_.items
+            if round_.refused:
+                break
+        held = self.service.sql("SELECT reserved FROM stock_level WHERE part_id = 'LIMITED'")[0][0]
+        return max(sold, int(str(held)))  # what callers were told, or what is held: neither may exceed what there is
 
     def yardstick(self, *, rows: int, clients: int = YARDSTICK_CLIENTS) -> yardstick.Yardstick:
         """One measurement of pgbench."""
