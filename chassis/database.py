@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -97,8 +98,6 @@ class Database:
         if pool is None:
             return
         with contextlib.suppress(Exception):
-            import asyncio  # noqa: PLC0415
-
             await asyncio.wait_for(pool.close(), 3)
             return
         pool.terminate()
