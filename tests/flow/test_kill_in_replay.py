@@ -48,7 +48,8 @@ async def test_a_process_is_killed_in_the_middle_of_a_replay(stack: RunningStack
 
     assert summary["mismatches"] == []
     assert summary["refused"] == 0
-    assert bool(summary["calls_repeated"]) == (killed in {"inventory-1", "postgres"})
+    # A repeat shows a call met the gap; a store back up between two calls leaves nothing to repeat.
+    assert not summary["calls_repeated"] or killed in {"inventory-1", "postgres"}
     assert bool(watcher.reconnects) == (killed == "inventory-1")
     assert bool(browser.reconnects) == (killed == "edge-1")
     assert summary["levels_equal"] == summary["levels_compared"] > PARTS * 0.8
