@@ -14,7 +14,7 @@ import protovalidate
 from grpc.aio import ServerInterceptor
 
 from chassis import telemetry
-from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_request
+from chassis.caller import ANONYMOUS, Caller, RequestContext, current_request, set_current_request
 from chassis.database import CONNECTION_LOST
 from chassis.errors import (
     DeadlinePassed,
@@ -51,6 +51,7 @@ class BorderInterceptor(ServerInterceptor):
         """``pack`` turns the domain object in an error into its protobuf message."""
         self._verifier = verifier
         self._pack = pack
+        self._wrapped: dict[str, Any] = {}  # handlers by method; a server's methods never change
 
     async def intercept_service(
         self,
@@ -58,83 +59,88 @@ class BorderInterceptor(ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Wrap the handler of the method called."""
-        handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
+        known = self._wrapped.get(method)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
         if handler is None or not method.startswith("/partstream."):
             return handler
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
+            wrapped = grpc.unary_unary_rpc_method_handler(
                 self._unary(handler.unary_unary, method), handler.request_deserializer, handler.response_serializer
             )
-        return grpc.unary_stream_rpc_method_handler(
-            self._stream(handler.unary_stream, method), handler.request_deserializer, _serialized
-        )
+        else:
+            wrapped = grpc.unary_stream_rpc_method_handler(
+                self._stream(handler.unary_stream, method), handler.request_deserializer, _serialized
+            )
+        self._wrapped[method] = wrapped
+        return wrapped
 
     def _unary(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def handle(request: Message, context: _Context) -> Any:
-            async with self._bordered(context, method, request):
-                limit = None if context.time_remaining() else DEFAULT_DEADLINE_SECONDS
-                try:
-                    async with asyncio.timeout(limit):
-                        return await call(request, context)
-                except TimeoutError:
-                    message = "Time ran out. Ask again with the same request_id to learn whether it was applied."
-                    raise DeadlinePassed(message) from None
+            began = time.perf_counter()
+            try:
+                self._admit(request, context)
+                if context.time_remaining() is None:
+                    answer = await _in_time(call(request, context))
+                else:
+                    answer = await call(request, context)
+            except BaseException as error:
+                await self._refuse(context, method, began, error)
+                raise
+            _log_call(method, "OK", began)
+            return answer
 
         return handle
 
     def _stream(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def handle(request: Message, context: _Context) -> None:
-            async with (
-                self._bordered(context, method, request),
-                contextlib.aclosing(call(request, context)) as messages,
-            ):
-                async for message in messages:
-                    try:
-                        async with asyncio.timeout(STREAM_WRITE_SECONDS):
-                            await context.write(message)
-                    except TimeoutError:
-                        text = "You read nothing for too long: connect again from your last cursor."
-                        raise WatcherTooSlow(text) from None
+            began = time.perf_counter()
+            try:
+                self._admit(request, context)
+                async with contextlib.aclosing(call(request, context)) as messages:
+                    async for message in messages:
+                        await _write(context, message)
+            except BaseException as error:
+                await self._refuse(context, method, began, error)
+                raise
+            _log_call(method, "OK", began)
 
         return handle
 
-    @contextlib.asynccontextmanager
-    async def _bordered(self, context: _Context, method: str, request: Message) -> Any:
-        began = time.perf_counter()
+    def _admit(self, request: Message, context: _Context) -> None:
+        """Say who calls, for everything below; raise when the token or the message is not as it must be."""
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         request_id = metadata.get("partstream-request-id", "")[:100] or str(uuid.uuid4())
         set_current_request(RequestContext(request_id=request_id))
-        code = "OK"
-        try:
-            caller = self._caller(metadata)
-            set_current_request(RequestContext(caller, request_id, telemetry.current_traceparent()))
-            check_rules(request)
-            yield
-        except PartstreamError as error:
-            code = error.code
-            await self._abort(context, error)
-        except asyncio.CancelledError:
-            code = "CANCELLED"
-            raise
-        except CONNECTION_LOST as error:
-            code = "UNAVAILABLE"
-            log.warning("%s: the database is away: %r", method, error)
-            await self._abort(context, StoreUnavailable("The database is away just now."))
-        except grpc.aio.AbortError:
-            code = "ABORTED"
-            raise
-        except Exception:
-            code = "INTERNAL"
-            log.exception("%s failed", method)
-            await self._abort(
-                context, InternalFault("The service failed in an unexpected way.", metadata={"request_id": request_id})
-            )
-        finally:
-            took_ms = (time.perf_counter() - began) * 1000
-            log.log(
-                logging.DEBUG if code == "OK" else logging.INFO, "%s %s", method, code, extra={"ms": f"{took_ms:.1f}"}
-            )
+        caller = self._caller(metadata)
+        traceparent = telemetry.traceparent_of_call(metadata.get("traceparent", ""))
+        set_current_request(RequestContext(caller, request_id, traceparent))
+        check_rules(request)
+
+    async def _refuse(self, context: _Context, method: str, began: float, error: BaseException) -> None:
+        """End a call that failed with a status that says why; returns when the error has to go on as it is."""
+        match error:
+            case PartstreamError():
+                told = error
+            case asyncio.CancelledError():
+                _log_call(method, "CANCELLED", began)
+                return
+            case _ if isinstance(error, CONNECTION_LOST):
+                log.warning("%s: the database is away: %r", method, error)
+                told = StoreUnavailable("The database is away just now.")
+            case Exception():
+                log.error("%s failed", method, exc_info=error)
+                request_id = current_request().request_id
+                told = InternalFault("The service failed in an unexpected way.", metadata={"request_id": request_id})
+            case _:
+                return
+        _log_call(method, told.code, began)
+        status = to_status(told, self._pack)
+        await context.abort(
+            grpc.StatusCode[told.code], status.message, ((_STATUS_DETAILS, status.SerializeToString()),)
+        )
 
     def _caller(self, metadata: dict[str, str]) -> Caller:
         header = metadata.get("authorization", "")
@@ -151,10 +157,30 @@ class BorderInterceptor(ServerInterceptor):
             return caller
         return Caller(caller.user_id, caller.username, caller.session_id, caller.roles, caller.permissions, client_ip)
 
-    async def _abort(self, context: _Context, error: PartstreamError) -> None:
-        status = to_status(error, self._pack)
-        code = grpc.StatusCode[error.code]
-        await context.abort(code, status.message, ((_STATUS_DETAILS, status.SerializeToString()),))
+
+async def _in_time(answer: Awaitable[Any]) -> Any:
+    """The answer within the time that a caller without a deadline gets."""
+    try:
+        async with asyncio.timeout(DEFAULT_DEADLINE_SECONDS):
+            return await answer
+    except TimeoutError:
+        message = "Time ran out. Ask again with the same request_id to learn whether it was applied."
+        raise DeadlinePassed(message) from None
+
+
+async def _write(context: _Context, message: Any) -> None:
+    try:
+        async with asyncio.timeout(STREAM_WRITE_SECONDS):
+            await context.write(message)
+    except TimeoutError:
+        text = "You read nothing for too long: connect again from your last cursor."
+        raise WatcherTooSlow(text) from None
+
+
+def _log_call(method: str, code: str, began: float) -> None:
+    level = logging.DEBUG if code == "OK" else logging.INFO
+    if log.isEnabledFor(level):
+        log.log(level, "%s %s", method, code, extra={"ms": f"{(time.perf_counter() - began) * 1000:.1f}"})
 
 
 def check_rules(request: Message) -> None:

@@ -65,7 +65,7 @@ class Server:
         self._pings = pings
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[telemetry.server_interceptor(), BorderInterceptor(verifier, pack)], options=_OPTIONS
+            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack)], options=_OPTIONS
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(

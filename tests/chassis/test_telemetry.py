@@ -1,0 +1,35 @@
+"""The trace of a call, with and without somebody who reads it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from chassis import telemetry
+
+GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_the_callers_trace_goes_on() -> None:
+    assert telemetry.traceparent_of_call(GIVEN) == GIVEN
+
+
+@pytest.mark.parametrize("received", ["", "00-", GIVEN.upper(), f"00-{'0' * 32}-{'1' * 16}-01", GIVEN + "\n"])
+def test_without_a_trace_a_new_one_begins(received: str) -> None:
+    first, second = telemetry.traceparent_of_call(received), telemetry.traceparent_of_call(received)
+
+    assert first != second
+    assert telemetry.traceparent_of_call(first) == first
+    assert first.endswith("-00")
+
+
+@pytest.mark.parametrize(("exporter", "interceptors"), [("none", 0), ("console", 1)])
+def test_servers_are_instrumented_when_somebody_reads_the_spans(exporter: str, interceptors: int) -> None:
+    program = (
+        "from chassis import telemetry;"
+        f"telemetry.configure('test', {exporter!r});"
+        "print(len(telemetry.server_interceptors()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == str(interceptors)
