@@ -36,6 +36,7 @@ class App:
             "content",
             changes.encode,
             changes.watched_keys,
+            changes.entity_ids_of,
             LogRetention(settings.log_keep_for, settings.log_keep_bytes),
             window_bytes=settings.log_window_bytes,
         )

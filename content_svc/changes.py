@@ -11,6 +11,8 @@ from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chassis.changes.log_entry import LogEntry
 
 _OPERATION = {
@@ -25,6 +27,11 @@ _STAFF_FIELDS = frozenset({"cost"})
 def watched_keys(entry: LogEntry) -> frozenset[str]:
     """The part ids a watcher's filter is compared with; none for categories."""
     return frozenset((entry.entity_id,)) if entry.entity == "part" else frozenset()
+
+
+async def entity_ids_of(part_ids: Sequence[str]) -> Sequence[str]:
+    """Under which ids the log has what happens to some parts: their own."""
+    return part_ids
 
 
 def encode(entry: LogEntry, audience: str) -> bytes:

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--from", dest="start", default="", metavar="CURSOR|TIME", help="default: the oldest entry kept"
     )
-    parser.add_argument("--part", default="", help="only this part")
+    parser.add_argument("--part", action="append", default=[], help="only this part; may be repeated")
     parser.add_argument("--entity", default="", help="only this kind of thing, for example stock_level")
     parser.add_argument("--follow", action="store_true", help="go on with what comes")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -78,7 +78,7 @@ async def _print_entries(given: argparse.Namespace) -> None:
 
 def _first_request(given: argparse.Namespace, cursor: str = "") -> change_log_service_pb2.ListEntriesRequest:
     request = change_log_service_pb2.ListEntriesRequest(
-        cursor=cursor, entity=given.entity, part_id=given.part, page_size=_PAGE
+        cursor=cursor, entity=given.entity, part_ids=given.part, page_size=_PAGE
     )
     if not cursor and given.start:
         moment = _moment(given.start)

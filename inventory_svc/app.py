@@ -32,12 +32,14 @@ class App:
         self._settings = settings
         self._database = database
         tables.bind(database.engine)
+        queries = Queries(database)
         self._log = ServedLog(
             database,
             settings.database_url,
             "inventory",
             changes.encode,
             changes.watched_keys,
+            queries.entity_ids_of,
             LogRetention(settings.log_keep_for, settings.log_keep_bytes),
             window_bytes=settings.log_window_bytes,
         )
@@ -46,7 +48,7 @@ class App:
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
-        servicer = InventoryServicer(self.writer, Queries(database), self.feed)
+        servicer = InventoryServicer(self.writer, queries, self.feed)
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
 

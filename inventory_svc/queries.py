@@ -69,6 +69,11 @@ class Queries:
         rows = await self._database.pool.fetch(reading.LEVELS_OF_PARTS, part_ids)
         return [_level(row) for row in rows], rows[0]["revision"] if rows else None
 
+    async def entity_ids_of(self, part_ids: Sequence[str]) -> list[str]:
+        """Under which ids the log has what happens to some parts."""
+        rows = await self._database.pool.fetch(reading.ENTITY_IDS_OF_PARTS, part_ids)
+        return [row[0] for row in rows]
+
     async def list_levels(
         self, where: LevelFilter, page_size: int, page_token: str
     ) -> tuple[list[StockLevel], str, int | None]:

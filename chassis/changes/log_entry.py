@@ -27,6 +27,13 @@ SELECT l.*, i.epoch AS log_epoch FROM change_log_identity AS i LEFT JOIN LATERAL
     FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2
 ) AS l ON true ORDER BY l.revision
 """
+
+# Entries between two revisions, of a kind and of some ids; the function is in ``lookup_schema``.
+FIND = """
+SELECT revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text,
+    details::text, actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at
+FROM change_log_find($1, $2, $3, $4, $5)
+"""
 _JSON_COLUMNS = slice(7, 10)
 _decode = msgspec.json.Decoder().decode
 
@@ -74,7 +81,7 @@ async def read_page(connection: Connection, after: int, limit: int) -> tuple[Log
     epoch = rows[0]["log_epoch"]
     if rows[0]["revision"] is None:
         return LogPage(epoch, [], more=False, is_whole=True), None
-    entries = [_entry(row) for row in rows[:limit]]
+    entries = [entry_of(row) for row in rows[:limit]]
     more = len(rows) > limit
     is_whole = not more or _transaction(rows[-1]) != _transaction(rows[-2])
     return LogPage(epoch, entries, more, is_whole), rows[len(entries) - 1]["hash"]
@@ -84,7 +91,8 @@ def _transaction(row: asyncpg.Record) -> tuple[UUID, int]:
     return row["epoch"], row["transaction_id"]
 
 
-def _entry(row: asyncpg.Record) -> LogEntry:
+def entry_of(row: asyncpg.Record) -> LogEntry:
+    """The entry in a row whose first columns are those of ``LogEntry``."""
     values = list(row)[:18]
     values[_JSON_COLUMNS] = [None if text is None else _decode(text) for text in values[_JSON_COLUMNS]]
     return LogEntry(*values)

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from chassis.caller import require
 from chassis.changes import cursor as cursors
+from chassis.changes.log_search import Found
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
 from partstream.changes.v1 import change_log_service_pb2 as messages
 from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeAlias
+
     from chassis.changes.feed import ChangeFeed
     from chassis.changes.log_entry import LogEntry
     from chassis.changes.log_reader import LogReader
+    from chassis.changes.log_search import LogSearch
+
+    EntityIds: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
 
 _DEFAULT_PAGE = 50
-_SCANNED_PAGE = 1000
-_SCANNED_AT_MOST = 50_000  # entries a filtered page looks at before it answers with what it has
-_SCAN_SECONDS = 2.0  # and how long, so that a busy machine answers before the caller's deadline
 
 
 class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     """Serves one log."""
 
-    def __init__(self, reader: LogReader, feed: ChangeFeed) -> None:
-        """Use the service's reader and feed."""
+    def __init__(self, reader: LogReader, search: LogSearch, feed: ChangeFeed, entity_ids: EntityIds) -> None:
+        """Use the service's reader and feed; ``entity_ids`` answers under which ids entries of some parts are."""
         self._reader = reader
+        self._search = search
         self._feed = feed
+        self._entity_ids = entity_ids
 
     async def ListEntries(self, request: messages.ListEntriesRequest, _context: Any) -> messages.ListEntriesResponse:  # noqa: N802
         """Page through the log."""
         require("changes:read")
         after = await self._start(request)
         size = request.page_size or _DEFAULT_PAGE
-        found: list[LogEntry] = []
-        scanned = 0
-        end = False
-        answer_by = time.monotonic() + _SCAN_SECONDS
-        while len(found) < size and scanned < _SCANNED_AT_MOST and not end and time.monotonic() < answer_by:
-            limit = _SCANNED_PAGE if request.entity or request.part_id else size
-            page = await self._reader.page(after, limit)
-            end = not page.more
-            for entry in page.entries:
-                if _wanted(entry, request):
-                    found.append(entry)
-                after = entry.revision
-                if len(found) == size:
-                    end = False
-                    break
-            scanned += len(page.entries)
+        part_ids = [*request.part_ids, *([request.part_id] if request.part_id else [])]
+        if part_ids or request.entity:
+            head = (await self._reader.head()).revision
+            ids = await self._entity_ids(part_ids) if part_ids else None
+            found = await self._search.page(after, head, entity=request.entity, ids=ids, size=size)
+        else:
+            page = await self._reader.page(after, size)
+            reached = page.entries[-1].revision if page.entries else after
+            found = Found(page.entries, reached, end=not page.more)
         return messages.ListEntriesResponse(
-            entries=[self._message(entry) for entry in found], cursor=self._feed.token_for(after), end=end
+            entries=[self._message(entry) for entry in found.entries],
+            cursor=self._feed.token_for(found.reached),
+            end=found.end,
         )
 
     async def GetLogStatus(  # noqa: N802
@@ -130,12 +130,3 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             if value is not None:
                 getattr(message, name).update(value)
         return message
-
-
-def _wanted(entry: LogEntry, request: messages.ListEntriesRequest) -> bool:
-    if request.entity and entry.entity != request.entity:
-        return False
-    if not request.part_id:
-        return True
-    state = entry.after or entry.before or {}
-    return bool(state.get("part_id") == request.part_id)

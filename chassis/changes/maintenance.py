@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ENSURE = "SELECT change_log_ensure_partitions($1)"
+_SUMMARISE = "SELECT change_log_summarise()"
 _DROP = "SELECT dropped_to, held_by, held_at FROM change_log_drop_oldest($1, $2)"
 _INTERVAL_SECONDS = 10.0  # whoever appends makes partitions as well; this keeps it from having to
 
@@ -40,8 +41,9 @@ class LogMaintenance(BackgroundService):
         self.held_by: str | None = None
 
     async def run_once(self) -> None:
-        """Make partitions ahead, then drop as many as may go."""
+        """Make partitions ahead, index what is new, then drop as many partitions as may go."""
         await self._database.pool.fetchval(_ENSURE, PARTITIONS_AHEAD)
+        await self._database.pool.fetchval(_SUMMARISE)
         while True:
             row = await self._database.pool.fetchrow(_DROP, self._retention.keep_for, self._retention.keep_bytes)
             self.held_by = row["held_by"]

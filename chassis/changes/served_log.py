@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.log_reader import LogReader
+from chassis.changes.log_search import LogSearch
 from chassis.changes.log_servicer import ChangeLogServicer
 from chassis.changes.maintenance import LogMaintenance, LogRetention
 from chassis.changes.notify import ChangeNotifier
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import grpc
 
     from chassis.changes.log_entry import LogEntry
+    from chassis.changes.log_servicer import EntityIds
     from chassis.database import Database
 
 
@@ -31,6 +33,7 @@ class ServedLog:
         name: str,
         encode: Callable[[LogEntry, str], bytes],
         keys: Callable[[LogEntry], frozenset[str]],
+        entity_ids: EntityIds,
         retention: LogRetention | None = None,
         *,
         window_bytes: int = WINDOW_BYTES,
@@ -40,7 +43,7 @@ class ServedLog:
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
-        self._servicer = ChangeLogServicer(reader, self.feed)
+        self._servicer = ChangeLogServicer(reader, LogSearch(database), self.feed, entity_ids)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the operators' view of the log."""

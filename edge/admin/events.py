@@ -19,6 +19,8 @@ from partstream.changes.v1.change_log_service_pb2 import ListEntriesRequest
 from partstream.changes.v1.log_entry_pb2 import LogEntry
 from partstream.changes.v1.origin_pb2 import Operation
 
+PartId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+
 
 class EntryOrigin(msgspec.Struct):
     """Who made a change, whence and why."""
@@ -65,12 +67,12 @@ async def list_events(
     service: FromQuery[Literal["inventory", "content"]] = "inventory",
     start: Annotated[str, QueryParameter(name="from", max_length=1000, description="a cursor")] = "",
     since: FromQuery[datetime | None] = None,
-    part_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
+    part_id: Annotated[list[PartId] | None, QueryParameter(max_items=100, description="may be repeated")] = None,
     entity: Annotated[str, QueryParameter(max_length=64, description="for example `stock_level` or `part`")] = "",
     page_size: Annotated[int, QueryParameter(ge=1, le=1000)] = 50,
 ) -> Response[LogEntryList]:
     """Entries after ``from``, else from ``since`` on, else from the oldest one kept."""
-    request = ListEntriesRequest(cursor=start, entity=entity, part_id=part_id or "", page_size=page_size)
+    request = ListEntriesRequest(cursor=start, entity=entity, part_ids=part_id or (), page_size=page_size)
     if since is not None:
         request.since.FromDatetime(since if since.tzinfo else since.replace(tzinfo=UTC))
     if service == "inventory":

@@ -77,6 +77,9 @@ WHERE m.part_id = $1 AND m.location_id = $2 AND m.version = inventory_version_at
 # Whether a part has a level at a location.
 LEVEL_EXISTS = "SELECT 1 FROM stock_level WHERE part_id = $1 AND location_id = $2"
 
+# Under which ids the log has the levels of some parts. Levels are never deleted.
+ENTITY_IDS_OF_PARTS = "SELECT part_id || '/' || location_id FROM stock_level WHERE part_id = ANY ($1::text[])"
+
 # A reservation with its lines in order.
 RESERVATION = f"""
 SELECT r.reservation_id::text, r.state, r.owner_key, r.owner_is_user, r.order_reference, r.created_at, r.expires_at,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.log_reader import LogReader
+from chassis.changes.lookup_schema import CHANGE_LOG_LOOKUP
 from chassis.changes.schema import CHANGE_LOG
 from chassis.database import Database
 from partstream.inventory.v1 import stock_change_pb2
@@ -52,7 +53,7 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
     """A database with a log and a table of things."""
     database = await Database.open(dsn, application_name="test", max_size=10)
     try:
-        await database.pool.execute(CHANGE_LOG + THING)
+        await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + THING)
         yield database
     finally:
         await database.close()

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.edge.routes.shop import stock
+from tests.edge.routes.shop import open_shop, stock
 
 EVENTS = "/admin/events"
 
@@ -33,6 +33,22 @@ async def test_the_log_is_filtered_and_searched_by_time(admin: httpx.AsyncClient
     assert [item["entity_id"] for item in levels] == ["LED-5MM-RED/main"]
     assert later[0]["revision"] == levels[0]["revision"]
     assert {item["entity"] for item in content} <= {"part", "category"}
+
+
+async def test_several_parts_are_asked_for_at_once(admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    await stock(admin, 5)
+
+    both = (await admin.get(EVENTS, params={"part_id": ["LED-5MM-RED", "none-such"]})).json()
+    none = (await admin.get(EVENTS, params={"part_id": "none-such"})).json()
+    refused = await admin.get(EVENTS, params={"part_id": "no/such"})
+    content = (await admin.get(EVENTS, params={"service": "content", "part_id": "LED-5MM-RED"})).json()["items"]
+
+    assert [item["entity_id"] for item in both["items"]] == ["LED-5MM-RED/main"]
+    assert (none["items"], none["end"]) == ([], True)
+    assert refused.status_code in {400, 422}
+    assert content
+    assert {item["entity_id"] for item in content} == {"LED-5MM-RED"}
 
 
 async def test_a_cursor_that_is_none_is_refused(admin: httpx.AsyncClient) -> None:

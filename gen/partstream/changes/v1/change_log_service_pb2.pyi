@@ -31,17 +31,24 @@ class ListEntriesRequest(_message.Message):
     ENTITY_FIELD_NUMBER: _builtins.int
     PART_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PART_IDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Entries after this cursor. Empty = from `since`, or from the oldest entry kept."""
     entity: _builtins.str
     """Only this kind of thing, for example `stock_level`. Empty = all."""
     part_id: _builtins.str
-    """Only entries of this part. Empty = all."""
+    """Only entries of this part: of its stock levels, which tell of what reservations did to them, or of the part itself.
+    Empty = of all, or of `part_ids`.
+    """
     page_size: _builtins.int
     """At most this many; 0 = 50, at most 1000."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """Entries committed at or after this time. Ignored when a cursor is given."""
+
+    @_builtins.property
+    def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only entries of these parts, and of `part_id` if that is given too. Empty = of all, or of `part_id`. At most 100."""
 
     def __init__(
         self,
@@ -51,10 +58,11 @@ class ListEntriesRequest(_message.Message):
         entity: _builtins.str = ...,
         part_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
+        part_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "entity", b"entity", "page_size", b"page_size", "part_id", b"part_id", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "entity", b"entity", "page_size", b"page_size", "part_id", b"part_id", "part_ids", b"part_ids", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
