@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chassis.errors import InternalFault, PartstreamError, RequestIdReused
 from inventory_svc.commands import open_book, upsert_users, write_book
 from inventory_svc.domain.decide import decide
+from inventory_svc.lone_change import commit_lone_change
 
 if TYPE_CHECKING:
     import asyncio
@@ -94,13 +95,22 @@ def join_twins(jobs: Sequence[Job]) -> list[Job]:
 
 
 async def run_batch(
-    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str]
-) -> int | None:
+    connection: asyncpg.Connection[asyncpg.Record],
+    jobs: Sequence[Job],
+    known_users: dict[str, str],
+    on_commit: Callable[[], None],
+) -> None:
     """Decide and commit; then answer every job. Raises what the database raises, with nothing answered.
 
-    ``known_users`` remembers who has a row in ``users`` already. Answers the revision of the commit, ``None`` when
-    nothing changed.
+    ``known_users`` remembers who has a row in ``users`` already. ``on_commit`` is called first after a commit that
+    changed something: whoever watches waits for it longer than the callers.
     """
+    if len(jobs) == 1:
+        alone = await commit_lone_change(connection, jobs[0], known_users)
+        if alone is not None:
+            on_commit()
+            jobs[0].answer(Answer(alone.message, alone.kept, alone.revision, replayed=False))
+            return
     await connection.execute("BEGIN")
     try:
         decided, revision, answers = await _decide_and_write(connection, jobs, known_users)
@@ -114,8 +124,9 @@ async def run_batch(
         if not connection.is_closed():
             await connection.execute("ROLLBACK")
         raise
+    if revision is not None:
+        on_commit()
     _tell(decided, revision, answers)
-    return revision
 
 
 async def _decide_and_write(

@@ -43,6 +43,9 @@ _SERVER_SETTINGS = {
     "application_name": "inventory_svc writer",
     "timezone": "UTC",
     "lock_timeout": LOCK_TIMEOUT,
+    # A plan made while a table is empty would scan it for as long as the session lives.
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_generic_plan",
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -177,8 +180,7 @@ class Writer:
         patience = _Patience()
         while jobs:
             try:
-                if await run_batch(await self.connected(), jobs, self._known_users) is not None:
-                    self._on_commit()
+                await run_batch(await self.connected(), jobs, self._known_users, self._on_commit)
             except asyncpg.LockNotAvailableError:
                 jobs = await self._set_aside_locked(jobs, patience)
             except asyncpg.PostgresError as error:

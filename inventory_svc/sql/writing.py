@@ -1,4 +1,4 @@
-"""Statements of the writer's transaction. The functions behind the first three are in ``schema_writer``."""
+"""Statements of the writer's transaction. The functions behind some are in ``schema_writer`` and ``schema_lone``."""
 
 # Claim, lock and read; see ``schema_writer.OPEN``.
 OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -8,6 +8,21 @@ WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" f
 
 # Write levels and ledger, seal, keep the answers; see ``schema_writer.WRITE``.
 WRITE = "SELECT inventory_write({})".format(", ".join(f"${number}" for number in range(1, 32)))
+
+# Read one level and its location without a lock, and whether a hold on the part is overdue.
+READ_ONE = """
+SELECT clock_timestamp() AS now_at, p.name AS location_name, p.archived_at AS location_archived_at,
+       EXISTS (SELECT 1 FROM reservation r JOIN reservation_line l ON l.reservation_id = r.reservation_id
+               WHERE r.state = 'held' AND r.expires_at <= clock_timestamp() AND l.part_id = $1)
+       AS has_overdue,
+       s.on_hand::bigint, s.reserved, s.reorder_point::bigint, s.version::bigint, s.updated_at, s.last_updated_by,
+       s.last_updated_by_name, s.archived_at
+FROM stock_level s JOIN location p ON p.location_id = s.location_id
+WHERE s.part_id = $1 AND s.location_id = $2
+"""
+
+# Write one change of one level; see ``schema_lone.WRITE_ONE``.
+WRITE_ONE = "SELECT inventory_write_one({})".format(", ".join(f"${number}" for number in range(1, 17)))
 
 # Make sure that the people who write are known, under the name they have now.
 UPSERT_USERS = """
