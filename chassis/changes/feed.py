@@ -102,6 +102,7 @@ class ChangeFeed:
     async def stop(self) -> None:
         """End every watch and stop tailing."""
         self.drain()
+        self._catch_up.stop()
         await self._tailer.stop()
 
     def drain(self) -> None:
@@ -277,7 +278,7 @@ class ChangeFeed:
             return await self._step_in_table(watcher)
         if step is None:
             # One transaction fills the whole page and goes on: send it as a fragment.
-            chunks = [framed for entry in page if (framed := entry.framed(watcher.audience))]
+            chunks = [framed for entry in page if (framed := entry.framed_for[watcher.audience])]
             step = self._step(Cut(b"".join(chunks), len(chunks), page[-1].revision, fragment=True))
         watcher.page = page[step.reached - watcher.revision :]
         return step

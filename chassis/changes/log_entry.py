@@ -1,9 +1,13 @@
 """Entries of a change log, as the database holds them, and pages of them."""
 
+# ruff: noqa: S608 - the statements are composed of the constants of this file only
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,35 +16,32 @@ import msgspec
 from chassis.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     import asyncpg
 
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | asyncpg.Pool[asyncpg.Record]
 
-# Entries after a revision, oldest first, beside the log's epoch: one row without an entry when there is none. The
-# columns are those of `LogEntry`, in its order, and two more.
-PAGE = """
-SELECT l.*, i.epoch AS log_epoch FROM change_log_identity AS i LEFT JOIN LATERAL (
-    SELECT revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text,
-        details::text, actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at, hash
-    FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2
-) AS l ON true ORDER BY l.revision
-"""
+# The columns of `LogEntry`, in its order. The log's epoch is no join: that would keep a whole page and sort it.
+_COLUMNS = """revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text,
+    details::text, actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at, hash,
+    (SELECT epoch FROM change_log_identity)"""
+
+# Entries after a revision, oldest first.
+PAGE = f"SELECT {_COLUMNS} FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2"
 
 # Entries between two revisions, of a kind and of some ids; the function is in ``lookup_schema``.
-FIND = """
-SELECT revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text,
-    details::text, actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at
-FROM change_log_find($1, $2, $3, $4, $5)
-"""
-_JSON_COLUMNS = slice(7, 10)
+FIND = f"SELECT {_COLUMNS} FROM change_log_find($1, $2, $3, $4, $5)"
+
+# The log's epoch alone.
+_EPOCH = "SELECT epoch FROM change_log_identity"
+
 _decode = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A committed change. ``before``, ``after`` and ``details`` are decoded JSON, ``None`` when absent."""
+class LogEntry(msgspec.Struct, frozen=True, dict=True):
+    """A committed change. What was before and after, and the details, stay JSON until somebody looks."""
 
     revision: int
     epoch: UUID
@@ -49,9 +50,9 @@ class LogEntry:
     entity_id: str
     version: int
     operation: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    details: dict[str, Any] | None
+    before_json: str | None
+    after_json: str | None
+    details_json: str | None
     actor: str
     actor_name: str
     source: str
@@ -60,6 +61,27 @@ class LogEntry:
     traceparent: str
     reason: str
     committed_at: datetime
+    hash: bytes
+    log_epoch: UUID  # of the log when the entry was read; its own is that of when it was written
+
+    def is_with(self, other: LogEntry) -> bool:
+        """Whether both were committed in one transaction; a number alone may meet again after a restore."""
+        return self.transaction_id == other.transaction_id and self.epoch == other.epoch
+
+    @cached_property
+    def before(self) -> dict[str, Any] | None:
+        """The row before, ``None`` when there was none."""
+        return _decoded(self.before_json)
+
+    @cached_property
+    def after(self) -> dict[str, Any] | None:
+        """The row after, ``None`` when there is none."""
+        return _decoded(self.after_json)
+
+    @cached_property
+    def details(self) -> dict[str, Any] | None:
+        """What else the service tells of the change."""
+        return _decoded(self.details_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +94,30 @@ class LogPage:
     is_whole: bool  # whether the last entry's transaction ends with it
 
 
-async def read_page(connection: Connection, after: int, limit: int) -> tuple[LogPage, bytes | None]:
-    """Up to ``limit`` entries after a revision, and the hash of the last one."""
+async def read_page(connection: Connection, after: int, limit: int) -> LogPage:
+    """Up to ``limit`` entries after a revision."""
     rows = await connection.fetch(PAGE, after, limit + 1)  # one more, to see what follows
     if not rows:
+        return LogPage(_known(await connection.fetchval(_EPOCH)), [], more=False, is_whole=True)
+    entries = entries_of(rows)
+    more = len(entries) > limit
+    following = entries.pop() if more else None
+    last = entries[-1]
+    is_whole = following is None or not last.is_with(following)
+    return LogPage(_known(last.log_epoch), entries, more, is_whole)
+
+
+def entries_of(rows: Iterable[asyncpg.Record]) -> list[LogEntry]:
+    """The entries in rows of ``PAGE`` or ``FIND``."""
+    return list(starmap(LogEntry, rows))
+
+
+def _known(epoch: UUID | None) -> UUID:
+    if epoch is None:
         message = "The log has no identity."
         raise StoreUnavailable(message)
-    epoch = rows[0]["log_epoch"]
-    if rows[0]["revision"] is None:
-        return LogPage(epoch, [], more=False, is_whole=True), None
-    entries = [entry_of(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    is_whole = not more or _transaction(rows[-1]) != _transaction(rows[-2])
-    return LogPage(epoch, entries, more, is_whole), rows[len(entries) - 1]["hash"]
+    return epoch
 
 
-def _transaction(row: asyncpg.Record) -> tuple[UUID, int]:
-    return row["epoch"], row["transaction_id"]
-
-
-def entry_of(row: asyncpg.Record) -> LogEntry:
-    """The entry in a row whose first columns are those of ``LogEntry``."""
-    values = list(row)[:18]
-    values[_JSON_COLUMNS] = [None if text is None else _decode(text) for text in values[_JSON_COLUMNS]]
-    return LogEntry(*values)
+def _decoded(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else _decode(text)

@@ -86,10 +86,9 @@ class LogReader:
     async def page(self, after: int, limit: int) -> LogPage:
         """Up to ``limit`` entries after a revision, oldest first."""
         try:
-            page, _ = await read_page(self._database.pool, after, limit)
+            return await read_page(self._database.pool, after, limit)
         except CONNECTION_LOST as error:
             raise _away() from error
-        return page
 
     async def disk_bytes(self) -> int:
         """Bytes of the log on disk."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chassis.changes.log_entry import FIND, entry_of
+from chassis.changes.log_entry import FIND, entries_of
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 
@@ -66,4 +66,4 @@ class LogSearch:
         except CONNECTION_LOST as error:
             message = "The database does not answer."
             raise StoreUnavailable(message) from error
-        return [entry_of(row) for row in rows]
+        return entries_of(rows)

@@ -45,13 +45,13 @@ class LogTail:
         """Up to ``limit`` entries after a revision; ``StoreUnavailable`` while the database is away."""
         try:
             connection = await self._connected()
-            page, last_hash = await read_page(connection, after, limit)
+            page = await read_page(connection, after, limit)
         except CONNECTION_LOST as error:
             self._drop()
             message = "The database does not answer."
             raise StoreUnavailable(message) from error
-        if last_hash is not None:
-            self._last = page.entries[-1].revision, last_hash
+        if page.entries:
+            self._last = page.entries[-1].revision, page.entries[-1].hash
         return page
 
     async def is_as_read(self) -> bool:

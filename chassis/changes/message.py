@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chassis.changes.wire import varint
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -45,7 +47,7 @@ def cut_message(
     whole = (0, after)  # chunks and revision at the last end of a transaction
     reached = after
     for entry in entries:
-        framed = entry.framed(audience) if not part_ids or not entry.keys.isdisjoint(part_ids) else b""
+        framed = b"" if part_ids and entry.keys.isdisjoint(part_ids) else entry.framed_for[audience]
         if size + len(framed) > max_bytes and chunks:
             if whole[1] > after and whole[0]:
                 break
@@ -63,17 +65,8 @@ def cut_message(
 def compose(cursor: str, newest: int, cut: Cut | None = None) -> bytes:
     """A serialised Watch response; without a cut, a bookmark. ``newest`` is the newest revision known."""
     text = cursor.encode()
-    head = _CURSOR_TAG + _varint(len(text)) + text
-    tail = _NEWEST_TAG + _varint(newest) if newest else b""
+    head = _CURSOR_TAG + varint(len(text)) + text
+    tail = _NEWEST_TAG + varint(newest) if newest else b""
     if cut is None:
         return head + tail
     return b"".join((head, cut.changes, _FRAGMENT if cut.fragment else b"", tail))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -8,9 +8,12 @@ nobody belongs to costs nothing, and is served from the table until the window h
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+import msgspec
+
+from chassis.changes.wire import varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -24,37 +27,26 @@ _CHANGES_TAG = b"\x12"  # field 2, length-delimited: `changes` of every Watch re
 _OVERHEAD_BYTES = 400  # Python objects of one entry, measured with tracemalloc
 
 
-@dataclass(slots=True)
-class WindowEntry:
+class WindowEntry(msgspec.Struct, gc=False):
     """An entry ready to send: framed bytes for each audience, ``b""`` where the audience must not see it."""
 
     revision: int
-    transaction: tuple[object, int]  # epoch and number: numbers alone may meet again after a restore
     keys: frozenset[str]
     framed_for: dict[str, bytes]
     ends_transaction: bool = False
 
-    def framed(self, audience: str) -> bytes:
-        """The bytes to put into a response for an audience."""
-        return self.framed_for[audience]
-
     @property
     def size(self) -> int:
         """Bytes that the entry costs in memory."""
-        return sum(map(len, self.framed_for.values())) + _OVERHEAD_BYTES
+        size = _OVERHEAD_BYTES
+        for framed in self.framed_for.values():
+            size += len(framed)
+        return size
 
 
 def frame(payload: bytes) -> bytes:
     """A message as an element of ``changes``: tag, length, payload. Empty stays empty."""
-    if not payload:
-        return b""
-    length = len(payload)
-    varint = bytearray()
-    while length > 0x7F:
-        varint.append(length & 0x7F | 0x80)
-        length >>= 7
-    varint.append(length)
-    return _CHANGES_TAG + bytes(varint) + payload
+    return _CHANGES_TAG + varint(len(payload)) + payload if payload else b""
 
 
 class EntryEncoder:
@@ -70,11 +62,11 @@ class EntryEncoder:
     ) -> WindowEntry:
         """The entry, framed for some audiences; for none that would not see it because of its part ids."""
         keys = self._keys(entry)
-        if part_ids and keys.isdisjoint(part_ids):
-            framed = dict.fromkeys(audiences, b"")
-        else:
-            framed = {audience: frame(self._encode(entry, audience)) for audience in audiences}
-        return WindowEntry(entry.revision, (entry.epoch, entry.transaction_id), keys, framed)
+        framed = {}
+        is_wanted = not part_ids or not keys.isdisjoint(part_ids)
+        for audience in audiences:
+            framed[audience] = frame(self._encode(entry, audience)) if is_wanted else b""
+        return WindowEntry(entry.revision, keys, framed)
 
 
 class Window:

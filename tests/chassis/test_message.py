@@ -14,11 +14,11 @@ MAX_BYTES = 300
 def entries_of(transactions: list[list[tuple[bool, int]]]) -> list[WindowEntry]:
     """Entries of transactions; each change is (belongs to the filter, length of its id)."""
     entries: list[WindowEntry] = []
-    for number, transaction in enumerate(transactions):
+    for transaction in transactions:
         for wanted, length in transaction:
             payload = StockChange(revision=len(entries) + 1, entity_id="x" * length).SerializeToString()
             keys = frozenset({"mine" if wanted else "theirs"})
-            entries.append(WindowEntry(len(entries) + 1, (None, number), keys, {"staff": frame(payload)}))
+            entries.append(WindowEntry(len(entries) + 1, keys, {"staff": frame(payload)}))
         entries[-1].ends_transaction = True
     return entries
 
@@ -54,7 +54,7 @@ def test_a_log_cut_into_messages_is_ordered_unique_complete_bounded_and_atomic(
 def test_a_window_gives_exactly_what_follows_a_revision(start: int, size: int, data: st.DataObject) -> None:
     window = Window(start, max_entries=10)
     for number in range(size):
-        window.append(WindowEntry(start + number + 1, (None, 0), frozenset(), {"staff": b""}))
+        window.append(WindowEntry(start + number + 1, frozenset(), {"staff": b""}))
 
     revision = data.draw(st.integers(min_value=window.start, max_value=window.end))
 
