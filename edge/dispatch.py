@@ -22,6 +22,8 @@ from chassis.database import CONNECTION_LOST
 from chassis.errors import CursorCompacted, CursorFromFuture, EpochChanged, PartstreamError
 from edge.dispatch_flight import Chunk, EntryStream, Flight
 from edge.dispatch_report import PositionReport
+from edge.dispatch_signs import DispatchSigns
+from edge.follower_metrics import FOLLOWERS
 from edge.metrics import AUDIT_BEHIND, AUDIT_JOBS_QUEUED, AUDIT_REQUEUES
 from edge.warming import WarmingQueue
 from partstream.content.v1.part_service_pb2 import WatchPartsResponse
@@ -122,9 +124,14 @@ class LogDispatch:
         self._flight = Flight()
         self._stall_seconds = limits.stall_seconds
         self._warming = WarmingQueue(jobs) if source.log == "content" else None
+        self._signs = DispatchSigns(_BOOKMARK_SECONDS)
 
     async def run(self) -> None:
         """Dispatch for ever; every failure leads back to the position."""
+        with FOLLOWERS.showing(self._log, "audit", self._signs.read):
+            await self._run()
+
+    async def _run(self) -> None:
         backoff = Backoff(0.1, 5.0)
         while True:
             began = time.monotonic()
@@ -151,9 +158,13 @@ class LogDispatch:
         await self._let_queue_drain()
         position = await position_of(self._pool, self._log)
         cursor = await self._cursor_of(position)
-        self._flight.begin(0 if position is None else position.revision, time.monotonic())
-        stream = EntryStream(self._source, cursor, _BOOKMARK_SECONDS)
-        async with contextlib.aclosing(stream):
+        stored = 0 if position is None else position.revision
+        self._flight.begin(stored, time.monotonic())
+        self._signs.opened(stored)
+        stream = EntryStream(self._source, cursor, _BOOKMARK_SECONDS, self._signs.heard)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._signs.closed)
+            await stack.enter_async_context(contextlib.aclosing(stream))
             while True:
                 await self._make_room()
                 chunk = await stream.next_chunk(self._limits.poll_seconds)
@@ -198,7 +209,9 @@ class LogDispatch:
     async def _look(self, now: float) -> None:
         """See how far the trail has come."""
         position = await position_of(self._pool, self._log)
-        moved = self._flight.stored(0 if position is None else position.revision, now)
+        stored = 0 if position is None else position.revision
+        moved = self._flight.stored(stored, now)
+        self._signs.stored(stored)
         AUDIT_BEHIND.labels(self._log).set(self._flight.entries)
         if moved:
             self._stall_seconds = self._limits.stall_seconds
@@ -229,6 +242,7 @@ class LogDispatch:
                 return 0.2
             await self._let_queue_drain()
             await self._jobs.record_gap(gap)
+            self._signs.gaps_recorded += 1
             await self._until_recorded(gap)
         except (JobsUnavailable, *CONNECTION_LOST) as failure:
             log.info("%s: a gap cannot be recorded now: %r", self._log, failure)

@@ -13,7 +13,7 @@ from chassis.errors import PartstreamError, StoreUnavailable
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chassis.changes.follower import ChangeBatch, ChangeSource
 
@@ -51,11 +51,18 @@ class Chunk:
 class EntryStream:
     """A watch cut into chunks. It reads a few messages ahead and no more, so that a slow consumer slows the server."""
 
-    def __init__(self, source: ChangeSource, cursor: str, bookmark_seconds: float) -> None:
-        """Nothing is read before the first chunk is asked for."""
+    def __init__(
+        self,
+        source: ChangeSource,
+        cursor: str,
+        bookmark_seconds: float,
+        on_message: Callable[[int], None] = lambda _newest: None,
+    ) -> None:
+        """Nothing is read before the first chunk is asked for; ``on_message`` is told the newest revision known."""
         self._source = source
         self._cursor = cursor
         self._bookmark_seconds = bookmark_seconds
+        self._on_message = on_message
         start = cursors.position_in(cursor, source.log)
         if start is None:
             problem = f"{cursor!r} holds no position of the {source.log} log"
@@ -97,6 +104,8 @@ class EntryStream:
                 while True:
                     async with asyncio.timeout(self._bookmark_seconds * _SILENCE_INTERVALS):
                         batch = await anext(messages)
+                    last = batch.changes[-1].revision if batch.changes else 0
+                    self._on_message(max(batch.newest_revision, last))
                     if batch.changes:
                         await self._messages.put(batch)
         except StopAsyncIteration:

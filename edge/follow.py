@@ -6,6 +6,7 @@ Redis is fed by one process of all, through followers of its own, so that a slow
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ from edge.cache.memory import MemoryCache
 from edge.cache.reads import CachedReads, source_loaders
 from edge.cache.retry import RetryQueue
 from edge.cache.shared import SharedCache
+from edge.follower_metrics import FOLLOWERS, signs_of
 from edge.live.part_states import PartStates
 from edge.live.publisher import EventPublisher
 
@@ -91,12 +93,14 @@ class Following:
         self.consistency = CacheConsistencyManager(self.memory, self.shared, loaders, self.followers)
         self._shared_sources = shared_sources
         self._elected = Elected(database_url, SHARED_LOCK, "shared-cache")
+        self._shown = contextlib.ExitStack()
         self._background = [self._retries, self.consistency, TreeKeeper(self.tree, self.reads)]
 
     def start(self) -> None:
         """Follow."""
         for log, follower in self.followers.items():
             metrics.FOLLOWER_AGE.labels(log).set_function(self._fresh[log].age_seconds)
+            self._shown.enter_context(FOLLOWERS.showing(log, "memory", signs_of(follower)))
             follower.start()
         for service in self._background:
             service.start()
@@ -114,6 +118,7 @@ class Following:
             await service.stop()
         for follower in self.followers.values():
             await follower.stop()
+        self._shown.close()
         await self.cache.close()
         await self.shared.close()
 
@@ -128,7 +133,9 @@ class Following:
             keys.INVENTORY: read_stock_change,
             keys.CONTENT: PartChangeReader(tree),
         }
-        async with asyncio.TaskGroup() as group:
-            for log in keys.LOGS:
-                follower = Follower(self._shared_sources[log], SharedSink(log, self.shared, readers[log]))
-                group.create_task(follower.run())
+        with contextlib.ExitStack() as shown:
+            async with asyncio.TaskGroup() as group:
+                for log in keys.LOGS:
+                    follower = Follower(self._shared_sources[log], SharedSink(log, self.shared, readers[log]))
+                    shown.enter_context(FOLLOWERS.showing(log, "shared", signs_of(follower)))
+                    group.create_task(follower.run())

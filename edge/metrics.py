@@ -1,4 +1,7 @@
-"""Every metric of the edge, in one list. Labels have few values: never a part id, a user or an address."""
+"""Every metric of the edge, in one list, but those of its followers, which are in ``follower_metrics``.
+
+Labels have few values: never a part id, a user or an address.
+"""
 
 from __future__ import annotations
 

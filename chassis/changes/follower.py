@@ -104,7 +104,7 @@ class Follower:
         """Nothing runs before ``start``. The source must bring every entry: a revision that is missing is a fault."""
         self._source = source
         self._sink = sink
-        self._bookmark_seconds = bookmark_seconds
+        self.bookmark_seconds = bookmark_seconds
         self._backoff = backoff or Backoff()
         self._cursor: str | None = None
         self._moved = asyncio.Event()
@@ -188,8 +188,8 @@ class Follower:
             self._cursor = await self._sink.position()
         if self._cursor is None:
             await self._read_snapshot()
-        silence = self._bookmark_seconds * SILENCE_INTERVALS
-        stream = self._source.watch(self._cursor or "", self._bookmark_seconds)
+        silence = self.bookmark_seconds * SILENCE_INTERVALS
+        stream = self._source.watch(self._cursor or "", self.bookmark_seconds)
         async with contextlib.aclosing(stream) as messages:
             while True:
                 try:

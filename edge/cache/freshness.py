@@ -41,6 +41,10 @@ class Freshness:
             return
         if not self._open or now - self._open[-1][1] >= SPACING_SECONDS:
             self._open.append((newest, now))
+        self.reached(reached)
+
+    def reached(self, reached: int) -> None:
+        """Everything up to a revision is applied."""
         while self._open and self._open[0][0] <= reached:
             self._as_of = self._open.popleft()[1]
 

@@ -9,6 +9,7 @@ import redis
 
 from chassis.database import Database
 from edge.dispatch import Dispatcher, Limits
+from edge.follower_metrics import FOLLOWERS
 from tasks.jobs import AUDIT_QUEUE, JobQueue
 from tests.harness.own_redis import OwnRedis
 from tests.tasks.live_log import (
@@ -16,6 +17,7 @@ from tests.tasks.live_log import (
     WorkerProcess,
     open_feed,
     stored_revisions,
+    until,
     until_logged,
     until_stored,
     until_waiting,
@@ -57,6 +59,38 @@ async def test_every_entry_becomes_a_row_in_order(
     assert row is not None
     assert (row["service"], row["part_id"], row["actor"], row["source"]) == ("inventory", "after3", "postgres", "sql")
     assert worker.stop() == 0
+
+
+async def test_prometheus_is_told_how_far_the_trail_is_behind(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
+) -> None:
+    def signs() -> dict[str, float]:
+        return {
+            sample.name.removeprefix("partstream_edge_follower_"): sample.value
+            for metric in FOLLOWERS.collect()
+            for sample in metric.samples
+            if sample.labels == {"log": "inventory", "sink": "audit"}
+        }
+
+    await log.write("a", 30)
+    assert not signs()
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_waiting(jobs, AUDIT_QUEUE, 1)
+        behind = signs()
+        worker.start()
+        await until_stored(audit.pool, 30)
+
+        async def is_level() -> bool:
+            return signs()["lag_revisions"] == 0
+
+        await until(is_level)
+        level = signs()
+
+    assert behind["connected"] == 1
+    assert behind["lag_revisions"] == 30
+    assert behind["lag_seconds"] > 0
+    assert (level["lag_seconds"], level["resyncs_total"]) == (0, 0)
+    assert not signs()
 
 
 async def test_a_killed_worker_loses_and_repeats_nothing(
