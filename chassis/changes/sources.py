@@ -21,7 +21,9 @@ from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-_SNAPSHOT_ATTEMPTS = 5
+_SNAPSHOT_ATTEMPTS = 5  # in a row that bring nothing
+# The server is replaced or away, has no room just now, or thinks that this reader dawdled.
+_RESUMED_AFTER = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
 _SNAPSHOT_PAUSE_SECONDS = 0.5
 
 
@@ -48,15 +50,18 @@ class _Source:
             raise from_rpc_error(error) from None
 
     async def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
-        """The cursor, then pages. One that breaks is resumed where it broke, a few times.
+        """The cursor, then pages. One that breaks is resumed where it broke, as long as it gets on.
 
         Pages read after that are younger than the cursor; the changes between are applied to them again, which does
         nothing, because every change names the version it leads to.
         """
         cursor, resume_key = "", ""
-        for attempt in range(_SNAPSHOT_ATTEMPTS):
+        fruitless = 0
+        while True:
+            began_after = resume_key
+            call = self._snapshot(self._snapshot_request(resume_key))
             try:
-                async for message in self._snapshot(self._snapshot_request(resume_key)):
+                async for message in call:
                     if message.cursor:
                         if cursor:
                             self._require_same_epoch(cursor, message.cursor)
@@ -65,13 +70,16 @@ class _Source:
                     resume_key = message.resume_key or resume_key
                     yield message.cursor, self._items(message)
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or not resume_key:
-                    raise from_rpc_error(error) from None
-                if attempt + 1 == _SNAPSHOT_ATTEMPTS:
-                    raise from_rpc_error(error) from None
-                await asyncio.sleep(random.uniform(0, _SNAPSHOT_PAUSE_SECONDS))  # noqa: S311 - spreads load
+                told = from_rpc_error(error)
+                fruitless = 0 if resume_key != began_after else fruitless + 1
+                if not resume_key or told.code not in _RESUMED_AFTER or fruitless >= _SNAPSHOT_ATTEMPTS:
+                    raise told from None
+                pause = told.retry_after_seconds or 0.0
+                await asyncio.sleep(random.uniform(pause, pause + _SNAPSHOT_PAUSE_SECONDS))  # noqa: S311 - spreads load
             else:
                 return
+            finally:
+                call.cancel()
 
     async def head(self) -> str:
         """The cursor of the newest entry."""
