@@ -101,6 +101,11 @@ class Writer:
 
     async def submit(self, job: Job) -> Answer:
         """Wait for the answer; ``Overloaded`` when too much waits already. Cancelling gives the request up."""
+        self.enqueue(job)
+        return await job.future
+
+    def enqueue(self, job: Job) -> None:
+        """Let a job wait for its turn, its future for the answer. Cancelling the future gives the request up."""
         if self._is_closing:
             message = "The server is being replaced: connect again."
             raise Draining(message, retry_after_seconds=0.2)
@@ -110,7 +115,6 @@ class Writer:
         self._waiting.append(job)
         self._waiting_weight += job.weight
         self._arrived.set()
-        return await job.future
 
     @property
     def waiting(self) -> int:

@@ -87,11 +87,13 @@ class _Bench:
         hot_batch = self.call("BatchAdjustStock", _hot_batch, at_once=16, items_each=100)
         hot_unary = self.call("AdjustStock", _hot_one, at_once=64)
         held = self.call("CreateReservation", _hold_hot, at_once=64)
+        held_batch = self.call("BatchCreateReservations", _hold_hot_batch, at_once=16, items_each=50)
         sold = self.sell_out()
         return [
             _rate("one SKU, batches of 100, 16 callers", hot_batch, hot.per_second, 10),
             _rate("one SKU, one by one, 64 callers", hot_unary, hot.per_second, 1.5),
             _rate("one SKU, reservations, 64 callers", held, hot.per_second, 3),
+            _rate("one SKU, reservations by 50, 16 callers", held_batch, hot.per_second, 3),
             _rate("10,000 SKUs, batches of 1,000, 4 callers", spread_batch, spread.per_second, 1),
             _lone(lone, single.latency_ms),
             Row(
@@ -187,10 +189,16 @@ def _hold_limited(_number: int) -> bytes:
     return _hold("LIMITED")
 
 
+def _hold_hot_batch(_number: int) -> bytes:
+    return pb.BatchCreateReservationsRequest(reservations=[_wish(HOT) for _ in range(50)]).SerializeToString()
+
+
 def _hold(part: str) -> bytes:
-    return pb.CreateReservationRequest(
-        request_id=str(uuid.uuid4()), lines=[ReservationLine(part_id=part, quantity=1)]
-    ).SerializeToString()
+    return _wish(part).SerializeToString()
+
+
+def _wish(part: str) -> pb.CreateReservationRequest:
+    return pb.CreateReservationRequest(request_id=str(uuid.uuid4()), lines=[ReservationLine(part_id=part, quantity=1)])
 
 
 def _rate(name: str, result: callers.Result, against: float, target: float) -> Row:

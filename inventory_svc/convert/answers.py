@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from chassis.errors import PartstreamError
     from inventory_svc.domain.stock import Movement
     from inventory_svc.domain.stock_rules import ItemResult, Reversed, Transferred
 
@@ -124,6 +125,14 @@ def reservation(held: Reservation) -> reservation_pb2.Reservation:
         order_reference=held.order_reference,
         create_time=timestamp(held.created_at),
     )
+
+
+def refused_reservation(error: PartstreamError) -> messages.ReservationResult:
+    """Why one hold of many is not held."""
+    told = messages.ReservationError(reason=error.reason, message=error.message, metadata=error.metadata)
+    if error.retry_after_seconds is not None:
+        told.retry_delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
+    return messages.ReservationResult(error=told)
 
 
 def location(place: Location) -> stock_pb2.Location:

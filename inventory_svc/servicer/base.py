@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from chassis.caller import current_request
-from inventory_svc.batch import Job
+from chassis.errors import PartstreamError
+from inventory_svc.batch import Answer, Job
 from inventory_svc.convert.requests import normal_id
 from inventory_svc.domain.stock import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import grpc
 
@@ -74,18 +76,61 @@ class Base:
         weight: int = 1,
     ) -> ResponseT:
         """Queue an intent on behalf of the caller and wait for its commit; a repeated request gets its first answer."""
-        context = current_request()
-        caller = context.caller
-        request_id = normal_id(request.request_id) or str(uuid.uuid4())
-        origin = Origin(caller.user_id, caller.username, caller.client_ip, request_id, context.traceparent)
-        loop = asyncio.get_running_loop()
-        body_hash = _body_hash(request, type(request).__name__, caller.user_id)
-        answer = await self.writer.submit(Job(intent, origin, body_hash, respond, weight, loop.create_future()))
-        message: Any = answer.message or response.FromString(answer.kept)
+        answer = await self.writer.submit(_job(request, intent, respond, weight))
+        message: ResponseT = _told(answer, response)
         message.revision_token = self.feed.token_for(answer.revision)
         message.replayed = answer.replayed
-        typed: ResponseT = message
-        return typed
+        return message
+
+    async def write_each(
+        self,
+        writes: Sequence[tuple[WriteRequest, Intent, int]],
+        response: type[ResponseT],
+        respond: Callable[[Any], ResponseT],
+    ) -> tuple[list[Answered[ResponseT] | PartstreamError], str]:
+        """Queue requests with their intents and weights, each by itself; the answers in order, and a token for all."""
+        jobs = [_job(request, intent, respond, weight) for request, intent, weight in writes]
+        for job in jobs:
+            try:
+                self.writer.enqueue(job)
+            except PartstreamError as error:
+                job.refuse(error)
+        results: list[Answered[ResponseT] | PartstreamError] = []
+        revisions = [0]
+        for outcome in await asyncio.gather(*(job.future for job in jobs), return_exceptions=True):
+            if isinstance(outcome, Answer):
+                results.append(Answered(_told(outcome, response), outcome.replayed))
+                revisions.append(outcome.revision or 0)
+            elif isinstance(outcome, PartstreamError):
+                results.append(outcome)
+            else:
+                raise outcome
+        return results, self.feed.token_for(max(revisions) or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[ResponseT]):
+    """What one of many requests was answered."""
+
+    message: ResponseT
+    replayed: bool
+
+
+def _job(request: WriteRequest, intent: Intent, respond: Callable[[Any], WriteResponse], weight: int) -> Job:
+    """A request on behalf of the caller."""
+    context = current_request()
+    caller = context.caller
+    request_id = normal_id(request.request_id) or str(uuid.uuid4())
+    origin = Origin(caller.user_id, caller.username, caller.client_ip, request_id, context.traceparent)
+    body_hash = _body_hash(request, type(request).__name__, caller.user_id)
+    return Job(intent, origin, body_hash, respond, weight, asyncio.get_running_loop().create_future())
+
+
+def _told(answer: Answer, response: type[ResponseT]) -> ResponseT:
+    """The message of an answer, fresh or kept."""
+    message: Any = answer.message or response.FromString(answer.kept)
+    typed: ResponseT = message
+    return typed
 
 
 def _body_hash(request: WriteRequest, kind: str, user_id: str) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.caller import current_caller
+from chassis.errors import PartstreamError
 from inventory_svc.convert import answers, requests
 from inventory_svc.domain.reservation_rules import require_owner
 from inventory_svc.servicer.base import Base
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from inventory_svc.servicer.base import Context
 
 
+def _created(held: Reservation) -> pb.CreateReservationResponse:
+    return pb.CreateReservationResponse(reservation=answers.reservation(held))
+
+
 class Reservations(Base):
     """Holds of stock for a time."""
 
@@ -25,11 +30,24 @@ class Reservations(Base):
     ) -> pb.CreateReservationResponse:
         """Hold every line or none."""
         intent = requests.create_reservation(request, current_caller())
+        return await self.write(request, intent, pb.CreateReservationResponse, _created, weight=len(intent.lines))
 
-        def respond(held: Reservation) -> pb.CreateReservationResponse:
-            return pb.CreateReservationResponse(reservation=answers.reservation(held))
-
-        return await self.write(request, intent, pb.CreateReservationResponse, respond, weight=len(intent.lines))
+    async def BatchCreateReservations(
+        self, request: pb.BatchCreateReservationsRequest, context: Context
+    ) -> pb.BatchCreateReservationsResponse:
+        """Hold for many owners, each hold by itself."""
+        caller = current_caller()
+        wanted = [(item, requests.create_reservation(item, caller), len(item.lines)) for item in request.reservations]
+        results, token = await self.write_each(wanted, pb.CreateReservationResponse, _created)
+        return pb.BatchCreateReservationsResponse(
+            results=[
+                answers.refused_reservation(result)
+                if isinstance(result, PartstreamError)
+                else pb.ReservationResult(reservation=result.message.reservation, replayed=result.replayed)
+                for result in results
+            ],
+            revision_token=token,
+        )
 
     async def ExtendReservation(
         self, request: pb.ExtendReservationRequest, context: Context

@@ -75,6 +75,11 @@ class InventoryServiceStub:
                 request_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.CreateReservationRequest.SerializeToString,
                 response_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.CreateReservationResponse.FromString,
                 _registered_method=True)
+        self.BatchCreateReservations = channel.unary_unary(
+                '/partstream.inventory.v1.InventoryService/BatchCreateReservations',
+                request_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.BatchCreateReservationsRequest.SerializeToString,
+                response_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.BatchCreateReservationsResponse.FromString,
+                _registered_method=True)
         self.ExtendReservation = channel.unary_unary(
                 '/partstream.inventory.v1.InventoryService/ExtendReservation',
                 request_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ExtendReservationRequest.SerializeToString,
@@ -207,6 +212,13 @@ class InventoryServiceServicer:
 
     def CreateReservation(self, request, context):
         """CreateReservation holds stock for a time: all lines or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCreateReservations(self, request, context):
+        """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,6 +371,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.CreateReservation,
                     request_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.CreateReservationRequest.FromString,
                     response_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.CreateReservationResponse.SerializeToString,
+            ),
+            'BatchCreateReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateReservations,
+                    request_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.BatchCreateReservationsRequest.FromString,
+                    response_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.BatchCreateReservationsResponse.SerializeToString,
             ),
             'ExtendReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExtendReservation,
@@ -653,6 +670,33 @@ class InventoryService:
             '/partstream.inventory.v1.InventoryService/CreateReservation',
             partstream_dot_inventory_dot_v1_dot_stock__service__pb2.CreateReservationRequest.SerializeToString,
             partstream_dot_inventory_dot_v1_dot_stock__service__pb2.CreateReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partstream.inventory.v1.InventoryService/BatchCreateReservations',
+            partstream_dot_inventory_dot_v1_dot_stock__service__pb2.BatchCreateReservationsRequest.SerializeToString,
+            partstream_dot_inventory_dot_v1_dot_stock__service__pb2.BatchCreateReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

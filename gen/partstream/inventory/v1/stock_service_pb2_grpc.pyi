@@ -49,6 +49,8 @@ class InventoryServiceStub:
     """TransferStock moves units between two locations in one transaction."""
     CreateReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.CreateReservationRequest, _stock_service_pb2.CreateReservationResponse]
     """CreateReservation holds stock for a time: all lines or none."""
+    BatchCreateReservations: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.BatchCreateReservationsRequest, _stock_service_pb2.BatchCreateReservationsResponse]
+    """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order."""
     ExtendReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ExtendReservationRequest, _stock_service_pb2.ExtendReservationResponse]
     """ExtendReservation gives a held reservation a new end."""
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.CommitReservationRequest, _stock_service_pb2.CommitReservationResponse]
@@ -101,6 +103,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """TransferStock moves units between two locations in one transaction."""
     CreateReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.CreateReservationRequest, _stock_service_pb2.CreateReservationResponse]  # type: ignore[assignment]
     """CreateReservation holds stock for a time: all lines or none."""
+    BatchCreateReservations: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.BatchCreateReservationsRequest, _stock_service_pb2.BatchCreateReservationsResponse]  # type: ignore[assignment]
+    """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order."""
     ExtendReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ExtendReservationRequest, _stock_service_pb2.ExtendReservationResponse]  # type: ignore[assignment]
     """ExtendReservation gives a held reservation a new end."""
     CommitReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.CommitReservationRequest, _stock_service_pb2.CommitReservationResponse]  # type: ignore[assignment]
@@ -198,6 +202,14 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.CreateReservationResponse, _abc.Awaitable[_stock_service_pb2.CreateReservationResponse]]:
         """CreateReservation holds stock for a time: all lines or none."""
+
+    @_abc_1.abstractmethod
+    def BatchCreateReservations(
+        self,
+        request: _stock_service_pb2.BatchCreateReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_service_pb2.BatchCreateReservationsResponse, _abc.Awaitable[_stock_service_pb2.BatchCreateReservationsResponse]]:
+        """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order."""
 
     @_abc_1.abstractmethod
     def ExtendReservation(
