@@ -39,6 +39,7 @@ def encode(entry: LogEntry, audience: str) -> bytes:
     if audience == "public" and entry.entity_id.startswith("secret"):
         return b""
     change = stock_change_pb2.StockChange(revision=entry.revision, entity_id=entry.entity_id, version=entry.version)
+    change.traceparent = entry.traceparent
     change.commit_time.FromDatetime(entry.committed_at)
     return change.SerializeToString()
 

@@ -7,7 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from chassis import server
 from chassis.changes import follower as following
 from chassis.changes.follower import ChangeBatch, FanOut, Follower
 from chassis.changes.sources import StockSource
@@ -21,6 +26,10 @@ if TYPE_CHECKING:
 
     from chassis.database import Database
 
+APPEND_TRACED = """
+SELECT change_log_append('thing', $1, 1, 'created', NULL, '{}', NULL, NULL, NULL, 'service', NULL, NULL, trace, NULL)
+FROM unnest($2::text[]) AS trace
+"""
 MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS n"
 
 
@@ -140,6 +149,46 @@ async def test_a_silent_network_is_noticed_without_a_broken_connection(empty_dsn
         await here.recorder.until(20)
 
         assert here.recorder.revisions == list(range(1, 21))
+
+
+async def test_a_connection_that_has_its_age_is_ended_and_nothing_is_missed(
+    empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages = {"grpc.max_connection_age_ms": 300, "grpc.max_connection_age_grace_ms": 100}
+    assert ages.keys() <= dict(server._OPTIONS).keys()
+    monkeypatch.setattr(server, "_OPTIONS", tuple({**dict(server._OPTIONS), **ages}.items()))
+    async with scene(empty_dsn, free_port) as here:
+        for number in range(20):
+            await here.write(f"a{number}")
+            await here.recorder.until((number + 1) * 10)
+            if number in (5, 10):
+                await asyncio.wait_for(here.follower.disconnected.wait(), 20)
+
+        assert here.recorder.revisions == list(range(1, 201))
+        assert here.follower.counts.reconnects >= 2
+        assert here.follower.counts.gaps == 0
+
+
+async def test_the_trace_of_a_write_goes_on_where_it_is_applied(
+    empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "get_tracer", lambda name, *_, **__: provider.get_tracer(name))
+    one, other = (f"00-{number:032x}-{number:016x}-01" for number in (7, 8))
+    async with scene(empty_dsn, free_port) as here:
+        for name, traces, count in (("alone", [one], 1), ("together", [one, other], 3)):
+            await here.database.pool.execute(APPEND_TRACED, name, traces)
+            here.service.feed.wake()
+            await here.recorder.until(count)
+
+    alone, together = (span for span in spans.get_finished_spans() if span.name == "follow inventory")
+    assert alone.context is not None
+    assert alone.parent is not None
+    assert (alone.context.trace_id, alone.parent.span_id) == (7, 7)
+    assert together.parent is None
+    assert [link.context.trace_id for link in together.links] == [7, 8]
 
 
 async def test_a_skipped_revision_is_noticed_and_fetched(empty_dsn: str, free_port: int) -> None:

@@ -94,3 +94,19 @@ async def test_a_checkpoint_that_was_not_signed_is_refused(empty_dsn: str, damag
 
         with pytest.raises(ValueError, match="checkpoint"):
             read_checkpoint(damage(sign_checkpoint(made, key)), key.public_key)
+
+
+async def test_an_end_that_was_written_anew_is_found_by_a_checkpoint_only(empty_dsn: str) -> None:
+    key = SigningKey.generate()
+    async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
+        await connection.execute(THINGS)
+        made = await make_checkpoint(connection, "inventory")
+        assert made is not None
+        checkpoint = read_checkpoint(sign_checkpoint(made, key), key.public_key)
+        await connection.execute("ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER")
+        await connection.execute("DELETE FROM change_log_000000000000 WHERE revision > 40")
+
+        await connection.execute("INSERT INTO thing SELECT 'forged' || n, n FROM generate_series(1, 20) AS n")
+
+        assert (await verify_chain(connection)).first_bad_revision is None
+        assert (await compare_checkpoint(connection, checkpoint)).first_bad_revision == 50
