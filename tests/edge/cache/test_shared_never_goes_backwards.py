@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass, field
 from functools import partial
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from chassis.changes.cursor import Position
-from edge.cache import keys
+from edge.cache import keys, shared
 from edge.cache.memory import MemoryCache
 from edge.cache.shared import SharedCache
 from partstream.inventory.v1 import stock_pb2
@@ -133,7 +134,8 @@ class SharedHistories(RuleBasedStateMachine):
         return position.revision
 
 
-def test_no_process_is_shown_an_older_value(redis_url: str) -> None:
+def test_no_process_is_shown_an_older_value(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "CALL_SECONDS", 10.0)  # this is about order: a slow machine is not Redis being away
     run_state_machine_as_test(
         partial(SharedHistories, redis_url),  # type: ignore[arg-type]
         settings=settings(
