@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from opentelemetry import propagate, trace
+from opentelemetry import context, propagate, trace
 from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -96,11 +96,18 @@ def traceparent_of_call(received: str) -> str:
 def following(name: str, traceparents: Sequence[str]) -> Iterator[None]:
     """A span in which changes are applied: part of the write's own trace, or linked to each when there are several."""
     distinct = list(dict.fromkeys(filter(None, traceparents)))
-    if not distinct:
-        yield
+    if not distinct or (len(distinct) > 1 and not _exports()):
+        yield  # links are for whoever reads the span
+        return
+    if not _exports():
+        token = context.attach(propagate.extract({"traceparent": distinct[0]}))
+        try:
+            yield
+        finally:
+            context.detach(token)
         return
     contexts = [propagate.extract({"traceparent": text}) for text in distinct[:_LINKS_AT_MOST]]
-    spans = [trace.get_current_span(context).get_span_context() for context in contexts]
+    spans = [trace.get_current_span(found).get_span_context() for found in contexts]
     parent = contexts[0] if len(distinct) == 1 else None
     links = [] if parent else [trace.Link(span) for span in spans if span.is_valid]
     tracer = trace.get_tracer("partstream.changes")

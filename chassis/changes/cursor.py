@@ -13,6 +13,7 @@ import struct
 import uuid
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chassis.errors import CursorMalformed
 
@@ -75,6 +76,7 @@ def _unpack(raw: bytes) -> dict[str, Position]:
     return found
 
 
+@lru_cache(256)  # the same text is asked about by everybody whom a message passes
 def position_in(text: str, log: str) -> Position | None:
     """The position in one log, or ``None`` when the text holds none for it."""
     return decode(text).get(log)

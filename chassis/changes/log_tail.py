@@ -27,8 +27,9 @@ SELECT (SELECT hash FROM change_log WHERE revision = $1) AS hash,
        coalesce((SELECT revision FROM change_log ORDER BY revision DESC LIMIT 1), 0) >= $1 AS is_reached
 """
 
-# A plan made while the log is empty would scan and sort it for as long as the session lives.
-_PLAN_SETTINGS = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+# A plan made while the log is empty would scan and sort it for as long as the session lives. And by itself the server
+# would plan every page anew, which takes longer than reading a short one.
+_PLAN_SETTINGS = {"enable_seqscan": "off", "enable_bitmapscan": "off", "plan_cache_mode": "force_generic_plan"}
 
 
 class LogTail:
