@@ -44,7 +44,7 @@ class App:
             window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
-        self.writer = Writer(settings.database_url, on_commit=self._log.committed)
+        self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))

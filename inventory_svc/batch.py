@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from chassis.changes.handover import Handover
     from inventory_svc.commands import Taken
     from inventory_svc.domain.intents import Intent
     from inventory_svc.domain.stock import Origin
@@ -99,21 +100,23 @@ async def run_batch(
     jobs: Sequence[Job],
     known_users: dict[str, str],
     on_commit: Callable[[], None],
+    handover: Handover,
 ) -> None:
     """Decide and commit; then answer every job. Raises what the database raises, with nothing answered.
 
     ``known_users`` remembers who has a row in ``users`` already. ``on_commit`` is called first after a commit that
     changed something: whoever watches waits for it longer than the callers.
+    ``handover`` keeps what the statements read back of the log, until then.
     """
     if len(jobs) == 1:
-        alone = await commit_lone_change(connection, jobs[0], known_users)
+        alone = await commit_lone_change(connection, jobs[0], known_users, handover)
         if alone is not None:
             on_commit()
             jobs[0].answer(Answer(alone.message, alone.kept, alone.revision, replayed=False))
             return
     await connection.execute("BEGIN")
     try:
-        decided, revision, answers = await _decide_and_write(connection, jobs, known_users)
+        decided, revision, answers = await _decide_and_write(connection, jobs, known_users, handover)
         if not answers:
             await connection.execute("ROLLBACK")
         else:
@@ -130,7 +133,7 @@ async def run_batch(
 
 
 async def _decide_and_write(
-    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str]
+    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str], handover: Handover
 ) -> tuple[_Decided, int | None, dict[str, bytes]]:
     users = {job.origin.actor_id: job.origin.actor_name for job in jobs}
     unknown = {user_id: name for user_id, name in users.items() if known_users.get(user_id) != name}
@@ -155,7 +158,7 @@ async def _decide_and_write(
     revision = None
     if answers:
         refused = [job.request_id for job, _ in decided.refused if job.request_id not in opened.taken]
-        revision = await write_book(connection, opened.book, refused=refused, answers=answers)
+        revision = await write_book(connection, opened.book, refused=refused, answers=answers, handover=handover)
         known_users.update(unknown)
     return decided, revision, answers
 

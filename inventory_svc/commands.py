@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chassis.changes.handover import ENTRIES_AT_MOST
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, StockLevel
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from chassis.changes.handover import Handover
     from inventory_svc.domain.book import Change
     from inventory_svc.domain.intents import Needs
     from inventory_svc.domain.stock import Movement, Origin
@@ -157,20 +159,25 @@ async def upsert_users(connection: asyncpg.Connection[asyncpg.Record], names: Ma
 
 
 async def write_book(
-    connection: asyncpg.Connection[asyncpg.Record], book: Book, *, refused: Sequence[str], answers: Mapping[str, bytes]
+    connection: asyncpg.Connection[asyncpg.Record],
+    book: Book,
+    *,
+    refused: Sequence[str],
+    answers: Mapping[str, bytes],
+    handover: Handover,
 ) -> int | None:
     """Write what was decided, seal the change log, keep the answers; the revision, ``None`` if nothing changed.
 
-    The claims of refused requests are given up, so that a retry is decided anew.
+    The claims of refused requests are given up, so that a retry is decided anew. ``handover`` keeps the log's entries.
     """
     if book.changed_reservations:
         await _write_holds(connection, book)
     for change in book.changed_locations.values():
         await _write_location(connection, book, change)
-    revision: int | None = await connection.fetchval(
-        WRITE, *_level_columns(book), *_movement_columns(book.movements), refused, list(answers), list(answers.values())
-    )
-    return revision
+    kept = [refused, list(answers), list(answers.values())]
+    known = handover.known if len(book.movements) <= ENTRIES_AT_MOST else 0  # the more there is, the less it hurries
+    rows = await connection.fetch(WRITE, *_level_columns(book), *_movement_columns(book.movements), *kept, known)
+    return handover.read(rows)
 
 
 def _level_columns(book: Book) -> list[list[Any]]:

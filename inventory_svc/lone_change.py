@@ -24,6 +24,7 @@ from inventory_svc.sql.writing import READ_ONE, WRITE_ONE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chassis.changes.handover import Handover
     from inventory_svc.batch import Job, Serialisable
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Committed:
 
 
 async def commit_lone_change(
-    connection: asyncpg.Connection[asyncpg.Record], job: Job, known_users: Mapping[str, str]
+    connection: asyncpg.Connection[asyncpg.Record], job: Job, known_users: Mapping[str, str], handover: Handover
 ) -> Committed | None:
     """Commit the job by itself; ``None``, with nothing done, when it has to be decided under locks.
 
@@ -64,7 +65,7 @@ async def commit_lone_change(
     kept = message.SerializeToString()
     job.began_commit = True
     try:
-        revision: int = await connection.fetchval(WRITE_ONE, job.request_id, job.body_hash, kept, *_columns(book))
+        rows = await connection.fetch(WRITE_ONE, job.request_id, job.body_hash, kept, *_columns(book), handover.known)
     except asyncpg.PostgresError as error:
         if isinstance(error, CONNECTION_LOST):
             raise
@@ -73,6 +74,8 @@ async def commit_lone_change(
             raise
         log.debug("a lone change is decided again under locks: %s", error)
         return None
+    revision = handover.read(rows)
+    assert revision is not None  # noqa: S101 - a change was written
     return Committed(message, kept, revision)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from chassis.background import Backoff
+from chassis.changes.handover import Handover
 from chassis.database import CONNECTION_LOST
 from chassis.errors import Draining, Overloaded, StoreUnavailable
 from inventory_svc.batch import Answer, Job, join_twins, run_batch, unexpected
@@ -86,10 +87,11 @@ class _Patience:
 class Writer:
     """The one path by which the service writes: a queue, a connection of its own, and a loop."""
 
-    def __init__(self, dsn: str, *, on_commit: Callable[[], None]) -> None:
-        """``on_commit`` is called after every commit that changed something."""
+    def __init__(self, dsn: str, *, on_commit: Callable[[], None], handover: Handover | None = None) -> None:
+        """``on_commit`` is called after every commit that changed something; ``handover`` has its entries then."""
         self._dsn = dsn
         self._on_commit = on_commit
+        self._handover = handover or Handover()
         self._waiting: deque[Job] = deque()
         self._waiting_weight = 0
         self._arrived = asyncio.Event()
@@ -184,7 +186,7 @@ class Writer:
         patience = _Patience()
         while jobs:
             try:
-                await run_batch(await self.connected(), jobs, self._known_users, self._on_commit)
+                await run_batch(await self.connected(), jobs, self._known_users, self._on_commit, self._handover)
             except asyncpg.LockNotAvailableError:
                 jobs = await self._set_aside_locked(jobs, patience)
             except asyncpg.PostgresError as error:

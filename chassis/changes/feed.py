@@ -27,7 +27,7 @@ from chassis.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
     from uuid import UUID
 
     from chassis.changes.log_entry import LogEntry
@@ -113,6 +113,10 @@ class ChangeFeed:
     def wake(self) -> None:
         """Look at the table now: this process has just committed."""
         self._tailer.wake()
+
+    def take(self, entries: Sequence[LogEntry]) -> bool:
+        """Serve what this process has just committed; false when it must be read from the table."""
+        return self._tailer.take(entries)
 
     def token(self) -> str:
         """A token of what this process has seen: a lower bound for any read that starts now."""

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | asyncpg.Pool[asyncpg.Record]
 
 # The columns of `LogEntry`, in its order. The log's epoch is no join: that would keep a whole page and sort it.
-_COLUMNS = """revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text,
+COLUMNS = """revision, epoch, transaction_id, entity, entity_id, version, operation, before::text, after::text,
     details::text, actor, actor_name, source, client_ip, request_id, traceparent, reason, committed_at, hash,
     (SELECT epoch FROM change_log_identity)"""
 
 # Entries after a revision, oldest first.
-PAGE = f"SELECT {_COLUMNS} FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2"
+PAGE = f"SELECT {COLUMNS} FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2"
 
 # Entries between two revisions, of a kind and of some ids; the function is in ``lookup_schema``.
-FIND = f"SELECT {_COLUMNS} FROM change_log_find($1, $2, $3, $4, $5)"
+FIND = f"SELECT {COLUMNS} FROM change_log_find($1, $2, $3, $4, $5)"
 
 # The log's epoch alone.
 _EPOCH = "SELECT epoch FROM change_log_identity"

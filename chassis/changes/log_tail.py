@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from chassis.changes.log_entry import LogPage, read_page
+from chassis.changes.log_entry import read_page
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from chassis.changes.log_entry import LogEntry, LogPage
     from chassis.database import Database
 
 # The hash of one entry, and whether the log still reaches it.
@@ -39,24 +40,33 @@ class LogTail:
         """Connect when first asked."""
         self._database = database
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._last: tuple[int, bytes] | None = None  # the newest entry read, and its hash
+        self._last: tuple[int, bytes] | None = None  # the newest entry taken, and its hash
         self.on_lost: Callable[[], None] = lambda: None
 
     async def page(self, after: int, limit: int) -> LogPage:
         """Up to ``limit`` entries after a revision; ``StoreUnavailable`` while the database is away."""
         try:
             connection = await self._connected()
-            page = await read_page(connection, after, limit)
+            return await read_page(connection, after, limit)
         except CONNECTION_LOST as error:
             self._drop()
             message = "The database does not answer."
             raise StoreUnavailable(message) from error
-        if page.entries:
-            self._last = page.entries[-1].revision, page.entries[-1].hash
-        return page
+
+    def took(self, entry: LogEntry) -> None:
+        """Remember the newest entry that was taken into the window."""
+        self._last = entry.revision, entry.hash
+
+    def ends_with(self, entry: LogEntry) -> bool:
+        """Whether this is the newest entry taken."""
+        return self._last == (entry.revision, entry.hash)
+
+    def begin_anew(self) -> None:
+        """Nothing has been taken of the log as it is now."""
+        self._last = None
 
     async def is_as_read(self) -> bool:
-        """Whether the newest entry read is still what it was; also when retention has dropped it meanwhile."""
+        """Whether the newest entry taken is still what it was; also when retention has dropped it meanwhile."""
         if self._last is None:
             return True
         revision, known = self._last

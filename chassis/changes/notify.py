@@ -78,5 +78,5 @@ class ChangeNotifier:
             await asyncio.sleep(COALESCE_SECONDS)
 
     def _heard(self, _connection: Any, pid: int, _channel: str, _payload: object) -> None:
-        if not (hasattr(_connection, "get_server_pid") and _connection.get_server_pid() == pid):
+        if _connection.is_closed() or _connection.get_server_pid() != pid:  # a closed one cannot say who it was
             self._wake()

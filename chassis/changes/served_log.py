@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.changes.feed import ChangeFeed
+from chassis.changes.handover import Handover
 from chassis.changes.log_reader import LogReader
 from chassis.changes.log_search import LogSearch
 from chassis.changes.log_servicer import ChangeLogServicer
@@ -41,6 +42,7 @@ class ServedLog:
         """Construct on an open database; notifications get a connection of their own to ``dsn``."""
         reader = LogReader(database, name)
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
+        self.handover = Handover(lambda: self.feed.tailer.window.end)
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
         self._servicer = ChangeLogServicer(reader, LogSearch(database), self.feed, entity_ids)
@@ -67,5 +69,6 @@ class ServedLog:
 
     def committed(self) -> None:
         """Tell this process's watchers now, and the other replicas' soon."""
-        self.feed.wake()
+        if not self.feed.take(self.handover.take()):
+            self.feed.wake()
         self._notifier.committed()

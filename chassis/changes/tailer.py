@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from chassis.changes.window import EntryEncoder, Window, WindowEntry
 from chassis.errors import PartstreamError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from chassis.changes.log_entry import LogEntry, LogPage
     from chassis.changes.log_reader import LogReader
@@ -57,6 +58,8 @@ class Tailer:
         self.watchers = 0
         self.moved = Bell()
         self._wake = asyncio.Event()
+        self._quiet_until = 0.0
+        self._ringing: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,6 +69,8 @@ class Tailer:
 
     async def stop(self) -> None:
         """Stop tailing."""
+        if self._ringing is not None:
+            self._ringing.cancel()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -93,17 +98,51 @@ class Tailer:
         self, page: LogPage, audiences: Collection[str], part_ids: Collection[str] = ()
     ) -> list[WindowEntry]:
         encoded: list[WindowEntry] = []
-        before: LogEntry | None = None
         for entry in page.entries:
-            if before is not None:
-                encoded[-1].ends_transaction = not before.is_with(entry)
-            before = entry
             encoded.append(self._encoder(entry, audiences, part_ids))
             if len(encoded) % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        if encoded:
-            encoded[-1].ends_transaction = page.is_whole
+        _mark_ends(page.entries, encoded, is_whole=page.is_whole)
         return encoded
+
+    def take(self, entries: Sequence[LogEntry]) -> bool:
+        """Append what this process has just committed, and ring; false, with nothing done, unless it goes on from here.
+
+        The first entry is the one before: the newest of the window, by revision and hash.
+        """
+        if not self.is_sure or len(entries) < 2 or entries[0].revision != self.window.end:
+            return False
+        if entries[0].log_epoch != self.epoch or not self._tail.ends_with(entries[0]):
+            return False
+        fresh = entries[1:]
+        try:
+            encoded = [self._encoder(entry, tuple(self.window.audiences)) for entry in fresh]
+        except Exception:  # it is committed: whoever wrote must not be told otherwise
+            log.exception("what was committed cannot be serialised")
+            return False
+        _mark_ends(fresh, encoded, is_whole=True)
+        self._append(fresh, encoded)
+        return True
+
+    def _append(self, entries: Sequence[LogEntry], encoded: Sequence[WindowEntry]) -> None:
+        for entry in encoded:
+            self.window.append(entry)
+        self._tail.took(entries[-1])
+        self._announce()
+
+    def _announce(self) -> None:
+        """Ring now, or when the pace allows the next wave."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS)
+            self.moved.ring()
+        elif self._ringing is None:
+            self._ringing = loop.call_at(self._quiet_until, self._ring_late)
+
+    def _ring_late(self) -> None:
+        self._ringing = None
+        self._announce()
 
     async def _load(self) -> None:
         """Begin anew with the newest entries of the log as it is now."""
@@ -118,6 +157,7 @@ class Tailer:
             self.window.serve(audience)
         self.generation += 1
         self.is_sure = True
+        self._tail.begin_anew()
         while await self._pull():
             pass
         self.moved.ring()
@@ -125,26 +165,28 @@ class Tailer:
     async def _pull(self) -> bool:
         """Append one page to the window; whether more may be waiting."""
         window = self.window
-        page = await self._tail.page(window.end, _PAGE)
-        if not await self._is_continuation(page):
+        after = window.end
+        page = await self._tail.page(after, _PAGE)
+        if not await self._is_continuation(page, after):
             await self._load()
             return True
         self.is_sure = True
         if not page.entries:
             return False
-        for entry in await self._encoded(page, tuple(window.audiences)):
-            window.append(entry)
-        self.moved.ring()
+        encoded = await self._encoded(page, tuple(window.audiences))
+        taken = window.end - after  # meanwhile, from the writer
+        if taken < len(encoded):
+            self._append(page.entries[taken:], encoded[taken:])
         return page.more
 
-    async def _is_continuation(self, page: LogPage) -> bool:
-        """Whether a page goes on where the window ends, in the same history."""
+    async def _is_continuation(self, page: LogPage, after: int) -> bool:
+        """Whether a page goes on after a revision that the window has, in the same history."""
         if page.epoch != self.epoch:
             log.warning("the log has begun a new epoch; every watcher is sent to a snapshot")
         elif not self.is_sure and not await self._tail.is_as_read():
             log.error("the log is not the one that was read before, under the same epoch; the window is loaded anew")
-        elif page.entries and page.entries[0].revision != self.window.end + 1:
-            log.error("the log has a gap: revision %d follows %d", page.entries[0].revision, self.window.end)
+        elif page.entries and page.entries[0].revision != after + 1:
+            log.error("the log has a gap: revision %d follows %d", page.entries[0].revision, after)
         else:
             return True
         return False
@@ -177,3 +219,11 @@ class Tailer:
                 await asyncio.sleep(POLL_SECONDS)
             if self.window.end != before:
                 await asyncio.sleep(min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS))
+
+
+def _mark_ends(entries: Sequence[LogEntry], encoded: Sequence[WindowEntry], *, is_whole: bool) -> None:
+    """Say of each entry whether its transaction ends with it; ``is_whole`` = the last one's does."""
+    for ready, (entry, following) in zip(encoded, pairwise(entries), strict=False):
+        ready.ends_transaction = not entry.is_with(following)
+    if encoded:
+        encoded[-1].ends_transaction = is_whole

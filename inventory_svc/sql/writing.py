@@ -1,5 +1,7 @@
 """Statements of the writer's transaction. The functions behind some are in ``schema_writer`` and ``schema_lone``."""
 
+from chassis.changes.handover import handing_over
+
 # Claim, lock and read; see ``schema_writer.OPEN``.
 OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8)"
 
@@ -7,7 +9,7 @@ OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8)"
 WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" for number in range(1, 27)))
 
 # Write levels and ledger, seal, keep the answers; see ``schema_writer.WRITE``.
-WRITE = "SELECT inventory_write({})".format(", ".join(f"${number}" for number in range(1, 32)))
+WRITE = handing_over("inventory_write({})".format(", ".join(f"${number}" for number in range(1, 32))), 32)
 
 # Read one level and its location without a lock, and whether a hold on the part is overdue.
 READ_ONE = """
@@ -22,7 +24,7 @@ WHERE s.part_id = $1 AND s.location_id = $2
 """
 
 # Write one change of one level; see ``schema_lone.WRITE_ONE``.
-WRITE_ONE = "SELECT inventory_write_one({})".format(", ".join(f"${number}" for number in range(1, 17)))
+WRITE_ONE = handing_over("inventory_write_one({})".format(", ".join(f"${number}" for number in range(1, 17))), 17)
 
 # Make sure that the people who write are known, under the name they have now.
 UPSERT_USERS = """

@@ -175,6 +175,7 @@ async def test_the_trace_of_a_write_goes_on_where_it_is_applied(
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     monkeypatch.setattr(trace, "get_tracer", lambda name, *_, **__: provider.get_tracer(name))
     one, other = (f"00-{number:032x}-{number:016x}-01" for number in (7, 8))
     async with scene(empty_dsn, free_port) as here:

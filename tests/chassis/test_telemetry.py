@@ -33,3 +33,12 @@ def test_servers_are_instrumented_when_somebody_reads_the_spans(exporter: str, i
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == str(interceptors)
+
+
+def test_a_write_is_followed_in_its_own_trace_when_nobody_reads_the_spans() -> None:
+    with telemetry.following("follow", [GIVEN, GIVEN]):
+        assert telemetry.current_traceparent() == GIVEN
+
+    with telemetry.following("follow", [GIVEN, GIVEN.replace("0af", "1af")]):
+        assert telemetry.current_traceparent() == ""
+    assert telemetry.current_traceparent() == ""

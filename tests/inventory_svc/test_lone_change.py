@@ -69,9 +69,9 @@ class Watched:
             self.between()
         return row
 
-    async def fetchval(self, query: str, *arguments: Any) -> Any:
+    async def fetch(self, query: str, *arguments: Any) -> Any:
         self.asked.append("write one" if "write_one" in query else "write")
-        done = await self._connection.fetchval(query, *arguments)
+        done = await self._connection.fetch(query, *arguments)
         if self.loses_acknowledgement:
             self._connection.terminate()
             message = "connection lost"
