@@ -43,11 +43,14 @@ class _Source:
         """Messages after a cursor, as they come."""
         interval = Duration()
         interval.FromMilliseconds(int(bookmark_seconds * 1000))
+        call = self._watch(self._watch_request(cursor, interval, part_ids))
         try:
-            async for message in self._watch(self._watch_request(cursor, interval, part_ids)):
+            async for message in call:
                 yield ChangeBatch(message.cursor, message.changes, message.fragment, message.newest_revision)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
+        finally:
+            call.cancel()  # one that is only dropped stays open for as long as the channel does
 
     async def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
         """The cursor, then pages. One that breaks is resumed where it broke, as long as it gets on.

@@ -222,6 +222,18 @@ async def test_a_sink_that_fails_gets_the_same_changes_again(empty_dsn: str, fre
         assert here.recorder.revisions == list(range(1, 11))
 
 
+async def test_a_stream_that_is_given_up_is_given_up_on_the_server_too(empty_dsn: str, free_port: int) -> None:
+    async with scene(empty_dsn, free_port) as here:
+        for number in range(3):
+            here.recorder.fail_once = True
+            await here.write(f"a{number}")
+            await here.recorder.until((number + 1) * 10)
+
+        async with asyncio.timeout(10):
+            while here.service.feed.watchers != 1:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.02)
+
+
 async def test_a_sink_without_a_position_begins_with_a_snapshot(empty_dsn: str, free_port: int) -> None:
     async with open_log(empty_dsn) as database:
         await database.pool.execute(INSERT, "early", 1)
