@@ -29,12 +29,20 @@ _DEFAULT_PAGE = 50
 class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     """Serves one log."""
 
-    def __init__(self, reader: LogReader, search: LogSearch, feed: ChangeFeed, entity_ids: EntityIds) -> None:
-        """Use the service's reader and feed; ``entity_ids`` answers under which ids entries of some parts are."""
+    def __init__(
+        self,
+        reader: LogReader,
+        search: LogSearch,
+        feed: ChangeFeed,
+        entity_ids: EntityIds,
+        held_by: Callable[[], str | None],
+    ) -> None:
+        """``entity_ids`` answers under which ids entries of some parts are, ``held_by`` who holds retention back."""
         self._reader = reader
         self._search = search
         self._feed = feed
         self._entity_ids = entity_ids
+        self._held_by = held_by
 
     async def ListEntries(self, request: messages.ListEntriesRequest, _context: Any) -> messages.ListEntriesResponse:  # noqa: N802
         """Page through the log."""
@@ -70,6 +78,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             head_cursor=cursors.encode(head),
             disk_bytes=await self._reader.disk_bytes(),
             open_watches=self._feed.watchers,
+            held_by=self._held_by() or "",
         )
         for name, revision, reported_at in await self._reader.followers():
             position = status.followers.add(name=name, revision=revision)

@@ -45,7 +45,9 @@ class ServedLog:
         self.handover = Handover(lambda: self.feed.tailer.window.end)
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
-        self._servicer = ChangeLogServicer(reader, LogSearch(database), self.feed, entity_ids)
+        self._servicer = ChangeLogServicer(
+            reader, LogSearch(database), self.feed, entity_ids, lambda: self._maintenance.held_by
+        )
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the operators' view of the log."""

@@ -131,6 +131,7 @@ class GetLogStatusResponse(_message.Message):
     DISK_BYTES_FIELD_NUMBER: _builtins.int
     FOLLOWERS_FIELD_NUMBER: _builtins.int
     OPEN_WATCHES_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
     log: _builtins.str
     """Name of the log: `inventory` or `content`."""
     epoch: _builtins.str
@@ -145,6 +146,8 @@ class GetLogStatusResponse(_message.Message):
     """Bytes on disk, indexes included."""
     open_watches: _builtins.int
     """Watches open on the server that answered."""
+    held_by: _builtins.str
+    """Name of the follower that lags so far that entries are kept beyond their time for it. Empty = none: all is well."""
     @_builtins.property
     def followers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowerPosition]:
         """Those whose position holds entries back from being dropped."""
@@ -160,10 +163,11 @@ class GetLogStatusResponse(_message.Message):
         disk_bytes: _builtins.int = ...,
         followers: _abc.Iterable[Global___FollowerPosition] | None = ...,
         open_watches: _builtins.int = ...,
+        held_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_bytes", b"disk_bytes", "epoch", b"epoch", "followers", b"followers", "head_cursor", b"head_cursor", "head_revision", b"head_revision", "log", b"log", "oldest_revision", b"oldest_revision", "open_watches", b"open_watches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_bytes", b"disk_bytes", "epoch", b"epoch", "followers", b"followers", "head_cursor", b"head_cursor", "head_revision", b"head_revision", "held_by", b"held_by", "log", b"log", "oldest_revision", b"oldest_revision", "open_watches", b"open_watches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
