@@ -49,7 +49,7 @@ async def _play(stage: Stage, seeds: range, *, keep_going: bool) -> int:
             _say(
                 f"seed {seed}: {outcome.revisions} revisions, {outcome.messages} messages, {outcome.sessions} sessions,"
                 f" {outcome.jumps} resyncs, {outcome.acknowledged} writes ({outcome.refused} refused),"
-                f" {outcome.seconds:.1f} s"
+                f" {outcome.dropped} entries dropped, {outcome.seconds:.1f} s"
             )
     _say(_summary(outcomes, broken, time.monotonic() - began))
     return 1 if broken else 0
@@ -60,7 +60,8 @@ def _summary(outcomes: list[Outcome], broken: list[int], seconds: float) -> str:
     return (
         f"{len(outcomes) + len(broken)} scenarios in {seconds:.0f} s, {sum(item.revisions for item in outcomes)} "
         f"revisions, {sum(item.messages for item in outcomes)} messages, "
-        f"{sum(item.sessions for item in outcomes)} connections: {verdict}"
+        f"{sum(item.sessions for item in outcomes)} connections, {sum(item.jumps for item in outcomes)} resyncs; "
+        f"retention dropped entries in {sum(item.dropped > 0 for item in outcomes)} of them: {verdict}"
     )
 
 

@@ -45,6 +45,7 @@ class Outcome:
     jumps: int
     acknowledged: int
     refused: int
+    dropped: int
     seconds: float
 
 
@@ -80,6 +81,7 @@ async def play(seed: int, dsn: str, postgres: OwnPostgres, nursery: Nursery, fol
             sum(len(recorder.jumps) for recorder in world.recorders) + world.follower.counts.resyncs - 1,
             sum(len(storm.acknowledged) for storm in world.storms),
             sum(storm.refused for storm in world.storms),
+            log.dropped_to,
             time.monotonic() - began,
         )
 

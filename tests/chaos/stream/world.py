@@ -23,6 +23,7 @@ from tests.chaos.stream.properties import HEAD
 from tests.chaos.stream.recorders import BOOKMARK_SECONDS, Recorder, StateSink
 from tests.chaos.stream.replicas import Replica
 from tests.chaos.stream.storm import LOCATIONS, PARTS, SEED, Storm
+from tests.harness.small_partitions import make_small
 from tests.harness.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ async def _prepare(dsn: str, *, skew: bool) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(PREPARE)
-        await connection.execute("SELECT change_log_resize_partitions($1)", _PARTITION_REVISIONS)
+        await connection.execute(make_small(_PARTITION_REVISIONS))
         await connection.execute(SEED, PARTS, LOCATIONS)
         if skew:
             await connection.execute(SKEW)
