@@ -82,7 +82,9 @@ class BackgroundService(ABC):
                 pause = backoff.next()
                 log.warning("%s failed and is tried again in %.1f s: %r", self.name, pause, error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), pause)
+                # Not `wait_for`: before Python 3.12 it forgets that it was cancelled when what it awaits is there too.
+                async with asyncio.timeout(pause):
+                    await self._nudged.wait()
             self._nudged.clear()
 
 

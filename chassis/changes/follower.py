@@ -153,7 +153,8 @@ class Follower:
             self._moved.clear()
             left = deadline - time.monotonic()
             try:
-                await asyncio.wait_for(self._moved.wait(), max(left, 0))
+                async with asyncio.timeout(max(left, 0)):
+                    await self._moved.wait()
             except TimeoutError:
                 message = "This process has not yet seen the revision asked for."
                 raise RevisionNotYetServed(message, retry_after_seconds=0.25) from None

@@ -69,7 +69,8 @@ class ChangeNotifier:
     async def _tell(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._pending.wait(), _ALIVE_SECONDS)
+                async with asyncio.timeout(_ALIVE_SECONDS):
+                    await self._pending.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1")
                 continue

@@ -272,7 +272,8 @@ class LiveConnection:
             self._token_changed.clear()
             left = self._expires_at - time.time() if self._token else RECHECK_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._token_changed.wait(), max(0.0, min(left, RECHECK_SECONDS)))
+                async with asyncio.timeout(max(0.0, min(left, RECHECK_SECONDS))):
+                    await self._token_changed.wait()
                 continue
             if self._token:
                 await self._recheck()

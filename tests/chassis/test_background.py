@@ -1,0 +1,69 @@
+"""Background work stops when it is told to, whatever it was told in the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chassis.background import BackgroundService, Backoff
+
+
+class Counter(BackgroundService):
+    """Counts its steps; the first ones may fail."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__("counter", 3600)
+        self.steps = 0
+        self.stepped = asyncio.Event()
+        self._failures = failures
+
+    async def run_once(self) -> None:
+        self.steps += 1
+        self.stepped.set()
+        if self.steps <= self._failures:
+            message = "not yet"
+            raise OSError(message)
+
+
+async def test_a_nudge_brings_the_next_step_forward() -> None:
+    counter = Counter()
+    counter.start()
+    await counter.stepped.wait()
+    counter.stepped.clear()
+    counter.nudge()
+    async with asyncio.timeout(5):
+        await counter.stepped.wait()
+    await counter.stop()
+
+    assert counter.steps == 2
+
+
+async def test_work_that_is_nudged_and_stopped_at_once_stops() -> None:
+    for _ in range(20):
+        counter = Counter()
+        counter.start()
+        await counter.stepped.wait()
+        await asyncio.sleep(0)
+        counter.nudge()
+        async with asyncio.timeout(5):
+            await counter.stop()
+
+
+async def test_a_step_that_failed_is_tried_again_soon() -> None:
+    counter = Counter(failures=1)
+    counter.start()
+    async with asyncio.timeout(5):
+        while counter.steps < 2:
+            counter.stepped.clear()
+            await counter.stepped.wait()
+    await counter.stop()
+
+
+def test_delays_grow_to_their_bound_with_full_jitter_and_begin_anew_after_a_reset() -> None:
+    backoff = Backoff(0.1, 3.0)
+    rounds = [[backoff.next() for _ in range(8)] for _ in range(200)]
+    backoff.reset()
+    first = [max(delays) for delays in zip(*rounds, strict=True)][-1]
+
+    assert 2.0 < first <= 3.0  # the longest of many comes near the bound
+    assert min(delay for delays in rounds for delay in delays) < 0.3  # and none is safe from being short
+    assert backoff.next() <= 0.1
