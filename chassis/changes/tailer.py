@@ -186,7 +186,11 @@ class Tailer:
         elif not self.is_sure and not await self._tail.is_as_read():
             log.error("the log is not the one that was read before, under the same epoch; the window is loaded anew")
         elif page.entries and page.entries[0].revision != after + 1:
-            log.error("the log has a gap: revision %d follows %d", page.entries[0].revision, after)
+            first = page.entries[0].revision
+            if await self._reader.oldest() >= first:
+                log.warning("retention dropped entries after %d before they were read", after)
+            else:
+                log.error("the log has a gap: revision %d follows %d", first, after)
         else:
             return True
         return False

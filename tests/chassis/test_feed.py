@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from chassis.changes import cursor as cursors
+from chassis.changes import tailer
 from chassis.changes.feed import ChangeFeed
 from chassis.database import Database
 from chassis.errors import (
@@ -24,6 +25,10 @@ from tests.chassis.change_log import INSERT, open_feed, open_log
 END_OTHER_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+CUT_OUT = """
+ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER;
+DELETE FROM change_log WHERE revision = 12;
 """
 MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS n"
 
@@ -251,3 +256,32 @@ async def test_a_log_that_was_cut_short_under_the_same_epoch_is_noticed_when_the
                 await take(stream, 1)
 
         assert feed.tailer.window.end == 5
+
+
+@pytest.mark.parametrize(
+    ("loss", "level"),
+    [
+        ("SELECT change_log_drop_oldest('0', 1)", "WARNING"),
+        (
+            "ALTER TABLE change_log_000000000000 DISABLE TRIGGER USER; DELETE FROM change_log WHERE revision = 12",
+            "ERROR",
+        ),
+    ],
+    ids=["dropped by retention", "missing"],
+)
+async def test_entries_that_went_before_they_were_read_are_no_fault_unless_they_were_in_the_middle(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, loss: str, level: str
+) -> None:
+    monkeypatch.setattr(tailer, "POLL_SECONDS", 3600)
+    async with open_log(empty_dsn) as database:
+        await database.pool.execute("SELECT change_log_resize_partitions(256)")
+        await database.pool.execute(MANY, "a", 11)
+        async with open_feed(database) as feed:
+            await database.pool.execute(MANY, "b", 300)
+            await database.pool.execute(loss)
+            feed.wake()
+            async with asyncio.timeout(20):
+                while feed.tailer.generation == 1:  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0.01)
+
+    assert [record.levelname for record in caplog.records if record.name == "chassis.changes.tailer"][:1] == [level]
