@@ -42,7 +42,7 @@ class ServedLog:
         """Construct on an open database; notifications get a connection of their own to ``dsn``."""
         reader = LogReader(database, name)
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
-        self.handover = Handover(lambda: self.feed.tailer.window.end)
+        self.handover = Handover(lambda: self.feed.tailer.takes_from)
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
         self._servicer = ChangeLogServicer(

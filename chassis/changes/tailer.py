@@ -105,6 +105,14 @@ class Tailer:
         _mark_ends(page.entries, encoded, is_whole=page.is_whole)
         return encoded
 
+    @property
+    def takes_from(self) -> int:
+        """The revision after which ``take`` would go on; 0 when it is cheaper to read many commits at once.
+
+        That is while the last wave through many watchers is not long enough ago.
+        """
+        return self.window.end if asyncio.get_running_loop().time() >= self._quiet_until else 0
+
     def take(self, entries: Sequence[LogEntry]) -> bool:
         """Append what this process has just committed, and ring; false, with nothing done, unless it goes on from here.
 
@@ -207,7 +215,7 @@ class Tailer:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
             self._wake.clear()
-            before = self.window.end
+            await asyncio.sleep(max(0.0, self._quiet_until - asyncio.get_running_loop().time()))
             try:
                 while await self._pull():
                     pass
@@ -221,8 +229,6 @@ class Tailer:
             except Exception:
                 log.exception("the change log cannot be read")
                 await asyncio.sleep(POLL_SECONDS)
-            if self.window.end != before:
-                await asyncio.sleep(min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS))
 
 
 def _mark_ends(entries: Sequence[LogEntry], encoded: Sequence[WindowEntry], *, is_whole: bool) -> None:
