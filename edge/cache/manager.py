@@ -240,9 +240,13 @@ class CacheManager:
         if epoch is None or not self.shared.is_usable:
             return {}
         required = {ident: self.memory.required(kind.log, keys.names_of(kind, ident)) or 0 for ident in idents}
-        hits = await self.shared.read(kind, epoch, required)
-        for ident, hit in hits.items():
-            self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision))
+        found = await self.shared.read(kind, epoch, required)
+        # What memory refuses is older than something shown before: then the source is asked.
+        hits = {
+            ident: hit
+            for ident, hit in found.items()
+            if self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision))
+        }
         metrics.CACHE_READS.labels(kind.name, "shared").inc(len(hits))
         age = self._age(kind)
         return {ident: Answer(hit.value, hit.revision, "shared", age) for ident, hit in hits.items()}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 JITTER = 0.1  # of a lifetime, so that entries filled together do not end together
 MOST_AWAITED = 10_000  # writes of this process that its follower has not yet brought; more means it is cut off
+REMEMBERED_VERSIONS = 20_000  # of each kind: the newest one shown, also of what has been evicted since
 REFRESH_AT = 0.9  # of a lifetime: from here on the next reader refreshes behind the answer
 
 
@@ -80,6 +81,7 @@ class MemoryCache:
             kind.name: LRUCache(int(kind.memory_bytes * scale), getsizeof=lambda entry: entry.size)
             for kind in keys.KINDS
         }
+        self._newest: dict[str, LRUCache[str, int]] = {kind.name: LRUCache(REMEMBERED_VERSIONS) for kind in keys.KINDS}
 
     def begin(self, position: Position) -> None:
         """Follow a log from this position on; whatever was held of it is dropped."""
@@ -143,7 +145,8 @@ class MemoryCache:
     def fill(self, kind: Kind, ident: str, value: Any, read_at: Position | None, tags: tuple[str, ...] = ()) -> bool:
         """Take in a value read at a position; refused when something newer may have touched it since.
 
-        Refused fills are right to answer with (the caller's token says what they show), they are just not kept.
+        Refused fills that come from the source are right to answer with: the read began before what is newer was shown,
+        and the caller's token says what they show. They are just not kept.
         """
         names = keys.names_of(kind, ident, tags) if kind.log else ()
         revision = 0
@@ -170,6 +173,9 @@ class MemoryCache:
         if held is not None:
             value = codec.join(held.value, value) if revision >= held.revision else held.value
             revision = max(revision, held.revision)
+        elif codec.version(value) < self._newest[kind.name].get(ident, 0):
+            # A read may show more than its revision says. What it showed was evicted, and this one is from before.
+            return False
         self._put(kind, ident, value, revision, names)
         return True
 
@@ -207,6 +213,7 @@ class MemoryCache:
         for kind in keys.KINDS:
             if kind.log == log:
                 self._entries[kind.name].clear()
+                self._newest[kind.name].clear()
 
     def _is_behind(self, kind: Kind, entry: Entry) -> bool:
         awaited = self._following[kind.log].awaited
@@ -235,7 +242,11 @@ class MemoryCache:
         entries = self._entries[kind.name]
         now = self._clock()
         life = kind.lifetime_seconds * (1 - JITTER + 2 * JITTER * self._spread())
-        size = CODECS[kind.name].size(value) + len(ident)
+        codec = CODECS[kind.name]
+        size = codec.size(value) + len(ident)
+        version = codec.version(value)
+        if version:
+            self._newest[kind.name][ident] = version
         entries.pop(ident, None)
         if size <= entries.maxsize:
             entries[ident] = Entry(value, revision, names, size, now, now + life)

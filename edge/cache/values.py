@@ -54,6 +54,9 @@ class Codec(Protocol):
     def is_unknown(self, value: Any) -> bool:
         """Whether the value says that nothing was found, without a version to tell since when."""
 
+    def version(self, value: Any) -> int:
+        """What rises whenever the thing changes; 0 for kinds and values that have none."""
+
     def store(self, value: Any, revision: int) -> list[Stored]:
         """Its members for the shared tier."""
 
@@ -102,6 +105,10 @@ class StockCodec:
         """No level at all."""
         return not value.levels
 
+    def version(self, value: stock_pb2.PartStock) -> int:
+        """The sum of its levels' versions."""
+        return value.version
+
     def store(self, value: stock_pb2.PartStock, revision: int) -> list[Stored]:  # noqa: ARG002
         """Level by level, each under its own version."""
         return [(level.location_id, level.version, level.SerializeToString()) for level in value.levels]
@@ -127,6 +134,10 @@ class PartCodec:
     def is_unknown(self, value: part_pb2.Part | Absent) -> bool:
         """Not found by a read."""
         return isinstance(value, Absent) and not value.version
+
+    def version(self, value: part_pb2.Part | Absent) -> int:
+        """Doubled, so that a tombstone is newer than the row whose version it bears."""
+        return 2 * value.version + isinstance(value, Absent) if value.version else 0
 
     def store(self, value: part_pb2.Part | Absent, revision: int) -> list[Stored]:  # noqa: ARG002
         """Versions are doubled, so that a tombstone is newer than the row whose version it bears."""
@@ -154,6 +165,10 @@ class ListingCodec:
     def is_unknown(self, value: Listing) -> bool:  # noqa: ARG002
         """An empty one is an answer too."""
         return False
+
+    def version(self, value: Listing) -> int:  # noqa: ARG002
+        """None: its revision is compared."""
+        return 0
 
     def store(self, value: Listing, revision: int) -> list[Stored]:
         """Whole, under the revision it was read at."""
@@ -183,6 +198,10 @@ class CategoriesCodec:
         """An empty one is an answer too."""
         return False
 
+    def version(self, value: part_service_pb2.ListCategoriesResponse) -> int:  # noqa: ARG002
+        """None: its revision is compared."""
+        return 0
+
     def store(self, value: part_service_pb2.ListCategoriesResponse, revision: int) -> list[Stored]:
         """Whole, under the revision it was read at."""
         return [("", revision, value.SerializeToString())]
@@ -206,6 +225,10 @@ class BodyCodec:
     def is_unknown(self, value: Any) -> bool:  # noqa: ARG002
         """An empty one is an answer too."""
         return False
+
+    def version(self, value: Any) -> int:  # noqa: ARG002
+        """None: the key names all it depends on."""
+        return 0
 
     def store(self, value: Any, revision: int) -> list[Stored]:  # noqa: ARG002
         """Never shared."""

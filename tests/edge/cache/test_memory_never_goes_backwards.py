@@ -75,3 +75,16 @@ class MemoryHistories(RuleBasedStateMachine):
 
 MemoryHistories.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestMemoryHistories = MemoryHistories.TestCase
+
+
+def test_a_read_from_before_what_was_shown_and_evicted_is_not_kept() -> None:
+    truth, memory = Truth(), MemoryCache()
+    memory.begin(at(0))
+    truth.commit("A", "main")
+    older = truth.read("A")
+    truth.commit("A", "main")
+    memory.fill(keys.STOCK, "A", truth.read("A"), at(1))  # a token is a lower bound: the read shows more than it says
+    memory.drop(keys.STOCK, "A")
+
+    assert not memory.fill(keys.STOCK, "A", older, at(1))
+    assert memory.fill(keys.STOCK, "A", truth.read("A"), at(1))

@@ -121,7 +121,8 @@ class SharedHistories(RuleBasedStateMachine):
             if part not in hits:
                 return
             value, revision = hits[part].value, max(hits[part].revision, applied)
-            process.memory.fill(keys.STOCK, part, value, self.at(hits[part].revision))
+            if not process.memory.fill(keys.STOCK, part, value, self.at(hits[part].revision)):
+                return  # the source is asked instead
         moments = [self.truth.as_of(part, moment) for moment in range(revision, self.truth.head + 1)]
         assert value in moments
         assert value.version >= process.shown[part]
