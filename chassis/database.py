@@ -84,6 +84,19 @@ class Database:
         )
         return connection
 
+    @asynccontextmanager
+    async def own_connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """A connection outside the pool for one block, cut when that is left, whatever was going on in it.
+
+        For long reads in a transaction, which callers leave in the middle: a snapshot once came back to the pool with
+        its transaction open, and the next one to use it would have read an old state.
+        """
+        connection = await self.connect()
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
     async def ping(self) -> None:
         """Return when the database answers; else raise ``StoreUnavailable``."""
         try:

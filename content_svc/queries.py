@@ -102,15 +102,16 @@ class Queries:
                 yield part if staff else part.for_public()
 
     @asynccontextmanager
-    async def _snapshot_connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
+    async def _snapshot_connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         try:
-            await asyncio.wait_for(self._snapshots.acquire(), _SNAPSHOT_WAIT_SECONDS)
+            async with asyncio.timeout(_SNAPSHOT_WAIT_SECONDS):
+                await self._snapshots.acquire()
         except TimeoutError:
             message = "Too many snapshots are being read: come again later."
             raise Overloaded(message, retry_after_seconds=_SNAPSHOT_WAIT_SECONDS) from None
         try:
             async with (
-                self._database.pool.acquire() as connection,
+                self._database.own_connection() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 yield connection

@@ -166,9 +166,9 @@ class Queries:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        """Every level as of one moment. Holds a connection until it is left."""
+        """Every level as of one moment, read on a connection of its own."""
         async with (
-            self._database.pool.acquire() as connection,
+            self._database.own_connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             revision = await connection.fetchval(reading.REVISION)

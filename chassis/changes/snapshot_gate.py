@@ -1,6 +1,6 @@
 """How many snapshots one server reads at a time. Who comes too many is told when to come again, and does not queue.
 
-Each holds a connection of the pool, and a view of the rows as they were, which keeps the database from tidying up. A
+Each holds a connection, and a view of the rows as they were, which keeps the database from tidying up. A
 reader that dawdles is ended, so that it cannot keep the others out.
 """
 
