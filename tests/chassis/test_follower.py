@@ -138,6 +138,23 @@ async def test_a_cut_network_is_resumed_where_it_broke(empty_dsn: str, free_port
         assert here.follower.counts.reconnects >= 1
 
 
+@pytest.mark.parametrize(("stable_seconds", "is_stable"), [(3600.0, False), (0.0, True)])
+async def test_only_a_connection_that_lasted_makes_the_next_failure_the_first(
+    empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch, stable_seconds: float, is_stable: bool
+) -> None:
+    monkeypatch.setattr(following, "STABLE_SECONDS", stable_seconds)
+    async with scene(empty_dsn, free_port) as here:
+        resets: list[int] = []
+        monkeypatch.setattr(here.follower._backoff, "reset", lambda: resets.append(1))
+        here.proxy.cut()
+        await here.follower.disconnected.wait()
+        here.proxy.heal()
+        await here.write("after")
+        await here.recorder.until(10)
+
+        assert bool(resets) == is_stable
+
+
 async def test_a_silent_network_is_noticed_without_a_broken_connection(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         await here.write("a")
