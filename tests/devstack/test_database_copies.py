@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,9 @@ class Client:
 
     async def set(self, part_id: str, on_hand: int) -> cursors.Position:
         """Set a level, as often as it takes; where its commit stands."""
-        request = pb.SetStockRequest(part_id=part_id, on_hand=on_hand, unconditional=True, allow_missing=True)
+        request = pb.SetStockRequest(
+            request_id=str(uuid.uuid4()), part_id=part_id, on_hand=on_hand, unconditional=True, allow_missing=True
+        )
         async with asyncio.timeout(30):
             while True:
                 try:
