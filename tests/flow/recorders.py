@@ -20,6 +20,7 @@ from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 from tests.flow.running_stack import RunningStack
 
 RECONNECT_SECONDS = 0.05
+NOT_YET = frozenset({"STORE_UNAVAILABLE", "DEADLINE", "DEADLINE_EXCEEDED", "OVERLOADED"})
 PATIENCE_SECONDS = 60.0
 
 
@@ -131,7 +132,13 @@ class LiveRecorder(Recorder):
                 async with connect(self.stack.live_url(self._edge), max_size=None) as socket:
                     await self._subscribe(socket)
                     async for frame in socket:
-                        self._take(json.loads(frame))
+                        message = json.loads(frame)
+                        if message["type"] == "error" and message["reason"] in NOT_YET:
+                            # As the frame says: a service that was just replaced could not be read.
+                            await asyncio.sleep(RECONNECT_SECONDS)
+                            await self._subscribe(socket)
+                            continue
+                        self._take(message)
                         await self._tell()
             except (ConnectionClosed, InvalidHandshake, OSError):
                 self.reconnects += 1

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devstack import stack_state
+from devstack.errors import StackNotRunning
 from devstack.ports import free_port, is_free
 from devstack.probes import is_healthy
 from devstack.stack_state import ProcessState, StackState
@@ -80,7 +81,12 @@ class RunningStack:
     @property
     def state(self) -> StackState:
         """What the stack tells other verbs."""
-        return stack_state.read_running(self.folder)
+        try:
+            return stack_state.read_running(self.folder)
+        except StackNotRunning as error:
+            code = self._process.poll() if self._process is not None else None
+            message = f"{error} It ended with {code}:\n{self.log()}"
+            raise AssertionError(message) from error
 
     def process(self, name: str) -> ProcessState:
         """Answer one process of the stack by its name."""
