@@ -1,10 +1,13 @@
 """Runs one verb inside the virtual environment."""
 
 import importlib
+import os
 import sys
 
 from devstack import verbs
 from devstack.errors import DevstackError
+
+_PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
 
 
 def main(arguments: list[str]) -> int:
@@ -16,12 +19,18 @@ def main(arguments: list[str]) -> int:
         return 2
     module = importlib.import_module(verb.module)
     try:
-        return int(module.main(rest) or 0)
+        code = int(module.main(rest) or 0)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except DevstackError as error:
         print(f"partstream {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    return code
 
 
 if __name__ == "__main__":

@@ -197,3 +197,19 @@ async def test_what_the_owner_of_the_database_does_to_the_log_is_found(
 
     assert code == 1
     assert f"revision {first_bad} does not fit" in errors
+
+
+async def test_whoever_has_read_enough_sees_no_traceback(stack: Stack) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "devstack.cli", "log", "verify", "--service", "inventory"),
+        *("--data-dir", str(stack.folder)),
+        cwd=ROOT,
+        stdout=writing,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writing)
+    _, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (141, b"")
