@@ -3,73 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from chassis.errors import InternalFault, PartstreamError, RequestIdReused
+from chassis.errors import PartstreamError
 from inventory_svc.commands import open_book, upsert_users, write_book
 from inventory_svc.domain.decide import decide
+from inventory_svc.job import Answer, reused
 from inventory_svc.lone_change import commit_lone_change
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     import asyncpg
 
     from chassis.changes.handover import Handover
     from inventory_svc.commands import Taken
-    from inventory_svc.domain.intents import Intent
-    from inventory_svc.domain.stock import Origin
-
-
-class Serialisable(Protocol):
-    """An answer as the border made it; the writer only keeps its bytes."""
-
-    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
-        """The bytes to keep for a repeated request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a caller is told: a fresh message, or the bytes that were told before; and the revision of the commit."""
-
-    message: Serialisable | None
-    kept: bytes
-    revision: int | None
-    replayed: bool
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A request in the queue."""
-
-    intent: Intent
-    origin: Origin
-    body_hash: bytes
-    encode: Callable[[Any], Serialisable]
-    weight: int
-    future: asyncio.Future[Answer]
-    began_commit: bool = False  # the answer may have been kept although nobody was told
-    twins: list[Job] = field(default_factory=list)  # the same request id in the same batch
-
-    @property
-    def request_id(self) -> str:
-        """The claim."""
-        return self.origin.request_id
-
-    def answer(self, answer: Answer) -> None:
-        """Tell the caller, unless it has gone."""
-        if not self.future.done():
-            self.future.set_result(answer)
-        for twin in self.twins:
-            twin.answer(Answer(None, answer.kept, answer.revision, replayed=True))
-
-    def refuse(self, error: PartstreamError) -> None:
-        """Tell the caller why not, unless it has gone."""
-        if not self.future.done():
-            self.future.set_exception(error)
-        for twin in self.twins:
-            twin.refuse(error)
+    from inventory_svc.job import Job, Serialisable
 
 
 @dataclass(slots=True)
@@ -79,20 +28,6 @@ class _Decided:
     messages: list[tuple[Job, Serialisable]] = field(default_factory=list)
     kept: list[tuple[Job, Taken]] = field(default_factory=list)
     refused: list[tuple[Job, PartstreamError]] = field(default_factory=list)
-
-
-def join_twins(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with each request id once; a repetition waits for the first one's answer, or is refused."""
-    first: dict[str, Job] = {}
-    for job in jobs:
-        known = first.setdefault(job.request_id, job)
-        if known is job:
-            continue
-        if known.body_hash == job.body_hash:
-            known.twins.append(job)
-        else:
-            job.refuse(_reused(job))
-    return list(first.values())
 
 
 async def run_batch(
@@ -165,7 +100,7 @@ async def _decide_and_write(
 
 def _compare(decided: _Decided, job: Job, taken: Taken) -> None:
     if taken.body_hash != job.body_hash:
-        decided.refused.append((job, _reused(job)))
+        decided.refused.append((job, reused(job)))
     else:
         decided.kept.append((job, taken))
 
@@ -177,13 +112,3 @@ def _tell(decided: _Decided, revision: int | None, answers: dict[str, bytes]) ->
         job.answer(Answer(None, taken.response, taken.revision, replayed=not job.began_commit))
     for job, error in decided.refused:
         job.refuse(error)
-
-
-def _reused(job: Job) -> RequestIdReused:
-    message = "This request_id was used before with another body: make up a new one for a new request."
-    return RequestIdReused(message, metadata={"request_id": job.request_id})
-
-
-def unexpected(error: BaseException) -> InternalFault:
-    """What a caller is told of a fault of ours."""
-    return InternalFault("The service failed in an unexpected way.", metadata={"kind": type(error).__name__})

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from inventory_svc.batch import Job
 from inventory_svc.domain.intents import ExpireOverdue
 from inventory_svc.domain.reservation_expiry import SERVICE_ORIGIN
+from inventory_svc.job import Job
 from inventory_svc.sql.writing import NEXT_EXPIRY
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chassis.changes.handover import Handover
-    from inventory_svc.batch import Job, Serialisable
+    from inventory_svc.job import Job, Serialisable
 
 log = logging.getLogger(__name__)
 

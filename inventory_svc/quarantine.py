@@ -13,8 +13,8 @@ from chassis.errors import Overloaded
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from inventory_svc.batch import Job
     from inventory_svc.domain.stock import LevelKey
+    from inventory_svc.job import Job
 
 QUARANTINE_SECONDS = 2.0  # then one batch waits for the lock again, to see whether it is gone
 

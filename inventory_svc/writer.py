@@ -21,9 +21,10 @@ from chassis.background import Backoff
 from chassis.changes.handover import Handover
 from chassis.database import CONNECTION_LOST
 from chassis.errors import Draining, Overloaded, StoreUnavailable
-from inventory_svc.batch import Answer, Job, join_twins, run_batch, unexpected
+from inventory_svc.batch import run_batch
 from inventory_svc.commands import locked_levels
 from inventory_svc.errors import explain_refusal
+from inventory_svc.job import Answer, Job, join_twins, unexpected
 from inventory_svc.quarantine import Quarantine, refuse_locked
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from chassis.changes import cursor as cursors
@@ -12,7 +13,6 @@ from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_pb2
 
 if TYPE_CHECKING:
-    from edge.live.part_states import PartState
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_change_pb2, stock_pb2
 
@@ -60,6 +60,24 @@ class Event:
 
     def _encode(self, *, staff: bool) -> str | None:
         raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class PartState:
+    """One part. ``stock`` is absent until it was read; events wait for it."""
+
+    part_id: str
+    stock: stock_pb2.PartStock | None = None
+    category_id: str | None = None  # None = not known yet
+    content_version: int = 0
+    watchers: int = 0
+    serial: int = 0  # when it came to be, counted in states
+    waiting: list[StockEvent] = field(default_factory=list)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both its stock and its category are known."""
+        return self.stock is not None and self.category_id is not None
 
 
 class StockEvent(Event):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge.cache.loading import BatchedFlight
 from edge.cache.values import Absent, StockCodec, total
+from edge.live.events import PartState
 from partstream.inventory.v1 import stock_pb2
 
 if TYPE_CHECKING:
@@ -31,24 +31,6 @@ class BatchReads(Protocol):
 
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
         """Content of each part."""
-
-
-@dataclass(slots=True, eq=False)
-class PartState:
-    """One part. ``stock`` is absent until it was read; events wait for it."""
-
-    part_id: str
-    stock: stock_pb2.PartStock | None = None
-    category_id: str | None = None  # None = not known yet
-    content_version: int = 0
-    watchers: int = 0
-    serial: int = 0  # when it came to be, counted in states
-    waiting: list[StockEvent] = field(default_factory=list)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether both its stock and its category are known."""
-        return self.stock is not None and self.category_id is not None
 
 
 class PartStates:

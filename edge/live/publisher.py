@@ -16,8 +16,9 @@ from edge.live.outbox import Slot
 from edge.live.protocol import ErrorFrame, SubscribedFrame, encode
 from edge.live.recovery import recovered_events
 from edge.live.ring import Ring
+from edge.live.session import Subscription
 from edge.live.snapshot import snapshot_parts
-from edge.live.subscriptions import Subscription, SubscriptionIndex
+from edge.live.subscriptions import SubscriptionIndex
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge.cache.category_tree import CategoryTree
     from edge.live.part_states import PartStates
     from edge.live.ring import Ring
-    from edge.live.subscriptions import Subscription
+    from edge.live.session import Subscription
 
 MOST_UNKNOWN: Final = 2_000  # parts whose category would have to be read to know whether they belong
 

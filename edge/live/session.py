@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chassis.caller import ANONYMOUS, Caller
@@ -11,7 +12,16 @@ from edge.live.outbox import Outbox
 if TYPE_CHECKING:
     from edge.cache.category_tree import CategoryTree
     from edge.live.limits import LiveLimits
-    from edge.live.subscriptions import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One subscription of one socket."""
+
+    id: str
+    parts: frozenset[str]
+    categories: frozenset[str]
+    every_event: bool
 
 
 class Session:

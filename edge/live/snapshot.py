@@ -11,7 +11,8 @@ from partstream.inventory.v1 import stock_pb2
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.live.part_states import PartState, PartStates
+    from edge.live.events import PartState
+    from edge.live.part_states import PartStates
     from edge.live.session import Session
 
 

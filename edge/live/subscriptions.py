@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge.live.session import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """One subscription of one socket."""
-
-    id: str
-    parts: frozenset[str]
-    categories: frozenset[str]
-    every_event: bool
 
 
 class SubscriptionIndex:

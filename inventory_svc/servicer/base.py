@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from chassis.caller import current_request
 from chassis.errors import PartstreamError
-from inventory_svc.batch import Answer, Job
 from inventory_svc.convert.requests import normal_id
 from inventory_svc.domain.stock import Origin
+from inventory_svc.job import Answer, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,9 +13,9 @@ import pytest
 
 from chassis.errors import InsufficientStock, PartstreamError, VersionConflict
 from inventory_svc import batch
-from inventory_svc.batch import Answer, Job
 from inventory_svc.domain import intents
 from inventory_svc.domain.stock import MovementKind, Origin, StockLevel
+from inventory_svc.job import Answer, Job
 from inventory_svc.writer import Writer
 from tests.inventory_svc.running import check_books
 

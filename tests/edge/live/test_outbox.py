@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from chassis.changes.cursor import Position
 from edge.live.errors import TooSlow
-from edge.live.events import ContentEvent, StockEvent
+from edge.live.events import ContentEvent, PartState, StockEvent
 from edge.live.limits import LiveLimits
 from edge.live.outbox import Outbox
-from edge.live.part_states import PartState
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2
 from tests.edge.cache.histories import stock_change

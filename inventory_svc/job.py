@@ -1,0 +1,90 @@
+"""One request on its way through the writer, and what its caller is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chassis.errors import InternalFault, PartstreamError, RequestIdReused
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from inventory_svc.domain.intents import Intent
+    from inventory_svc.domain.stock import Origin
+
+
+class Serialisable(Protocol):
+    """An answer as the border made it; the writer only keeps its bytes."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+        """The bytes to keep for a repeated request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told: a fresh message, or the bytes that were told before; and the revision of the commit."""
+
+    message: Serialisable | None
+    kept: bytes
+    revision: int | None
+    replayed: bool
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request in the queue."""
+
+    intent: Intent
+    origin: Origin
+    body_hash: bytes
+    encode: Callable[[Any], Serialisable]
+    weight: int
+    future: asyncio.Future[Answer]
+    began_commit: bool = False  # the answer may have been kept although nobody was told
+    twins: list[Job] = field(default_factory=list)  # the same request id in the same batch
+
+    @property
+    def request_id(self) -> str:
+        """The claim."""
+        return self.origin.request_id
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the caller, unless it has gone."""
+        if not self.future.done():
+            self.future.set_result(answer)
+        for twin in self.twins:
+            twin.answer(Answer(None, answer.kept, answer.revision, replayed=True))
+
+    def refuse(self, error: PartstreamError) -> None:
+        """Tell the caller why not, unless it has gone."""
+        if not self.future.done():
+            self.future.set_exception(error)
+        for twin in self.twins:
+            twin.refuse(error)
+
+
+def join_twins(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with each request id once; a repetition waits for the first one's answer, or is refused."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        known = first.setdefault(job.request_id, job)
+        if known is job:
+            continue
+        if known.body_hash == job.body_hash:
+            known.twins.append(job)
+        else:
+            job.refuse(reused(job))
+    return list(first.values())
+
+
+def reused(job: Job) -> RequestIdReused:
+    """The same claim with another body."""
+    message = "This request_id was used before with another body: make up a new one for a new request."
+    return RequestIdReused(message, metadata={"request_id": job.request_id})
+
+
+def unexpected(error: BaseException) -> InternalFault:
+    """What a caller is told of a fault of ours."""
+    return InternalFault("The service failed in an unexpected way.", metadata={"kind": type(error).__name__})
