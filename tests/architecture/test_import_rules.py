@@ -1,8 +1,11 @@
 """Who may import whom is written in pyproject.toml; importing does nothing but define."""
 
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
+
+import grimp
 
 from devstack.documents import ROOMS, ROOT
 from tests.architecture.source import python_files
@@ -40,6 +43,13 @@ def test_import_rules_hold() -> None:
     done = subprocess.run([linter, "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_no_files_need_each_other_not_even_for_types() -> None:
+    graph = grimp.build_graph(*ROOMS, exclude_type_checking_imports=False, cache_dir=None)
+    needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+    graphlib.TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
 
 
 def test_importing_reads_and_writes_nothing() -> None:
