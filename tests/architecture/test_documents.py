@@ -1,0 +1,22 @@
+"""What the documents say of the code is there."""
+
+import re
+from pathlib import Path
+
+from devstack.documents import ROOMS, ROOT, tracked
+
+# `room/file.py`, `room/folder/` or `docs/file.md` between backticks.
+NAMED = re.compile(rf"`((?:{'|'.join((*ROOMS, 'tests', 'docs', 'protos'))})/[\w./-]*)`")
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    documents = [Path("README.md"), Path("CONTRIBUTING.md"), *tracked("docs", ".md")]
+
+    missing = [
+        f"{document}: {name}"
+        for document in documents
+        for name in NAMED.findall((ROOT / document).read_text())
+        if not (ROOT / name).exists()
+    ]
+
+    assert not missing
