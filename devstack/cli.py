@@ -17,6 +17,8 @@ def main(arguments: list[str]) -> int:
     if verb is None:
         print(verbs.overview())
         return 2
+    # A name from somebody's file or file system may hold what no terminal can show: that is shown escaped.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     module = importlib.import_module(verb.module)
     try:
         code = int(module.main(rest) or 0)

@@ -3,6 +3,7 @@
 DevstackError
 ├── CopyFailed            a backup could not be written or restored
 ├── DataFolderBusy        another stack runs on this data folder
+├── OutputRefused         a file that is to be written cannot be
 ├── PortTaken             something else listens on a port that was asked for
 ├── ServerUnavailable     a database or Redis server could not be started or reached
 ├── StackNotRunning       a verb needs a running stack and found none
@@ -20,6 +21,10 @@ class CopyFailed(DevstackError):
 
 class DataFolderBusy(DevstackError):
     """Another stack holds the lock of the data folder."""
+
+
+class OutputRefused(DevstackError):
+    """A file that is to be written cannot be, or must not be."""
 
 
 class PortTaken(DevstackError):

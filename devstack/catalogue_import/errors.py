@@ -8,6 +8,8 @@ CatalogueError
 
 from __future__ import annotations
 
+import math
+
 from devstack.errors import DevstackError
 
 SHOWN_VALUE_CHARACTERS = 200  # a reject shows enough of the value to find it, not a megabyte of it
@@ -33,11 +35,15 @@ class RowRejected(CatalogueError):
         self.field = field
         self.reason = reason
         self.message = message
-        self.value = _shown(value)
+        self.value = shown(value)
 
 
-def _shown(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+def shown(value: object) -> str | int | float | bool | None:
+    """Answer a value as a reject shows it: numbers as they are, everything else as a text of bounded length."""
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
     return text if len(text) <= SHOWN_VALUE_CHARACTERS else text[:SHOWN_VALUE_CHARACTERS] + "…"

@@ -13,7 +13,7 @@ SMALLEST_UNIT = Decimal("0.000000001")  # what the contract carries: 9 decimals
 LARGEST_PRICE = Decimal(10) ** 12
 MINOR_UNITS = Decimal(100)
 PAIR = 2
-EXCLUSIVE_QUANTITY = 2**63  # int64 of the contract
+EXCLUSIVE_QUANTITY = 2**53  # whole numbers are exact in JSON up to here
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def prices(value: object, notes: Notes) -> Prices:
 
     Raises RowRejected when one is no price, or two contradict each other.
     """
-    if value is None or value == []:
+    if value in (None, "", []):
         notes.add(Treatment.PRICE_MISSING, "prices")
         return NO_PRICE
     if isinstance(value, int | float | str):
@@ -69,7 +69,7 @@ def _price(price: object, notes: Notes) -> Decimal:
     rounded = exact.quantize(SMALLEST_UNIT, ROUND_HALF_UP)
     if rounded != exact:
         notes.add(Treatment.PRICE_BREAK_ROUNDED, "prices", price)
-    return rounded.normalize()
+    return abs(rounded.normalize())  # there is no price of -0
 
 
 def _in_order(breaks: list[tuple[int, Decimal]], notes: Notes) -> list[tuple[int, Decimal]]:

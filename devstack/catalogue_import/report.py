@@ -9,12 +9,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from devstack.catalogue_import.errors import RowRejected, shown
 from devstack.catalogue_import.treatments import MEANINGS, Notes, Tally, Treatment
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from devstack.catalogue_import.errors import RowRejected
 
 
 class JsonLines:
@@ -32,13 +31,22 @@ class JsonLines:
             return
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8")
-        self._file.write(json.dumps(members, ensure_ascii=False, default=str) + "\n")
+            # Half a surrogate pair cannot be UTF-8; as `\ud800` it is what JSON writes for it.
+            self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+        self._file.write(_as_json(members) + "\n")
 
     def close(self) -> None:
         """Finish the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _as_json(members: dict[str, Any]) -> str:
+    """Answer strict JSON; a value that JSON has no word for, such as NaN, or that is nested too deep, as text."""
+    try:
+        return json.dumps(members, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return json.dumps({name: shown(value) for name, value in members.items()}, ensure_ascii=False)
 
 
 class SeenSkus:

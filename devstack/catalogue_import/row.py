@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SITE_PATH = re.compile(r"/([^/\\\s]\S*)?")  # as the content service has it: `//` and `/\\` lead to other sites
 KNOWN_KEYS = frozenset(
     {"sku", "title", "description", "category", "specs", "image", "datasheet", "prices", "stock", "mpn", "manufacturer"}
 )
@@ -49,7 +51,8 @@ class CataloguePart:
 def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
     """Answer the part and what was put right. Raises RowRejected for what cannot be put right without guessing."""
     notes = Notes()
-    sku = _sku(values.get("sku"))
+    values = {key: None if _is_nan(value) else value for key, value in values.items()}
+    sku = _sku(values.get("sku"), notes)
     mpn = one_line(values.get("mpn"), "mpn", LONGEST_NAME, notes)
     part = CataloguePart(
         sku=sku,
@@ -72,12 +75,21 @@ def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
     return part, notes
 
 
-def _sku(value: object) -> str:
+def _is_nan(value: object) -> bool:
+    """Tell a missing value: many exporters write NaN for it."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _sku(value: object, notes: Notes) -> str:
     if value is None or value == "":
         raise RowRejected("sku", "MISSING", "a row needs a sku")
     sku = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not SKU.fullmatch(sku):
         raise RowRejected("sku", "MALFORMED", "1-64 of A-Z a-z 0-9 . _ -", value)
+    if not isinstance(value, str):
+        notes.add(Treatment.TEXT_FROM_NUMBER, "sku", value)
+    elif sku != value:
+        notes.add(Treatment.SPACE_TRIMMED, "sku", value)
     return sku
 
 
@@ -98,7 +110,7 @@ def _description(value: object, notes: Notes) -> str:
 
 def _category(value: object, notes: Notes) -> tuple[str, ...]:
     if isinstance(value, str):
-        value = value.split(">")
+        value = [name.strip() for name in value.split(">")]
     if value is None or value == []:
         notes.add(Treatment.CATEGORY_MISSING, "category")
         return UNCATEGORISED
@@ -106,7 +118,7 @@ def _category(value: object, notes: Notes) -> tuple[str, ...]:
         raise RowRejected("category", "NOT_A_LIST", "must be a list of names from the top, or `a > b`", value)
     if len(value) > DEEPEST_CATEGORY:
         raise RowRejected("category", "TOO_MANY", f"{len(value)} levels, at most {DEEPEST_CATEGORY}", value)
-    names = tuple(" ".join(plain_text(name, "category", LONGEST_NAME, notes).split()) for name in value)
+    names = tuple(_category_name(name, notes) for name in value)
     if not all(names):
         if not any(names):
             notes.add(Treatment.CATEGORY_MISSING, "category", value)
@@ -115,12 +127,20 @@ def _category(value: object, notes: Notes) -> tuple[str, ...]:
     return names
 
 
+def _category_name(value: object, notes: Notes) -> str:
+    text = plain_text(value, "category", LONGEST_NAME, notes)
+    name = " ".join(text.split())
+    if name != text:
+        notes.add(Treatment.SPACE_TRIMMED, "category", text)
+    return name
+
+
 def _image(value: object, notes: Notes) -> str:
     address = plain_text(value, "image", LONGEST_ADDRESS, notes)
     if not address:
         notes.add(Treatment.IMAGE_MISSING, "image")
         return ""
-    if address.startswith("/") and not address.startswith("//"):
+    if SITE_PATH.fullmatch(address):
         return address
     if not _is_web_address(address):
         notes.add(Treatment.IMAGE_REFUSED, "image", address)

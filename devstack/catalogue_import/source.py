@@ -7,18 +7,31 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from devstack.catalogue_import.errors import FileUnreadable, RowRejected
+from devstack.input_file import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 GZIP_MAGIC = b"\x1f\x8b"
 LONGEST_LINE = 8 * 1024 * 1024  # a longer line is one broken row, not a reason to fill the memory
+DEEPEST_NESTING = 64  # the same for every Python; where its own recursion ends differs by version
+OTHER_FORMATS = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"BZh": "packed with bzip2",
+    b"\xfd7zXZ": "packed with xz",
+    b"\x28\xb5\x2f\xfd": "packed with zstd",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 JSON_CELLS = ("specs", "prices")
 
 
@@ -44,8 +57,8 @@ class CatalogueFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.size = path.stat().st_size
-            self._raw = path.open("rb", buffering=0)  # its place in the file is the place of what was read
+            self._raw = opened(path)
+            self.size = os.fstat(self._raw.fileno()).st_size
         except OSError as fault:
             message = f"{path}: {fault.strerror or fault}"
             raise FileUnreadable(message) from fault
@@ -68,6 +81,7 @@ class CatalogueFile:
         """Yield every row in order. Raises FileUnreadable when the file ends in the middle or has no usable header."""
         try:
             with self._opened() as stream:
+                self._refuse_other_formats(stream.peek(64)[:64])
                 yield from _csv_rows(stream, self.path) if self._is_csv(stream) else _json_rows(stream)
         except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
             message = f"{self.path}: the compressed data are damaged or cut off: {fault}"
@@ -81,6 +95,18 @@ class CatalogueFile:
         stream = gzip.GzipFile(fileobj=self._raw, mode="rb") if packed else io.FileIO(self._raw.fileno(), closefd=False)
         return io.BufferedReader(cast("Any", stream), buffer_size=1 << 16)
 
+    def _refuse_other_formats(self, start: bytes) -> None:
+        """Say what the file is, where every line of it would only be said not to be a row."""
+        for magic, what in OTHER_FORMATS.items():
+            if start.startswith(magic):
+                message = f"{self.path}: this is {what}; needed are JSON lines or CSV in UTF-8, plain or gzip"
+                raise FileUnreadable(message)
+        if re.match(rb"(\xef\xbb\xbf)?\s*\[\s*(\{|\]|$)", start):
+            message = (
+                f"{self.path}: this is one JSON array; needed is one object on each line (`jq -c '.[]'` makes that)"
+            )
+            raise FileUnreadable(message)
+
     def _is_csv(self, stream: io.BufferedReader) -> bool:
         name = self.path.name.lower().removesuffix(".gz")
         if name.endswith((".jsonl", ".ndjson", ".json")):
@@ -92,6 +118,10 @@ class CatalogueFile:
 
 def _json_rows(stream: io.BufferedReader) -> Iterator[Row | UnreadableRow]:
     for number, line in enumerate(_lines(stream), start=1):
+        if line is None:
+            fault = RowRejected("", "TOO_LONG", f"a line of more than {LONGEST_LINE:,} bytes")
+            yield UnreadableRow(number, fault)
+            continue
         text = line.strip()
         if not text:
             continue
@@ -101,24 +131,56 @@ def _json_rows(stream: io.BufferedReader) -> Iterator[Row | UnreadableRow]:
             yield UnreadableRow(number, fault)
 
 
-def _lines(stream: io.BufferedReader) -> Iterator[bytes]:
+def _lines(stream: io.BufferedReader) -> Iterator[bytes | None]:
+    """Yield the lines; None for one that is too long to be kept."""
     while line := stream.readline(LONGEST_LINE):
-        whole = line
+        whole: bytes | None = line
         while not line.endswith(b"\n") and (line := stream.readline(LONGEST_LINE)):
-            whole = b"too long"  # not JSON, so the row is rejected under its own number
+            whole = None
         yield whole
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_distinct)
+        text = line.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise RowRejected("", "NOT_UTF8", "the line is not UTF-8", text[:80].decode("latin-1")) from fault
-    except (ValueError, RecursionError) as fault:
-        raise RowRejected("", "NOT_JSON", f"the line is not JSON: {fault}", text[:80].decode("latin-1")) from fault
+        raise RowRejected("", "NOT_UTF8", "the line is not UTF-8", line[:80].decode("latin-1")) from fault
+    value = _json("", "line", text)
     if not isinstance(value, dict):
         raise RowRejected("", "NOT_AN_OBJECT", "the line is JSON but not an object", value)
     return value
+
+
+def _json(field: str, what: str, text: str) -> Any:
+    try:
+        value = json.loads(text, object_pairs_hook=_distinct)
+    except RecursionError as fault:
+        raise _nested_too_deep(field, what, text) from fault
+    except ValueError as fault:
+        raise RowRejected(field, "NOT_JSON", f"the {what} is not JSON: {fault}", text[:80]) from fault
+    # Most rows have fewer brackets than that, and are spared the walk.
+    if text.count("[") + text.count("{") > DEEPEST_NESTING and _is_deeper_than(value, DEEPEST_NESTING):
+        raise _nested_too_deep(field, what, text)
+    return value
+
+
+def _nested_too_deep(field: str, what: str, text: str) -> RowRejected:
+    message = f"the {what} has lists or objects within each other, more than {DEEPEST_NESTING} deep"
+    return RowRejected(field, "NESTED_TOO_DEEP", message, text[:80])
+
+
+def _is_deeper_than(value: object, deepest: int) -> bool:
+    """Walk level by level: what is too deep to be walked by recursion is what this looks for."""
+    level = [value]
+    for _ in range(deepest):
+        level = [inner for outer in level for inner in _members(outer) if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,8 +196,11 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[Row | UnreadableRow]:
     csv.field_size_limit(LONGEST_LINE)
     text = io.TextIOWrapper(cast("IO[bytes]", stream), encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text)
-    header = [name.strip() for name in next(reader, [])]
+    reader = csv.reader(text, strict=True)  # without it, a quote that is never closed takes in the rest of the file
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error:
+        header = []
     if "sku" not in header or len(set(header)) != len(header):
         message = f"{path}: a CSV needs a header line with distinct names, `sku` among them"
         raise FileUnreadable(message)
@@ -146,11 +211,16 @@ def _csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[Row | Unreadabl
         except StopIteration:
             return
         except csv.Error as fault:
-            yield UnreadableRow(started, RowRejected("", "NOT_CSV", f"the line is not CSV: {fault}"))
+            yield UnreadableRow(started, RowRejected("", "NOT_CSV", _not_csv(started, reader.line_num, fault)))
         else:
             if cells:
                 yield _csv_row(started, header, cells)
         started = reader.line_num + 1
+
+
+def _not_csv(first: int, last: int, fault: csv.Error) -> str:
+    where = f"lines {first} to {last} are" if last > first else "the line is"
+    return f"{where} not CSV: {fault}"
 
 
 def _csv_row(line: int, header: list[str], cells: list[str]) -> Row | UnreadableRow:
@@ -171,10 +241,7 @@ def _cell(name: str, text: str) -> Any:
     if not text:
         return None
     if name in JSON_CELLS or (name == "category" and text.startswith("[")):
-        try:
-            return json.loads(text, object_pairs_hook=_distinct)
-        except (ValueError, RecursionError) as fault:
-            raise RowRejected(name, "NOT_JSON", f"the cell is not JSON: {fault}", text) from fault
+        return _json(name, "cell", text)
     if name == "category":
         return [part.strip() for part in text.split(">")]
     return text

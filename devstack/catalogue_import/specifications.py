@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from devstack.catalogue_import.errors import RowRejected
-from devstack.catalogue_import.text import plain_text
+from devstack.catalogue_import.text import UNPRINTABLE, plain_text
 from devstack.catalogue_import.treatments import Notes, Treatment
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PLACEHOLDERS = frozenset({"", "-", "nan"})
 
 def specifications(value: object, notes: Notes) -> dict[str, Scalar]:
     """Answer specs as name → scalar in the order of the file. Raises RowRejected when it is no object or too large."""
-    if value is None or value == {}:
+    if value in (None, "", {}, []):
         notes.add(Treatment.SPECS_MISSING, "specs")
         return {}
     if not isinstance(value, dict):
@@ -50,8 +50,11 @@ def _flat(path: str, members: dict[str, object], notes: Notes) -> Iterator[tuple
 
 
 def _name(path: str, notes: Notes) -> str:
-    name = " ".join(plain_text(path, "specs", LONGEST_NAME * 2, Notes()).split())
-    if name != path:
+    printable = UNPRINTABLE.sub("", path)
+    if printable != path:
+        notes.add(Treatment.CONTROL_CHARACTER_REMOVED, "specs", path)
+    name = " ".join(printable.split())
+    if name != printable:
         notes.add(Treatment.SPEC_NAME_SPACED, f"specs.{name}", path)
     if not name:
         raise RowRejected("specs", "NAME_EMPTY", "a specification has no name", path)
@@ -64,7 +67,8 @@ def _keep(found: dict[str, Scalar], taken: dict[str, str], name: str, value: Sca
     """Keep a value under its name; a name met before in another spelling is merged or numbered."""
     wanted, number = name, 1
     while (kept := taken.get(wanted.casefold())) is not None:
-        if found[kept] == value:
+        # True == 1 in Python, and not in a catalogue.
+        if found[kept] == value and isinstance(found[kept], bool) == isinstance(value, bool):
             notes.add(Treatment.SPEC_NAME_MERGED, f"specs.{name}", value)
             return
         number += 1

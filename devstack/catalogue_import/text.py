@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 
 import nh3
@@ -29,8 +30,11 @@ def plain_text(value: object, field: str, longest: int, notes: Notes) -> str:
     """
     if value is None:
         return ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)  # a part number of digits only loses its quotes in many exports
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        # A part number of digits only loses its quotes in many exports. What else it lost (12.50 is 12.5 by now)
+        # nobody can tell, so it is counted.
+        notes.add(Treatment.TEXT_FROM_NUMBER, field, value)
+        value = str(value)
     if not isinstance(value, str):
         raise RowRejected(field, "NOT_TEXT", "must be a text", value)
     printable = UNPRINTABLE.sub("", value)

@@ -19,6 +19,7 @@ class Treatment(StrEnum):
 
     CONTROL_CHARACTER_REMOVED = "control_character_removed"
     SPACE_TRIMMED = "space_trimmed"
+    TEXT_FROM_NUMBER = "text_from_number"
     KEY_NOT_IMPORTED = "key_not_imported"
     TITLE_FROM_MPN = "title_from_mpn"
     TITLE_FROM_SKU = "title_from_sku"
@@ -55,7 +56,8 @@ class Treatment(StrEnum):
 
 MEANINGS: dict[Treatment, str] = {
     Treatment.CONTROL_CHARACTER_REMOVED: "control characters or broken surrogates taken out of a text",
-    Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off, line ends in a name made spaces",
+    Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off; in a name, line ends and runs made one space",
+    Treatment.TEXT_FROM_NUMBER: "a number where a text belongs: written as text",
     Treatment.KEY_NOT_IMPORTED: "a key that the catalogue has no field for",
     Treatment.TITLE_FROM_MPN: "no title: manufacturer part number used",
     Treatment.TITLE_FROM_SKU: "no title and no part number: SKU used",

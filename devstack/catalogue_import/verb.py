@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from chassis.errors import PartstreamError
-from devstack import stack_state
+from devstack import input_file, stack_state, terminal
 from devstack.catalogue_import.category_writer import CategoryWriter
 from devstack.catalogue_import.errors import ImportStopped
 from devstack.catalogue_import.importer import BATCH_ROWS, CatalogueImport
@@ -23,6 +22,7 @@ from devstack.catalogue_import.prepare import prepared_batches
 from devstack.catalogue_import.report import Report
 from devstack.catalogue_import.source import CatalogueFile
 from devstack.catalogue_import.stock_writer import StockWriter
+from devstack.output_file import check_outputs
 from devstack.patient_calls import PatientCalls
 from devstack.run_journal import RunJournal
 from devstack.service_access import Services, ServiceSettings, open_services, service_settings
@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 
 SERVICE_NAME = "import"
 EXIT_REJECTED = 1
+INTERRUPTED = "Interrupted. The same command goes on where this one stopped."
+RESUMED = (
+    "An import of this file was cut off and is taken up again: what it did is not done again. --restart begins anew."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    parser.add_argument("file", type=Path, help="JSON lines or CSV, plain or gzip")
+    parser.add_argument("file", type=input_file.named, help="JSON lines or CSV, plain or gzip; - = what is piped in")
     parser.add_argument("--data-dir", help="data folder of the running stack")
     parser.add_argument("--check", action="store_true", help="read and report only; write nothing, need no stack")
     parser.add_argument("--set-stock", action="store_true", help="set the stock of parts that have a level already too")
@@ -60,10 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Import the file; 0 when nothing was rejected or rejects are allowed, else 1."""
     folder = stack_state.data_folder(arguments.data_dir)
     rejects = arguments.rejects or folder / "rejects" / f"{arguments.file.name}.rejects.jsonl"
+    outputs = (("--rejects", arguments.rejects), ("--notes", arguments.notes), ("--json", arguments.json))
     settings = None if arguments.check else service_settings(folder)
+    check_outputs(outputs, input_path=arguments.file)
+    file = CatalogueFile(arguments.file)
     report = Report(rejects, arguments.notes)
     started = time.monotonic()
-    file = CatalogueFile(arguments.file)
     try:
         with _progress() as bar:
             task = bar.add_task(arguments.file.name, total=file.size, rows=0)
@@ -78,6 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     except PartstreamError as refusal:
         message = f"The services refused to go on: {refusal}"
         raise ImportStopped(message) from refusal
+    except KeyboardInterrupt:
+        terminal.console(stderr=True).print(INTERRUPTED)
+        raise
     finally:
         report.close()
         file.close()
@@ -101,6 +110,8 @@ async def _import(
     show: Callable[[int, int], None],
 ) -> None:
     journal = RunJournal.open(folder, "import", file.digest(), restart=arguments.restart)
+    if journal.resumed:
+        terminal.console(stderr=True).print(RESUMED)
     async with open_services(settings, SERVICE_NAME) as services:
         await _assembled(arguments, services, journal, report).run(file, show)
     journal.finish()
@@ -120,7 +131,7 @@ def _assembled(
 
 
 def _conclude(arguments: argparse.Namespace, report: Report, seconds: float) -> int:
-    console = Console()
+    console = terminal.console()
     for table in report.tables(seconds):
         console.print(table)
     if arguments.json:
@@ -135,14 +146,14 @@ def _conclude(arguments: argparse.Namespace, report: Report, seconds: float) -> 
 
 def _progress() -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         DownloadColumn(),
         TextColumn("{task.fields[rows]:,} rows"),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=terminal.console(stderr=True))
 
 
 def _currency(text: str) -> str:

@@ -7,10 +7,9 @@ import asyncio
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from devstack import stack_state
+from devstack import stack_state, terminal
 from devstack.patient_calls import PatientCalls
 from devstack.replay.comparison import Comparison, compare
 from devstack.replay.movements import MovementsFile
@@ -78,7 +77,7 @@ async def _replay(
 
 
 def _conclude(report: ReplayReport, summary: dict[str, object], outcome: Comparison) -> int:
-    console = Console()
+    console = terminal.console()
     console.print(report.table(summary))
     if report.counts["refused"]:
         console.print(f"Refused rows are in {report.refusals}", soft_wrap=True)
@@ -92,14 +91,14 @@ def _conclude(report: ReplayReport, summary: dict[str, object], outcome: Compari
 
 def _progress() -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rows]:,} rows"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=terminal.console(stderr=True))
 
 
 def _speed(text: str) -> float | None:

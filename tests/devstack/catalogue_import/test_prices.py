@@ -90,6 +90,12 @@ def test_what_contradicts_itself_is_rejected(value: object, reason: str) -> None
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("nothing", [-0.0, "-0", 0])
+def test_nothing_is_a_price_without_a_sign(nothing: object) -> None:
+    """The service takes no `-0`, so the whole part was refused."""
+    assert f"{prices([[1, nothing]], Notes()).breaks[0][1]:f}" == "0"
+
+
 @given(st.floats(min_value=0, max_value=999_999_999, allow_nan=False))
 def test_every_price_fits_the_contract(price: float) -> None:
     found = prices([[1, price]], Notes())

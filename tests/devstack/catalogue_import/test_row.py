@@ -55,6 +55,32 @@ def test_a_row_with_nothing_but_a_sku_is_a_part() -> None:
     }
 
 
+def test_nan_is_what_many_exporters_write_for_nothing() -> None:
+    """A title of NaN became the title `nan` of a published part."""
+    nothing = float("nan")
+
+    part, notes = catalogue_part({**dict.fromkeys(CLEAN, nothing), "sku": "C1"})
+
+    assert (part.title, part.description, part.category, part.stock) == ("C1", "", UNCATEGORISED, None)
+    assert treated(notes) == treated(catalogue_part({"sku": "C1"})[1])
+
+
+@pytest.mark.parametrize("field", ["sku", "title", "mpn", "manufacturer", "description"])
+def test_a_number_made_a_text_is_counted(field: str) -> None:
+    part, notes = catalogue_part({**CLEAN, field: 4148})
+
+    assert getattr(part, field) == "4148"
+    assert [(note.treatment, note.field, note.before) for note in notes] == [(Treatment.TEXT_FROM_NUMBER, field, 4148)]
+
+
+def test_a_category_as_text_is_no_dirt_but_blanks_inside_a_name_are_counted() -> None:
+    clean, nothing = catalogue_part({**CLEAN, "category": "Passives > Resistors"})
+    blanks, notes = catalogue_part({**CLEAN, "category": ["Passives", "Chip  Resistors"]})
+
+    assert (clean.category, treated(nothing)) == (("Passives", "Resistors"), set())
+    assert (blanks.category, treated(notes)) == (("Passives", "Chip Resistors"), {Treatment.SPACE_TRIMMED})
+
+
 def test_a_missing_title_is_the_part_number() -> None:
     part, notes = catalogue_part({**CLEAN, "title": " "})
 
@@ -76,6 +102,8 @@ def test_a_key_without_a_field_is_noted() -> None:
         ("//example.org/a.jpg", "", Treatment.IMAGE_REFUSED),
         ("https://", "", Treatment.IMAGE_REFUSED),
         ("https://example.org/a b", "", Treatment.IMAGE_REFUSED),
+        ("/\\example.org/a.jpg", "", Treatment.IMAGE_REFUSED),
+        ("/img/a b.jpg", "", Treatment.IMAGE_REFUSED),
     ],
 )
 def test_picture_addresses_are_https_or_left_out(image: str, kept: str, treatment: Treatment) -> None:

@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from devstack.catalogue_import.errors import FileUnreadable
-from devstack.catalogue_import.source import CatalogueFile, Row, UnreadableRow
+from devstack.catalogue_import.source import DEEPEST_NESTING, LONGEST_LINE, CatalogueFile, Row, UnreadableRow
 
 
 def rows_of(path: Path) -> list[Row | UnreadableRow]:
@@ -92,7 +94,67 @@ def test_a_bad_line_is_one_bad_row(tmp_path: Path) -> None:
 def test_nesting_without_end_is_one_bad_row(tmp_path: Path) -> None:
     path = written(tmp_path, "parts.jsonl", b'{"specs": ' + b"[" * 200_000 + b'\n{"sku": "A2"}\n')
 
-    assert reasons(rows_of(path)) == [(1, "NOT_JSON")]
+    assert reasons(rows_of(path)) == [(1, "NESTED_TOO_DEEP")]
+
+
+@pytest.mark.parametrize(
+    ("depth", "found"),
+    [(DEEPEST_NESTING - 1, []), (DEEPEST_NESTING, [(1, "NESTED_TOO_DEEP")]), (900, [(1, "NESTED_TOO_DEEP")])],
+)
+def test_nesting_has_one_limit_on_every_python(tmp_path: Path, depth: int, found: list[tuple[int, str]]) -> None:
+    """900 lists were read as JSON, and joining them ended the whole import with a RecursionError."""
+    path = written(tmp_path, "parts.jsonl", b'{"specs": ' + b"[" * depth + b"]" * depth + b"}")
+
+    assert reasons(rows_of(path)) == found
+
+
+def test_a_line_without_end_is_one_bad_row(tmp_path: Path) -> None:
+    path = written(tmp_path, "parts.jsonl", b'{"sku": "' + b"A" * LONGEST_LINE + b'"}\n{"sku": "A2"}\n')
+
+    found = rows_of(path)
+
+    assert reasons(found) == [(1, "TOO_LONG")]
+    assert found[-1] == Row(2, {"sku": "A2"})
+
+
+def test_a_quote_that_is_never_closed_says_which_lines_it_took_in(tmp_path: Path) -> None:
+    """Without strict reading the rest of the file became one cell of the row, and nobody was told."""
+    path = written(tmp_path, "parts.csv", b'sku,title\nA1,fine\nA2,"12 inch\nA3,lost\nA4,lost\n')
+
+    found = rows_of(path)
+
+    assert reasons(found) == [(3, "NOT_CSV")]
+    assert "lines 3 to 5" in found[-1].fault.message if isinstance(found[-1], UnreadableRow) else False
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("parts.csv", b"PK\x03\x04....", "zip archive or a spreadsheet"),
+        ("parts.jsonl", '{"sku": "A1"}'.encode("utf-16"), "UTF-16"),
+        ("parts.json", b'[{"sku": "A1"}]', "one JSON array"),
+        ("parts.json", b'[\n  {"sku": "A1"}\n]', "one JSON array"),
+        ("parts.jsonl.xz", b"\xfd7zXZ\x00", "packed with xz"),
+    ],
+)
+def test_a_file_of_another_kind_is_said_to_be_that(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    with pytest.raises(FileUnreadable, match=said):
+        rows_of(written(tmp_path, name, content))
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(gzip.compress(b'{"sku": "A1"}\n'),))
+    writer.start()
+    file = CatalogueFile(path)
+    writer.join()
+
+    digest, rows = file.digest(), list(file.rows())
+
+    file.close()
+    assert rows == [Row(1, {"sku": "A1"})]
+    assert len(digest) == 64
 
 
 def test_a_bad_csv_line_is_one_bad_row(tmp_path: Path) -> None:

@@ -87,17 +87,30 @@ def test_names_that_differ_by_case_or_space_are_merged_when_equal_and_numbered_w
     ]
 
 
-def test_missing_specifications_are_noted() -> None:
+def test_true_is_not_one() -> None:
+    """Python finds them equal, and `true` was merged into the `1` of a name in another case."""
+    assert specifications({"Shielded": 1, "shielded": True}, Notes()) == {"Shielded": 1, "shielded (2)": True}
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], ""])
+def test_missing_specifications_are_noted(nothing: object) -> None:
     notes = Notes()
 
-    assert specifications(None, notes) == {}
+    assert specifications(nothing, notes) == {}
     assert treated(notes) == [Treatment.SPECS_MISSING]
+
+
+def test_a_control_character_in_a_name_is_counted_as_that() -> None:
+    notes = Notes()
+
+    assert specifications({"Oh\0m": 5}, notes) == {"Ohm": 5}
+    assert treated(notes) == [Treatment.CONTROL_CHARACTER_REMOVED]
 
 
 @pytest.mark.parametrize(
     ("specs", "reason"),
     [
-        ([], "NOT_AN_OBJECT"),
+        ([1], "NOT_AN_OBJECT"),
         ({str(number): 1 for number in range(201)}, "TOO_MANY"),
         ({"x" * 201: 1}, "TOO_LONG"),
         ({" ": 1}, "NAME_EMPTY"),
