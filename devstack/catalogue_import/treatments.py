@@ -56,7 +56,7 @@ class Treatment(StrEnum):
 
 MEANINGS: dict[Treatment, str] = {
     Treatment.CONTROL_CHARACTER_REMOVED: "control characters or broken surrogates taken out of a text",
-    Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off; in a name, line ends and runs made one space",
+    Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off; in a name, runs of it made one space",
     Treatment.TEXT_FROM_NUMBER: "a number where a text belongs: written as text",
     Treatment.KEY_NOT_IMPORTED: "a key that the catalogue has no field for",
     Treatment.TITLE_FROM_MPN: "no title: manufacturer part number used",
