@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from chassis.caller import ANONYMOUS, Caller
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 @dataclass(slots=True)
@@ -20,6 +24,8 @@ class Exchange:
     bearer: str = ""
     # Position of the followers when the request began, then whatever its reads and writes add.
     revisions: list[str] = field(default_factory=list)
+    # The epoch, by log, in which the followers were found to have what the caller asked for.
+    promised: dict[str, UUID] = field(default_factory=dict)
     cache_tier: str = ""
     replayed: bool = False
     # The caller came with a session cookie: it gets its revision in a cookie too, and no cache may share its answers.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from chassis.changes import cursor as cursors
 from chassis.errors import RevisionNotYetServed
+from edge.exchange import current_exchange
 from edge.metrics import REVISION_WAITS
 
 if TYPE_CHECKING:
@@ -77,4 +78,5 @@ class RevisionGate:
             await follower.reached(position, WAIT_SECONDS)
         except RevisionNotYetServed:
             return False
+        current_exchange().promised[log] = position.epoch
         return True

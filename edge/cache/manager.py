@@ -51,12 +51,16 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A value, the revision it shows at least, and which tier it came from."""
+    """A value, the revision it shows at least, and which tier it came from.
+
+    The revision is one of the epoch that memory follows; one from the source names its own, which may be another.
+    """
 
     value: Any
     revision: int
     tier: str
     age_seconds: float = 0.0
+    epoch: UUID | None = None
 
     @property
     def is_stale(self) -> bool:
@@ -296,8 +300,8 @@ class CacheManager:
                 metrics.CACHE_REFUSED.labels("memory").inc()
         if kept and kind.shared and position is not None:
             self._offer(kind, kept, position, tags)
-        revision = position.revision if position is not None else 0
-        return {ident: Answer(value, revision, "source") for ident, value in loaded.values.items()}
+        revision, epoch = (position.revision, position.epoch) if position is not None else (0, None)
+        return {ident: Answer(value, revision, "source", epoch=epoch) for ident, value in loaded.values.items()}
 
     def _offer(self, kind: Kind, values: dict[str, Any], position: cursors.Position, tags: tuple[str, ...]) -> None:
         """Fill Redis behind the answer; when it cannot keep up, the next reader's fill will do."""

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from chassis.changes import cursor as cursors
-from chassis.errors import PartNotFound, ResourceRef
+from chassis.errors import EpochChanged, PartNotFound, ResourceRef
 from edge.cache import keys
 from edge.cache.manager import Answer, CacheManager, Loaded
 from edge.cache.values import Absent, Listing
@@ -129,11 +129,21 @@ class CachedReads:
         return Loaded({"tree": answer}, answer.revision_token)
 
     def _saw(self, log: str, *answers: Answer) -> None:
-        """Let the response's token cover what was read ahead of this process's followers."""
+        """Let the response's token cover what was read ahead of this process's followers.
+
+        ``EpochChanged`` when a value is of another history than the one in which the followers had what the caller
+        asked for: the database was restored, and the followers have not heard of it.
+        """
         here = self._cache.memory.position(log)
-        newest = max((answer.revision for answer in answers), default=0)
-        if here is not None and newest > here.revision:
-            current_exchange().saw(cursors.encode(cursors.Position(log, here.epoch, newest)))
+        exchange = current_exchange()
+        promised = exchange.promised.get(log)
+        for answer in answers:
+            epoch = answer.epoch or (here.epoch if here is not None else None)
+            if promised is not None and epoch != promised:
+                message = "The log has begun a new epoch: what your revision stands for may be gone."
+                raise EpochChanged(message)
+            if epoch is not None and (here is None or epoch != here.epoch or answer.revision > here.revision):
+                exchange.saw(cursors.encode(cursors.Position(log, epoch, answer.revision)))
 
 
 def cache_status(answers: Iterable[Answer]) -> str:
