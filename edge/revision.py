@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from chassis.changes import cursor as cursors
-from chassis.errors import RevisionNotYetServed
+from chassis.errors import CursorMalformed, RevisionNotYetServed
 from edge.exchange import current_exchange
 from edge.metrics import REVISION_WAITS
 
@@ -51,9 +51,28 @@ class RevisionGate:
 
     def wanted(self, request: Request[Any, Any, Any]) -> str:
         """The least revision a caller asks for, for reads that no cache serves; ``CursorMalformed`` for a bad one."""
-        text = request.headers.get(IN) or request.cookies.get(COOKIE, "")
+        text = request.headers.get(IN)
+        if not text:
+            return self._known(request.cookies.get(COOKIE, ""))
         cursors.decode(text)
         return text
+
+    def _known(self, cookie: str) -> str:
+        """A browser's cookie without what means nothing here any more: its user did not ask for it.
+
+        Else whoever had a page open while a database was restored would get refusals until the cookie ends.
+        """
+        try:
+            positions = cursors.decode(cookie)
+        except CursorMalformed:
+            return ""
+        kept = [position for log, position in positions.items() if not self._is_of_lost_epoch(log, position)]
+        return cursors.encode(*kept) if kept else ""
+
+    def _is_of_lost_epoch(self, log: str, position: cursors.Position) -> bool:
+        follower = self._followers.get(log)
+        here = cursors.position_in(follower.cursor, log) if follower is not None else None
+        return here is not None and here.epoch != position.epoch
 
     async def settle(self, request: Request[Any, Any, Any]) -> str:
         """The revision a read must still ask the services for; empty when the caches have it.

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from chassis.changes import cursor as cursors
+from edge.app import Edge
 from tests.edge.routes.shop import open_shop
 
 
@@ -33,6 +34,21 @@ async def test_made_up_future_revision_is_refused_soon(client: httpx.AsyncClient
     for token, reason in ((future, "CURSOR_FROM_FUTURE"), (elsewhere, "EPOCH_CHANGED")):
         answer = await client.get("/parts/LED-5MM-RED/stock", headers={"Partstream-Min-Revision": token})
         assert (answer.status_code, answer.json()["reason"]) == (400, reason)
+
+
+async def test_cookie_that_means_nothing_any_more_is_forgotten(
+    edge: Edge, client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    """A page that was open while a database was restored once got refusals for as long as its cookie lived."""
+    await open_shop(admin)
+    written = await admin.put("/admin/parts/LED-5MM-RED/stock", json={"on_hand": 1, "expected_version": 0})
+    known = cursors.decode(written.headers["partstream-revision"])["inventory"]
+    await edge.following.followers["inventory"].reached(known, 10)
+    lost = cursors.encode(cursors.Position("inventory", uuid.uuid4(), known.revision))
+
+    for cookie in ("nonsense", lost):
+        answer = await client.get("/parts/LED-5MM-RED/stock", headers={"Cookie": f"partstream_revision={cookie}"})
+        assert answer.status_code == 200, answer.text
 
 
 async def test_revision_a_little_ahead_asks_to_come_again(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
