@@ -6,6 +6,7 @@ process. ``prepare`` and ``command`` are for a supervisor; ``start`` and ``stop`
 
 import contextlib
 import importlib.util
+import locale
 import os
 import shutil
 import signal
@@ -188,7 +189,7 @@ class EmbeddedPostgres:
         # Letters of every language are letters, in the order of their code points, whatever the machine has installed.
         if self._version >= FIRST_VERSION_WITH_BUILTIN_LOCALE:
             return ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        return ["--no-locale"]
+        return ["--no-locale", *(["--lc-ctype=C.UTF-8"] if _machine_knows("C.UTF-8") else [])]
 
     def _require_same_version(self) -> None:
         found = (self._cluster / "PG_VERSION").read_text().strip()
@@ -198,6 +199,17 @@ class EmbeddedPostgres:
                 f"Set PGSERVER_POSTGRES_VERSION={found} or choose another --data-dir."
             )
             raise ServerUnavailable(message)
+
+
+def _machine_knows(name: str) -> bool:
+    """Whether the machine has a locale: before version 17 PostgreSQL has none of its own."""
+    kept = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, name)
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_CTYPE, kept)
+    return True
 
 
 def wait_until_ready(dsn: str, process: subprocess.Popen[bytes]) -> None:

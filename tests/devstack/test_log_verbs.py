@@ -146,11 +146,12 @@ async def test_events_that_cannot_begin_there_say_why(stack: Stack) -> None:
 async def test_events_are_followed_as_they_come(stack: Stack) -> None:
     process = await stack.begin("events", "--follow", "--json", "--part", "B")
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    try:
         before = [json.loads(await process.stdout.readline()) for _ in range(2)]
         stack.sql(COUNT, "A")
         stack.sql(COUNT, "B")
         after = json.loads(await process.stdout.readline())
+    finally:
         process.send_signal(signal.SIGINT)
         await process.communicate()
 

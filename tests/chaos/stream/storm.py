@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -39,6 +38,7 @@ class Storm:
         self._stub: Any = InventoryServiceStub(self._channel)
         self._rng = rng
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_over = False
         self.acknowledged: list[tuple[str, str]] = []
         self.refused = 0
 
@@ -47,17 +47,17 @@ class Storm:
         self._tasks = [asyncio.create_task(self._write()) for _ in range(writers)]
 
     async def stop(self) -> None:
-        """Stop writing and hang up; a writer that failed says so here."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        """Stop writing and hang up; a writer that failed says so here.
+
+        A call under way is waited for: one that is given up may be written all the same, later.
+        """
+        self._is_over = True
+        await asyncio.gather(*self._tasks)
         await self._channel.close()
 
     async def _write(self) -> None:
         calls = (self._adjust, self._adjust, self._adjust_many, self._set, self._transfer, self._reserve)
-        while True:
+        while not self._is_over:
             await asyncio.sleep(self._rng.uniform(0, _PAUSE_SECONDS))
             part_id = self._rng.choice(PARTS)
             try:
