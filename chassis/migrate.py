@@ -9,13 +9,14 @@ import types
 from typing import TYPE_CHECKING
 
 import asyncpg
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.conf.apps import AppRegistry
 from piccolo.engine.finder import engine_finder
 from piccolo.engine.postgres import PostgresEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 _MIGRATION_LOCK = (7301, 3)
 _CONFIG_MODULE = "partstream_piccolo_conf"
@@ -59,3 +60,21 @@ async def run_script(script: str) -> None:
         message = "run_script works inside a migration only"
         raise RuntimeError(message)
     await transaction.connection.execute(script)
+
+
+def scripts(
+    migration_id: str, app_name: str, description: str, *parts: str
+) -> Callable[[], Awaitable[MigrationManager]]:
+    """The ``forwards`` of a migration that runs SQL and nothing else, one script after the other."""
+
+    async def forwards() -> MigrationManager:
+        manager = MigrationManager(migration_id=migration_id, app_name=app_name, description=description)
+
+        async def run() -> None:
+            for part in parts:
+                await run_script(part)
+
+        manager.add_raw(run)
+        return manager
+
+    return forwards
