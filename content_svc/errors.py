@@ -68,7 +68,7 @@ OURS = frozenset(
         *("part_version_positive", "published_version_within_version", "part_version_dense", "rolled_back_to_earlier"),
         *("part_image_pkey", "part_image_part_exists", "part_image_is_not_truncated"),
         *("part_version_pkey", "part_version_part_exists", "part_version_number_positive"),
-        "part_version_is_append_only",
+        *("part_version_is_append_only", "part_version_is_made_by_commits"),
     }
 )
 

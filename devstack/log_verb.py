@@ -1,8 +1,8 @@
 """``./partstream log``: is the change log what was written?
 
-``log verify`` walks the hash chain of a service and names the first revision that does not fit; with ``--against FILE``
-it also holds the log against a signed checkpoint. ``log checkpoint`` prints one, to be kept where the owner of the
-database cannot reach it.
+``log verify`` walks the hash chain of a service and names the first revision that does not fit, then compares every row
+with the newest entry about it and names those that differ; with ``--against FILE`` it also holds the log against a
+signed checkpoint. ``log checkpoint`` prints one, to be kept where the owner of the database cannot reach it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import asyncpg
 from chassis.changes.integrity import (
     Verdict,
     compare_checkpoint,
+    compare_rows,
     make_checkpoint,
     read_checkpoint,
     sign_checkpoint,
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     """Run one of the two; 1 when something does not fit."""
     parser = argparse.ArgumentParser(prog="partstream log", description=__doc__, allow_abbrev=False)
     actions = parser.add_subparsers(dest="action", required=True)
-    verify = actions.add_parser("verify", help="walk the hash chain")
+    verify = actions.add_parser("verify", help="walk the hash chain, and compare every row with its last entry")
     verify.add_argument("--against", type=Path, help="a signed checkpoint to compare with")
     checkpoint = actions.add_parser("checkpoint", help="print a signed checkpoint of the newest entry")
     for action in (verify, checkpoint):
@@ -68,17 +69,24 @@ async def _verify(dsn: str, service: str, against: Path | None, key: SigningKey)
         verdict = await verify_chain(connection)
         if verdict.first_bad_revision is None and against is not None:
             verdict = await _compare(connection, service, against, key, verdict)
+        count, differing = await compare_rows(connection)
     except (ValueError, OSError) as error:
         print(f"{service}: {error}", file=sys.stderr)
         return 1
     finally:
         await connection.close()
     took = time.monotonic() - began
-    if verdict.first_bad_revision is None:
-        print(f"{service}: {verdict.checked} entries fit ({took:.1f} s)")
-        return 0
-    print(f"{service}: revision {verdict.first_bad_revision} does not fit: {verdict.problem}", file=sys.stderr)
-    return 1
+    if verdict.first_bad_revision is not None:
+        print(f"{service}: revision {verdict.first_bad_revision} does not fit: {verdict.problem}", file=sys.stderr)
+    for row in differing:
+        print(f"{service}: {row.entity} {row.entity_id}: {row.problem}", file=sys.stderr)
+    if count > len(differing):
+        print(f"{service}: {count} rows differ; these were the first", file=sys.stderr)
+    if count or verdict.first_bad_revision is not None:
+        return 1
+    print(f"{service}: {verdict.checked} entries fit ({took:.1f} s)")
+    print(f"{service}: every row is as its last entry says")
+    return 0
 
 
 async def _compare(

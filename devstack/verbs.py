@@ -34,7 +34,9 @@ VERBS = {
     "lint": Verb("devstack.lint", "check style, types, import rules, contracts and generated code"),
     "gen": Verb("devstack.generate", "generate gen/ from protos/, and the map and settings of docs/ from the code"),
     "bench": Verb("devstack.bench.verb", "measure one part by name"),
-    "log": Verb("devstack.log_verb", "verify a change log's hash chain, or print a signed checkpoint of it"),
+    "log": Verb(
+        "devstack.log_verb", "verify a change log and the rows it tells of, or print a signed checkpoint of it"
+    ),
     "db": Verb("devstack.db_verb", "dump a database to a file, or restore one under running services"),
     "events": Verb("devstack.events_verb", "print a service's change log from a cursor or a time on; --follow, --json"),
     "chaos": Verb("tests.chaos.verb", "kill, cut, stall and restart under the change stream; --seeds N"),

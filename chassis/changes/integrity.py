@@ -2,6 +2,7 @@
 
 Each entry's hash covers the entry and the hash before it, so a changed, missing or slipped-in entry breaks the chain
 where it happened. A chain cut off at its end is whole as far as it goes: only a checkpoint kept elsewhere shows that.
+A row written while the triggers were off has left the chain alone: rows are compared with the newest entry about them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ SELECT revision, hash, change_log_entry_hash(
 FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $3
 """
 
+# Rows that are not what the log says; each service's database knows its own. Of very many, the first by name.
+_ROWS = """
+SELECT d.entity, d.entity_id, d.problem, count(*) OVER () AS found
+FROM change_log_rows_that_differ() AS d ORDER BY d.entity, d.entity_id LIMIT $1
+"""
+_ROWS_NAMED = 10
+
 # What a checkpoint says of the newest entry.
 _HEAD = "SELECT revision, epoch, hash FROM change_log ORDER BY revision DESC LIMIT 1"
 
@@ -54,6 +62,15 @@ class Verdict:
     checked: int
     first_bad_revision: int | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that is not what the log says of it."""
+
+    entity: str
+    entity_id: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,13 @@ async def verify_chain(connection: asyncpg.Connection[asyncpg.Record]) -> Verdic
                 checked += 1
             if len(rows) < _PAGE:
                 return Verdict(checked)
+
+
+async def compare_rows(connection: asyncpg.Connection[asyncpg.Record]) -> tuple[int, list[Difference]]:
+    """How many rows are not what the log says of them, and the first of them by name."""
+    rows = await connection.fetch(_ROWS, _ROWS_NAMED, timeout=600)
+    found = [Difference(row["entity"], row["entity_id"], row["problem"]) for row in rows]
+    return (rows[0]["found"] if rows else 0), found
 
 
 async def make_checkpoint(connection: asyncpg.Connection[asyncpg.Record], log: str) -> Checkpoint | None:

@@ -174,7 +174,9 @@ async def test_a_log_is_verified_against_a_checkpoint(stack: Stack) -> None:
 
     assert code == 0
     assert (whole[0], whole[1].partition(" (")[0]) == (0, "inventory: 6 entries fit")
-    assert walked[0] == 0  # what is left is whole; only the checkpoint knows that there was more
+    # What is left of the chain is whole; the checkpoint knows that there was more, and so do the rows.
+    assert (walked[0], "stock_level A/main: the row is not as its last entry says" in walked[2]) == (1, True)
+    assert "does not fit" not in walked[2]
     assert (compared[0], "revision 5 does not fit" in compared[2]) == (1, True)
     assert (forged[0], "was not signed with this key" in forged[2]) == (1, True)
 

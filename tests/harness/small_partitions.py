@@ -18,7 +18,9 @@ BEGIN
 END $$;
 UPDATE change_log_identity SET partition_revisions = {revisions};
 SELECT change_log_ensure_partitions(4);
+ALTER TABLE change_log DISABLE TRIGGER USER;
 INSERT INTO change_log SELECT * FROM entries_so_far ORDER BY revision;
+ALTER TABLE change_log ENABLE TRIGGER USER;
 DROP TABLE entries_so_far;
 """
 
