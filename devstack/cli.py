@@ -8,6 +8,7 @@ from devstack import verbs
 from devstack.errors import DevstackError
 
 _PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
+_INTERRUPTED = 130  # and of one that Ctrl-C ended
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
         print(f"partstream {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     return code
 
 

@@ -6,6 +6,7 @@ DevstackError
 ├── OutputRefused         a file that is to be written cannot be
 ├── PortTaken             something else listens on a port that was asked for
 ├── ServerUnavailable     a database or Redis server could not be started or reached
+├── SettingsRefused       settings that a verb needs are missing or wrong
 ├── StackNotRunning       a verb needs a running stack and found none
 └── StartFailed           a process did not become healthy
 """
@@ -33,6 +34,10 @@ class PortTaken(DevstackError):
 
 class ServerUnavailable(DevstackError):
     """PostgreSQL or Redis could not be started or reached."""
+
+
+class SettingsRefused(DevstackError):
+    """A setting of the environment that a verb needs is missing or wrong."""
 
 
 class StackNotRunning(DevstackError):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 FOLDER = "runs"
+INTERRUPTED = "Interrupted. The same command goes on where this one stopped."
+RESUMED = "This file was begun before and cut off: it is taken up again. --restart begins anew."
 
 
 @dataclass(slots=True)

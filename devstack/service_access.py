@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chassis.channels import open_channel
-from chassis.settings import file, setting, targets
+from chassis.settings import SettingsError, file, setting, targets
 from chassis.settings import load as load_settings
 from chassis.tokens import ServiceToken, SigningKey
 from devstack import stack_state
+from devstack.errors import SettingsRefused
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 
@@ -47,13 +48,21 @@ class Services:
 def service_settings(data_folder: Path) -> ServiceSettings:
     """Answer the settings: from the environment where it has them, the rest from the stack that runs on `data_folder`.
 
-    Raises StackNotRunning when something is missing and no stack runs there.
+    Raises StackNotRunning when something is missing and no stack runs there, SettingsRefused when something is wrong.
     """
     wanted = ("PARTSTREAM_INVENTORY_TARGETS", "PARTSTREAM_CONTENT_TARGETS", "PARTSTREAM_SIGNING_KEY_FILE")
     given = {name: os.environ[name] for name in wanted if os.environ.get(name)}
     if len(given) < len(wanted):
         given = {**stack_state.read_running(data_folder).settings, **given}
-    return load_settings(ServiceSettings, given)
+    try:
+        settings = load_settings(ServiceSettings, given)
+        SigningKey.load(settings.signing_key)
+    except SettingsError as fault:
+        raise SettingsRefused(str(fault)) from fault
+    except (OSError, ValueError) as fault:
+        message = f"PARTSTREAM_SIGNING_KEY_FILE is wrong: {given['PARTSTREAM_SIGNING_KEY_FILE']}: {fault}"
+        raise SettingsRefused(message) from fault
+    return settings
 
 
 @contextlib.asynccontextmanager

@@ -118,9 +118,19 @@ class Report:
             "rejects_file": str(self.rejects.path) if self.rejected else None,
         }
 
-    def tables(self, seconds: float) -> list[Table]:
+    def so_far(self) -> str:
+        """Say what was done, for an import that ends before its file does."""
+        done = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(self.counts.items()))
+        rejected = f" {self.rejected_where()}" if self.rejected else ""
+        return f"Done before it ended: {done or 'nothing'}.{rejected}"
+
+    def rejected_where(self) -> str:
+        """Say how many were rejected and where to read why."""
+        return f"{self.rejected:,} rejected; each with its line and reason in {self.rejects.path}"
+
+    def tables(self) -> list[Table]:
         """Answer the summary as tables for a terminal."""
-        outcome = Table(title=f"Import: {self.counts['rows']:,} rows in {seconds:.1f} s", title_justify="left")
+        outcome = Table(title="Outcome", title_justify="left")
         outcome.add_column("outcome")
         outcome.add_column("count", justify="right")
         for name, count in sorted(self.counts.items()):

@@ -22,9 +22,10 @@ from devstack.catalogue_import.prepare import prepared_batches
 from devstack.catalogue_import.report import Report
 from devstack.catalogue_import.source import CatalogueFile
 from devstack.catalogue_import.stock_writer import StockWriter
+from devstack.errors import DevstackError
 from devstack.output_file import check_outputs
 from devstack.patient_calls import PatientCalls
-from devstack.run_journal import RunJournal
+from devstack.run_journal import INTERRUPTED, RESUMED, RunJournal
 from devstack.service_access import Services, ServiceSettings, open_services, service_settings
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 SERVICE_NAME = "import"
 EXIT_REJECTED = 1
-INTERRUPTED = "Interrupted. The same command goes on where this one stopped."
-RESUMED = (
-    "An import of this file was cut off and is taken up again: what it did is not done again. --restart begins anew."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
                 _check(file, report, show)
             else:
                 asyncio.run(_import(arguments, settings, folder, file, report, show))
-    except PartstreamError as refusal:
-        message = f"The services refused to go on: {refusal}"
-        raise ImportStopped(message) from refusal
-    except KeyboardInterrupt:
-        terminal.console(stderr=True).print(INTERRUPTED)
+    except (DevstackError, PartstreamError, KeyboardInterrupt) as end:
+        terminal.console(stderr=True).print(report.so_far(), soft_wrap=True)
+        if isinstance(end, KeyboardInterrupt) and settings is not None:
+            terminal.console(stderr=True).print(INTERRUPTED)
+        if isinstance(end, PartstreamError):
+            message = f"The services refused to go on: {end}"
+            raise ImportStopped(message) from end
         raise
     finally:
         report.close()
@@ -111,7 +110,7 @@ async def _import(
 ) -> None:
     journal = RunJournal.open(folder, "import", file.digest(), restart=arguments.restart)
     if journal.resumed:
-        terminal.console(stderr=True).print(RESUMED)
+        terminal.console(stderr=True).print(RESUMED, soft_wrap=True)
     async with open_services(settings, SERVICE_NAME) as services:
         await _assembled(arguments, services, journal, report).run(file, show)
     journal.finish()
@@ -132,15 +131,14 @@ def _assembled(
 
 def _conclude(arguments: argparse.Namespace, report: Report, seconds: float) -> int:
     console = terminal.console()
-    for table in report.tables(seconds):
+    console.print(f"Import: {report.counts['rows']:,} rows in {seconds:.1f} s")
+    for table in report.tables():
         console.print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_json(seconds), indent=2) + "\n")
     if not report.rejected:
         return 0
-    console.print(
-        f"{report.rejected:,} rejected; each with its line and reason in {report.rejects.path}", soft_wrap=True
-    )
+    console.print(report.rejected_where(), soft_wrap=True)
     return 0 if arguments.allow_rejects else EXIT_REJECTED
 
 

@@ -50,6 +50,7 @@ class Replayer:
         self._done = int(journal.progress.get("snapshots_done", 0))
         report.counts = Counter(journal.progress.get("counts", {}))
         report.seconds_before = float(journal.progress.get("seconds", 0.0))
+        report.begin(int(journal.progress.get("refusals_size", 0)))
         self._started = self._saved = time.monotonic()
 
     @property
@@ -80,6 +81,7 @@ class Replayer:
             "snapshots_done": self._done,
             "counts": dict(self._report.counts),
             "seconds": self.seconds,
+            "refusals_size": self._report.refusals_size,
         }
         self._journal.save()
         self._saved = time.monotonic()

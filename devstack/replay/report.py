@@ -28,12 +28,26 @@ class ReplayReport:
     seconds_before: float = 0.0
     _file: IO[str] | None = None
 
+    @property
+    def refusals_size(self) -> int:
+        """Bytes of refused rows written so far, for a run that is taken up again."""
+        return self._file.tell() if self._file is not None else 0
+
+    def begin(self, refusals_size: int) -> None:
+        """Keep so much of what an earlier start of this run wrote down, and nothing of another run."""
+        if not refusals_size:
+            self.refusals.unlink(missing_ok=True)
+            return
+        self.refusals.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.refusals.open("a", encoding="utf-8")
+        self._file.truncate(min(refusals_size, self._file.tell()))
+
     def refuse(self, movement: Movement, reason: str, message: str) -> None:
         """Count a refused row and write it down."""
         self.counts["refused"] += 1
         if self._file is None:
             self.refusals.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.refusals.open("w", encoding="utf-8")
+            self._file = self.refusals.open("a", encoding="utf-8")
         line = {"line": movement.line, "sku": movement.sku, "reason": reason, "message": message}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from devstack import stack_state, terminal
+from chassis.errors import PartstreamError
+from devstack import input_file, stack_state, terminal
+from devstack.output_file import check_outputs
 from devstack.patient_calls import PatientCalls
 from devstack.replay.comparison import Comparison, compare
+from devstack.replay.errors import ReplayStopped
 from devstack.replay.movements import MovementsFile
 from devstack.replay.player import Player
 from devstack.replay.replayer import Pace, Replayer
 from devstack.replay.report import SHOWN_MISMATCHES, ReplayReport
-from devstack.run_journal import RunJournal
+from devstack.run_journal import INTERRUPTED, RESUMED, RunJournal
 from devstack.service_access import ServiceSettings, open_services, service_settings
 
 SERVICE_NAME = "replay"
@@ -25,7 +28,7 @@ EXIT_MISMATCH = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    parser.add_argument("file", type=Path, help="movements as CSV, plain or gzip")
+    parser.add_argument("file", type=input_file.named, help="movements as CSV, plain or gzip; - = what is piped in")
     parser.add_argument("--data-dir", help="data folder of the running stack")
     parser.add_argument("--speed", type=_speed, default=None, help="`max` (default), or N times as fast as it happened")
     parser.add_argument("--json", type=Path, help="file for the summary as JSON")
@@ -46,10 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
     folder = stack_state.data_folder(arguments.data_dir)
     refusals = arguments.refusals or folder / "rejects" / f"{arguments.file.name}.refusals.jsonl"
     settings = service_settings(folder)
+    check_outputs((("--refusals", arguments.refusals), ("--json", arguments.json)), input_path=arguments.file)
     report = ReplayReport(refusals)
     file = MovementsFile(arguments.file)
     try:
+        file.check()
         summary, outcome = asyncio.run(_replay(arguments, settings, folder, file, report))
+    except PartstreamError as refusal:
+        message = f"The inventory service refused to go on: {refusal}"
+        raise ReplayStopped(message) from refusal
+    except KeyboardInterrupt:
+        terminal.console(stderr=True).print(INTERRUPTED)
+        raise
     finally:
         report.close()
         file.close()
@@ -62,6 +73,8 @@ async def _replay(
     arguments: argparse.Namespace, settings: ServiceSettings, folder: Path, file: MovementsFile, report: ReplayReport
 ) -> tuple[dict[str, object], Comparison]:
     journal = RunJournal.open(folder, "replay", file.digest(), restart=arguments.restart)
+    if journal.resumed:
+        terminal.console(stderr=True).print(RESUMED)
     calls = PatientCalls(arguments.patience)
     async with open_services(settings, SERVICE_NAME) as services:
         player = Player(services.inventory, calls, journal, report)

@@ -1,5 +1,6 @@
 """The verb as a person calls it, without a stack."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from devstack.catalogue_import import verb
-from devstack.errors import OutputRefused
+from devstack.catalogue_import.errors import FileUnreadable
+from devstack.errors import OutputRefused, SettingsRefused
 
 
 def checked(path: Path, *arguments: str) -> int:
@@ -79,3 +81,29 @@ def test_a_dash_is_what_is_piped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert code == 0
     assert json.loads(summary.read_text())["counts"]["rows"] == 2
+
+
+def test_settings_that_are_wrong_are_said_and_not_thrown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ended with a traceback."""
+    path = tmp_path / "parts.jsonl"
+    path.write_text('{"sku": "A1"}\n')
+    for name in ("INVENTORY", "CONTENT"):
+        monkeypatch.setenv(f"PARTSTREAM_{name}_TARGETS", "127.0.0.1:1")
+    monkeypatch.setenv("PARTSTREAM_SIGNING_KEY_FILE", str(path))
+
+    with pytest.raises(SettingsRefused, match="SIGNING_KEY_FILE is wrong"):
+        verb.main([str(path)])
+    monkeypatch.setenv("PARTSTREAM_CONTENT_TARGETS", "nowhere")
+    with pytest.raises(SettingsRefused, match="CONTENT_TARGETS is wrong"):
+        verb.main([str(path)])
+
+
+def test_an_import_that_ends_early_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "parts.jsonl.gz"
+    rows = b"".join(b'{"sku": "A%d", "title": "%032d"}\n' % (number, number * 7919) for number in range(3_000))
+    path.write_bytes(gzip.compress(rows)[:-2_000])
+
+    with pytest.raises(FileUnreadable, match="cut off"):
+        checked(path)
+
+    assert "Done before it ended: rows" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devstack.replay.errors import MovementsUnreadable
-from devstack.replay.movements import FinalLevels, Movement, MovementsFile, Reason, Snapshot
+from devstack.replay.movements import SHOWN_WRONG, FinalLevels, Movement, MovementsFile, Reason, Snapshot
 from devstack.replay.plan import MOST_ADJUSTMENTS, waves
 
 HEADER = "ts,sku,delta,level_before,level_after,reason,snapshot\n"
@@ -50,6 +50,12 @@ def test_rows_of_one_time_are_one_snapshot(tmp_path: Path, *, packed: bool) -> N
     [
         ("ts,sku\n", "columns"),
         (HEADER + f"{MONDAY},A,x,,5,listed,s1\n", "line 2"),
+        (HEADER + f"{MONDAY},A,,,-5,listed,s1\n", "line 2: '-5' is no whole number"),
+        (HEADER + f"{MONDAY},A,,,5_0,listed,s1\n", "line 2: '5_0' is no whole number"),
+        (HEADER + f"{MONDAY},a b,,,5,listed,s1\n", "line 2: 'a b' is no sku"),
+        (HEADER + f"{MONDAY},A,,,5,listed\n", "line 2 has 6 cells"),
+        (HEADER + f"{MONDAY},A,,,5,listed,s1,more\n", "line 2 has 8 cells"),
+        (HEADER + f'{MONDAY},"A,,,5,listed,s1\n', "at line 2: unexpected end"),
         (HEADER + f"{MONDAY},A,,,5,lost,s1\n", "line 2"),
         (HEADER + f"{MONDAY},,,,5,listed,s1\n", "no sku"),
         (HEADER + f"{MONDAY},A,-1,,5,net_out,s1\n", "level before"),
@@ -60,6 +66,44 @@ def test_rows_of_one_time_are_one_snapshot(tmp_path: Path, *, packed: bool) -> N
 def test_a_file_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(MovementsUnreadable, match=said):
         snapshots_of(tmp_path, text)
+
+
+def test_every_wrong_row_is_said_before_anything_is_played(tmp_path: Path) -> None:
+    """A replay stopped at the first such row with everything before it played, and stopped there again next time."""
+    wrong = [f"{MONDAY},A,x,,5,listed,s1\n", "junk,1\n", f"{TUESDAY},B,,,5,lost,s2\n"] + ["?\n"] * SHOWN_WRONG
+    path = tmp_path / "movements.csv"
+    path.write_text(HEADER + f"{MONDAY},A,,,5,listed,s1\n" + "".join(wrong))
+    file = MovementsFile(path)
+
+    with pytest.raises(MovementsUnreadable) as caught:
+        file.check()
+
+    file.close()
+    said = str(caught.value)
+    assert "nothing was played" in said
+    assert [line for line in ("line 3", "line 4", "line 5") if line in said] == ["line 3", "line 4", "line 5"]
+    assert said.endswith("and 3 more")
+
+
+def test_a_checked_file_is_read_again_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "movements.csv.gz"
+    path.write_bytes(gzip.compress((HEADER + f"{MONDAY},A,,,5,listed,s1\n\n").encode()))
+    file = MovementsFile(path)
+
+    file.check()
+    (found,) = file.snapshots()
+
+    file.close()
+    assert [movement.sku for movement in found.movements] == ["A"]
+
+
+def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
+    """Beside times with a zone it ended the replay with a TypeError."""
+    rows = f"2026-01-05T03:00:00,A,,,5,listed,s1\n{MONDAY},B,,,5,listed,s1\n"
+
+    (found,) = snapshots_of(tmp_path, HEADER + rows)
+
+    assert [movement.sku for movement in found.movements] == ["A", "B"]
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
