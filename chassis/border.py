@@ -180,7 +180,7 @@ async def _write(context: _Context, message: Any) -> None:
 def _log_call(method: str, code: str, began: float) -> None:
     level = logging.DEBUG if code == "OK" else logging.INFO
     if log.isEnabledFor(level):
-        log.log(level, "%s %s", method, code, extra={"ms": f"{(time.perf_counter() - began) * 1000:.1f}"})
+        log.log(level, "%s %s", method, code, extra={"ms": round((time.perf_counter() - began) * 1000, 1)})
 
 
 def check_rules(request: Message) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -21,7 +22,20 @@ if TYPE_CHECKING:
 _NEVER = ParentBased(ALWAYS_OFF)
 _LINKS_AT_MOST = 32  # writes that one span names; a batch of a busy log has a thousand
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_LAST_EXPORT_SECONDS = 1.0  # a process has 2.5 s to end in
 EXPORTERS = ("none", "otlp", "console")
+
+
+class _Batches(BatchSpanProcessor):
+    """Batches whose last one does not hold up the end of the process when no collector answers."""
+
+    def shutdown(self) -> None:
+        """Send what is waiting; an exporter that is still trying after a while is told to give up."""
+        gives_up = threading.Timer(_LAST_EXPORT_SECONDS, self.span_exporter.shutdown)
+        gives_up.daemon = True
+        gives_up.start()
+        super().shutdown()  # type: ignore[no-untyped-call]
+        gives_up.cancel()
 
 
 def configure(process: str, exporter: str = "none") -> None:
@@ -34,7 +48,7 @@ def configure(process: str, exporter: str = "none") -> None:
     if exporter == "otlp":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        provider.add_span_processor(_Batches(OTLPSpanExporter()))
     elif exporter == "console":
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
     trace.set_tracer_provider(provider)

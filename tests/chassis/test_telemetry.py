@@ -1,5 +1,7 @@
 """The trace of a call, with and without somebody who reads it."""
 
+import os
+import socket
 import subprocess
 import sys
 
@@ -33,6 +35,26 @@ def test_servers_are_instrumented_when_somebody_reads_the_spans(exporter: str, i
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == str(interceptors)
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end_of_a_process() -> None:
+    """Once every process of a stack had to be killed at its end because the collector was away."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        program = (
+            "from chassis import telemetry;"
+            "from opentelemetry import trace;"
+            "telemetry.configure('test', 'otlp');"
+            "trace.get_tracer('test').start_span('last').end();"
+            "telemetry.shutdown()"
+        )
+        environment = {
+            **os.environ,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",  # the exporter's own patience, in seconds
+        }
+
+        # The library itself would wait for 30 s.
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, timeout=25)
 
 
 def test_a_write_is_followed_in_its_own_trace_when_nobody_reads_the_spans() -> None:
