@@ -87,9 +87,18 @@ def _room(room: str) -> str:
     head = f"## `{room}/`\n\n"
     if room == "protos":
         return head + "".join(f"- `{path}`: {_first_comment(path)}\n" for path in tracked(room, ".proto"))
-    files = (path for path in tracked(room, ".py") if path.name != "__init__.py" and MIGRATIONS not in path.parts)
-    lines = (f"- `{path.relative_to(room)}`: {_first_line(path)}\n" for path in files)
-    return f"{head}{_first_line(Path(room) / '__init__.py')}\n\n{''.join(lines)}"
+    folders: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in tracked(room, ".py"):
+        if path.name != "__init__.py" and MIGRATIONS not in path.parts:
+            folders[path.parent].append(path)
+    return "\n".join(_folder(folder, folders[folder]) for folder in sorted({Path(room), *folders}))
+
+
+def _folder(folder: Path, files: list[Path]) -> str:
+    """A folder below a room is a smaller heading; the files beside it come first."""
+    level = "##" if len(folder.parts) == 1 else "###"
+    lines = "".join(f"- `{path.name}`: {_first_line(path)}\n" for path in files)
+    return f"{level} `{folder}/`\n\n{_first_line(folder / '__init__.py')}\n" + (f"\n{lines}" if lines else "")
 
 
 def tracked(folder: str, suffix: str) -> list[Path]:
