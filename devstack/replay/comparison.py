@@ -33,6 +33,13 @@ class Mismatch:
         """Answer the mismatch as JSON members."""
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def __str__(self) -> str:
+        """Say it in words."""
+        wanted = f"{self.expected:,}{' and archived' if self.expected_archived else ''}"
+        if self.found is None:
+            return f"{self.sku}: no level, expected {wanted}"
+        return f"{self.sku}: {self.found:,}{' and archived' if self.found_archived else ''}, expected {wanted}"
+
 
 @dataclass(slots=True)
 class Comparison:

@@ -97,8 +97,11 @@ def _conclude(report: ReplayReport, summary: dict[str, object], outcome: Compari
     if not outcome.mismatches:
         console.print(f"Every one of {outcome.compared:,} final levels is as the file says.")
         return 0
+    console.print(f"{len(outcome.mismatches):,} of {outcome.compared:,} final levels are not as the file says:")
     for mismatch in outcome.mismatches[:SHOWN_MISMATCHES]:
-        console.print(str(mismatch), soft_wrap=True)
+        console.print(f"  {mismatch}", soft_wrap=True)
+    if len(outcome.mismatches) > SHOWN_MISMATCHES:
+        console.print("  … --json has all of them")
     return EXIT_MISMATCH
 
 
