@@ -65,9 +65,14 @@ class Job:
             twin.refuse(error)
 
 
-def join_twins(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with each request id once; a repetition waits for the first one's answer, or is refused."""
+def join_twins(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """The jobs with each request id once, and those to be decided after them.
+
+    A repetition waits for the first one's answer. One of the same id with another body waits until it is known whether
+    the id is the first one's: that may be refused, and then claims nothing, or may itself be the one of another body.
+    """
     first: dict[str, Job] = {}
+    later: list[Job] = []
     for job in jobs:
         known = first.setdefault(job.request_id, job)
         if known is job:
@@ -75,8 +80,8 @@ def join_twins(jobs: Sequence[Job]) -> list[Job]:
         if known.body_hash == job.body_hash:
             known.twins.append(job)
         else:
-            job.refuse(reused(job))
-    return list(first.values())
+            later.append(job)
+    return list(first.values()), later
 
 
 def reused(job: Job) -> RequestIdReused:

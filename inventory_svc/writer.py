@@ -141,7 +141,10 @@ class Writer:
             await self._arrived.wait()
             jobs = self._take()
             if jobs:
-                await self._commit(join_twins(jobs))
+                while jobs:
+                    now, later = join_twins(jobs)
+                    await self._commit(now)
+                    jobs = [job for job in later if not job.future.done()]
             elif self._is_closing:
                 return
             else:

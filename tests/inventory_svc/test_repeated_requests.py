@@ -73,6 +73,31 @@ async def test_retries_at_once_with_different_bodies_have_one_effect(inventory: 
     assert (await inventory.level(part)).version == 2
 
 
+async def test_whoever_brings_the_same_body_is_answered_whatever_else_came_with_the_id(inventory: Running) -> None:
+    """Retries were refused as another body when they came to the queue behind one that was."""
+    part = await inventory.have(99)
+    request_id = str(uuid.uuid4())
+
+    deltas = [1, 2, 1, 2, 3, 1, 2, 3]
+    calls = [inventory.staff.AdjustStock(adjustment(part, request_id, -delta)) for delta in deltas]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    taken = 99 - (await inventory.level(part)).on_hand
+    answered = [delta for delta, result in zip(deltas, results, strict=True) if not isinstance(result, BaseException)]
+    assert answered == [delta for delta in deltas if delta == taken]
+
+
+async def test_an_id_is_free_for_the_next_body_when_the_first_is_refused(inventory: Running) -> None:
+    part = await inventory.have(5)
+    request_id = str(uuid.uuid4())
+
+    calls = [inventory.staff.AdjustStock(adjustment(part, request_id, -delta)) for delta in (9, 9, 9, 2, 2)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert (await inventory.level(part)).on_hand == 3
+    assert sum(not isinstance(result, BaseException) for result in results) == 2
+
+
 async def test_retries_at_once_through_two_replicas_have_one_effect(inventory: Running, tmp_path: Path) -> None:
     part = await inventory.have(50)
 
