@@ -7,10 +7,11 @@ import contextlib
 import logging
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 import protovalidate
+from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor
 
 from chassis import telemetry
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("partstream.calls")
 
+_Parse: TypeAlias = "Callable[[bytes], Message]"
 _Context = Any  # grpc.aio.ServicerContext of whatever messages
 
 DEFAULT_DEADLINE_SECONDS = 10.0
@@ -66,22 +68,25 @@ class BorderInterceptor(ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith("/partstream."):
             return handler
+        wrapped: grpc.RpcMethodHandler[Any, Any]
         if handler.unary_unary is not None:
             wrapped = grpc.unary_unary_rpc_method_handler(
-                self._unary(handler.unary_unary, method), handler.request_deserializer, handler.response_serializer
+                self._unary(handler.unary_unary, method, handler.request_deserializer),
+                None,
+                handler.response_serializer,
             )
         else:
             wrapped = grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream, method), handler.request_deserializer, _serialized
+                self._stream(handler.unary_stream, method, handler.request_deserializer), None, _serialized
             )
         self._wrapped[method] = wrapped
         return wrapped
 
-    def _unary(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def handle(request: Message, context: _Context) -> Any:
+    def _unary(self, call: Callable[..., Any], method: str, parse: _Parse) -> Callable[..., Any]:
+        async def handle(raw: bytes, context: _Context) -> Any:
             began = time.perf_counter()
             try:
-                self._admit(request, context)
+                request = self._admit(raw, parse, context)
                 if context.time_remaining() is None:
                     answer = await _in_time(call(request, context))
                 else:
@@ -94,11 +99,11 @@ class BorderInterceptor(ServerInterceptor):
 
         return handle
 
-    def _stream(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def handle(request: Message, context: _Context) -> None:
+    def _stream(self, call: Callable[..., Any], method: str, parse: _Parse) -> Callable[..., Any]:
+        async def handle(raw: bytes, context: _Context) -> None:
             began = time.perf_counter()
             try:
-                self._admit(request, context)
+                request = self._admit(raw, parse, context)
                 async with contextlib.aclosing(call(request, context)) as messages:
                     async for message in messages:
                         await _write(context, message)
@@ -109,15 +114,24 @@ class BorderInterceptor(ServerInterceptor):
 
         return handle
 
-    def _admit(self, request: Message, context: _Context) -> None:
-        """Say who calls, for everything below; raise when the token or the message is not as it must be."""
+    def _admit(self, raw: bytes, parse: _Parse, context: _Context) -> Message:
+        """Say who calls, for everything below; raise when the token or the message is not as it must be.
+
+        The message is read here and not by gRPC, which would tell the caller what Python says of a broken one.
+        """
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         request_id = metadata.get("partstream-request-id", "")[:100] or str(uuid.uuid4())
         set_current_request(RequestContext(request_id=request_id))
         caller = self._caller(metadata)
         traceparent = telemetry.traceparent_of_call(metadata.get("traceparent", ""))
         set_current_request(RequestContext(caller, request_id, traceparent))
+        try:
+            request = parse(raw)
+        except (DecodeError, ValueError):
+            text = "The message cannot be read: it is not of the type that this method takes."
+            raise FieldInvalid(text) from None
         check_rules(request)
+        return request
 
     async def _refuse(self, context: _Context, method: str, began: float, error: BaseException) -> None:
         """End a call that failed with a status that says why; returns when the error has to go on as it is."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from chassis import telemetry
 from chassis.border import BorderInterceptor
 from chassis.channels import KEEPALIVE_MS, MAX_MESSAGE_BYTES
-from chassis.errors import PartstreamError
+from chassis.reflection import enable_reflection
+from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -40,8 +40,9 @@ _OPTIONS = (
     # Two processes on one port would share its calls silently.
     ("grpc.so_reuseport", 0),
 )
-LOG_SERVICE = "partstream.changes.v1.ChangeLogService"  # every service has a log
+LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # every service has a log
 _HEALTH_SECONDS = 1.0
+_PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait for a pool that never gets free
 DRAIN_SECONDS = 5.0
 
 
@@ -68,9 +69,7 @@ class Server:
             interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack)], options=_OPTIONS
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (name, LOG_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
-        )
+        enable_reflection(self._server, (name, LOG_SERVICE, health.SERVICE_NAME))
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -114,11 +113,12 @@ class Server:
         status = health_pb2.HealthCheckResponse.SERVING
         try:
             for ping in self._pings:
-                await ping()
-        except PartstreamError as error:
-            log.warning("not serving: %s", error.message)
+                async with asyncio.timeout(_PING_SECONDS):
+                    await ping()
+        except Exception as error:  # noqa: BLE001 - whatever a ping meets, the dependency is not as it must be
+            log.warning("not serving: %s", str(error) or type(error).__name__)
             status = health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", self.name):
+        for service in ("", self.name, LOG_SERVICE):
             await self._health.set(service, status)
 
 

@@ -5,10 +5,12 @@ import json
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from chassis import errors
@@ -16,7 +18,7 @@ from chassis.caller import current_request, require
 from chassis.channels import open_channel
 from chassis.errors import FieldViolation, PartstreamError, ResourceRef, error_classes
 from chassis.rich_status import from_rpc_error
-from chassis.server import PortTaken, Server
+from chassis.server import LOG_SERVICE, PortTaken, Server
 from chassis.tokens import SigningKey, TokenVerifier
 from partstream.changes.v1.error_reason_pb2 import ErrorReason
 from partstream.inventory.v1 import stock_service_pb2 as messages
@@ -60,10 +62,11 @@ class Running:
         self.channel = channel
         self.stub = stock_service_pb2_grpc.InventoryServiceStub(channel)
         self.away = False
+        self.trouble: Exception = errors.StoreUnavailable("away")
 
     async def ping(self) -> None:
         if self.away:
-            raise errors.StoreUnavailable("away")
+            raise self.trouble
 
 
 @asynccontextmanager
@@ -182,10 +185,14 @@ async def test_a_missing_permission_differs_from_a_missing_token(tmp_path: Path)
         assert ada.metadata["permission"] == "stock:read"
 
 
-async def test_health_follows_the_dependencies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["", NAME, LOG_SERVICE])
+@pytest.mark.parametrize("trouble", [errors.StoreUnavailable("away"), RuntimeError("what nobody foresaw")])
+async def test_health_follows_the_dependencies(name: str, trouble: Exception, tmp_path: Path) -> None:
+    """A ping that failed in an unforeseen way ended the watch over health: it said for ever what it had said last."""
     async with running(tmp_path) as service:
+        service.trouble = trouble
         health = health_pb2_grpc.HealthStub(service.channel)
-        watching = health.Watch(health_pb2.HealthCheckRequest(service=NAME))
+        watching = health.Watch(health_pb2.HealthCheckRequest(service=name))
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
 
         service.away = True
@@ -212,6 +219,45 @@ async def test_a_stream_ends_with_draining_when_the_server_stops(tmp_path: Path)
         await stopping
 
         assert type(from_rpc_error(raised.value)) is errors.Draining
+
+
+def _stream(method: str, channel: grpc.aio.Channel) -> Any:
+    return channel.stream_stream(
+        f"/{method}/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )()
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_describes_every_service_under_both_of_its_names(version: str, tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        asking = _stream(f"grpc.reflection.{version}.ServerReflection", service.channel)
+
+        await asking.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
+        listed = {found.name for found in (await asking.read()).list_services_response.service}
+        for name in listed:
+            await asking.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name))
+            answer = await asking.read()
+            assert answer.HasField("file_descriptor_response"), name
+        await asking.done_writing()
+
+    assert {NAME, LOG_SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= listed
+
+
+@pytest.mark.parametrize("method", ["GetStock", "WatchStock"])
+@pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x02\xff\xfe"], ids=["no message", "no text"])
+async def test_bytes_that_are_no_message_are_refused_in_our_words(method: str, raw: bytes, tmp_path: Path) -> None:
+    """The answer was UNKNOWN, with what Python's protobuf had said and without a reason."""
+    async with running(tmp_path) as service:
+        channel: Any = service.channel
+        path = f"/{NAME}/{method}"
+        called = channel.unary_unary(path)(raw) if method == "GetStock" else channel.unary_stream(path)(raw).read()
+
+        refused = await failure(called)
+
+    assert type(refused) is errors.FieldInvalid
+    assert "Error parsing" not in refused.message
 
 
 async def test_reflection_lists_the_service(tmp_path: Path) -> None:
