@@ -9,10 +9,10 @@ from chassis.database import Database, TransactionManager
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
-from content_svc import changes, convert, tables
+from content_svc import changes, tables
 from content_svc.queries import Queries
 from content_svc.retention import RETENTION_LOCK, forget_old_requests
-from content_svc.servicer import ContentServicer
+from content_svc.servicer import ContentServicer, pack
 from content_svc.settings import Settings
 from content_svc.writes import Writes
 from partstream.content.v1 import part_service_pb2
@@ -42,7 +42,7 @@ class App:
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
-        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=convert.pack, pings=(database.ping,))
+        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=pack, pings=(database.ping,))
         writes = Writes(TransactionManager(database), self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+import asyncpg
+
 from chassis.caller import require
-from chassis.errors import FieldViolation, InternalFault, PartExists, PartNotFound, ResourceRef
+from chassis.errors import CategoryExists, FieldViolation, InternalFault, PartExists, PartNotFound, ResourceRef
 from content_svc import rows
 from content_svc.domain.category import Category, validate_category
 from content_svc.domain.part import Part, PartContent
@@ -88,9 +90,13 @@ async def create_category(
     validate_category(category)
 
     async def effect(connection: Connection) -> Category:
-        await connection.execute(
-            sql.INSERT_CATEGORY, category.category_id, category.parent_id, category.name, category.position
-        )
+        try:
+            await connection.execute(
+                sql.INSERT_CATEGORY, category.category_id, category.parent_id, category.name, category.position
+            )
+        except asyncpg.UniqueViolationError as error:
+            message = f"There is a category {category.category_id} already."
+            raise CategoryExists(message, resource=ResourceRef("category", category.category_id)) from error
         row = await connection.fetchrow(reads.CATEGORY_BY_ID, category.category_id)
         if row is None:
             raise InternalFault(f"The category {category.category_id} vanished while it was written.")

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.errors import FieldViolation
 from content_svc.domain.category import Category
 from content_svc.domain.listing import Order, PartListing
 from content_svc.domain.part import Image, Money, Part, PartContent, PriceBreak, Scalar, Status
 from content_svc.domain.part_rules import canonical
 from content_svc.domain.part_upsert import Outcome, UpsertResult
+from content_svc.domain.violations import field_invalid
 from partstream.changes.v1.origin_pb2 import Actor
 from partstream.content.v1 import part_pb2, part_service_pb2
 
@@ -56,6 +58,15 @@ def body_hash(request: Message, method: str, user_id: str) -> bytes:
 def status_of(number: int) -> Status | None:
     """The status meant; ``None`` when it is left open."""
     return cast("Status | None", _STATUS_OF.get(cast("part_pb2.PartStatus.ValueType", number)))
+
+
+def expected_version(request: part_service_pb2.UpdatePartRequest) -> int | None:
+    """The version that the caller saw. ``FieldInvalid`` when it is said to count and not to."""
+    if not request.HasField("expected_version"):
+        return None
+    if request.unconditional:
+        raise field_invalid([FieldViolation("unconditional", "excludes expected_version")])
+    return request.expected_version
 
 
 def content_from_part(part: part_pb2.Part) -> PartContent:
@@ -202,8 +213,3 @@ def upsert_result(result: UpsertResult) -> part_service_pb2.PartUpsertResult:
 def messages(parts: Sequence[Part]) -> list[part_pb2.Part]:
     """Many parts."""
     return [part_message(part) for part in parts]
-
-
-def pack(current: object) -> Message | None:
-    """The resource attached to an error."""
-    return part_message(current) if isinstance(current, Part) else None

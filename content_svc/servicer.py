@@ -11,6 +11,7 @@ from chassis.caller import current_caller
 from chassis.changes.snapshot_gate import SnapshotGate
 from content_svc import commands, convert
 from content_svc.domain.part import Part
+from content_svc.domain.violations import lines_violations, raise_any
 from content_svc.upsert import upsert_parts
 from content_svc.writes import Answer, Command
 from partstream.content.v1 import part_service_pb2 as pb
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _BOOKMARK_SECONDS = 5.0
+_MAX_COMMENT = 500
 _SNAPSHOT_PAGE_BYTES = 512 * 1024
 
 ResponseT = TypeVar(
@@ -78,7 +80,7 @@ class ContentServicer(ContentServiceServicer):
             convert.content_from_part(request.part),
             _serialised(respond),
             mask=request.update_mask.paths,
-            expected_version=request.expected_version if request.HasField("expected_version") else None,
+            expected_version=convert.expected_version(request),
             unconditional=request.unconditional,
         )
         return self._answer(answer, pb.UpdatePartResponse, respond)
@@ -196,7 +198,13 @@ class ContentServicer(ContentServiceServicer):
         return found
 
 
+def pack(current: object) -> Message | None:
+    """The resource attached to an error, as the caller may see it."""
+    return _shown(current) if isinstance(current, Part) else None
+
+
 def _command(request: Message, method: str, reason: str = "") -> Command:
+    raise_any(lines_violations(reason, "comment", _MAX_COMMENT), "")
     request_id: str = getattr(request, "request_id", "")
     return Command(
         uuid.UUID(request_id) if request_id else None,

@@ -15,6 +15,7 @@ from chassis.errors import (
     PartNotFound,
     PermissionMissing,
     RequestIdReused,
+    ResourceRef,
     TokenMissing,
     VersionConflict,
     VersionRequired,
@@ -94,8 +95,10 @@ async def test_an_id_is_used_once(service: RunningService, resistors: str) -> No
 
     async with refused(PartExists):
         await service.add_part(resistor(title="Another"))
-    async with refused(CategoryExists):
+    async with refused(CategoryExists) as errors:
         await service.add_category("resistors", "Again")
+
+    assert errors[0].resource == ResourceRef("category", "resistors")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +182,46 @@ async def test_a_stale_version_is_told_what_is_there_now(service: RunningService
     assert (current.title, current.version) == ("First", 2)
     assert errors[0].metadata["changed_by"] == "alice"
     assert errors[0].metadata["changed_at"].endswith("Z")
+
+
+async def test_a_conflict_shows_what_its_caller_may_read(service: RunningService, resistors: str) -> None:
+    """The part that is there now came with its cost to whoever may write parts but not read them."""
+    wanted = resistor(cost=part_pb2.Money(amount_minor=1, currency="USD"))
+    await service.staff.CreatePart(pb.CreatePartRequest(part=wanted))
+    writer = service.client("bob", ["content:write"])
+    stale = pb.UpdatePartRequest(part=wanted, expected_version=9)
+
+    async with refused(VersionConflict) as errors:
+        await service.staff.UpdatePart(stale)
+    async with refused(VersionConflict) as errors_of_writer:
+        await writer.UpdatePart(stale)
+
+    shown = [errors[0].current, errors_of_writer[0].current]
+
+    assert [isinstance(part, part_pb2.Part) and part.HasField("cost") for part in shown] == [True, False]
+    assert [isinstance(part, part_pb2.Part) and part.HasField("updated_by") for part in shown] == [True, False]
+
+
+async def test_an_update_is_conditional_or_not(service: RunningService, resistors: str) -> None:
+    """A stale version was overwritten without a word when the request said both."""
+    await service.staff.CreatePart(pb.CreatePartRequest(part=resistor()))
+    both = pb.UpdatePartRequest(part=resistor(title="Other"), expected_version=9, unconditional=True)
+
+    async with refused(FieldInvalid) as errors:
+        await service.staff.UpdatePart(both)
+
+    assert [field.path for field in errors[0].fields] == ["unconditional"]
+
+
+@pytest.mark.parametrize("comment", ["a\0b", "a\x1b[31m"])
+async def test_a_comment_that_cannot_be_stored_is_refused_by_its_name(
+    service: RunningService, resistors: str, comment: str
+) -> None:
+    """It was an internal fault: PostgreSQL had refused the character in the settings of the transaction."""
+    async with refused(FieldInvalid) as errors:
+        await service.staff.CreatePart(pb.CreatePartRequest(part=resistor(), comment=comment))
+
+    assert [field.path for field in errors[0].fields] == ["comment"]
 
 
 async def test_an_update_says_which_version_it_replaces(service: RunningService, resistors: str) -> None:

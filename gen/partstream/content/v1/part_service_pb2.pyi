@@ -362,7 +362,7 @@ class UpdatePartRequest(_message.Message):
     expected_version: _builtins.int
     """Version the caller last saw. Required unless `unconditional`."""
     unconditional: _builtins.bool
-    """Overwrite whatever is there."""
+    """Overwrite whatever is there. Excludes `expected_version`."""
     comment: _builtins.str
     """Note for the version. At most 500 characters."""
     @_builtins.property
