@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from edge.admin.router import admin_router
+from edge.api_page import api_page_asset
 from edge.health import live, ready
 from edge.identity.routes import auth_router
 from edge.openapi import openapi_config
@@ -63,7 +64,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
     )
     return Litestar(
-        route_handlers=[api, live, ready, jwks, metrics],
+        route_handlers=[api, live, ready, jwks, metrics, api_page_asset],
         dependencies=_dependencies(ingredients),
         exception_handlers={Exception: handle_exception},
         openapi_config=openapi_config(VERSION),

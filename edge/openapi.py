@@ -6,9 +6,10 @@ from typing import Final
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.plugins import JsonRenderPlugin, ScalarRenderPlugin, YamlRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
+from edge.api_page import ApiPage
 from edge.views.problem import Problem
 
 _PROBLEM_JSON: Final = "application/problem+json"
@@ -57,7 +58,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
         version=version,
         description="Parts, their stock and their content: the storefront's and the administrators' interface.",
         path="/schema",
-        render_plugins=[ScalarRenderPlugin(), JsonRenderPlugin(), YamlRenderPlugin()],
+        render_plugins=[ApiPage(), JsonRenderPlugin(), YamlRenderPlugin()],
         components=Components(
             security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
         ),

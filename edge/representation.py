@@ -69,7 +69,12 @@ def etag_matches(header: str, etag: str) -> bool:
 
 
 def answer(
-    request: Request[Any, Any, Any], shown: Representation, *, cache_control: str = REVALIDATE, cache_status: str = ""
+    request: Request[Any, Any, Any],
+    shown: Representation,
+    *,
+    cache_control: str = REVALIDATE,
+    cache_status: str = "",
+    media_type: str = JSON,
 ) -> Response[Any]:
     """200 with the body, or 304 when the client has it already."""
     coding = shown.coding_for(request.headers.get("accept-encoding", ""))
@@ -83,10 +88,10 @@ def answer(
     if cache_status:
         headers["Cache-Status"] = cache_status
     if etag_matches(request.headers.get("if-none-match", ""), etag):
-        return Response(b"", status_code=304, media_type=JSON, headers=headers)
+        return Response(b"", status_code=304, media_type=media_type, headers=headers)
     if coding != IDENTITY:
         headers["Content-Encoding"] = coding
-    return Response(shown.body(coding), media_type=JSON, headers=headers)
+    return Response(shown.body(coding), media_type=media_type, headers=headers)
 
 
 def reply(view: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
