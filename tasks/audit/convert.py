@@ -38,8 +38,11 @@ _KINDS = {
 _ACCOUNTED = frozenset(
     {"part_id", "location_id", "on_hand", "reserved", "version", "available", "in_stock", "low_stock", "update_time"}
 )
-# Fields that change with every write and say nothing about what was changed.
-_BOOKKEEPING = frozenset({"version", "update_time", "updated_by", "last_updated_by"})
+# Fields that change with every write, or follow from others: they say nothing about what was changed. The content log
+# leaves out the same ones, so that a watcher and the trail name the same fields.
+_BOOKKEEPING = frozenset(
+    {"version", "published_version", "create_time", "update_time", "updated_by", "last_updated_by", "category_path"}
+)
 
 State = dict[str, Any] | None
 

@@ -84,6 +84,7 @@ def part_change(
         entity_id=part_id,
     )
     for state in (change.before, change.after):
+        state.published_version = state.version  # what everybody sees is always the newest version
         state.specifications.update({"Resistance": 4700, "Package": "0603"})
         state.price.amount_minor = 1299
         state.price.currency = "EUR"
