@@ -149,19 +149,29 @@ class TransactionManager:
 
     @asynccontextmanager
     async def begin(self, context: WriteContext) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """A READ COMMITTED transaction; a second one inside it raises instead of being skipped silently."""
-        async with self._database.engine.transaction(allow_nested=False) as transaction:
-            connection: asyncpg.Connection[asyncpg.Record] = transaction.connection
-            await connection.execute(
-                SET_CONTEXT,
-                context.actor_id,
-                context.actor_name,
-                context.client_ip,
-                context.request_id,
-                context.traceparent,
-                context.reason,
-            )
-            yield connection
+        """A READ COMMITTED transaction; a second one inside it raises instead of being skipped silently.
+
+        Piccolo's own would never give its connection back when its BEGIN, COMMIT or ROLLBACK failed or was cancelled:
+        fifty callers who went away left a pool of ten with none. So the driver begins and ends it, and Piccolo is told.
+        """
+        engine = self._database.engine
+        transaction = engine.transaction(allow_nested=False)
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            transaction.connection = connection
+            told = engine.current_transaction.set(transaction)
+            try:
+                await connection.execute(
+                    SET_CONTEXT,
+                    context.actor_id,
+                    context.actor_name,
+                    context.client_ip,
+                    context.request_id,
+                    context.traceparent,
+                    context.reason,
+                )
+                yield connection
+            finally:
+                engine.current_transaction.reset(told)
 
     async def seal(self, connection: asyncpg.Connection[asyncpg.Record]) -> int | None:
         """Write the log now; the last revision given to this transaction, or ``None`` when it changed nothing."""

@@ -1,0 +1,94 @@
+"""Transactions on pooled connections: whatever becomes of their callers, the pool keeps its connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from piccolo.engine.base import BaseTransaction
+from piccolo.engine.exceptions import TransactionError
+
+from chassis.caller import ANONYMOUS
+from chassis.database import Database, TransactionManager, WriteContext
+from tests.chassis.change_log import INSERT, open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+CONTEXT = WriteContext(ANONYMOUS.user_id, ANONYMOUS.username)
+_CONNECTIONS = 10  # as many as the log's database opens at most
+_TURNS = 60  # of the event loop, after which callers leave: from before the BEGIN on
+
+
+async def write(transactions: TransactionManager, thing: str) -> None:
+    """A write as services make them."""
+    async with transactions.begin(CONTEXT) as connection:
+        await connection.execute(INSERT, thing, 1)
+        await transactions.seal(connection)
+
+
+async def leave_after(turns: int, call: Coroutine[object, object, None]) -> bool:
+    """Cancel a call after so many turns of the event loop; whether it was still under way."""
+    task = asyncio.ensure_future(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    return task.cancelled()
+
+
+async def all_connections_are_free(database: Database) -> bool:
+    """Whether every connection the pool can have is to be had, and none has a transaction open."""
+    async with asyncio.timeout(10):
+        taken = [await database.pool.acquire() for _ in range(_CONNECTIONS)]
+    is_clean = not any(connection.is_in_transaction() for connection in taken)
+    for connection in taken:
+        await database.pool.release(connection)
+    return is_clean
+
+
+async def test_callers_who_leave_take_no_connection_with_them(empty_dsn: str) -> None:
+    """Piccolo kept the connection of a transaction whose BEGIN was cancelled: ten of them, and nobody could write."""
+    async with open_log(empty_dsn) as database:
+        transactions = TransactionManager(database)
+
+        left = [await leave_after(turns, write(transactions, f"t{turns}")) for turns in range(_TURNS)]
+
+        assert any(left)
+        assert await all_connections_are_free(database)
+        await write(transactions, "afterwards")
+
+
+async def test_a_commit_that_the_database_refuses_gives_its_connection_back(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database:
+        await database.pool.execute("""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END';
+            CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON thing DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION refuse();
+        """)
+        transactions = TransactionManager(database)
+
+        for number in range(_CONNECTIONS + 1):
+            with pytest.raises(asyncpg.RaiseError):
+                async with transactions.begin(CONTEXT) as connection:
+                    await connection.execute(INSERT, f"t{number}", 1)
+
+        assert await all_connections_are_free(database)
+
+
+async def test_a_transaction_within_another_is_refused_and_piccolo_knows_of_the_outer_one(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database:
+        transactions = TransactionManager(database)
+        current = database.engine.current_transaction
+
+        async with transactions.begin(CONTEXT) as connection:
+            known = current.get()
+            assert isinstance(known, BaseTransaction)
+            assert known.connection is connection
+            with pytest.raises(TransactionError):
+                async with transactions.begin(CONTEXT):
+                    pass
+
+        assert current.get() is None
