@@ -6,6 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 from typing import TextIO
 
+from devstack.patient_output import PatientOutput
+
 COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 NAME_WIDTH = 11  # inventory-1
 LONGEST_LINE = 16_384  # a longer one is shown in pieces
@@ -13,11 +15,12 @@ OWN_NAME = "partstream"
 
 
 class MergedLog:
-    """Writes whole lines, so that two processes never share one."""
+    """Writes whole lines, so that two processes never share one. Never waits for whoever reads them."""
 
     def __init__(self, output: TextIO | None = None, *, coloured: bool | None = None) -> None:
-        self._output = output or sys.stdout
-        self._coloured = self._wants_colour() if coloured is None else coloured
+        stream = output or sys.stdout
+        self._output = PatientOutput(stream, self._left_out)
+        self._coloured = _wants_colour(stream) if coloured is None else coloured
         self._colour_of: dict[str, int] = {}
 
     def say(self, text: str) -> None:
@@ -27,16 +30,11 @@ class MergedLog:
 
     def write(self, name: str, line: str) -> None:
         """Write one line of the process ``name``."""
-        prefix = f"{name:<{NAME_WIDTH}} │ "
-        if self._coloured:
-            colour = self._colour_of.setdefault(name, COLOURS[len(self._colour_of) % len(COLOURS)])
-            prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-        try:
-            self._output.write(f"{prefix}{line}\n")
-            self._output.flush()
-        except (BrokenPipeError, ValueError):
-            # Whoever read the log went away; the stack goes on.
-            self._output = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the process ends
+        self._output.write(self._formatted(name, line))
+
+    def flush(self, seconds: float) -> None:
+        """Wait until every line so far was read, for so long at most."""
+        self._output.flush(seconds)
 
     async def copied(self, name: str, stream: asyncio.StreamReader) -> AsyncIterator[str]:
         """Write everything the stream brings until it ends, and yield each line written."""
@@ -52,7 +50,18 @@ class MergedLog:
         if rest:
             self.write(name, rest.decode(errors="replace"))
 
-    def _wants_colour(self) -> bool:
-        if os.environ.get("NO_COLOR"):
-            return False
-        return bool(os.environ.get("FORCE_COLOR")) or self._output.isatty()
+    def _formatted(self, name: str, line: str) -> str:
+        prefix = f"{name:<{NAME_WIDTH}} │ "
+        if self._coloured:
+            colour = self._colour_of.setdefault(name, COLOURS[len(self._colour_of) % len(COLOURS)])
+            prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
+        return f"{prefix}{line}\n"
+
+    def _left_out(self, lines: int) -> str:
+        return self._formatted(OWN_NAME, f"{lines} lines are left out here: they came faster than they were read")
+
+
+def _wants_colour(output: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or output.isatty()

@@ -1,0 +1,107 @@
+"""Lines for somebody who may read slowly, stop reading or go away: whoever writes them never waits.
+
+A supervisor that wrote to a full pipe itself would stand still, its children's pipes would fill, and the whole stack
+would stop because somebody pressed Ctrl-S or read a program's output only until it was ready.
+"""
+
+import contextlib
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TextIO
+
+# Some 40,000 lines: what a busy stack says in several seconds.
+MOST_WAITING_BYTES = 4 * 1024 * 1024
+
+
+class PatientOutput:
+    """Writes in a thread of its own. What finds no room is left out, and ``left_out(n)`` is written in its place."""
+
+    def __init__(
+        self, output: TextIO, left_out: Callable[[int], str], *, most_waiting_bytes: int = MOST_WAITING_BYTES
+    ) -> None:
+        self._write = _writer_to(output)
+        # A terminal that lacks a character shows another one in its place.
+        self._encoding = output.encoding or "utf-8"
+        self._left_out = left_out
+        self._most = most_waiting_bytes
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._refused = 0
+        self._gone = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: str) -> None:
+        """Take a text to be written; returns at once."""
+        raw = text.encode(self._encoding, errors="replace")
+        with self._changed:
+            if self._gone:
+                return
+            if self._waiting_bytes + len(raw) > self._most:
+                self._refused += 1
+                return
+            self._take(raw)
+            if self._thread is None:
+                # A daemon: one that is stuck with its reader must not keep the process alive.
+                self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all has been written, or its reader is gone; say whether that came within the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._gone or not self._waiting_bytes, seconds)
+
+    def _take(self, raw: bytes) -> None:
+        self._waiting.append(raw)
+        self._waiting_bytes += len(raw)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                batch = b"".join(self._waiting)
+                self._waiting.clear()
+            try:
+                self._write(batch)
+            except (OSError, ValueError):
+                # A closed pipe, a terminal that was hung up, a full disk: the stack goes on.
+                with self._changed:
+                    self._gone = True
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._waiting_bytes -= len(batch)
+                if self._refused:
+                    self._take(self._left_out(self._refused).encode(self._encoding, errors="replace"))
+                    self._refused = 0
+                self._changed.notify_all()
+
+
+def _writer_to(output: TextIO) -> Callable[[bytes], None]:
+    """Answer what writes bytes: to the file itself if there is one, so that no lock is held while its reader sleeps."""
+    with contextlib.suppress(OSError, ValueError):
+        output.flush()
+    try:
+        descriptor = output.fileno()
+    except (OSError, ValueError):
+        return lambda raw: _write_text(output, raw)
+    return lambda raw: _write_all(descriptor, raw)
+
+
+def _write_text(output: TextIO, raw: bytes) -> None:
+    output.write(raw.decode(output.encoding or "utf-8"))
+    output.flush()
+
+
+def _write_all(descriptor: int, raw: bytes) -> None:
+    rest = memoryview(raw)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            # Whoever started us made the pipe a non-blocking one.
+            select.select([], [descriptor], [])
