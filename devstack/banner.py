@@ -1,5 +1,6 @@
 """What a person needs to know once everything is healthy."""
 
+import shlex
 from pathlib import Path
 
 from devstack import stack_state
@@ -38,4 +39,4 @@ def _addresses(facts: StackFacts, ports: list[int]) -> str:
 
 
 def _folder_argument(data_folder: Path) -> str:
-    return "" if data_folder == stack_state.data_folder(None) else f" --data-dir {data_folder}"
+    return "" if data_folder == stack_state.data_folder(None) else f" --data-dir {shlex.quote(str(data_folder))}"

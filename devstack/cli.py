@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+from chassis.settings import SettingsError
 from devstack import verbs
 from devstack.errors import DevstackError
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
         # Whoever read the output has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
-    except DevstackError as error:
+    except (DevstackError, SettingsError) as error:
         print(f"partstream {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from chassis.changes.integrity import verify_chain
 from devstack.databases import CLOSE_DATABASE, JOIN_ROLE, dsn_for
 from devstack.errors import CopyFailed
-from devstack.programs import CONNECTION_VARIABLES, postgres_program
+from devstack.programs import connection_environment, postgres_program
 
 CREATE = sql.SQL("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8'")
 DROP = sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -121,11 +121,8 @@ def _swap(admin: psycopg.Connection, name: str, beside: str, kept_as: str) -> No
 
 def _run(program: str, dsn: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs on a database; by the environment, so that nobody sees the password."""
-    parts = conninfo_to_dict(dsn)
-    environment = os.environ | {
-        variable: str(parts[name]) for name, variable in CONNECTION_VARIABLES.items() if parts.get(name)
-    }
-    target = ["--dbname", str(parts["dbname"])] if program == "pg_restore" else []
+    environment = os.environ | connection_environment(dsn)
+    target = ["--dbname", environment["PGDATABASE"]] if program == "pg_restore" else []
     done = subprocess.run(
         [postgres_program(program), *target, *arguments], env=environment, capture_output=True, text=True, check=False
     )

@@ -1,28 +1,19 @@
 """The two documents that are made from the code, so that they cannot lag behind it: the map and the settings."""
 
 import ast
-import importlib
 import subprocess
 from collections import defaultdict
-from dataclasses import MISSING, is_dataclass
+from dataclasses import MISSING
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from chassis.settings import declared
+from devstack.all_settings import every_setting
 
 ROOT = Path(__file__).resolve().parent.parent
 MAP, SETTINGS = Path("docs/map.md"), Path("docs/settings.md")
 MIGRATIONS = "piccolo_migrations"
 ROOMS = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "devstack", "loadtests")
-# Loaded by name: the stack's own room imports no other one.
-SETTINGS_OF = {
-    "up": "devstack.up_settings",
-    "inventory": "inventory_svc.settings",
-    "content": "content_svc.settings",
-    "edge": "edge.settings",
-    "tasks": "tasks.settings",
-}
 MAP_HEAD = """\
 # Map
 
@@ -122,16 +113,9 @@ def _first_comment(path: Path) -> str:
 
 def _settings() -> str:
     readers: defaultdict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
-    for reader, module in SETTINGS_OF.items():
-        for found in _settings_classes(module):
-            for setting, default in declared(found):
-                readers[setting.name][reader] = (_shown(default), setting.help)
+    for reader, setting, default in every_setting():
+        readers[setting.name][reader] = (_shown(default), setting.help)
     return SETTINGS_HEAD + "".join(_row(name, by) for name, by in sorted(readers.items())) + OF_TOOLS
-
-
-def _settings_classes(module: str) -> list[Any]:
-    members = vars(importlib.import_module(module)).values()
-    return [member for member in members if isinstance(member, type) and is_dataclass(member)]
 
 
 def _row(name: str, by: dict[str, tuple[str, str]]) -> str:

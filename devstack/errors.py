@@ -3,6 +3,7 @@
 DevstackError
 ├── CopyFailed            a backup could not be written or restored
 ├── DataFolderBusy        another stack runs on this data folder
+├── DataFolderUnusable    the data folder cannot be read or written
 ├── OutputRefused         a file that is to be written cannot be
 ├── PortTaken             something else listens on a port that was asked for
 ├── ServerUnavailable     a database or Redis server could not be started or reached
@@ -22,6 +23,10 @@ class CopyFailed(DevstackError):
 
 class DataFolderBusy(DevstackError):
     """Another stack holds the lock of the data folder."""
+
+
+class DataFolderUnusable(DevstackError):
+    """The data folder, or a file in it, cannot be read or written."""
 
 
 class OutputRefused(DevstackError):

@@ -1,11 +1,20 @@
-"""The first administrator: its password is generated and shown once, unless the environment brings one."""
+"""The first administrator: its password is generated and shown once, unless the environment brings one.
 
+A generated one is kept, in a file for its owner only, until it has been shown: a first start that is cut short after
+the administrator was created would leave nobody who can sign in.
+"""
+
+import json
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
+from devstack.credentials import write_private
 from devstack.errors import ServerUnavailable
+
+NOT_YET_SHOWN = "first-admin.json"
 
 # Whether the edge's schema is there yet; asked first, so that a new database logs no error.
 HAS_TABLE = b"SELECT to_regclass('public.user') IS NOT NULL"
@@ -20,13 +29,36 @@ class FirstAdmin:
     username: str
     password: str
     generated: bool
+    exists: bool = False
 
 
-def first_admin(edge_dsn: str, username: str, password: str | None) -> FirstAdmin | None:
-    """Answer the administrator to create; None when the database has users already."""
-    if _has_users(edge_dsn):
+def first_admin(edge_dsn: str, username: str, password: str | None, data_folder: Path) -> FirstAdmin | None:
+    """Answer the administrator to create or to show; None when the database has users and all was shown."""
+    file = data_folder / NOT_YET_SHOWN
+    exists = _has_users(edge_dsn)
+    kept = _kept(file)
+    if exists:
+        return None if kept is None else FirstAdmin(*kept, generated=True, exists=True)
+    if password is not None:
+        file.unlink(missing_ok=True)
+        return FirstAdmin(username, password, generated=False)
+    if kept is None or kept[0] != username:
+        kept = (username, secrets.token_urlsafe(15))
+        write_private(file, json.dumps({"username": kept[0], "password": kept[1]}) + "\n")
+    return FirstAdmin(*kept, generated=True)
+
+
+def was_shown(data_folder: Path) -> None:
+    """Forget the generated password."""
+    (data_folder / NOT_YET_SHOWN).unlink(missing_ok=True)
+
+
+def _kept(file: Path) -> tuple[str, str] | None:
+    try:
+        raw = json.loads(file.read_text())
+        return str(raw["username"]), str(raw["password"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return FirstAdmin(username, password or secrets.token_urlsafe(15), generated=password is None)
 
 
 def _has_users(edge_dsn: str) -> bool:

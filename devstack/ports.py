@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,10 @@ from devstack.errors import PortTaken
 
 LOOPBACK = "127.0.0.1"
 PORTS_FILE = "ports.json"
+EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST_CHOSEN = 10_000
+FEWEST_TO_CHOOSE_FROM = 2_000
+ATTEMPTS = 50
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -25,12 +30,29 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Answer ``preferred`` if it is free, else a port chosen by the system."""
+    """Answer ``preferred`` if it is free, else one that is.
+
+    Not one of those that the system hands to outgoing connections: while a server is down for a moment, a client's
+    connection may get its port, even the one that was meant to reach the server, and the server does not come back.
+    """
     if preferred and is_free(preferred):
         return preferred
+    candidates = range(LOWEST_CHOSEN, _first_ephemeral_port())
+    if len(candidates) >= FEWEST_TO_CHOOSE_FROM:
+        for _ in range(ATTEMPTS):
+            chosen = random.choice(candidates)  # noqa: S311 - spreads stacks, keeps no secret
+            if is_free(chosen):
+                return chosen
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        return int(EPHEMERAL_RANGE.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32_768  # Linux's own; others begin at 49,152
 
 
 def require_free(wanted: Iterable[tuple[int, str]], host: str = LOOPBACK) -> None:
@@ -44,7 +66,14 @@ def require_free(wanted: Iterable[tuple[int, str]], host: str = LOOPBACK) -> Non
 def remembered_port(data_folder: Path, name: str) -> int:
     """Answer the port that ``name`` had last time if it is free, else a new one, and remember it."""
     path = data_folder / PORTS_FILE
-    ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+    ports = _remembered(path)
     ports[name] = free_port(ports.get(name))
     path.write_text(json.dumps(ports) + "\n")
     return ports[name]
+
+
+def _remembered(path: Path) -> dict[str, int]:
+    try:
+        return {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # the first time, or cut short by a full disk

@@ -2,6 +2,8 @@
 
 import shutil
 
+from psycopg.conninfo import conninfo_to_dict
+
 from devstack.errors import ServerUnavailable
 from devstack.postgres import binaries
 
@@ -12,9 +14,24 @@ CONNECTION_VARIABLES = {
     "host": "PGHOST",
     "port": "PGPORT",
     "dbname": "PGDATABASE",
+    "application_name": "PGAPPNAME",
+    "channel_binding": "PGCHANNELBINDING",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "gssencmode": "PGGSSENCMODE",
+    "hostaddr": "PGHOSTADDR",
+    "options": "PGOPTIONS",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
     "sslmode": "PGSSLMODE",
     "sslrootcert": "PGSSLROOTCERT",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
+
+
+def connection_environment(dsn: str) -> dict[str, str]:
+    """Answer the variables that tell a program where to connect. What has none, the programs do without."""
+    parts = conninfo_to_dict(dsn)
+    return {CONNECTION_VARIABLES[name]: str(value) for name, value in parts.items() if name in CONNECTION_VARIABLES}
 
 
 def postgres_program(name: str) -> str:

@@ -3,11 +3,9 @@
 import argparse
 import os
 
-from psycopg.conninfo import conninfo_to_dict
-
 from devstack import stack_state
 from devstack.databases import NAMES
-from devstack.programs import CONNECTION_VARIABLES, postgres_program
+from devstack.programs import connection_environment, postgres_program
 
 
 def main(arguments: list[str]) -> int:
@@ -19,8 +17,5 @@ def main(arguments: list[str]) -> int:
     state = stack_state.read_running(stack_state.data_folder(given.data_dir))
     program = postgres_program("psql")
     # By the environment, so that the list of processes does not show the password.
-    own = {
-        CONNECTION_VARIABLES[name]: str(value)
-        for name, value in conninfo_to_dict(state.databases[given.database]).items()
-    }
+    own = connection_environment(state.databases[given.database])
     os.execve(program, [program, *rest], os.environ | own)  # noqa: S606 - no shell is wanted

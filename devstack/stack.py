@@ -12,16 +12,25 @@ from devstack import credentials, leftovers, migrations, signing_keys, stack_sta
 from devstack.banner import banner
 from devstack.databases import NAMES, ensure_databases
 from devstack.errors import DevstackError, StartFailed
-from devstack.first_admin import FirstAdmin, first_admin
+from devstack.first_admin import FirstAdmin, first_admin, was_shown
 from devstack.merged_log import MergedLog
-from devstack.port_plan import plan_ports
+from devstack.port_plan import PortPlan, plan_ports
 from devstack.ports import remembered_port
 from devstack.postgres import FAST_SHUTDOWN, EmbeddedPostgres
 from devstack.redis import EmbeddedRedis
 from devstack.redis_download import find_or_download
 from devstack.sample_catalogue.wanted import is_wanted
 from devstack.service_access import ServiceSettings
-from devstack.stack_plan import DATABASE_OWNERS, StackFacts, edge_plans, program, service_plans, task_plans
+from devstack.stack_plan import (
+    DATABASE_OWNERS,
+    TASKS,
+    StackFacts,
+    edge_plans,
+    expected,
+    program,
+    service_plans,
+    task_plans,
+)
 from devstack.stack_state import StackState
 from devstack.supervised_process import ProcessPlan, SupervisedProcess, run_to_end
 from devstack.up_settings import EMBEDDED, UpSettings
@@ -69,21 +78,29 @@ class Stack:
         """Return when everything is healthy and the banner is shown."""
         await self._end_leftovers()
         ports = plan_ports(self._settings, self._options.port, self._options.edges, self._options.replicas, self._log)
+        self._announce(ports)
         self._passwords = credentials.load_or_create(self._folder, [POSTGRES, REDIS, *NAMES])
         databases = await self._start_databases()
         redis_url = await self._start_redis()
-        facts = StackFacts(self._settings, ports, databases, redis_url, signing_keys.ensure(self._folder))
+        facts = StackFacts(self._settings, ports, databases, redis_url, signing_keys.ensure(self._folder), self._folder)
         self._state.databases = dict(databases)
         own = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
         self._state.settings = {name: value for name, value in own.items() if name.startswith("PARTSTREAM_")}
         admin = await asyncio.to_thread(
-            first_admin, databases["edge"], self._settings.admin_username, self._settings.admin_password
+            first_admin,
+            databases["edge"],
+            self._settings.admin_username,
+            self._settings.admin_password,
+            self._folder,
         )
         await self._migrate(facts, admin)
         await self._run_until_healthy(service_plans(facts))
         front = [*edge_plans(facts), *task_plans(facts)]
         await _all([self._run_until_healthy(front), self._load_sample(facts)])
+        self._state.complete = True
+        self._write_state()
         self._log.say(banner(facts, admin, self._folder))
+        was_shown(self._folder)
 
     async def stop(self) -> None:
         """End everything in order: first who asks, last who stores."""
@@ -101,12 +118,26 @@ class Stack:
 
     async def _end_leftovers(self) -> None:
         last = stack_state.read_last(self._folder)
-        if last is not None and (names := await asyncio.to_thread(leftovers.end, last)):
+        if last is not None and (names := await asyncio.to_thread(leftovers.end, last, self._folder)):
             self._log.say(f"ended what an earlier stack left running: {', '.join(names)}")
         stack_state.forget(self._folder)
 
+    def _announce(self, ports: PortPlan) -> None:
+        """Let ``status`` name everything from the beginning: what is there first must not look like all there is."""
+        servers = []
+        if self._settings.database_url is None and self._given_databases().keys() != set(NAMES):
+            servers.append(POSTGRES)
+        if self._settings.redis_url == EMBEDDED:
+            servers.append(REDIS)
+        for process in expected(servers, ports, tasks=self._settings.redis_url is not None):
+            self._state.put(process)
+        self._write_state()
+
+    def _given_databases(self) -> dict[str, str]:
+        return {name: os.environ[setting] for name, (_, setting) in DATABASE_OWNERS.items() if os.environ.get(setting)}
+
     async def _start_databases(self) -> dict[str, str]:
-        given = {name: os.environ[setting] for name, (_, setting) in DATABASE_OWNERS.items() if os.environ.get(setting)}
+        given = self._given_databases()
         if given.keys() == set(NAMES):
             self._log.say("using the databases of the PARTSTREAM_*_DATABASE_URL settings")
             return given
@@ -124,7 +155,7 @@ class Stack:
         plan = ProcessPlan(
             name=POSTGRES,
             command=server.command(port),
-            environment=os.environ,
+            environment=self._own_environment(),
             probe=POSTGRES,
             target=server.admin_dsn(port),
             ports=[port],
@@ -142,12 +173,13 @@ class Stack:
             return self._settings.redis_url
         server = await asyncio.to_thread(find_or_download, self._log.say)
         if server is None:
+            self._state.processes = [one for one in self._state.processes if one.name not in {REDIS, *TASKS}]
             self._log.say(NO_REDIS)
             return None
         redis = EmbeddedRedis(self._folder / REDIS, server=server, password=self._passwords[REDIS])
         port = remembered_port(self._folder, REDIS)
         redis.prepare(port)
-        plan = ProcessPlan(REDIS, redis.command(), os.environ, REDIS, redis.url(port), [port])
+        plan = ProcessPlan(REDIS, redis.command(), self._own_environment(), REDIS, redis.url(port), [port])
         await self._run_until_healthy([plan])
         return redis.url(port)
 
@@ -157,7 +189,7 @@ class Stack:
     async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
         room, _ = DATABASE_OWNERS[database]
         behind = await asyncio.to_thread(migrations.is_behind, room, facts.databases[database])
-        new_admin = admin if database == "edge" else None
+        new_admin = admin if database == "edge" and admin is not None and not admin.exists else None
         if not behind and new_admin is None:
             return
         environment = facts.environment(database)
@@ -182,8 +214,8 @@ class Stack:
     async def _run_until_healthy(self, plans: Sequence[ProcessPlan]) -> None:
         processes = [SupervisedProcess(plan, self._log, self._write_state) for plan in plans]
         self._processes += processes
-        self._state.processes += [process.state for process in processes]
         for process in processes:
+            self._state.put(process.state)
             process.start()
         await _all(self._healthy(process) for process in processes)
 
@@ -195,8 +227,15 @@ class Stack:
             message = f"{process.plan.name} did not become healthy within {START_TIMEOUT_SECONDS:.0f} s."
             raise StartFailed(message) from None
 
+    def _own_environment(self) -> dict[str, str]:
+        return {**os.environ, leftovers.FOLDER_MARK: str(self._folder)}
+
     def _write_state(self) -> None:
-        stack_state.write(self._folder, self._state)
+        try:
+            stack_state.write(self._folder, self._state)
+        except OSError as error:
+            # The disk is full, most likely. Other verbs see an older state; what runs goes on.
+            self._log.say(f"the state of the stack could not be written: {error}")
 
 
 async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:

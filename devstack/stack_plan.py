@@ -2,12 +2,15 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from devstack.launcher import child_command
+from devstack.leftovers import FOLDER_MARK
 from devstack.port_plan import PortPlan, reachable
 from devstack.signing_keys import KeyFiles
+from devstack.stack_state import ProcessState
 from devstack.supervised_process import ProcessPlan
 from devstack.up_settings import UpSettings
 
@@ -18,6 +21,7 @@ DATABASE_OWNERS = {
     "edge": ("edge", "PARTSTREAM_EDGE_DATABASE_URL"),
     "audit": ("tasks", "PARTSTREAM_AUDIT_DATABASE_URL"),
 }
+TASKS = ("worker", "scheduler")
 # Not for every process: each is given its own.
 WITHHELD = frozenset(
     {"PARTSTREAM_DATABASE_URL", "PARTSTREAM_ADMIN_PASSWORD", *(setting for _, setting in DATABASE_OWNERS.values())}
@@ -33,12 +37,14 @@ class StackFacts:
     databases: Mapping[str, str]
     redis_url: str | None
     keys: KeyFiles
+    data_folder: Path
 
     def environment(self, *databases: str, **settings: object) -> dict[str, str]:
         """Answer the environment of a process with the databases named and further settings."""
         host = reachable(self.settings.host)
         own = {name: value for name, value in os.environ.items() if name not in WITHHELD}
         own |= {
+            FOLDER_MARK: str(self.data_folder),
             "PARTSTREAM_HOST": self.settings.host,
             "PARTSTREAM_INVENTORY_TARGETS": _targets(host, self.ports.inventory),
             "PARTSTREAM_CONTENT_TARGETS": _targets(host, self.ports.content),
@@ -55,6 +61,15 @@ class StackFacts:
     def edge_urls(self) -> list[str]:
         """The address of every edge, as this machine reaches it."""
         return [f"http://{reachable(self.settings.host)}:{port}" for port in self.ports.edge]
+
+
+def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[ProcessState]:
+    """Answer what the stack will consist of, in the order of its start, with nothing of it running yet."""
+    numbered = {"inventory": ports.inventory, "content": ports.content, "edge": ports.edge}
+    found = [ProcessState(name, None, [], "log", "") for name in servers]
+    for name, given in numbered.items():
+        found += [ProcessState(f"{name}-{number}", None, [port], "log", "") for number, port in enumerate(given, 1)]
+    return found + [ProcessState(name, None, [], "log", "") for name in TASKS if tasks]
 
 
 def service_plans(facts: StackFacts) -> list[ProcessPlan]:
@@ -86,7 +101,7 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
     if facts.redis_url is None:
         return []
     environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
-    return [ProcessPlan(name, program("tasks", name), environment, "log", "") for name in ("worker", "scheduler")]
+    return [ProcessPlan(name, program("tasks", name), environment, "log", "") for name in TASKS]
 
 
 def program(room: str, *arguments: str) -> list[str]:

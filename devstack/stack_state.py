@@ -7,16 +7,19 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from devstack.credentials import write_private
-from devstack.errors import DataFolderBusy, StackNotRunning
+from devstack.errors import DataFolderBusy, DataFolderUnusable, StackNotRunning
 
 DEFAULT_DATA_FOLDER = ".partstream"
 LOCK_FILE = "lock"
 STATE_FILE = "state.json"
+# A verb that looks whether a stack runs holds the lock for an instant.
+LOCK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -40,6 +43,15 @@ class StackState:
     processes: list[ProcessState] = field(default_factory=list)
     databases: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    complete: bool = False  # everything has been healthy once, and the banner shown
+
+    def put(self, process: ProcessState) -> None:
+        """Take the process in, in place of what was said of it before it ran."""
+        names = [known.name for known in self.processes]
+        if process.name in names:
+            self.processes[names.index(process.name)] = process
+        else:
+            self.processes.append(process)
 
 
 def data_folder(argument: str | None) -> Path:
@@ -52,23 +64,44 @@ def data_folder(argument: str | None) -> Path:
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold the data folder for one stack; DataFolderBusy when another one does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    """Hold the data folder for one stack; DataFolderBusy when another one does, DataFolderUnusable when nobody can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    with file:
+        if not _lock(file.fileno(), folder):
             file.seek(0)
             message = (
                 f"A stack is already running on {folder} (process {file.read().strip() or 'unknown'}). "
                 "Stop it with Ctrl-C there, or choose another --data-dir."
             )
-            raise DataFolderBusy(message) from None
+            raise DataFolderBusy(message)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
         file.truncate(0)
+
+
+def _lock(descriptor: int, folder: Path) -> bool:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        except OSError as error:
+            raise _unusable(folder, error) from error
+        else:
+            return True
+
+
+def _unusable(folder: Path, error: OSError) -> DataFolderUnusable:
+    return DataFolderUnusable(f"The data folder {folder} cannot be used: {error}. Choose another one with --data-dir.")
 
 
 def write(folder: Path, state: StackState) -> None:
@@ -85,18 +118,30 @@ def read_last(folder: Path) -> StackState | None:
     """Answer the state that was last written, whether or not its stack still runs."""
     try:
         raw = json.loads((folder / STATE_FILE).read_text())
-    except (OSError, ValueError):
+        processes = [ProcessState(**process) for process in raw.pop("processes")]
+        return StackState(**raw, processes=processes)
+    except FileNotFoundError:
         return None
-    processes = [ProcessState(**process) for process in raw.pop("processes")]
-    return StackState(**raw, processes=processes)
+    except OSError as error:
+        # Not to be taken for a stack that does not run.
+        raise _unusable(folder, error) from error
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # of another version, or not ours
 
 
-def read_running(folder: Path) -> StackState:
-    """Answer the state of the running stack; StackNotRunning when there is none."""
-    if _is_held(folder) and (state := read_last(folder)) is not None:
-        return state
-    message = f"No stack is running on {folder}. Start one with ./partstream up, or say which with --data-dir."
-    raise StackNotRunning(message)
+def read_running(folder: Path, *, half_started: bool = False) -> StackState:
+    """Answer the state of the running stack; StackNotRunning when there is none.
+
+    One that has no databases yet counts only if ``half_started`` is asked for.
+    """
+    if not _is_held(folder):
+        message = f"No stack is running on {folder}. Start one with ./partstream up, or say which with --data-dir."
+        raise StackNotRunning(message)
+    state = read_last(folder)
+    if state is None or not (state.databases or half_started):
+        message = f"The stack on {folder} is only just starting, or all but stopped. Try again in a moment."
+        raise StackNotRunning(message)
+    return state
 
 
 def _is_held(folder: Path) -> bool:
@@ -105,6 +150,8 @@ def _is_held(folder: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise _unusable(folder, error) from error
     return False

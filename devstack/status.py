@@ -5,36 +5,47 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from devstack import stack_state
+from devstack.errors import StackNotRunning
 from devstack.leftovers import is_alive
 from devstack.probes import is_healthy
 from devstack.stack_state import ProcessState, StackState
 
 
 def main(arguments: list[str]) -> int:
-    """Print the state; answer 0 when everything is healthy."""
+    """Print the state; answer 0 when everything is healthy.
+
+    A process is ``healthy``, or ``starting`` while the stack comes up; later ``unhealthy``, or ``down``: not there.
+    """
     parser = argparse.ArgumentParser(prog="partstream status", description=__doc__)
     parser.add_argument("--data-dir", help="data folder of the stack; default .partstream/ in the repository")
     parser.add_argument("--json", action="store_true", help="for programs; holds passwords")
     given = parser.parse_args(arguments)
-    state = stack_state.read_running(stack_state.data_folder(given.data_dir))
+    try:
+        state = stack_state.read_running(stack_state.data_folder(given.data_dir), half_started=True)
+    except StackNotRunning:
+        if given.json:
+            print(json.dumps(_report(stack_state.StackState(0), {}), indent=2))
+        raise
     health = _ask(state)
     if given.json:
         print(json.dumps(_report(state, health), indent=2))
     else:
         _print_table(state, health)
-    return 0 if all(word == "healthy" for word in health.values()) else 1
+    return 0 if health and all(word == "healthy" for word in health.values()) else 1
 
 
 def _ask(state: StackState) -> dict[str, str]:
     with ThreadPoolExecutor() as threads:
-        words = list(threads.map(_health, state.processes))
+        words = list(threads.map(lambda process: _health(process, complete=state.complete), state.processes))
     return {process.name: word for process, word in zip(state.processes, words, strict=True)}
 
 
-def _health(process: ProcessState) -> str:
-    if not is_alive(process):
-        return "down"
-    return "healthy" if is_healthy(process) else "unhealthy"
+def _health(process: ProcessState, *, complete: bool) -> str:
+    if is_alive(process) and is_healthy(process):
+        return "healthy"
+    if not complete and not process.ready:
+        return "starting"
+    return "unhealthy" if is_alive(process) else "down"
 
 
 def _report(state: StackState, health: dict[str, str]) -> dict[str, object]:

@@ -95,12 +95,16 @@ class SupervisedProcess:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             started = loop.time()
-            code = await self._run_once()
+            try:
+                what = _ending(await self._run_once())
+            except OSError as error:
+                # The machine is short of something just now; whoever supervises must be the last to give up.
+                what = f"could not be started: {error}"
             if self._stopping.is_set():
                 return
             if loop.time() - started > GOOD_RUN_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS
-            self._log.say(f"{self.plan.name} {_ending(code)}; starting it again in {backoff:.1f} s")
+            self._log.say(f"{self.plan.name} {what}; starting it again in {backoff:.1f} s")
             self._ended.release()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff)
@@ -117,6 +121,7 @@ class SupervisedProcess:
             ]
             code = await child.process.wait()
             self._kill_group()
+            self._process = None  # its number may be given to another one from now on
             watchers[0].cancel()
             await asyncio.wait(watchers, timeout=LAST_LINES_SECONDS)
             watchers[1].cancel()

@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+from collections.abc import Callable
 
-from chassis.settings import SettingsError, load, positive_int
+from chassis.settings import load, positive_int
 from chassis.settings import port as tcp_port
-from devstack import stack_state
+from devstack import all_settings, stack_state
 from devstack.errors import DevstackError
 from devstack.merged_log import MergedLog
 from devstack.stack import Stack, UpOptions
@@ -17,23 +19,29 @@ from devstack.up_settings import UpSettings
 DEFAULT_PORT = 8000
 # Some senders (timeout, process groups) deliver one wish to stop twice.
 SAME_WISH_SECONDS = 1.0
+# Whoever reads the log gets its last lines, if they are still reading.
+LAST_LINES_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
     """Run the stack; answer 0 when it was stopped by a signal."""
     options = _options(arguments)
-    try:
-        settings = load(UpSettings)
-    except SettingsError as error:
-        problems = "\n".join(f"  {problem}" for problem in error.problems)
-        print(f"partstream up: these settings are wrong:\n{problems}", file=sys.stderr)
+    # The processes' own settings too: what one of them would refuse is better said before anything starts.
+    if problems := all_settings.wrong(os.environ):
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
         return 2
-    with stack_state.hold(options.data_folder):
-        return asyncio.run(_run(options, settings))
-
-
-async def _run(options: UpOptions, settings: UpSettings) -> int:
     log = MergedLog()
+    try:
+        with stack_state.hold(options.data_folder):
+            for line in all_settings.unknown(os.environ):
+                log.say(line)
+            return asyncio.run(_run(options, load(UpSettings), log))
+    finally:
+        log.flush(LAST_LINES_SECONDS)
+
+
+async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
     stack = Stack(options, settings, log)
     stop = _stop_signal(stack, log)
     starting = asyncio.create_task(stack.start())
@@ -47,7 +55,7 @@ async def _run(options: UpOptions, settings: UpSettings) -> int:
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await starting
-    except DevstackError as error:
+    except (DevstackError, OSError) as error:
         log.say(f"cannot start: {error}")
         code = 1
     finally:
@@ -74,6 +82,8 @@ def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
             stack.kill()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue  # under nohup: the terminal may close
         asyncio.get_running_loop().add_signal_handler(number, told)
     return stop
 
@@ -81,13 +91,25 @@ def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
 def _options(arguments: list[str]) -> UpOptions:
     parser = argparse.ArgumentParser(prog="partstream up", description=__doc__)
     parser.add_argument("--data-dir", help="where all data lives; default .partstream/ in the repository")
-    parser.add_argument("--port", type=tcp_port, default=DEFAULT_PORT, help="HTTP port of the first edge")
-    parser.add_argument("--edges", type=positive_int, default=1, help="copies of the edge, on consecutive ports")
-    parser.add_argument("--replicas", type=positive_int, default=1, help="copies of each service")
+    parser.add_argument("--port", type=_said(tcp_port), default=DEFAULT_PORT, help="HTTP port of the first edge")
+    parser.add_argument("--edges", type=_said(positive_int), default=1, help="copies of the edge, on consecutive ports")
+    parser.add_argument("--replicas", type=_said(positive_int), default=1, help="copies of each service")
     parser.add_argument("--empty", action="store_true", help="do not load the sample catalogue into an empty database")
     given = parser.parse_args(arguments)
     folder = stack_state.data_folder(given.data_dir)
     return UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
+
+
+def _said(parse: Callable[[str], int]) -> Callable[[str], int]:
+    """Answer the parser with its own words for what is wrong in place of argparse's."""
+
+    def read(raw: str) -> int:
+        try:
+            return parse(raw)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 if __name__ == "__main__":
