@@ -4,7 +4,6 @@ import importlib
 import os
 import sys
 
-from chassis.settings import SettingsError
 from devstack import verbs
 from devstack.errors import DevstackError
 
@@ -21,15 +20,15 @@ def main(arguments: list[str]) -> int:
         return 2
     # A name from somebody's file or file system may hold what no terminal can show: that is shown escaped.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    module = importlib.import_module(verb.module)
     try:
+        module = importlib.import_module(verb.module)
         code = int(module.main(rest) or 0)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
-    except (DevstackError, SettingsError) as error:
+    except DevstackError as error:
         print(f"partstream {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
