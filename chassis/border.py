@@ -42,6 +42,7 @@ _Parse: TypeAlias = "Callable[[bytes], Message]"
 _Context = Any  # grpc.aio.ServicerContext of whatever messages
 
 DEFAULT_DEADLINE_SECONDS = 10.0
+SLOW_SECONDS = 1.0  # an answer that took longer is worth a line at INFO
 STREAM_WRITE_SECONDS = 30.0  # a watcher that reads nothing for so long is gone or stuck
 _STATUS_DETAILS = "grpc-status-details-bin"
 
@@ -107,10 +108,13 @@ class BorderInterceptor(ServerInterceptor):
                 async with contextlib.aclosing(call(request, context)) as messages:
                     async for message in messages:
                         await _write(context, message)
+            except asyncio.CancelledError:
+                _log_call(method, "CANCELLED", began, level=logging.DEBUG)  # how every watch ends
+                raise
             except BaseException as error:
                 await self._refuse(context, method, began, error)
                 raise
-            _log_call(method, "OK", began)
+            _log_call(method, "OK", began, level=logging.DEBUG)
 
         return handle
 
@@ -191,10 +195,13 @@ async def _write(context: _Context, message: Any) -> None:
         raise WatcherTooSlow(text) from None
 
 
-def _log_call(method: str, code: str, began: float) -> None:
-    level = logging.DEBUG if code == "OK" else logging.INFO
+def _log_call(method: str, code: str, began: float, *, level: int | None = None) -> None:
+    """A line for what was refused or slow. What was done is in the change log, with who did it."""
+    seconds = time.perf_counter() - began
+    if level is None:
+        level = logging.DEBUG if code == "OK" and seconds < SLOW_SECONDS else logging.INFO
     if log.isEnabledFor(level):
-        log.log(level, "%s %s", method, code, extra={"ms": round((time.perf_counter() - began) * 1000, 1)})
+        log.log(level, "%s %s", method, code, extra={"ms": round(seconds * 1000, 1)})
 
 
 def check_rules(request: Message) -> None:

@@ -1,20 +1,31 @@
-"""Structured logs: one line per event, as text for people or JSON for machines, with the request id of the call."""
+"""Structured logs: one line per event, as text for people or JSON for machines, with the request id of the call.
+
+What is expected to pass by itself is a WARNING, one line without a trace; what somebody has to look into is an ERROR.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 import time
+from typing import TYPE_CHECKING, TextIO
 
 from chassis.caller import current_request
+from chassis.log_repeats import Repeats
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A line break in a path or a name must not look like a line of ours, nor speak to the reader's terminal.
+_VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *range(128, 160), 0x2028, 0x2029)}
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
 def configure(process: str, *, format: str = "text", level: str = "INFO") -> None:  # noqa: A002 - the setting's name
     """Send all logs of this process to standard error; ``format`` is ``text`` or ``json``."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = CountingHandler() if level.upper() != "DEBUG" else logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -23,12 +34,52 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+@contextlib.contextmanager
+def filtered(by: logging.Filter) -> Iterator[None]:
+    """Let a filter decide over every line of this process, whichever logger it comes from."""
+    handlers = list(logging.getLogger().handlers)
+    for handler in handlers:
+        handler.addFilter(by)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(by)
+
+
 def _extras(record: logging.LogRecord) -> dict[str, object]:
     found = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
     request_id = current_request().request_id
-    if request_id and "request_id" not in found:
+    # A line that was held back belongs to another call than the one that happens to bring it out.
+    if request_id and "request_id" not in found and "repeated" not in found:
         found["request_id"] = request_id
+    if record.exc_info and not _is_traced(record):
+        found["error"] = repr(record.exc_info[1])
     return found
+
+
+def _is_traced(record: logging.LogRecord) -> bool:
+    return bool(record.exc_info) and record.levelno >= logging.ERROR
+
+
+class CountingHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error, equal lines in quick succession once with their number."""
+
+    def __init__(self) -> None:
+        """Nothing was said yet."""
+        super().__init__(sys.stderr)
+        self._repeats = Repeats()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what is to be written now."""
+        for admitted in self._repeats.admitted(record):
+            super().emit(admitted)
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        for record in self._repeats.held():
+            super().emit(record)
+        super().close()
 
 
 class TextFormatter(logging.Formatter):
@@ -39,8 +90,8 @@ class TextFormatter(logging.Formatter):
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         line = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.getMessage()}"
         extras = " ".join(f"{key}={value}" for key, value in _extras(record).items())
-        line = f"{line} {extras}" if extras else line
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = (f"{line} {extras}" if extras else line).translate(_VISIBLE)
+        return f"{line}\n{self.formatException(record.exc_info)}" if _is_traced(record) else line  # type: ignore[arg-type]
 
 
 class JsonFormatter(logging.Formatter):
@@ -62,6 +113,6 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_extras(record),
         }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if _is_traced(record):
+            entry["exception"] = self.formatException(record.exc_info)  # type: ignore[arg-type]
         return json.dumps(entry, default=str, ensure_ascii=False)

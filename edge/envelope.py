@@ -7,6 +7,7 @@ import logging
 import re
 import time
 import uuid
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Response
@@ -34,6 +35,8 @@ logger = logging.getLogger("edge.access")
 
 _SAFE_ID: Final = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
 _PROBES: Final = ("/health", "/metrics")
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"
 
 
@@ -179,8 +182,7 @@ def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
     seconds = time.perf_counter() - exchange.started
     REQUESTS.labels(method, route, str(status)).inc()
     REQUEST_SECONDS.labels(method, route).observe(seconds)
-    # Probes come every second from everywhere; they are worth a line only when somebody looks for them.
-    level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
+    level = _level(route, method, status, seconds)
     if logger.isEnabledFor(level):
         logger.log(
             level,
@@ -195,3 +197,14 @@ def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
                 "request_id": exchange.request_id,
             },
         )
+
+
+def _level(route: str, method: str, status: int, seconds: float) -> int:
+    """Who wrote, what was refused and what was slow is worth a line; reads that went well are counted in the metrics.
+
+    They come by the thousand a second, and a line for each costs as much as the answer. Probes come from everywhere.
+    """
+    went_well = status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS
+    if route.startswith(_PROBES) or (method in _READS and went_well):
+        return logging.DEBUG
+    return logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO

@@ -15,6 +15,7 @@ import redis.asyncio as redis
 from dramatiq import Worker
 from prometheus_client import start_http_server
 
+from chassis import logs
 from chassis.background import BackgroundService, Backoff, Elected
 from chassis.database import CONNECTION_LOST, Database
 from tasks.actors import Actors, CountFailures
@@ -24,6 +25,7 @@ from tasks.audit.upkeep import MonthsAhead, Retention
 from tasks.broker import open_broker
 from tasks.heartbeat import Heartbeat
 from tasks.metrics import READY
+from tasks.redis_presence import RedisPresence
 from tasks.warming.pages import PageWarmer
 
 if TYPE_CHECKING:
@@ -122,10 +124,12 @@ async def _database(settings: ProcessSettings, name: str, connections: int, stop
 @contextlib.asynccontextmanager
 async def _beating(redis_url: str, role: str) -> AsyncIterator[None]:
     client = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
-    heartbeat = Heartbeat(client, role)
+    presence = RedisPresence()
+    heartbeat = Heartbeat(client, role, presence)
     heartbeat.start()
     try:
-        yield
+        with logs.filtered(presence.quiet()):
+            yield
     finally:
         with contextlib.suppress(redis.RedisError, OSError):
             await heartbeat.stop()

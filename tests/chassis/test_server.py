@@ -277,3 +277,19 @@ async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
         with pytest.raises(PortTaken, match="is taken"):
             await other.start("127.0.0.1", service.server.port)
         await other.grpc_server.stop(0)
+
+
+async def test_refusals_are_worth_a_line_and_calls_that_went_well_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "partstream.calls")
+    async with running(tmp_path) as service:
+        await service.stub.GetStock(messages.GetStockRequest(part_id="C1"))
+        await failure(service.stub.ListMovements(messages.ListMovementsRequest(part_id="C1")))
+        watch = service.stub.WatchStock(messages.WatchStockRequest())
+        await watch.read()
+        watch.cancel()
+
+    assert [record.getMessage().split("/")[-1] for record in caplog.records if record.name == "partstream.calls"] == [
+        "ListMovements UNAUTHENTICATED"
+    ]

@@ -72,3 +72,41 @@ async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
     assert (refused.status_code, refused.json()["reason"]) == (503, "OVERLOADED")
     assert refused.headers["retry-after"] == "1"
     assert probe.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "level"),
+    [
+        ("GET", "/api/v1/parts", 200, "DEBUG"),
+        ("HEAD", "/api/v1/parts", 304, "DEBUG"),
+        ("PUT", "/api/v1/admin/parts/C1/stock", 200, "INFO"),
+        ("GET", "/api/v1/parts/none", 404, "INFO"),
+        ("GET", "/api/v1/parts", 503, "WARNING"),
+        ("GET", "/health/ready", 503, "DEBUG"),
+    ],
+)
+async def test_writes_and_refusals_are_worth_a_line_and_reads_that_went_well_are_not(
+    method: str, path: str, status: int, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line for each of thousands of reads a second once hid every other line, and cost as much as the answers."""
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        scope["path_template"] = scope["path"]
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    caplog.set_level("DEBUG", "edge.access")
+    async with client_of(answers) as client:
+        await client.request(method, path)
+
+    assert [record.levelname for record in caplog.records if record.name == "edge.access"] == [level]
+
+
+async def test_a_slow_read_is_worth_a_line(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.envelope.SLOW_SECONDS", 0.0)
+    caplog.set_level("INFO", "edge.access")
+
+    async with client_of(shows_exchange) as client:
+        await client.get("/api/v1/parts")
+
+    assert "GET /api/v1/parts 200" in caplog.text

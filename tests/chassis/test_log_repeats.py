@@ -1,0 +1,90 @@
+"""Which of many lines are written."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+import pytest
+
+from chassis.log_repeats import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Repeats
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def line(message: str, *arguments: object, level: int = logging.WARNING, name: str = "edge") -> logging.LogRecord:
+    return logging.LogRecord(name, level, "", 0, message, arguments, None)
+
+
+def test_what_is_said_of_two_things_is_said_of_both(clock: Clock) -> None:
+    repeats = Repeats(clock)
+    lines = [line("%s is away: %r", name, OSError(number)) for number in range(3) for name in ("redis", "content")]
+
+    written = [record.getMessage() for each in lines for record in repeats.admitted(each)]
+
+    assert written == ["redis is away: OSError(0)", "content is away: OSError(0)"]
+
+
+def test_what_goes_on_is_said_again_with_its_number_after_growing_pauses(clock: Clock) -> None:
+    repeats = Repeats(clock)
+    said: list[tuple[float, int]] = []
+
+    for _ in range(2_000):
+        said += [(clock.now - 100, getattr(record, "repeated", 0)) for record in repeats.admitted(line("away"))]
+        clock.now += 0.125
+
+    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(said)]
+    assert pauses == pytest.approx([5, 10, 20, 40, 60, 60], abs=0.5)
+    assert [number for _, number in said[:2]] == [0, 39]
+
+
+def test_how_often_it_was_is_said_when_it_is_over(clock: Clock) -> None:
+    repeats = Repeats(clock)
+    for _ in range(10):
+        repeats.admitted(line("away"))
+
+    clock.now += FIRST_PAUSE_SECONDS
+    last, other = repeats.admitted(line("something else"))
+
+    assert (last.getMessage(), last.repeated) == ("away", 9)  # type: ignore[attr-defined]
+    assert other.getMessage() == "something else"
+    assert [record.getMessage() for record in repeats.admitted(line("away"))] == ["away"]
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        (logging.ERROR, "edge"),
+        (logging.CRITICAL, "edge"),
+        (logging.DEBUG, "edge"),
+        (logging.INFO, "edge.access"),
+        (logging.INFO, "partstream.calls"),
+    ],
+)
+def test_faults_and_calls_are_written_each(clock: Clock, level: int, name: str) -> None:
+    repeats = Repeats(clock)
+
+    assert [len(repeats.admitted(line("it", level=level, name=name))) for _ in range(3)] == [1, 1, 1]
+
+
+def test_as_many_kinds_as_one_likes_take_a_bounded_memory(clock: Clock) -> None:
+    repeats = Repeats(clock)
+
+    for number in range(5_000):
+        assert repeats.admitted(line(f"another one {number}"))
+        clock.now += LONGEST_PAUSE_SECONDS / 5_000
+
+    assert len(repeats._kinds) <= 1_000
