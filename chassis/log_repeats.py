@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 _MOST_KEPT = 1_000  # kinds of lines; beyond it every line is written
-# Every line of these tells of another call.
-_EACH_COUNTS = frozenset({"edge.access", "partstream.calls"})
+# Every line of these tells of another call or deed.
+_EACH_COUNTS = frozenset({"edge.access", "edge.security", "partstream.calls"})
 
 _Key = tuple[object, ...]
 

@@ -30,7 +30,7 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("asyncio", "grpc", "httpx", "httpcore", "_granian"):
+    for noisy in ("asyncio", "grpc", "httpx", "httpcore", "piccolo", "_granian"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -31,12 +31,13 @@ def main(arguments: list[str]) -> int:
         lines = "\n".join(f"  {problem}" for problem in problems)
         print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
         return 2
-    log = MergedLog()
+    settings = load(UpSettings)
+    log = MergedLog(for_machines=settings.log_format == "json")
     try:
         with stack_state.hold(options.data_folder):
             for line in all_settings.unknown(os.environ):
                 log.say(line)
-            return asyncio.run(_run(options, load(UpSettings), log))
+            return asyncio.run(_run(options, settings, log))
     finally:
         log.flush(LAST_LINES_SECONDS)
 

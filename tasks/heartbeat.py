@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PREFIX = "partstream:heartbeat:"
 INTERVAL_SECONDS = 5.0
 _WHILE_AWAY_SECONDS = 1.0
+_FAREWELL_SECONDS = 0.5
 _LIFE_SECONDS = 15  # three beats
 
 
@@ -50,4 +52,6 @@ class Heartbeat(BackgroundService):
     async def stop(self) -> None:
         """Stop, and take the sign away."""
         await super().stop()
-        await self._client.delete(self._key)
+        # Nobody waits for it: the sign ends by itself.
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await self._client.delete(self._key)

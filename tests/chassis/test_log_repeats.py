@@ -71,6 +71,7 @@ def test_how_often_it_was_is_said_when_it_is_over(clock: Clock) -> None:
         (logging.CRITICAL, "edge"),
         (logging.DEBUG, "edge"),
         (logging.INFO, "edge.access"),
+        (logging.WARNING, "edge.security"),
         (logging.INFO, "partstream.calls"),
     ],
 )
