@@ -39,6 +39,7 @@ SCHEDULER_LOCK = (7303, 2)  # on the audit database; the dispatcher's is (7303, 
 
 _IDLE_POLL_MS = 100  # how long an idle worker sleeps between two looks at its queues
 _WORKER_STOP_MS = 3_000  # for the jobs under way, and again for the consumers
+_STOP_WITHOUT_REDIS_SECONDS = 1.0
 _STOP_SECONDS = 7.0  # after this the process ends whatever is still under way: jobs are repeated safely
 
 
@@ -60,14 +61,15 @@ async def run_worker(settings: WorkerSettings) -> None:
         warmer = PageWarmer(client, settings.edge_urls)
         stack.push_async_callback(warmer.stop)
         Actors(asyncio.get_running_loop(), recorder, warmer).declare(broker)
-        await stack.enter_async_context(_beating(settings.redis_url, "worker"))
+        presence = await stack.enter_async_context(_beating(settings.redis_url, "worker"))
         worker = Worker(broker, worker_threads=settings.threads, worker_timeout=_IDLE_POLL_MS)
         worker.start()
         READY.set(1)
         log.info("worker ready: %d threads", settings.threads)
         await stopping.wait()
         log.info("worker stopping")
-        await _in_thread(worker)
+        # Without Redis nothing can be given back, and the consumers sleep between two attempts.
+        await _in_thread(worker, _STOP_WITHOUT_REDIS_SECONDS if presence.is_away else _STOP_SECONDS)
 
 
 async def run_scheduler(settings: SchedulerSettings) -> None:
@@ -122,14 +124,14 @@ async def _database(settings: ProcessSettings, name: str, connections: int, stop
 
 
 @contextlib.asynccontextmanager
-async def _beating(redis_url: str, role: str) -> AsyncIterator[None]:
+async def _beating(redis_url: str, role: str) -> AsyncIterator[RedisPresence]:
     client = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
     presence = RedisPresence()
     heartbeat = Heartbeat(client, role, presence)
     heartbeat.start()
     try:
         with logs.filtered(presence.quiet()):
-            yield
+            yield presence
     finally:
         with contextlib.suppress(redis.RedisError, OSError):
             await heartbeat.stop()
@@ -146,7 +148,7 @@ async def _keep_running(services: list[BackgroundService]) -> None:
             await service.stop()
 
 
-async def _in_thread(worker: Worker) -> None:
+async def _in_thread(worker: Worker, seconds: float) -> None:
     """Stop a worker without blocking the loop its jobs need. With Redis away it cannot finish, and is left behind."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -161,5 +163,5 @@ async def _in_thread(worker: Worker) -> None:
 
     threading.Thread(target=stop, name="stop-worker", daemon=True).start()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with asyncio.timeout(seconds):
             await stopped.wait()

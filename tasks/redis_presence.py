@@ -28,6 +28,11 @@ class RedisPresence:
         self._lock = threading.Lock()
         self._away_since: float | None = None
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last that was heard of it is that a call failed."""
+        return self._away_since is not None
+
     def lost(self, error: object) -> None:
         """A call failed."""
         with self._lock:

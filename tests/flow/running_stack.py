@@ -13,6 +13,8 @@ from pathlib import Path
 
 from devstack import stack_state
 from devstack.errors import StackNotRunning
+from devstack.launcher import child_command
+from devstack.leftovers import is_alive
 from devstack.ports import free_port, is_free
 from devstack.probes import is_healthy
 from devstack.stack_state import ProcessState, StackState
@@ -46,7 +48,8 @@ class RunningStack:
 
     def start(self) -> None:
         """Return once the banner is shown."""
-        command = [sys.executable, "-m", "devstack.up", *self._arguments]
+        # A killed test run leaves no stack behind.
+        command = child_command([sys.executable, "-m", "devstack.up", *self._arguments])
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -110,8 +113,11 @@ class RunningStack:
 
     async def kill(self, name: str) -> None:
         """End a process without warning; return once the supervisor has another one in its place, and that is well."""
-        killed = self.process(name).pid
+        running = self.process(name)
+        killed = running.pid
+        # By its start time too: numbers are given out again, to somebody else's processes.
         assert killed is not None
+        assert is_alive(running), f"{name} is not there to be killed:\n{self.log()}"
         os.kill(killed, signal.SIGKILL)
         deadline = time.monotonic() + START_SECONDS
         while True:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from devstack.ports import free_port
 
@@ -67,6 +68,8 @@ class Replica:
     log: Path
     clock_ahead: float = 0.0
     pid: int | None = None
+    # Knows when it started: its number may long be another process's, of another test even, when it is to end.
+    _process: psutil.Process | None = None
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -84,6 +87,8 @@ class Replica:
         self.pid = await self.nursery.fork(
             {"environment": environment, "log": str(self.log), "clock_ahead": self.clock_ahead}
         )
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process = psutil.Process(self.pid)
 
     async def listens(self, seconds: float = 30.0) -> None:
         """Return once somebody accepts connections on the port."""
@@ -99,15 +104,14 @@ class Replica:
 
     async def end(self, how: signal.Signals) -> None:
         """Send a signal and return once the process is gone."""
-        if self.pid is None:
+        process, self._process, self.pid = self._process, None, None
+        if process is None:
             return
-        pid, self.pid = self.pid, None
         async with asyncio.timeout(20):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, how)
-                while True:
-                    os.kill(pid, 0)
-                    await asyncio.sleep(0.005)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(how)
+            while process.is_running():  # noqa: ASYNC110 - the nursery buries it, and tells nobody
+                await asyncio.sleep(0.005)
 
     def troubles(self) -> str:
         """What the log has of failures that must not be, whatever happens around the process."""
