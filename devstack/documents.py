@@ -33,7 +33,8 @@ SETTINGS_HEAD = """\
 
 Everything is set by environment variables; this table is taken from the code by `./partstream gen`. A process that
 finds settings missing or wrong names all of them at once and ends with code 2. `up` gives every process what it needs,
-an embedded PostgreSQL and Redis among it; whatever else is set when `up` starts reaches the processes as it is.
+an embedded PostgreSQL and Redis among it; whatever else is set when `up` starts reaches the processes as it is, and is
+checked before any of them starts. A name that begins with `PARTSTREAM_` and that nothing reads is said.
 
 | setting | read by | default | meaning |
 |---|---|---|---|

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from devstack.errors import DevstackError
 from devstack.merged_log import MergedLog
-from devstack.ports import LOOPBACK, free_port, is_free, require_free
+from devstack.ports import LOOPBACK, free_port, is_free, require_free, require_own_address
 from devstack.up_settings import DEFAULT_CONTENT_PORT, DEFAULT_INVENTORY_PORT, UpSettings
 
 HIGHEST_PORT = 65_535
@@ -27,6 +27,7 @@ def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, 
     Edges get consecutive ports. The services' ports are only known by their settings and by ``status``: when nobody
     set one and the usual one is in use, another is taken, so that two stacks can run on one machine.
     """
+    require_own_address(settings.host)
     edge = list(range(edge_port, edge_port + edges))
     if edge[-1] > HIGHEST_PORT:
         message = f"--port {edge_port} leaves no room for {edges} edges."

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from devstack.errors import PortTaken
+from devstack.errors import DevstackError, PortTaken
 
 LOOPBACK = "127.0.0.1"
 PORTS_FILE = "ports.json"
@@ -27,6 +27,16 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         except OSError:
             return False
     return True
+
+
+def require_own_address(host: str) -> None:
+    """Raise DevstackError when no server could listen there, whatever the port."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            message = f"PARTSTREAM_HOST is {host}, which is no IPv4 address of this machine: {error.strerror}."
+            raise DevstackError(message) from None
 
 
 def free_port(preferred: int | None = None) -> int:

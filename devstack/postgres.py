@@ -52,7 +52,11 @@ NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 
 def chosen_version() -> int:
     """Answer the major version to run: PGSERVER_POSTGRES_VERSION, or the newest in the wheel."""
-    return int(os.environ.get("PGSERVER_POSTGRES_VERSION", DEFAULT_VERSION))
+    asked = os.environ.get("PGSERVER_POSTGRES_VERSION", "").strip() or str(DEFAULT_VERSION)
+    if not asked.isdigit():
+        message = f"PGSERVER_POSTGRES_VERSION is {asked!r}; the wheel has {sorted(INSTALLATIONS)}."
+        raise ServerUnavailable(message)
+    return int(asked)
 
 
 def binaries(version: int | None = None) -> Path:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from devstack import ports
-from devstack.ports import PORTS_FILE, free_port, is_free, remembered_port
+from devstack.errors import DevstackError, ServerUnavailable
+from devstack.ports import PORTS_FILE, free_port, is_free, remembered_port, require_own_address
+from devstack.postgres import chosen_version
 
 
 def test_a_chosen_port_is_none_that_outgoing_connections_get() -> None:
@@ -33,3 +35,16 @@ def test_a_file_of_ports_that_was_cut_short_is_made_anew(tmp_path: Path) -> None
     (tmp_path / PORTS_FILE).write_text('{"postgres": 5')
 
     assert remembered_port(tmp_path, "postgres") == remembered_port(tmp_path, "postgres")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "198.51.100.7"])
+def test_an_address_of_another_machine_is_not_called_a_port_in_use(host: str) -> None:
+    with pytest.raises(DevstackError, match="no IPv4 address of this machine"):
+        require_own_address(host)
+
+
+def test_a_version_that_is_no_number_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSERVER_POSTGRES_VERSION", "newest")
+
+    with pytest.raises(ServerUnavailable, match="'newest'"):
+        chosen_version()
