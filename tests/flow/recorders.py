@@ -108,14 +108,18 @@ class StockRecorder(Recorder):
 
 
 class LiveRecorder(Recorder):
-    """A browser that is subscribed to some parts; a fault is a version that goes back or comes twice."""
+    """A browser that is subscribed to some parts; a fault is a version that goes back or comes twice.
 
-    def __init__(self, stack: RunningStack, parts: Iterable[str], *, edge: int = 1) -> None:
+    One that wants all events may also miss none: a fault is a version that is not the one after the last.
+    """
+
+    def __init__(self, stack: RunningStack, parts: Iterable[str], *, edge: int = 1, mode: str = "latest") -> None:
         super().__init__(stack)
         self.levels: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self._parts = list(parts)
         self._edge = edge
+        self._mode = mode
         self._cursor = ""
 
     def described(self) -> str:
@@ -145,7 +149,7 @@ class LiveRecorder(Recorder):
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribe(self, socket: ClientConnection) -> None:
-        wanted = {"op": "subscribe", "id": "s1", "parts": self._parts, "mode": "latest"}
+        wanted = {"op": "subscribe", "id": "s1", "parts": self._parts, "mode": self._mode}
         if self._cursor:
             wanted["cursor"] = self._cursor
         await socket.send(json.dumps(wanted))
@@ -158,7 +162,10 @@ class LiveRecorder(Recorder):
                     self._see(part, newer_than=self.version(part["part_id"]) - 1)
                 self._began.set()
             case "stock":
-                self._see(message, newer_than=self.version(message["part_id"]))
+                before = self.version(message["part_id"])
+                self._see(message, newer_than=before)
+                if self._mode == "all" and message["version"] > before + 1:
+                    self.faults.append(f"{message['part_id']}: version {message['version']} after {before}")
                 self.events.append(message)
             case "content":
                 self.events.append(message)

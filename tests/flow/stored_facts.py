@@ -25,6 +25,20 @@ FROM data_change WHERE service = $1
 """
 
 
+# Movements of some parts, as the ledger has them.
+LEDGER_OF = """
+SELECT part_id, version, kind, on_hand_delta, on_hand_after FROM stock_movement
+WHERE part_id = ANY($1) ORDER BY part_id, version, kind
+"""
+
+# And as the audit tells them.
+AUDIT_OF = """
+SELECT part_id, (new ->> 'version')::bigint, details ->> 'kind', (details ->> 'on_hand_delta')::bigint,
+       (new ->> 'on_hand')::bigint
+FROM data_change WHERE service = 'inventory' AND entity = 'stock_level' AND part_id = ANY($1) ORDER BY 1, 2, 3
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class LogFacts:
     """A change log as stored."""
@@ -52,6 +66,24 @@ async def movements(stack: RunningStack) -> tuple[int, int]:
     try:
         row = await connection.fetchrow(MOVEMENTS)
         return int(row["in_ledger"]), int(row["in_log"])
+    finally:
+        await connection.close()
+
+
+async def ledger_of(stack: RunningStack, parts: list[str]) -> list[tuple[object, ...]]:
+    """Answer the movements of parts: part, version, kind, difference, units after it."""
+    return await _rows(stack, "inventory", LEDGER_OF, parts)
+
+
+async def audit_of(stack: RunningStack, parts: list[str]) -> list[tuple[object, ...]]:
+    """Answer the same from the audit store."""
+    return await _rows(stack, "audit", AUDIT_OF, parts)
+
+
+async def _rows(stack: RunningStack, database: str, query: str, parts: list[str]) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(stack.state.databases[database])
+    try:
+        return [tuple(row) for row in await connection.fetch(query, parts)]
     finally:
         await connection.close()
 
