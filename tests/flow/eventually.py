@@ -10,7 +10,7 @@ Found = TypeVar("Found")
 POLL_SECONDS = 0.05
 
 
-async def eventually(look: Callable[[], Awaitable[Found | None]], within: float = 30.0) -> Found:
+async def eventually(look: Callable[[], Awaitable[Found | None]], within: float = 60.0) -> Found:
     """Answer the first true thing that `look` finds; fail with the last false one after `within` seconds."""
     deadline = time.monotonic() + within
     while not (found := await look()):
