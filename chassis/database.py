@@ -136,12 +136,9 @@ SELECT set_config('partstream.source', 'service', true), set_config('partstream.
        set_config('partstream.reason', $6, true)
 """
 
-# Fire the deferred triggers now, so that the revision is known before the commit.
-SEAL = "SELECT change_log_seal()"
-
 
 class TransactionManager:
-    """Write transactions whose last act is to close the change log's entry."""
+    """Write transactions, in the name of whoever asked for them. Their last act is ``Handover.seal``."""
 
     def __init__(self, database: Database) -> None:
         """Use the database's engine."""
@@ -172,11 +169,6 @@ class TransactionManager:
                 yield connection
             finally:
                 engine.current_transaction.reset(told)
-
-    async def seal(self, connection: asyncpg.Connection[asyncpg.Record]) -> int | None:
-        """Write the log now; the last revision given to this transaction, or ``None`` when it changed nothing."""
-        revision: int | None = await connection.fetchval(SEAL)
-        return revision
 
     async def with_row_locking(
         self, connection: asyncpg.Connection[asyncpg.Record], query: str, *arguments: Any

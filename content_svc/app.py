@@ -43,7 +43,7 @@ class App:
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=pack, pings=(database.ping,))
-        writes = Writes(TransactionManager(database), self._log.committed)
+        writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)

@@ -11,6 +11,7 @@ from typing import Generic, TypeAlias, TypeVar
 import asyncpg
 
 from chassis.caller import current_request
+from chassis.changes.handover import Handover
 from chassis.database import TransactionManager, WriteContext
 from chassis.errors import Overloaded, RequestIdReused
 from content_svc.errors import from_constraint
@@ -47,9 +48,15 @@ class Answer(Generic[ResultT]):
 class Writes:
     """Runs effects once."""
 
-    def __init__(self, transactions: TransactionManager, committed: Callable[[], None]) -> None:
-        """``committed`` is called after each commit that wrote to the log."""
+    def __init__(
+        self,
+        transactions: TransactionManager,
+        begin_handover: Callable[[], Handover],
+        committed: Callable[[Handover], None],
+    ) -> None:
+        """``committed`` is called after each commit that wrote to the log, with what that hands over."""
         self._transactions = transactions
+        self._begin_handover = begin_handover
         self._committed = committed
 
     async def once(
@@ -64,15 +71,16 @@ class Writes:
         say; then nothing was written, the claim included.
         """
         for attempt in range(1, _ATTEMPTS + 1):
+            handover = self._begin_handover()
             try:
-                answer = await self._attempt(command, effect, encode)
+                answer = await self._attempt(command, effect, encode, handover)
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 log.info("attempt %d of a write met another one: %s", attempt, type(error).__name__)
                 continue
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise from_constraint(error) from error
             if answer.wrote:
-                self._committed()
+                self._committed(handover)
             return answer
         message = "Other writes were in the way each time: try again."
         raise Overloaded(message)
@@ -82,6 +90,7 @@ class Writes:
         command: Command,
         effect: Callable[[Connection], Awaitable[ResultT]],
         encode: Callable[[ResultT], bytes],
+        handover: Handover,
     ) -> Answer[ResultT]:
         context = _write_context(command)
         async with self._transactions.begin(context) as connection:
@@ -93,7 +102,7 @@ class Writes:
             result = await effect(connection)
             if command.request_id is not None:
                 await connection.execute(sql.ANSWER_REQUEST, command.request_id, encode(result))
-            revision = await self._transactions.seal(connection)
+            revision = await handover.seal(connection)
             if revision is None:
                 return Answer(await connection.fetchval(sql.LOG_REVISION), result, wrote=False)
             return Answer(revision, result)

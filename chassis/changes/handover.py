@@ -47,6 +47,10 @@ LEFT JOIN LATERAL change_log_written(${parameter}, w.written) AS l ON true
 """
 
 
+# Close the log of a transaction: its deferred triggers fire now, so that the revision is known before the commit.
+SEAL = handing_over("change_log_seal()", 1)
+
+
 class Handover:
     """What a writer holds between its write and its commit. For one transaction at a time."""
 
@@ -59,6 +63,10 @@ class Handover:
     def known(self) -> int:
         """The revision to read from."""
         return self._known()
+
+    async def seal(self, connection: asyncpg.Connection[asyncpg.Record]) -> int | None:
+        """End what a transaction writes; the last revision given to it, or ``None`` when it changed nothing."""
+        return self.read(await connection.fetch(SEAL, self.known))
 
     def read(self, rows: Sequence[asyncpg.Record]) -> int | None:
         """Keep the entries in what a statement of ``handing_over`` answered; answers the last revision written."""

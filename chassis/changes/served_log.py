@@ -42,7 +42,7 @@ class ServedLog:
         """Construct on an open database; notifications get a connection of their own to ``dsn``."""
         reader = LogReader(database, name)
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
-        self.handover = Handover(lambda: self.feed.tailer.takes_from)
+        self.handover = self.begin_handover()
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
         self._servicer = ChangeLogServicer(
@@ -69,8 +69,12 @@ class ServedLog:
         """End every watch."""
         self.feed.drain()
 
-    def committed(self) -> None:
+    def begin_handover(self) -> Handover:
+        """What a transaction hands over to the watchers, for a service that has several at a time."""
+        return Handover(lambda: self.feed.tailer.takes_from)
+
+    def committed(self, handover: Handover | None = None) -> None:
         """Tell this process's watchers now, and the other replicas' soon."""
-        if not self.feed.take(self.handover.take()):
+        if not self.feed.take((handover or self.handover).take()):
             self.feed.wake()
         self._notifier.committed()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.guard_schema import LOG_GUARDS, PIN_TRIGGERS
+from chassis.changes.handover import WRITTEN
 from chassis.changes.log_reader import LogReader
 from chassis.changes.lookup_schema import CHANGE_LOG_LOOKUP
 from chassis.changes.schema import CHANGE_LOG
@@ -55,7 +56,7 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
     """A database with a log and a table of things."""
     database = await Database.open(dsn, application_name="test", max_size=10)
     try:
-        await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + THING + LOG_GUARDS + PIN_TRIGGERS)
+        await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + WRITTEN + THING + LOG_GUARDS + PIN_TRIGGERS)
         yield database
     finally:
         await database.close()

@@ -11,6 +11,7 @@ from piccolo.engine.base import BaseTransaction
 from piccolo.engine.exceptions import TransactionError
 
 from chassis.caller import ANONYMOUS
+from chassis.changes.handover import Handover
 from chassis.database import Database, TransactionManager, WriteContext
 from tests.chassis.change_log import INSERT, open_log
 
@@ -26,7 +27,7 @@ async def write(transactions: TransactionManager, thing: str) -> None:
     """A write as services make them."""
     async with transactions.begin(CONTEXT) as connection:
         await connection.execute(INSERT, thing, 1)
-        await transactions.seal(connection)
+        await Handover().seal(connection)
 
 
 async def leave_after(turns: int, call: Coroutine[object, object, None]) -> bool:

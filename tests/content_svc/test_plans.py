@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from chassis.caller import Caller, RequestContext, set_current_request
+from chassis.changes.handover import Handover
 from chassis.database import Database, TransactionManager
 from content_svc.domain.part import Image, PartContent
 from content_svc.upsert import upsert_parts
@@ -27,7 +28,7 @@ async def test_plans_made_on_empty_tables_do_not_scan_full_ones(sql: asyncpg.Con
     await sql.execute("INSERT INTO category (category_id, name) VALUES ('resistors', 'Resistors')")
     await sql.execute("ANALYZE")
     database = await Database.open(content_dsn, application_name="test", max_size=1)
-    writes = Writes(TransactionManager(database), lambda: None)
+    writes = Writes(TransactionManager(database), Handover, lambda _: None)
     for number in range(12):  # more often than a plan is made anew for each execution
         await import_parts(writes, number, number + 1, "first")
     await database.pool.execute(FLUSH)

@@ -1,0 +1,54 @@
+"""What the service commits reaches its watchers without being read again, in the log's order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from chassis.changes.log_tail import LogTail
+from tests.content_svc.running_service import RunningService, resistor
+
+if TYPE_CHECKING:
+    import pytest
+
+    from chassis.changes.log_entry import LogPage
+
+
+async def test_what_was_committed_is_served_while_nothing_is_read(
+    service: RunningService, resistors: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def never(_tail: LogTail, _after: int, _limit: int) -> LogPage:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with service.watching() as watching:
+        monkeypatch.setattr(LogTail, "page", never)
+        await asked.wait()
+
+        names = [f"R{number}" for number in range(5)]
+        async with asyncio.timeout(20):
+            for name in names:
+                await service.add_part(resistor(name))
+                await watching.changes(1)
+
+    assert [change.part_id for change in watching.seen] == names
+    first = watching.seen[0].revision
+    assert [change.revision for change in watching.seen] == list(range(first, first + len(names)))
+
+
+async def test_writes_that_commit_at_once_are_served_once_each_in_order(
+    service: RunningService, resistors: str
+) -> None:
+    names = [f"R{number}" for number in range(40)]
+
+    async with service.watching() as watching:
+        await asyncio.gather(*(service.add_part(resistor(name)) for name in names))
+        async with asyncio.timeout(20):
+            await watching.changes(len(names))
+
+    first = watching.seen[0].revision
+    assert [change.revision for change in watching.seen] == list(range(first, first + len(names)))
+    assert sorted(change.part_id for change in watching.seen) == sorted(names)
