@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -196,7 +197,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[Row | UnreadableRow]:
     csv.field_size_limit(LONGEST_LINE)
     text = io.TextIOWrapper(cast("IO[bytes]", stream), encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text, strict=True)  # without it, a quote that is never closed takes in the rest of the file
+    reader = csv.reader(
+        _bounded_lines(text, path), strict=True
+    )  # without it, a quote that is never closed takes in the rest of the file
     try:
         header = [name.strip() for name in next(reader, [])]
     except csv.Error:
@@ -216,6 +219,17 @@ def _csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[Row | Unreadabl
             if cells:
                 yield _csv_row(started, header, cells)
         started = reader.line_num + 1
+
+
+def _bounded_lines(text: io.TextIOWrapper, path: Path) -> Iterator[str]:
+    for number in itertools.count(1):
+        line = text.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:
+            message = f"{path}: line {number} has more than {LONGEST_LINE:,} characters: this is no CSV"
+            raise FileUnreadable(message)
+        if not line:
+            return
+        yield line
 
 
 def _not_csv(first: int, last: int, fault: csv.Error) -> str:

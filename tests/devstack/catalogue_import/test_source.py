@@ -166,6 +166,13 @@ def test_a_bad_csv_line_is_one_bad_row(tmp_path: Path) -> None:
     assert [row.line for row in found] == [2, 3, 4, 5]
 
 
+def test_a_csv_of_one_endless_line_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    path = written(tmp_path, "parts.csv", b"sku,title\nA1,fine\n" + b"x" * (LONGEST_LINE + 1))
+
+    with pytest.raises(FileUnreadable, match="line 3 has more than"):
+        rows_of(path)
+
+
 @pytest.mark.parametrize("header", [b"", b"title,stock\n", b"sku,sku\n"])
 def test_a_csv_without_usable_header_is_refused(tmp_path: Path, header: bytes) -> None:
     with pytest.raises(FileUnreadable, match="header"):
