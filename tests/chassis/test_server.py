@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from chassis import errors
+from chassis import border, errors
 from chassis.caller import current_request, require
 from chassis.channels import open_channel
 from chassis.errors import FieldViolation, PartstreamError, ResourceRef, error_classes
@@ -35,6 +35,15 @@ class Probe(stock_service_pb2_grpc.InventoryServiceServicer):
     def __init__(self) -> None:
         self.to_raise: Exception | None = None
         self.drained = asyncio.Event()
+        self.given_up, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def BatchGetStock(self, request: object, context: object) -> messages.BatchGetStockResponse:  # noqa: N802
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up.set()
+            await self.may_end.wait()  # as a connection is kept until a database that hangs has answered
+        raise AssertionError
 
     async def GetStock(self, request: messages.GetStockRequest, context: object) -> messages.GetStockResponse:  # noqa: N802
         if self.to_raise is not None:
@@ -135,6 +144,21 @@ async def test_an_unexpected_fault_tells_nothing_of_its_inside(tmp_path: Path) -
 
         assert isinstance(got, errors.InternalFault)
         assert "secret" not in got.message
+
+
+async def test_a_call_without_a_deadline_is_answered_in_time_whatever_it_clings_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a database that hung, callers were told after 40 s that their 10 s had passed."""
+    monkeypatch.setattr(border, "DEFAULT_DEADLINE_SECONDS", 0.05)
+    async with running(tmp_path) as service:
+        request = messages.BatchGetStockRequest(part_ids=["A"])
+
+        refused = await failure(service.stub.BatchGetStock(request))
+
+        assert type(refused) is errors.DeadlinePassed
+        assert service.probe.given_up.is_set()
+        service.probe.may_end.set()
 
 
 async def test_a_broken_rule_names_the_field(tmp_path: Path) -> None:
