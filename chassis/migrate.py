@@ -15,6 +15,8 @@ from piccolo.conf.apps import AppRegistry
 from piccolo.engine.finder import engine_finder
 from piccolo.engine.postgres import PostgresEngine
 
+from chassis.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -26,9 +28,13 @@ async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
     """Bring a database to the newest schema; ``app_modules`` are dotted paths of ``piccolo_app`` modules.
 
     Piccolo looks its engine up in a module of settings, so one is made for this call. Several processes may migrate at
-    once: an advisory lock lets one work and the others find it done.
+    once: an advisory lock lets one work and the others find it done. ``StoreUnavailable`` when there is no connection.
     """
-    lock = await asyncpg.connect(dsn)
+    try:
+        lock = await asyncpg.connect(dsn)
+    except (OSError, asyncpg.PostgresError) as error:
+        message = f"the database cannot be reached: {error}"
+        raise StoreUnavailable(message) from error
     try:
         await lock.execute("SELECT pg_advisory_lock($1, $2)", *_MIGRATION_LOCK)
         engine = PostgresEngine(config={"dsn": dsn}, extensions=(), log_queries=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from chassis.errors import StoreUnavailable
 from chassis.migrate import migrate
 from chassis.settings import SettingsError, load
 from content_svc.settings import MigrateSettings, Settings
@@ -24,8 +25,11 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - before logs are configured
         return 2
+    except StoreUnavailable as error:
+        print(error.message, file=sys.stderr)  # noqa: T201 - likewise
+        return 1
     print("usage: python -m content_svc serve|migrate", file=sys.stderr)  # noqa: T201
-    return 2
+    return 0 if command in {"-h", "--help"} else 2
 
 
 def _serve(settings: Settings) -> int:

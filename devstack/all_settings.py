@@ -35,9 +35,14 @@ OF_TOOLS = frozenset({"PARTSTREAM_DATA_DIR", "PARTSTREAM_TEST_RUN_FOLDER", "PART
 def every_setting() -> Iterator[tuple[str, Setting, Any]]:
     """Answer who reads it, the setting and its default, for each setting of each process."""
     for reader, module in SETTINGS_OF.items():
-        for member in vars(importlib.import_module(module)).values():
-            if isinstance(member, type) and is_dataclass(member):
-                yield from ((reader, setting, default) for setting, default in declared(member))
+        for found in settings_classes(module):
+            yield from ((reader, setting, default) for setting, default in declared(found))
+
+
+def settings_classes(module: str) -> list[Any]:
+    """Answer the classes of settings in a module."""
+    members = vars(importlib.import_module(module)).values()
+    return [member for member in members if isinstance(member, type) and is_dataclass(member)]
 
 
 def wrong(environment: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ import uvloop
 
 from chassis import logs
 from chassis.database import Database
+from chassis.errors import StoreUnavailable
 from chassis.migrate import migrate
 from chassis.settings import SettingsError, load
 from edge.app import serve
@@ -42,6 +43,9 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write("\n".join(["The edge cannot start:", *error.problems]) + "\n")
         return 2
+    except StoreUnavailable as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
     return 0
 
 

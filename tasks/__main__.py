@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from chassis import logs, telemetry
+from chassis.errors import StoreUnavailable
 from chassis.migrate import migrate
 from chassis.settings import SettingsError, load
 from tasks.app import publish_metrics, run_scheduler, run_worker
@@ -19,13 +20,16 @@ def main(arguments: list[str]) -> int:
     programs = {"worker": _worker, "scheduler": _scheduler, "migrate": _migrate}
     if len(arguments) != 1 or arguments[0] not in programs:
         print(USAGE, file=sys.stderr)  # noqa: T201 - there are no settings for a log yet
-        return 2
+        return 0 if arguments in (["-h"], ["--help"]) else 2
     try:
         programs[arguments[0]]()
     except SettingsError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - likewise
         return 2
+    except StoreUnavailable as error:
+        print(error.message, file=sys.stderr)  # noqa: T201 - a migration's only line
+        return 1
     return 0
 
 

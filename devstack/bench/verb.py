@@ -13,8 +13,9 @@ def main(arguments: list[str]) -> int:
     """Run the bench named first; the rest is its own."""
     if not arguments or arguments[0] not in BENCHES:
         lines = "\n".join(f"  {name:<8} {line}" for name, (_, line) in BENCHES.items())
-        print(f"usage: ./partstream bench NAME [arguments]\n\n{lines}", file=sys.stderr)
-        return 2
+        asked = arguments[:1] in (["-h"], ["--help"])
+        print(f"usage: ./partstream bench NAME [arguments]\n\n{lines}", file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     bench = importlib.import_module(BENCHES[arguments[0]][0])
     code: int = bench.main(arguments[1:])
     return code
