@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
 from google.protobuf import any_pb2, symbol_database
@@ -15,47 +15,74 @@ from chassis import errors
 from chassis.errors import DOMAIN, FieldViolation, PartstreamError, ResourceRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _TYPE_URL = "type.googleapis.com/"
 _CODES = {code.name: code for code in grpc.StatusCode}
 _BY_REASON = {cls.reason: cls for cls in errors.error_classes()}
 _UNAVAILABLE_RETRY_SECONDS = 1.0
 
+# Clients take trailers of 8 KiB unless told otherwise; from there on to 16 KiB they refuse some of them.
+MOST_BYTES: Final = 6_000
+MOST_MESSAGE: Final = 500  # bytes; it travels twice, the second time percent-encoded
+_PACKING: Final = 100  # type URL and lengths of an `Any`
+_FRAMING: Final = 4  # tag and length of a repeated field
+
+MessageT = TypeVar("MessageT", bound=Message)
+
 
 def to_status(error: PartstreamError, pack: Callable[[object], Message | None]) -> status_pb2.Status:
-    """The rich status of an error; ``pack`` turns a domain object into its protobuf message."""
-    status = status_pb2.Status(code=_CODES[error.code].value[0], message=error.message)
+    """The rich status of an error; ``pack`` turns a domain object into its protobuf message.
+
+    Of what would make it larger than a client takes in, the current resource is left out first, then the last of the
+    violations; how many are missing is in the metadata as ``left_out``. A status that is too large does not arrive: its
+    client would see ``RESOURCE_EXHAUSTED`` instead, and try again for nothing.
+    """
+    text = error.message.encode()[:MOST_MESSAGE].decode(errors="ignore")
+    status = status_pb2.Status(code=_CODES[error.code].value[0], message=text)
+    room = MOST_BYTES - status.ByteSize()
+    fields, missing = _fitting([_field_violation(item) for item in error.fields], room // 2)
+    failures, more_missing = _fitting([_failure(error, item) for item in error.preconditions], room // 2)
+    metadata = dict(error.metadata)
+    if missing + more_missing:
+        metadata["left_out"] = str(missing + more_missing)
 
     def attach(detail: Message) -> None:
         status.details.add().Pack(detail)
 
-    attach(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
-    if error.fields:
-        violations = [_field_violation(item) for item in error.fields]
-        attach(error_details_pb2.BadRequest(field_violations=violations))
+    attach(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
+    if fields:
+        attach(error_details_pb2.BadRequest(field_violations=fields))
     if error.resource:
         attach(
             error_details_pb2.ResourceInfo(
-                resource_type=error.resource.kind, resource_name=error.resource.name, description=error.message
+                resource_type=error.resource.kind,
+                resource_name=error.resource.name,
+                description=text,
             )
         )
-    if error.preconditions:
-        attach(
-            error_details_pb2.PreconditionFailure(
-                violations=[
-                    error_details_pb2.PreconditionFailure.Violation(
-                        type=error.reason, subject=item.path, description=item.message
-                    )
-                    for item in error.preconditions
-                ]
-            )
-        )
+    if failures:
+        attach(error_details_pb2.PreconditionFailure(violations=failures))
     _attach_retry(status, error)
     current = error.current if isinstance(error.current, Message) else error.current and pack(error.current)
-    if isinstance(current, Message):
+    if isinstance(current, Message) and status.ByteSize() + current.ByteSize() + _PACKING <= MOST_BYTES:
         attach(current)
     return status
+
+
+def _fitting(items: Sequence[MessageT], room: int) -> tuple[Sequence[MessageT], int]:
+    """The first items that fit into so many bytes, and how many do not."""
+    for at, item in enumerate(items):
+        room -= item.ByteSize() + _FRAMING
+        if room < 0:
+            return items[:at], len(items) - at
+    return items, 0
+
+
+def _failure(error: PartstreamError, item: FieldViolation) -> error_details_pb2.PreconditionFailure.Violation:
+    return error_details_pb2.PreconditionFailure.Violation(
+        type=error.reason, subject=item.path, description=item.message
+    )
 
 
 def _field_violation(item: FieldViolation) -> error_details_pb2.BadRequest.FieldViolation:
@@ -75,7 +102,10 @@ def _attach_retry(status: status_pb2.Status, error: PartstreamError) -> None:
 
 def from_rpc_error(error: grpc.RpcError) -> PartstreamError:
     """The error a server meant, of the right class. A status that is not ours becomes the nearest one of ours."""
-    status = rpc_status.from_call(error) if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
+    try:
+        status = rpc_status.from_call(error) if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
+    except ValueError:  # the transport failed while it brought a status of ours: the two do not agree
+        status = None
     if status is None:
         return _foreign(error)
     return from_status(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chassis.errors import (
     InsufficientStock,
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         ReleaseReservation,
     )
     from inventory_svc.domain.reservation import Owner
+
+MOST_NAMED: Final = 3  # short lines in the sentence for people
+MOST_BYTES_TOLD: Final = 3_500  # of short lines in the metadata; a client takes 8 KiB for the whole error
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +173,16 @@ def _source(draft: Draft, line: ReservationLine, taken: dict[tuple[str, str], in
 
 
 def _insufficient(short: Sequence[_Shortage]) -> InsufficientStock:
-    """The refusal, with every line that is short; the first one's numbers also on their own."""
+    """The refusal, with the lines that are short; the first one's numbers also on their own.
+
+    Lines beyond what an error carries are counted as ``left_out``: whoever shortens their cart hears of them next.
+    """
     first = short[0]
-    lines = [
-        {
-            "part_id": item.part_id,
-            "location_id": item.location_id,
-            "requested": item.requested,
-            "available": item.available,
-        }
-        for item in short
-    ]
-    words = "; ".join(f"{item.requested} of {item.part_id} asked for, {item.available} available" for item in short)
+    lines = _told(short)
+    words = "; ".join(
+        f"{item.requested} of {item.part_id} asked for, {item.available} available" for item in short[:MOST_NAMED]
+    )
+    left_out = {"left_out": str(len(short) - len(lines))} if len(short) > len(lines) else {}
     return InsufficientStock(
         f"There is not enough stock: {words}.",
         metadata={
@@ -189,6 +190,25 @@ def _insufficient(short: Sequence[_Shortage]) -> InsufficientStock:
             "location_id": first.location_id,
             "requested": str(first.requested),
             "available": str(first.available),
-            "lines": json.dumps(lines, separators=(",", ":")),
+            "lines": f"[{','.join(lines)}]",
+            **left_out,
         },
     )
+
+
+def _told(short: Sequence[_Shortage]) -> list[str]:
+    """The first lines as JSON, as many as have room."""
+    room = MOST_BYTES_TOLD
+    told: list[str] = []
+    for item in short:
+        line = {
+            "part_id": item.part_id,
+            "location_id": item.location_id,
+            "requested": item.requested,
+            "available": item.available,
+        }
+        told.append(json.dumps(line, separators=(",", ":")))
+        room -= len(told[-1]) + 1
+        if room < 0:
+            return told[:-1]
+    return told

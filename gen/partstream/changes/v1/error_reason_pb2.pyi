@@ -27,7 +27,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FIELD_INVALID: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: a field is malformed or breaks a rule; `BadRequest` names each field."""
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 2
-    """ABORTED: `expected_version` is stale; the current resource is attached as a typed detail."""
+    """ABORTED: `expected_version` is stale; the current resource is attached as a typed detail
+    unless it has no room; metadata says its version, who changed it and when.
+    """
     ERROR_REASON_VERSION_REQUIRED: _ErrorReason.ValueType  # 3
     """FAILED_PRECONDITION: an absolute write came without `expected_version` and without `unconditional`."""
     ERROR_REASON_INSUFFICIENT_STOCK: _ErrorReason.ValueType  # 4
@@ -103,7 +105,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists every value of `google.rpc.ErrorInfo.reason` under the domain `partstream`, without the prefix.
-    The gRPC code that goes with each one is named in its comment.
+    The gRPC code that goes with each one is named in its comment. A status is never larger than 6,000 bytes, because clients
+    refuse more: what has no room, a current resource or the last of many violations, is left out; `left_out` in the
+    metadata counts such violations.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -111,7 +115,9 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: a field is malformed or breaks a rule; `BadRequest` names each field."""
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 2
-"""ABORTED: `expected_version` is stale; the current resource is attached as a typed detail."""
+"""ABORTED: `expected_version` is stale; the current resource is attached as a typed detail
+unless it has no room; metadata says its version, who changed it and when.
+"""
 ERROR_REASON_VERSION_REQUIRED: ErrorReason.ValueType  # 3
 """FAILED_PRECONDITION: an absolute write came without `expected_version` and without `unconditional`."""
 ERROR_REASON_INSUFFICIENT_STOCK: ErrorReason.ValueType  # 4

@@ -1,0 +1,56 @@
+"""A refusal arrives, however much there is to say."""
+
+import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
+
+from chassis.errors import FieldInvalid, FieldViolation, InsufficientStock, Overloaded, VersionConflict
+from chassis.rich_status import MOST_BYTES, from_rpc_error, from_status, to_status
+from partstream.content.v1.part_pb2 import Part
+
+FAULT = FieldViolation("adjustments[999].delta", "must not be in list [0]")
+
+
+def test_violations_that_have_no_room_are_counted() -> None:
+    status = to_status(FieldInvalid("wrong", fields=[FAULT] * 1000), lambda _: None)
+
+    arrived = from_status(status)
+
+    assert status.ByteSize() <= MOST_BYTES
+    assert 50 < len(arrived.fields) < 1000
+    assert len(arrived.fields) + int(arrived.metadata["left_out"]) == 1000
+
+
+def test_lines_that_are_short_are_counted_too() -> None:
+    status = to_status(InsufficientStock("short", preconditions=[FAULT] * 1000), lambda _: None)
+
+    arrived = from_status(status)
+
+    assert status.ByteSize() <= MOST_BYTES
+    assert len(arrived.preconditions) + int(arrived.metadata["left_out"]) == 1000
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1000, True), (100_000, False)])
+def test_a_current_resource_travels_when_it_fits(length: int, kept: bool) -> None:
+    current = Part(part_id="LED", description="x" * length)
+
+    status = to_status(VersionConflict("stale", current=current), lambda _: None)
+
+    assert status.ByteSize() <= MOST_BYTES
+    assert from_status(status).current == (current if kept else None)
+
+
+def test_a_status_that_did_not_arrive_whole_is_no_fault_of_ours() -> None:
+    """grpc_status raises when the transport's code is another than that of the status it carried."""
+    sent = to_status(FieldInvalid("wrong"), lambda _: None)
+    trailers = Metadata(("grpc-status-details-bin", sent.SerializeToString()))
+    cut = AioRpcError(StatusCode.RESOURCE_EXHAUSTED, Metadata(), trailers, "metadata too large")
+
+    assert isinstance(from_rpc_error(cut), Overloaded)
+
+
+def test_a_message_is_cut_between_characters() -> None:
+    status = to_status(FieldInvalid("ä" * 10_000), lambda _: None)
+
+    assert set(status.message) == {"ä"}
+    assert status.ByteSize() <= MOST_BYTES
