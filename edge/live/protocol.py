@@ -158,11 +158,11 @@ _decoder: Final = msgspec.json.Decoder(Message)
 _encoder: Final = msgspec.json.Encoder()
 
 
-def decode(text: str | bytes) -> Message:
+def decode(text: str) -> Message:
     """A client's message; ``BadMessage`` when it is none."""
     try:
         message: Message = _decoder.decode(text)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(f"The message cannot be read: {error}") from None
     return message
 

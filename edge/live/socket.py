@@ -17,7 +17,7 @@ from chassis.caller import ANONYMOUS, Caller
 from chassis.errors import PartstreamError, Unauthenticated
 from edge import metrics
 from edge.exchange import current_exchange
-from edge.live.errors import CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
+from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
 from edge.live.events import StockEvent
 from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
 from edge.live.outbox import Item, Slot
@@ -169,8 +169,10 @@ class LiveConnection:
             event: Any = await self._socket.receive()
             if event["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(detail="the client left", code=event.get("code") or 1005)
-            text: str | bytes = event.get("text") or event.get("bytes") or b""
-            if len(text) > self._limits.message_bytes:
+            text: str | None = event.get("text")
+            if text is None:
+                raise BadMessage("Messages are texts, not bytes.")
+            if _is_longer(text, self._limits.message_bytes):
                 raise LimitReached("LIMIT_REACHED", f"A message has {self._limits.message_bytes} bytes at most.")
             if not self._rate.take():
                 raise LimitReached("LIMIT_REACHED", "You send too many messages.")
@@ -304,6 +306,11 @@ class LiveConnection:
 
     async def _closed(self) -> NoReturn:
         raise await self._session.outbox.closed()
+
+
+def _is_longer(text: str, most_bytes: int) -> bool:
+    """Whether a text is more than so many bytes; a character is four at most, so that short ones need no encoding."""
+    return len(text) > most_bytes or (len(text) * 4 > most_bytes and len(text.encode()) > most_bytes)
 
 
 async def _close(socket: WebSocket[Any, Any, Any], why: CloseSocket) -> None:

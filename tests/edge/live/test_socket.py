@@ -135,9 +135,19 @@ async def test_unsubscribed_part_is_silent(live: LiveServer, admin: httpx.AsyncC
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nonsense", "[]", '{"op":"dance"}', '{"op":"subscribe","id":"s1","parts":["no such id!"]}']
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        '{"op":"dance"}',
+        '{"op":"subscribe","id":"s1","parts":["no such id!"]}',
+        '{"op":"ping","x":' + "[" * 5_000 + "]" * 5_000 + "}",  # was a fault of ours: deeper than the decoder goes
+        b'{"op":"ping"}',
+    ],
+    ids=["empty", "nonsense", "array", "unknown", "bad-id", "deep", "binary"],
 )
-async def test_unreadable_message_ends_the_connection(live: LiveServer, text: str) -> None:
+async def test_unreadable_message_ends_the_connection(live: LiveServer, text: str | bytes) -> None:
     client = await live.open()
     await client.connection.send(text)
 
@@ -258,9 +268,10 @@ async def test_flood_of_messages_ends_the_connection(live: LiveServer) -> None:
     assert (code, said[-1]["reason"]) == (4009, "LIMIT_REACHED")
 
 
-async def test_huge_message_ends_the_connection(live: LiveServer) -> None:
+@pytest.mark.parametrize(("letter", "size"), [("x", 1), ("🜁", 4)])
+async def test_huge_message_ends_the_connection(live: LiveServer, letter: str, size: int) -> None:
     client = await live.open()
-    await client.connection.send("x" * (LiveLimits().message_bytes + 1))
+    await client.connection.send(letter * (LiveLimits().message_bytes // size + 1))
 
     assert (await client.closed())[0] == 4009
 
