@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Response
@@ -51,13 +52,15 @@ class Envelope:
         max_concurrent: int = 1000,
         trusted_proxies: Sequence[Network] = (),
         traces_exported: bool = False,
+        allowed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``position`` tells what this edge has applied of every log."""
+        """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template."""
         self._app = app
         self._position = position
         self._max_concurrent = max_concurrent
         self._trusted = trusted_proxies
         self._traces_exported = traces_exported
+        self._allowed = allowed
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -121,6 +124,8 @@ class Envelope:
                 began = True
                 status = message["status"]
                 _label(message, exchange)
+                if scope["method"] == "OPTIONS" and _route(scope) in self._allowed:
+                    MutableScopeHeaders.from_message(message)["Allow"] = self._allowed[_route(scope)]
             elif head and message["type"] == "http.response.body":
                 message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
             await send(message)

@@ -5,6 +5,7 @@
     EdgeError
     ├── MalformedRequest      unreadable or of the wrong type: 400
     ├── RuleBroken            readable, but against a documented rule: 422
+    ├── MediaTypeUnsupported  a body that is not plain JSON: 415
     ├── TooManyRequests       the caller's own limit is reached: 429
     ├── CsrfTokenMissing      a browser's request lacks the proof of its page: 403
     ├── Missing               no such user or session: 404
@@ -47,6 +48,14 @@ class RuleBroken(EdgeError):
 
     status = 422
     title = "A field breaks a rule"
+
+
+class MediaTypeUnsupported(EdgeError):
+    """The body says that it is something other than JSON, or is compressed."""
+
+    status = 415
+    reason = "MEDIA_TYPE_UNSUPPORTED"
+    title = "The body must be JSON"
 
 
 class TooManyRequests(EdgeError):

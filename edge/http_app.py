@@ -16,6 +16,7 @@ from edge.identity.routes import auth_router
 from edge.openapi import openapi_config
 from edge.problems import handle_exception
 from edge.public.router import public_router
+from edge.schemas import StrictStructs
 from edge.shop import Shop
 from edge.text_rules import refuse_nul
 from edge.wellknown import jwks, metrics
@@ -72,6 +73,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         state=State({"authenticator": identity.authenticator, "security_events": identity.events}),
         logging_config=None,
         middleware=[],
+        plugins=[StrictStructs()],
         debug=False,
     )
 

@@ -12,12 +12,12 @@ import msgspec
 from litestar.dto import AbstractDTO
 
 from chassis.errors import FieldViolation
-from edge.errors import MalformedRequest
+from edge.errors import MalformedRequest, MediaTypeUnsupported
 from edge.problems import from_validation_messages
 from edge.text_rules import check_json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from litestar._openapi.schema_generation import SchemaCreator
     from litestar.dto.data_structures import DTOFieldDefinition
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from litestar.typing import FieldDefinition
 
 BodyT = TypeVar("BodyT")
+
+JSON: Final = "application/json"
 
 _PATH_IN_MESSAGE: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<path>.*)`$")
 _FIELD_IN_MESSAGE: Final = re.compile(r"(?:missing required|unknown) field `(?P<field>.+?)`")
@@ -42,6 +44,18 @@ def decode_json(raw: bytes, model: type[BodyT]) -> BodyT:
         raise MalformedRequest(message, fields=[FieldViolation("", message)]) from None
 
 
+def check_media_type(headers: Mapping[str, str]) -> None:
+    """Raises ``MediaTypeUnsupported`` for a body that says it is no JSON; one that says nothing is taken for JSON."""
+    media_type = headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
+        message = f"The body must be {JSON}, not {media_type or 'nameless'}."
+        raise MediaTypeUnsupported(message)
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        message = f"A body must not be compressed; this one is {coding}."
+        raise MediaTypeUnsupported(message)
+
+
 def _violation(text: str) -> FieldViolation:
     found = _PATH_IN_MESSAGE.search(text)
     path = found["path"] if found else ""
@@ -57,6 +71,7 @@ class JsonBody(AbstractDTO[BodyT]):
 
     def decode_bytes(self, value: bytes) -> Any:
         """Decode the raw body."""
+        check_media_type(self.asgi_connection.headers)
         return decode_json(value, self.model_type)
 
     @classmethod

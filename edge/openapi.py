@@ -7,9 +7,10 @@ from typing import Final
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Tag
 
 from edge.api_page import ApiPage
+from edge.operations import COMPONENTS
 from edge.views.problem import Problem
 
 _PROBLEM_JSON: Final = "application/problem+json"
@@ -23,6 +24,7 @@ _DESCRIPTIONS: Final = {
     409: "The state does not allow it; `current` is what is there now.",
     412: "If-Match is stale; `current` is what is there now.",
     413: "The body is too large.",
+    415: "The body is not JSON, or is compressed.",
     422: "A rule is broken.",
     428: "The expected version is missing.",
     429: "Too many attempts; see Retry-After.",
@@ -33,9 +35,12 @@ _DESCRIPTIONS: Final = {
 _ALWAYS: Final = (400, 503, 504)  # a revision or token that cannot be read; a service away; a deadline
 
 ADMIN_READ: Final = (*_ALWAYS, 401, 403, 404, 422)
-ADMIN_WRITE: Final = (*ADMIN_READ, 409, 412, 413, 428)
+ADMIN_WRITE: Final = (*ADMIN_READ, 409, 413, 415)
+CONDITIONAL_WRITE: Final = (*ADMIN_WRITE, 412)
+GUARDED_WRITE: Final = (*CONDITIONAL_WRITE, 428)  # one that must say what it replaces
 PUBLIC_READ: Final = (*_ALWAYS, 401, 404, 422)
-PUBLIC_WRITE: Final = (*PUBLIC_READ, 409, 413)
+PUBLIC_WRITE: Final = (*PUBLIC_READ, 409, 413, 415)
+SIGN_IN: Final = (400, 401, 413, 415, 422, 503)
 
 
 def refusals(*statuses: int) -> dict[int, ResponseSpec]:
@@ -59,9 +64,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
         description="Parts, their stock and their content: the storefront's and the administrators' interface.",
         path="/schema",
         render_plugins=[ApiPage(), JsonRenderPlugin(), YamlRenderPlugin()],
-        components=Components(
-            security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
-        ),
+        components=COMPONENTS,
         tags=[
             Tag("parts", "What customers see"),
             Tag("reservations", "Stock held for a cart"),

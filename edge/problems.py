@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from litestar import Response
-from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 
 from chassis.database import CONNECTION_LOST
 from chassis.errors import FieldViolation, InternalFault, PartstreamError, StoreUnavailable
 from edge.errors import EdgeError, MalformedRequest, RuleBroken
 from edge.exchange import current_exchange
+from edge.methods import allow
 from edge.views.current import current_view
 from edge.views.problem import FieldProblem, Problem
 
@@ -121,8 +122,8 @@ def problem_response(error: Exception) -> Response[bytes]:
         headers["Retry-After"] = str(max(1, math.ceil(waited)))
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = f'Bearer realm="partstream", error="{problem.reason.lower()}"'
-    if isinstance(error, HTTPException) and "Allow" in (error.headers or {}):
-        headers["Allow"] = (error.headers or {})["Allow"]
+    if isinstance(error, MethodNotAllowedException):
+        headers["Allow"] = allow((error.headers or {}).get("allow", "").split(", "))
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
 
 
@@ -175,5 +176,10 @@ def _of_http(error: HTTPException) -> Problem:
 
 def _litestar_fields(error: ValidationException) -> list[FieldViolation]:
     extra = error.extra if isinstance(error.extra, list) else []
-    found = [FieldViolation(str(item.get("key", "")), str(item.get("message", ""))) for item in extra]
+    found = [_litestar_field(str(item.get("key", "")), str(item.get("message", ""))) for item in extra]
     return found or [FieldViolation("", error.detail)]
+
+
+def _litestar_field(key: str, message: str) -> FieldViolation:
+    """``data`` is what handlers call the body; it is only ever named here when there is none."""
+    return FieldViolation("", "A JSON body is required.") if key == "data" else FieldViolation(key, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -83,18 +84,21 @@ class RevisionGate:
         wanted = self.wanted(request)
         if not wanted:
             return ""
+        deadline = time.monotonic() + WAIT_SECONDS  # one for all logs, not one after the other
         open_positions = [
-            position for log, position in cursors.decode(wanted).items() if not await self._reached(log, position)
+            position
+            for log, position in cursors.decode(wanted).items()
+            if not await self._reached(log, position, deadline)
         ]
         REVISION_WAITS.labels("read_through" if open_positions else "followed").inc()
         return cursors.encode(*open_positions) if open_positions else ""
 
-    async def _reached(self, log: str, position: cursors.Position) -> bool:
+    async def _reached(self, log: str, position: cursors.Position, deadline: float) -> bool:
         follower = self._followers.get(log)
         if follower is None:
             return False
         try:
-            await follower.reached(position, WAIT_SECONDS)
+            await follower.reached(position, max(0.0, deadline - time.monotonic()))
         except RevisionNotYetServed:
             return False
         current_exchange().promised[log] = position.epoch

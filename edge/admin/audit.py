@@ -13,7 +13,9 @@ from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 from edge.dependencies import TheAuditTrail, ThePageTokens
 from edge.identity.guards import permits
+from edge.moments import MomentText, optional_moment
 from edge.openapi import ADMIN_READ, refusals
+from edge.operations import Described
 from edge.page_tokens import Page
 from edge.representation import reply
 from edge.views.stock import ID_PATTERN
@@ -27,7 +29,13 @@ class AuditList(msgspec.Struct):
     next_page_token: str
 
 
-@get("/audit", guards=[permits("audit:read")], summary="List changes", responses=refusals(*ADMIN_READ))
+@get(
+    "/audit",
+    guards=[permits("audit:read")],
+    summary="List changes",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
+)
 async def list_audit(  # noqa: PLR0913 - each is a query parameter
     *,
     trail: TheAuditTrail,
@@ -36,13 +44,14 @@ async def list_audit(  # noqa: PLR0913 - each is a query parameter
     actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     service: FromQuery[Literal["inventory", "content"] | None] = None,
     entity: Annotated[str | None, QueryParameter(max_length=100)] = None,
-    since: FromQuery[datetime | None] = None,
-    until: FromQuery[datetime | None] = None,
+    since: MomentText = None,
+    until: MomentText = None,
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[AuditList]:
     """Old and new values of every change, with who made it. It follows the change by some milliseconds."""
-    wanted = ChangeFilter(part_id, actor, service, entity, since, until)
+    began, ended = optional_moment("since", since), optional_moment("until", until)
+    wanted = ChangeFilter(part_id, actor, service, entity, began, ended)
     filters: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.__slots__}
     after = _key(page_tokens.read(page_token, filters))
     try:

@@ -15,6 +15,7 @@ from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
 from edge.openapi import ADMIN_WRITE, refusals
+from edge.operations import Creation
 from edge.representation import reply
 from edge.views.category import Category, category_view
 from partstream.content.v1 import part_pb2, part_service_pb2
@@ -35,6 +36,7 @@ class NewCategory(msgspec.Struct, forbid_unknown_fields=True):
     return_dto=None,
     guards=[permits("content:write")],
     summary="Create a category",
+    operation_class=Creation,
     responses=refusals(*ADMIN_WRITE),
 )
 async def create_category(

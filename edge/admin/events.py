@@ -12,7 +12,9 @@ from litestar.params import FromQuery, QueryParameter
 
 from edge.dependencies import TheServices
 from edge.identity.guards import permits
+from edge.moments import MomentText, moment
 from edge.openapi import ADMIN_READ, refusals
+from edge.operations import Described
 from edge.representation import reply
 from edge.views.stock import ID_PATTERN
 from partstream.changes.v1.change_log_service_pb2 import ListEntriesRequest
@@ -59,14 +61,18 @@ class LogEntryList(msgspec.Struct):
 
 
 @get(
-    "/events", guards=[permits("changes:read")], summary="List entries of a change log", responses=refusals(*ADMIN_READ)
+    "/events",
+    guards=[permits("changes:read")],
+    summary="List entries of a change log",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
 )
 async def list_events(
     *,
     services: TheServices,
     service: FromQuery[Literal["inventory", "content"]] = "inventory",
     start: Annotated[str, QueryParameter(name="from", max_length=1000, description="a cursor")] = "",
-    since: FromQuery[datetime | None] = None,
+    since: MomentText = None,
     part_id: Annotated[list[PartId] | None, QueryParameter(max_items=100, description="may be repeated")] = None,
     entity: Annotated[str, QueryParameter(max_length=64, description="for example `stock_level` or `part`")] = "",
     page_size: Annotated[int, QueryParameter(ge=1, le=1000)] = 50,
@@ -74,7 +80,7 @@ async def list_events(
     """Entries after ``from``, else from ``since`` on, else from the oldest one kept."""
     request = ListEntriesRequest(cursor=start, entity=entity, part_ids=part_id or (), page_size=page_size)
     if since is not None:
-        request.since.FromDatetime(since if since.tzinfo else since.replace(tzinfo=UTC))
+        request.since.FromDatetime(moment("since", since))
     if service == "inventory":
         page = await services.ask_inventory(services.inventory_log.ListEntries, request)
     else:

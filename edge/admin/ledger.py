@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from google.protobuf.timestamp_pb2 import Timestamp
 from litestar import Request, Response, get, post
 from litestar.params import Body, FromQuery, PathParameter, QueryParameter
 
@@ -16,7 +14,9 @@ from edge.dependencies import TheGate, ThePageTokens, TheServices
 from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
+from edge.moments import MomentText, optional_moment, timestamp
 from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.operations import FreshRead, Write
 from edge.page_tokens import Page
 from edge.public.parts import PartIdInPath
 from edge.representation import reply
@@ -35,6 +35,7 @@ class ReverseRequest(msgspec.Struct, forbid_unknown_fields=True):
     "/parts/{part_id:str}/stock/movements",
     guards=[permits("stock:read")],
     summary="List movements",
+    operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )
 async def list_movements(  # noqa: PLR0913 - each is a query parameter
@@ -45,8 +46,8 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     page_tokens: ThePageTokens,
     part_id: PartIdInPath,
     location_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
-    since: FromQuery[datetime | None] = None,
-    until: FromQuery[datetime | None] = None,
+    since: MomentText = None,
+    until: MomentText = None,
     kind: Annotated[list[KindName] | None, QueryParameter(description="may be repeated")] = None,
     actor: Annotated[str, QueryParameter(max_length=200)] = "",
     request_id: FromQuery[UUID | None] = None,
@@ -66,8 +67,8 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     message = stock_service_pb2.ListMovementsRequest(
         part_id=part_id,
         location_id=location_id or "",
-        since=_timestamp(since),
-        until=_timestamp(until),
+        since=timestamp(optional_moment("since", since)),
+        until=timestamp(optional_moment("until", until)),
         kinds=[kind_number(item) for item in kind or ()],
         actor=actor,
         caused_by_request_id=str(request_id or ""),
@@ -88,6 +89,7 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     status_code=200,
     guards=[permits("stock:write")],
     summary="Undo a movement",
+    operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
 async def reverse_movement(
@@ -108,11 +110,3 @@ async def reverse_movement(
     )
     answer = await services.ask_inventory(services.inventory.ReverseMovement, message, seconds=WRITE_SECONDS)
     return reply(reversal_view(answer))
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    time = Timestamp()
-    time.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return time

@@ -14,6 +14,7 @@ from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
 from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.operations import FreshRead, Write
 from edge.representation import reply
 from edge.views.location import Location, LocationList, location_view
 from edge.views.stock import ID_PATTERN, LocationId
@@ -27,7 +28,13 @@ class NewLocation(msgspec.Struct, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-@get("/locations", guards=[permits("stock:read")], summary="List locations", responses=refusals(*ADMIN_READ))
+@get(
+    "/locations",
+    guards=[permits("stock:read")],
+    summary="List locations",
+    operation_class=FreshRead,
+    responses=refusals(*ADMIN_READ),
+)
 async def list_locations(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate
 ) -> Response[LocationList]:
@@ -43,6 +50,7 @@ async def list_locations(
     return_dto=None,
     guards=[permits("stock:write")],
     summary="Create a location",
+    operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
 async def create_location(
@@ -61,6 +69,7 @@ async def create_location(
     status_code=200,
     guards=[permits("stock:write")],
     summary="Archive a location",
+    operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
 async def archive_location(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from chassis.errors import FieldViolation
+from edge.errors import RuleBroken
 from edge.views.part import StatusName
 from edge.views.stock import PartId
-from edge.views.values import Scalar
+from edge.views.values import LARGEST_EXACT_INTEGER, Scalar
 from partstream.content.v1 import part_pb2
 
+# `.` and `..` are no names in an address: clients resolve them before they ask.
+NewPartId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^(?![.]{1,2}$)[A-Za-z0-9._-]{1,64}$",
+        max_length=64,
+        description="1-64 of A-Z a-z 0-9 . _ -, but not . or ..",
+    ),
+]
 CategoryId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,128}$", description="1-128 of a-z 0-9 -")]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
 Address = Annotated[
@@ -86,7 +98,7 @@ class PartContent(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class NewPart(PartContent, kw_only=True):
     """A part to create."""
 
-    part_id: PartId
+    part_id: NewPartId
     status: StatusName = "draft"
 
 
@@ -121,8 +133,18 @@ def part_message(part_id: str, content: PartContent, status: StatusName | None) 
         datasheet_url=content.datasheet_url,
         status=STATUS_NUMBERS[status] if status else part_pb2.PART_STATUS_UNSPECIFIED,
     )
-    part.specifications.update(content.specifications)
+    part.specifications.update(_exact(content.specifications))
     return part
+
+
+def _exact(specifications: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+    """Raises ``RuleBroken`` for a whole number that would be stored as another one: all numbers are doubles there."""
+    for name, value in specifications.items():
+        if isinstance(value, int) and abs(value) > LARGEST_EXACT_INTEGER:
+            message = f"is beyond {LARGEST_EXACT_INTEGER}, up to which numbers are exact: give it as text"
+            detail = f"specifications.{name} {message}."
+            raise RuleBroken(detail, fields=[FieldViolation(f"specifications.{name}", message)])
+    return specifications
 
 
 def full_mask(body: WholePart) -> FieldMask:

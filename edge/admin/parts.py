@@ -7,17 +7,18 @@ from typing import Annotated, Any
 from litestar import Request, Response, get, post, put
 from litestar.params import Body, FromQuery, QueryParameter
 
-from chassis.errors import FieldViolation
+from chassis.errors import FieldViolation, VersionConflict
 from edge.admin.part_bodies import STATUS_NUMBERS, NewPart, WholePart, full_mask, part_message
 from edge.admin.written import written_part
 from edge.cache.decorators import cache_invalidate
-from edge.clients import WRITE_SECONDS
+from edge.clients import WRITE_SECONDS, Services
 from edge.dependencies import TheCache, TheGate, ThePageTokens, TheServices
 from edge.errors import RuleBroken
 from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
-from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.openapi import ADMIN_READ, ADMIN_WRITE, GUARDED_WRITE, refusals
+from edge.operations import ConditionalWrite, FreshRead, TaggedCreation, TaggedRead
 from edge.page_tokens import Page
 from edge.preconditions import precondition, version_etag
 from edge.public.parts import ORDERS, PartIdInPath, SortName
@@ -32,6 +33,7 @@ from partstream.content.v1 import part_service_pb2
     return_dto=None,
     guards=[permits("content:write")],
     summary="Create a part",
+    operation_class=TaggedCreation,
     responses=refusals(*ADMIN_WRITE),
 )
 async def create_part(
@@ -42,8 +44,11 @@ async def create_part(
         request_id=request_id_for(request), part=part_message(data.part_id, data, data.status), comment=data.comment
     )
     answer = await services.ask_content(services.content.CreatePart, message, seconds=WRITE_SECONDS)
-    headers = {"Location": f"/api/v1/parts/{answer.part.part_id}", "ETag": version_etag(answer.part.version)}
-    return reply(staff_part(answer.part), status=201, headers=headers)
+    made = answer.part
+    # What is no part of the shop yet is not found there.
+    place = "parts" if made.status == STATUS_NUMBERS["published"] else "admin/parts"
+    headers = {"Location": f"/api/v1/{place}/{made.part_id}", "ETag": version_etag(made.version)}
+    return reply(staff_part(made), status=201, headers=headers)
 
 
 @put(
@@ -52,7 +57,8 @@ async def create_part(
     return_dto=None,
     guards=[permits("content:write")],
     summary="Replace a part",
-    responses=refusals(*ADMIN_WRITE),
+    operation_class=ConditionalWrite,
+    responses=refusals(*GUARDED_WRITE),
 )
 @cache_invalidate(part_id=written_part)
 async def replace_part(
@@ -76,14 +82,31 @@ async def replace_part(
         unconditional=condition.unconditional,
         comment=data.comment,
     )
-    answer = await services.ask_content(services.content.UpdatePart, update, seconds=WRITE_SECONDS)
+    try:
+        answer = await services.ask_content(services.content.UpdatePart, update, seconds=WRITE_SECONDS)
+    except VersionConflict as conflict:
+        if conflict.current is None:  # too large to travel with an error
+            await _show_current(services, part_id, conflict)
+        raise
     return reply(staff_part(answer.part), headers={"ETag": version_etag(answer.part.version)})
+
+
+async def _show_current(services: Services, part_id: str, conflict: VersionConflict) -> None:
+    """Read what the conflict is with. It may have changed once more, so that who and when are told anew as well."""
+    answer = await services.ask_content(services.content.GetPart, part_service_pb2.GetPartRequest(part_id=part_id))
+    conflict.current = answer.part
+    conflict.metadata |= {
+        "current_version": str(answer.part.version),
+        "changed_by": answer.part.updated_by.username,
+        "changed_at": answer.part.update_time.ToJsonString(),
+    }
 
 
 @get(
     "/parts/{part_id:str}",
     guards=[permits("content:read")],
     summary="Show a part to staff",
+    operation_class=TaggedRead,
     responses=refusals(*ADMIN_READ),
 )
 async def show_staff_part(
@@ -95,7 +118,13 @@ async def show_staff_part(
     return reply(staff_part(answer.part), headers={"ETag": version_etag(answer.part.version)})
 
 
-@get("/parts", guards=[permits("content:read")], summary="List parts for staff", responses=refusals(*ADMIN_READ))
+@get(
+    "/parts",
+    guards=[permits("content:read")],
+    summary="List parts for staff",
+    operation_class=FreshRead,
+    responses=refusals(*ADMIN_READ),
+)
 async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
     *,
     request: Request[Any, Any, Any],

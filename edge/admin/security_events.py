@@ -13,6 +13,7 @@ from edge.dependencies import ThePageTokens
 from edge.identity.guards import permits
 from edge.identity.security_events import SecurityEvent, SecurityEvents
 from edge.openapi import ADMIN_READ, refusals
+from edge.operations import Described
 from edge.page_tokens import Page
 from edge.representation import reply
 
@@ -27,7 +28,11 @@ class SecurityEventList(msgspec.Struct):
 
 
 @get(
-    "/security-events", guards=[permits("audit:read")], summary="List security events", responses=refusals(*ADMIN_READ)
+    "/security-events",
+    guards=[permits("audit:read")],
+    summary="List security events",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
 )
 async def list_security_events(
     *,

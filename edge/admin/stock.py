@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import grpc
 import msgspec
-from google.protobuf.timestamp_pb2 import Timestamp
 from litestar import Request, Response, get, post, put
 from litestar.params import Body, QueryParameter
 
 from chassis.errors import FieldViolation
 from edge.admin.written import written_part
 from edge.cache.decorators import cache_invalidate
-from edge.clients import WRITE_SECONDS
+from edge.clients import WRITE_SECONDS, Services
 from edge.dependencies import TheCache, TheGate, TheServices
 from edge.errors import RuleBroken
 from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
-from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.moments import MomentText, moment, timestamp
+from edge.openapi import ADMIN_READ, CONDITIONAL_WRITE, GUARDED_WRITE, refusals
+from edge.operations import ConditionalWrite, TaggedRead
 from edge.preconditions import precondition, version_etag
 from edge.public.parts import PartIdInPath
 from edge.representation import reply
@@ -37,6 +39,7 @@ from edge.views.stock import (
     staff_stock,
 )
 from partstream.inventory.v1 import stock_service_pb2
+from partstream.inventory.v1.stock_pb2 import PartStock
 
 MAIN = "main"
 
@@ -82,7 +85,8 @@ class ArchiveRequest(msgspec.Struct, forbid_unknown_fields=True):
     return_dto=None,
     guards=[permits("stock:write")],
     summary="Set counted stock",
-    responses=refusals(*ADMIN_WRITE),
+    responses=refusals(*GUARDED_WRITE),
+    operation_class=ConditionalWrite,
 )
 @cache_invalidate(part_id=written_part)
 async def set_stock(
@@ -104,8 +108,7 @@ async def set_stock(
         allow_missing=condition.version == 0,
         reason=data.reason,
     )
-    answer = await services.ask_inventory(services.inventory.SetStock, message, seconds=WRITE_SECONDS)
-    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+    return await _level_after(services, services.inventory.SetStock, message)
 
 
 @post(
@@ -115,7 +118,8 @@ async def set_stock(
     status_code=200,
     guards=[permits("stock:write")],
     summary="Adjust stock",
-    responses=refusals(*ADMIN_WRITE),
+    responses=refusals(*CONDITIONAL_WRITE),
+    operation_class=ConditionalWrite,
 )
 @cache_invalidate(part_id=written_part)
 async def adjust_stock(
@@ -136,8 +140,7 @@ async def adjust_stock(
         kind=kind_number(data.kind),
         reason=data.reason,
     )
-    answer = await services.ask_inventory(services.inventory.AdjustStock, message, seconds=WRITE_SECONDS)
-    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+    return await _level_after(services, services.inventory.AdjustStock, message)
 
 
 @put(
@@ -146,7 +149,8 @@ async def adjust_stock(
     return_dto=None,
     guards=[permits("stock:write")],
     summary="Set the reorder point",
-    responses=refusals(*ADMIN_WRITE),
+    responses=refusals(*CONDITIONAL_WRITE),
+    operation_class=ConditionalWrite,
 )
 @cache_invalidate(part_id=written_part)
 async def set_reorder_point(
@@ -165,8 +169,7 @@ async def set_reorder_point(
         reorder_point=data.reorder_point,
         expected_version=condition.version,
     )
-    answer = await services.ask_inventory(services.inventory.SetReorderPoint, message, seconds=WRITE_SECONDS)
-    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+    return await _level_after(services, services.inventory.SetReorderPoint, message)
 
 
 @post(
@@ -176,7 +179,8 @@ async def set_reorder_point(
     status_code=200,
     guards=[permits("stock:write")],
     summary="Take a level out of use",
-    responses=refusals(*ADMIN_WRITE),
+    responses=refusals(*CONDITIONAL_WRITE),
+    operation_class=ConditionalWrite,
 )
 @cache_invalidate(part_id=written_part)
 async def archive_stock(
@@ -194,8 +198,7 @@ async def archive_stock(
         expected_version=precondition(request, data.expected_version, required=False).version,
         reason=data.reason,
     )
-    answer = await services.ask_inventory(services.inventory.ArchiveStock, message, seconds=WRITE_SECONDS)
-    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+    return await _level_after(services, services.inventory.ArchiveStock, message)
 
 
 @post(
@@ -205,7 +208,8 @@ async def archive_stock(
     status_code=200,
     guards=[permits("stock:write")],
     summary="Take an archived level back into use",
-    responses=refusals(*ADMIN_WRITE),
+    responses=refusals(*CONDITIONAL_WRITE),
+    operation_class=ConditionalWrite,
 )
 @cache_invalidate(part_id=written_part)
 async def restore_stock(
@@ -223,8 +227,7 @@ async def restore_stock(
         expected_version=precondition(request, data.expected_version, required=False).version,
         reason=data.reason,
     )
-    answer = await services.ask_inventory(services.inventory.RestoreStock, message, seconds=WRITE_SECONDS)
-    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+    return await _level_after(services, services.inventory.RestoreStock, message)
 
 
 @get(
@@ -232,31 +235,48 @@ async def restore_stock(
     guards=[permits("stock:read")],
     summary="Show stock to staff, now or at a time",
     responses=refusals(*ADMIN_READ),
+    operation_class=TaggedRead,
 )
 async def show_staff_stock(
     request: Request[Any, Any, Any],
     services: TheServices,
     gate: TheGate,
     part_id: PartIdInPath,
-    at: Annotated[datetime | None, QueryParameter(description="a moment in the past, RFC 3339")] = None,
+    at: MomentText = None,
     location_id: Annotated[str, QueryParameter(pattern=ID_PATTERN, description="for `at`; default `main`")] = MAIN,
 ) -> Response[StaffStock | PastLevel]:
     """Totals and levels as they are; with ``at``, one level as it was."""
     if at is None:
         message = stock_service_pb2.GetStockRequest(part_id=part_id, min_revision_token=gate.wanted(request))
         answer = await services.ask_inventory(services.inventory.GetStock, message)
-        return reply(staff_stock(answer.stock), headers={"ETag": version_etag(answer.stock.version)})
-    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
-    past = stock_service_pb2.GetStockAtTimeRequest(part_id=part_id, location_id=location_id, time=_timestamp(moment))
+        return reply(staff_stock(answer.stock), headers={"ETag": _stock_etag(answer.stock)})
+    past = stock_service_pb2.GetStockAtTimeRequest(
+        part_id=part_id, location_id=location_id, time=timestamp(_past(moment("at", at)))
+    )
     found = await services.ask_inventory(services.inventory.GetStockAtTime, past)
     return reply(past_level(part_id, location_id, past.time.ToJsonString(), found))
 
 
-def _timestamp(moment: datetime) -> Timestamp:
-    if moment > datetime.now(UTC):
+async def _level_after(
+    services: Services, rpc: grpc.aio.UnaryUnaryMultiCallable[Any, Any], message: Any
+) -> Response[Level]:
+    """What every write of one level ends with."""
+    answer = await services.ask_inventory(rpc, message, seconds=WRITE_SECONDS)
+    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+
+
+def _stock_etag(stock: PartStock) -> str:
+    """The level's version where there is one level.
+
+    The stock of several is told by a sum of versions, which must not pass for the version of one of them: whoever
+    replaced a level under it could undo what they never saw. So it names no version, and ``If-Match`` never matches it.
+    """
+    return version_etag(stock.version) if len(stock.levels) == 1 else f'"sum-{stock.version}"'
+
+
+def _past(at: datetime) -> datetime:
+    if at > datetime.now(UTC):
         message = "lies in the future"
         detail = "The moment lies in the future."
         raise RuleBroken(detail, fields=[FieldViolation("at", message)])
-    time = Timestamp()
-    time.FromDatetime(moment)
-    return time
+    return at

@@ -17,6 +17,7 @@ from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
 from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.operations import FreshRead, Write
 from edge.page_tokens import Page
 from edge.representation import reply
 from edge.views.batch import BatchResult, batch_view
@@ -75,6 +76,7 @@ class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
     status_code=200,
     guards=[permits("stock:write")],
     summary="Adjust many levels",
+    operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
 async def adjust_many(
@@ -110,6 +112,7 @@ def _adjustment(item: Adjustment) -> stock_service_pb2.StockAdjustment:
     status_code=200,
     guards=[permits("stock:write")],
     summary="Move stock between locations",
+    operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
 async def transfer_stock(
@@ -132,7 +135,13 @@ async def transfer_stock(
     return reply(Transfer(level_view(answer.from_level), level_view(answer.to_level)))
 
 
-@get("/stock", guards=[permits("stock:read")], summary="List levels", responses=refusals(*ADMIN_READ))
+@get(
+    "/stock",
+    guards=[permits("stock:read")],
+    summary="List levels",
+    operation_class=FreshRead,
+    responses=refusals(*ADMIN_READ),
+)
 async def list_levels(  # noqa: PLR0913 - each is a query parameter
     *,
     request: Request[Any, Any, Any],

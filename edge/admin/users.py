@@ -16,6 +16,7 @@ from edge.identity.sessions import Session
 from edge.identity.users import User
 from edge.json_bodies import JsonBody
 from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.operations import Described
 from edge.representation import reply
 
 RoleName = Literal["customer", "support", "stock_manager", "content_editor", "auditor", "admin"]
@@ -76,7 +77,13 @@ class SessionList(msgspec.Struct):
     next_page_token: str = ""
 
 
-@get("/users", guards=[permits("users:read")], summary="List users", responses=refusals(*ADMIN_READ))
+@get(
+    "/users",
+    guards=[permits("users:read")],
+    summary="List users",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
+)
 async def list_users(administration: TheUserAdministration) -> Response[UserList]:
     """Every user, by name."""
     return reply(UserList([_user(user) for user in await administration.users()]))
@@ -88,6 +95,7 @@ async def list_users(administration: TheUserAdministration) -> Response[UserList
     return_dto=None,
     guards=[permits("users:write")],
     summary="Create a user",
+    operation_class=Described,
     responses=refusals(*ADMIN_WRITE),
 )
 async def create_user(administration: TheUserAdministration, data: Annotated[NewUser, Body()]) -> Response[UserView]:
@@ -101,6 +109,7 @@ async def create_user(administration: TheUserAdministration, data: Annotated[New
     return_dto=None,
     guards=[permits("users:write")],
     summary="Change a user",
+    operation_class=Described,
     responses=refusals(*ADMIN_WRITE),
 )
 async def change_user(
@@ -111,7 +120,13 @@ async def change_user(
     return reply(_user(changed))
 
 
-@get("/sessions", guards=[permits("users:read")], summary="List open sessions", responses=refusals(*ADMIN_READ))
+@get(
+    "/sessions",
+    guards=[permits("users:read")],
+    summary="List open sessions",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
+)
 async def list_sessions(
     administration: TheUserAdministration, user_id: FromQuery[UUID | None] = None
 ) -> Response[SessionList]:
@@ -123,6 +138,7 @@ async def list_sessions(
     "/sessions/{session_id:uuid}",
     guards=[permits("users:write")],
     summary="End a session",
+    operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )
 async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:

@@ -17,7 +17,8 @@ from edge.identity.guards import known, signed_in
 from edge.identity.roles import permissions_of
 from edge.identity.sessions import ABSOLUTE
 from edge.json_bodies import JsonBody
-from edge.openapi import refusals
+from edge.openapi import SIGN_IN, refusals
+from edge.operations import Described
 from edge.representation import reply
 
 TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
@@ -60,7 +61,8 @@ class BrowserSessionView(msgspec.Struct):
     return_dto=None,
     status_code=200,
     summary="Sign in",
-    responses=refusals(400, 401, 413, 422, 429, 503),
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 429),
 )
 async def login(
     request: Request[Any, Any, Any], accounts: TheAccounts, data: Annotated[Credentials, Body()]
@@ -77,7 +79,8 @@ async def login(
     return_dto=None,
     status_code=200,
     summary="Get the next tokens",
-    responses=refusals(400, 401, 413, 422, 503),
+    operation_class=Described,
+    responses=refusals(*SIGN_IN),
 )
 async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]) -> Response[Grant]:
     """New tokens for a refresh token. Bringing the same one twice ends the session."""
@@ -91,7 +94,8 @@ async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]
     status_code=204,
     guards=[known],
     summary="Sign out",
-    responses=refusals(400, 401, 413, 422, 503),
+    operation_class=Described,
+    responses=refusals(*SIGN_IN),
 )
 async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Body()] = None) -> None:
     """End the session of the access token, of the refresh token, or of both."""
@@ -103,7 +107,8 @@ async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Bo
     dto=JsonBody[Credentials],
     return_dto=None,
     summary="Sign in with a browser",
-    responses=refusals(400, 401, 413, 422, 429, 503),
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 429),
 )
 async def open_browser_session(
     request: Request[Any, Any, Any],
@@ -127,7 +132,13 @@ async def open_browser_session(
     return answer
 
 
-@get("/session", guards=[signed_in], summary="Who is signed in", responses=refusals(400, 401, 503))
+@get(
+    "/session",
+    guards=[signed_in],
+    summary="Who is signed in",
+    operation_class=Described,
+    responses=refusals(400, 401, 503),
+)
 async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionView]:
     """The caller, by cookie or by token, and the CSRF token of its session."""
     caller = current_exchange().caller
@@ -135,7 +146,13 @@ async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSession
     return reply(BrowserSessionView(caller.username, sorted(caller.roles), sorted(caller.permissions), csrf_token))
 
 
-@delete("/session", guards=[signed_in], summary="Sign out with a browser", responses=refusals(400, 401, 403, 503))
+@delete(
+    "/session",
+    guards=[signed_in],
+    summary="Sign out with a browser",
+    operation_class=Described,
+    responses=refusals(400, 401, 403, 503),
+)
 async def close_browser_session(request: Request[Any, Any, Any], accounts: TheAccounts) -> Response[None]:
     """End the session and take the cookie back."""
     await accounts.logout(current_exchange().caller, "")

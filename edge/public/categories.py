@@ -11,12 +11,19 @@ from chassis.errors import CategoryNotFound
 from edge.dependencies import TheShop
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
+from edge.operations import CachedRead
 from edge.public.pages import render_tree
 from edge.representation import Representation, answer
 from edge.views.category import CategoryPage, CategoryTree, category_page
 
 
-@get("/categories", guards=[known], summary="List categories", responses=refusals(304, *PUBLIC_READ))
+@get(
+    "/categories",
+    guards=[known],
+    summary="List categories",
+    operation_class=CachedRead,
+    responses=refusals(304, *PUBLIC_READ),
+)
 async def list_categories(request: Request[Any, Any, Any], shop: TheShop) -> Response[CategoryTree]:
     """The whole tree with the number of published parts in each category and below."""
     categories, status = await shop.reads.categories(await shop.gate.settle(request))
@@ -27,6 +34,7 @@ async def list_categories(request: Request[Any, Any, Any], shop: TheShop) -> Res
     "/categories/{category_id:str}",
     guards=[known],
     summary="Show a category",
+    operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
 async def show_category(

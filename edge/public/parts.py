@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from litestar import Request, Response, get
 from litestar.params import FromQuery, PathParameter, QueryParameter
 
 from edge.dependencies import TheShop
-from edge.fields import parse_fields
+from edge.fields import fields_parameter, parse_fields
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
+from edge.operations import CachedRead
 from edge.page_tokens import Page
 from edge.public.pages import render_listing, render_part
 from edge.reads import ListingQuery, Reads
 from edge.representation import answer
-from edge.views.part import PartList, PartPage, PartSummary
+from edge.views.part import PartFields, PartFieldsList, PartList, PartPage, PartSummary
 from edge.views.stock import ID_PATTERN
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_pb2 import Part
@@ -37,6 +38,8 @@ ORDERS: Final[dict[SortName | None, part_service_pb2.PartOrder.ValueType]] = {
 # come out short after this many reads, with a token to go on.
 MOST_READS: Final = 5
 
+ItemFields: TypeAlias = Annotated[str | None, fields_parameter("an item", PartSummary)]
+AnswerFields: TypeAlias = Annotated[str | None, fields_parameter("the answer", PartPage, PartSummary)]
 PartIdInPath = Annotated[str, PathParameter(pattern=ID_PATTERN, max_length=64)]
 
 
@@ -44,6 +47,7 @@ PartIdInPath = Annotated[str, PathParameter(pattern=ID_PATTERN, max_length=64)]
     "/parts",
     guards=[known],
     summary="List parts",
+    operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
 async def list_parts(  # noqa: PLR0913 - each is a query parameter
@@ -56,8 +60,8 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     sort: FromQuery[SortName | None] = None,
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
-    fields: Annotated[str | None, QueryParameter(description="comma-separated fields of an item")] = None,
-) -> Response[PartList]:
+    fields: ItemFields = None,
+) -> Response[PartList | PartFieldsList]:
     """A page of published parts with live stock; ``in_stock`` pages may be short before the last one."""
     wanted = parse_fields(fields, PartSummary)
     filters = {"category": category, "q": q, "in_stock": in_stock, "sort": sort}
@@ -96,6 +100,7 @@ async def _rows(
     "/parts/{part_id:str}",
     guards=[known],
     summary="Show a part",
+    operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
 async def show_part(
@@ -103,8 +108,8 @@ async def show_part(
     shop: TheShop,
     part_id: PartIdInPath,
     view: FromQuery[Literal["summary", "full"]] = "full",
-    fields: Annotated[str | None, QueryParameter(description="comma-separated fields of the answer")] = None,
-) -> Response[PartPage]:
+    fields: AnswerFields = None,
+) -> Response[PartPage | PartSummary | PartFields]:
     """The product page: content and stock in one body. ``view=summary`` is enough for the first paint."""
     wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)
     part, stock, status = await shop.reads.part(part_id, await shop.gate.settle(request))

@@ -16,6 +16,7 @@ from edge.idempotency import request_id_for
 from edge.identity.guards import known
 from edge.json_bodies import JsonBody
 from edge.openapi import PUBLIC_READ, PUBLIC_WRITE, refusals
+from edge.operations import Creation, FreshRead, Write
 from edge.representation import reply
 from edge.views.reservation import Reservation, reservation_view
 from edge.views.stock import MAX_UNITS, LocationId, PartId
@@ -49,7 +50,14 @@ class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     ttl_seconds: Ttl
 
 
-@post("/", dto=JsonBody[HoldRequest], return_dto=None, summary="Hold stock", responses=refusals(*PUBLIC_WRITE))
+@post(
+    "/",
+    dto=JsonBody[HoldRequest],
+    return_dto=None,
+    summary="Hold stock",
+    operation_class=Creation,
+    responses=refusals(*PUBLIC_WRITE),
+)
 async def create_reservation(
     request: Request[Any, Any, Any], services: TheServices, data: Annotated[HoldRequest, Body()]
 ) -> Response[Reservation]:
@@ -72,7 +80,9 @@ async def create_reservation(
     return reply(made, status=201, headers={"Location": f"/api/v1/reservations/{made.reservation_id}"})
 
 
-@get("/{reservation_id:uuid}", summary="Show a reservation", responses=refusals(*PUBLIC_READ))
+@get(
+    "/{reservation_id:uuid}", summary="Show a reservation", operation_class=FreshRead, responses=refusals(*PUBLIC_READ)
+)
 async def show_reservation(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
@@ -86,7 +96,13 @@ async def show_reservation(
     return reply(reservation_view(answer.reservation))
 
 
-@post("/{reservation_id:uuid}/commit", status_code=200, summary="Ship what is held", responses=refusals(*PUBLIC_WRITE))
+@post(
+    "/{reservation_id:uuid}/commit",
+    status_code=200,
+    summary="Ship what is held",
+    operation_class=Write,
+    responses=refusals(*PUBLIC_WRITE),
+)
 async def commit_reservation(
     request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
@@ -98,7 +114,13 @@ async def commit_reservation(
     return reply(reservation_view(answer.reservation))
 
 
-@post("/{reservation_id:uuid}/release", status_code=200, summary="Give back", responses=refusals(*PUBLIC_WRITE))
+@post(
+    "/{reservation_id:uuid}/release",
+    status_code=200,
+    summary="Give back",
+    operation_class=Write,
+    responses=refusals(*PUBLIC_WRITE),
+)
 async def release_reservation(
     request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
@@ -116,6 +138,7 @@ async def release_reservation(
     return_dto=None,
     status_code=200,
     summary="Hold longer",
+    operation_class=Write,
     responses=refusals(*PUBLIC_WRITE),
 )
 async def extend_reservation(

@@ -87,10 +87,38 @@ class PartPage(msgspec.Struct):
     updated_at: str | None
 
 
+class PartFields(msgspec.Struct):
+    """Some fields of a part: those that ``fields`` named."""
+
+    part_id: str | msgspec.UnsetType = msgspec.UNSET
+    title: str | msgspec.UnsetType = msgspec.UNSET
+    summary: str | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType = msgspec.UNSET
+    category: CategoryRef | msgspec.UnsetType = msgspec.UNSET
+    specifications: dict[str, Scalar] | msgspec.UnsetType = msgspec.UNSET
+    image: Image | msgspec.UnsetType | None = msgspec.UNSET
+    images: list[Image] | msgspec.UnsetType = msgspec.UNSET
+    price: Money | msgspec.UnsetType | None = msgspec.UNSET
+    price_breaks: list[PriceBreak] | msgspec.UnsetType = msgspec.UNSET
+    mpn: str | msgspec.UnsetType = msgspec.UNSET
+    manufacturer: str | msgspec.UnsetType = msgspec.UNSET
+    datasheet_url: str | msgspec.UnsetType = msgspec.UNSET
+    stock: StockSummary | msgspec.UnsetType = msgspec.UNSET
+    content_version: int | msgspec.UnsetType = msgspec.UNSET
+    updated_at: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
 class PartList(msgspec.Struct):
     """A page of parts. The last page has an empty token; a page may be short of its size before that."""
 
     items: list[PartSummary]
+    next_page_token: str
+
+
+class PartFieldsList(msgspec.Struct):
+    """The same with only the fields that were asked for."""
+
+    items: list[PartFields]
     next_page_token: str
 
 

@@ -1,0 +1,27 @@
+"""Which methods an address answers to: the ``Allow`` header of OPTIONS and of 405."""
+
+from __future__ import annotations
+
+from http import HTTPMethod
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from litestar import Litestar
+
+_HTTP: Final = frozenset(HTTPMethod)
+
+
+def allow(methods: Iterable[str]) -> str:
+    """The header's value. A HEAD is answered wherever a GET is (RFC 9110, 9.3.2); a WebSocket is no method."""
+    known = {method for method in methods if method in _HTTP}
+    return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known))
+
+
+def allowed_methods(app: Litestar) -> Mapping[str, str]:
+    """``Allow`` by path template. Litestar's own answer to OPTIONS names only methods that were registered together."""
+    found: dict[str, set[str]] = {}
+    for route in app.routes:
+        found.setdefault(route.path_format, set()).update(getattr(route, "methods", ()))
+    return {path: allow(methods) for path, methods in found.items()}

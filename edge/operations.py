@@ -1,0 +1,184 @@
+"""What the OpenAPI document says of each kind of operation: the headers it reads and those it answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIHeader,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    Schema,
+    SecurityScheme,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+from edge.schemas import loosen
+
+_TAG: Final = '(W/)?"[!#-~]*"'
+
+PARAMETERS: Final[dict[str, Parameter]] = {
+    "Idempotency-Key": Parameter(
+        "Idempotency-Key",
+        "header",
+        Schema(type=OpenAPIType.STRING, min_length=1, max_length=200, examples=["order-4711-line-1"]),
+        description="The caller's name for this request. Sent again with the same body it is answered as the first "
+        "time, with `Idempotent-Replayed: true`; with another body it is refused (422).",
+    ),
+    "If-Match": Parameter(
+        "If-Match",
+        "header",
+        Schema(type=OpenAPIType.STRING, pattern=rf"^([*]|{_TAG}( *, *{_TAG})*)$", examples=['"7"']),
+        description="The ETag of the version to replace, instead of `expected_version`; stale is answered 412. "
+        "`*` replaces whatever is there.",
+    ),
+    "If-None-Match": Parameter(
+        "If-None-Match",
+        "header",
+        Schema(type=OpenAPIType.STRING, examples=['"7"']),
+        description="ETags of what the client has; 304 when one of them is that of the answer.",
+    ),
+    "Partstream-Min-Revision": Parameter(
+        "Partstream-Min-Revision",
+        "header",
+        Schema(type=OpenAPIType.STRING, max_length=1000),
+        description="`Partstream-Revision` of an earlier answer: this one is at least as new, or 503.",
+    ),
+    "X-CSRF-Token": Parameter(
+        "X-CSRF-Token",
+        "header",
+        Schema(type=OpenAPIType.STRING),
+        description="Needed with a session cookie, not with a bearer token: `csrf_token` of `GET /auth/session`.",
+    ),
+}
+
+
+def _header(description: str, *, example: str) -> OpenAPIHeader:
+    return OpenAPIHeader(Schema(type=OpenAPIType.STRING, examples=[example]), description=description)
+
+
+HEADERS: Final[dict[str, OpenAPIHeader]] = {
+    "Partstream-Request-Id": _header("Leads to the log, also in a refusal.", example="0b0c9f2e-1d7e-4a51"),
+    "Partstream-Revision": _header("What this answer shows or wrote; opaque.", example="Agdjb250ZW50"),
+    "ETag": _header("Of this representation, or the version that it is.", example='"7"'),
+    "Cache-Control": _header("May be kept, must be asked about; or not kept at all.", example="no-cache"),
+    "Cache-Status": _header(
+        "Hit, miss or stale, and in which tier (RFC 9211).", example='partstream; hit; detail="memory"'
+    ),
+    "Location": _header("The new resource.", example="/api/v1/parts/RC-1001"),
+    "Retry-After": _header("Seconds to wait before asking again.", example="1"),
+    "WWW-Authenticate": _header("How to sign in.", example='Bearer realm="partstream"'),
+    "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
+}
+
+COMPONENTS: Final = Components(
+    headers=dict(HEADERS),
+    security_schemes={
+        "bearer": SecurityScheme(
+            type="http",
+            scheme="bearer",
+            bearer_format="JWT",
+            description="`access_token` of `POST /auth/login`; good for ten minutes.",
+        ),
+        "session": SecurityScheme(
+            type="apiKey",
+            name="partstream_session",
+            security_scheme_in="cookie",
+            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides.",
+        ),
+    },
+)
+
+
+@dataclass
+class Described(Operation):
+    """An operation that names its headers. Its subclasses are kinds of operation, for a route's ``operation_class``."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ()
+    answer_headers: ClassVar[tuple[str, ...]] = ()  # of a success
+
+    def __post_init__(self) -> None:
+        """Add the headers to what the route itself declares."""
+        self.parameters = [*(self.parameters or ()), *(PARAMETERS[name] for name in self.request_headers)] or None
+        for status, response in (self.responses or {}).items():
+            if isinstance(response, OpenAPIResponse):
+                given = {name: Reference(f"#/components/headers/{name}") for name in self._headers_of(status)}
+                response.headers = {**(response.headers or {}), **given}
+                for content in (response.content or {}).values():
+                    loosen(content.schema)
+
+    def _headers_of(self, status: str) -> tuple[str, ...]:
+        always = ("Partstream-Request-Id", "Partstream-Revision")
+        match status:
+            case "401":
+                return ("WWW-Authenticate",)
+            case "429" | "503":
+                return ("Retry-After",)
+            case "304":
+                return ("ETag", "Cache-Control", "Cache-Status", *always)
+            case _ if status.startswith("2"):
+                return (*self.answer_headers, *always)
+            case _:
+                return ()
+
+
+@dataclass
+class CachedRead(Described):
+    """A read that caches serve, and that a client may revalidate."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("If-None-Match", "Partstream-Min-Revision")
+    answer_headers: ClassVar[tuple[str, ...]] = ("ETag", "Cache-Control", "Cache-Status")
+
+
+@dataclass
+class FreshRead(Described):
+    """A read that asks the service each time."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Min-Revision",)
+
+
+@dataclass
+class TaggedRead(FreshRead):
+    """The same of a resource that can be replaced: its ETag goes into ``If-Match``."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("ETag",)
+
+
+@dataclass
+class Write(Described):
+    """A write that may be repeated under a key."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "X-CSRF-Token")
+    answer_headers: ClassVar[tuple[str, ...]] = ("Idempotent-Replayed",)
+
+
+@dataclass
+class TaggedWrite(Write):
+    """A write that answers with a version."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("ETag", "Idempotent-Replayed")
+
+
+@dataclass
+class Creation(Write):
+    """A write that makes something with an address."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Idempotent-Replayed")
+
+
+@dataclass
+class TaggedCreation(Write):
+    """The same of something that can be replaced."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "ETag", "Idempotent-Replayed")
+
+
+@dataclass
+class ConditionalWrite(TaggedWrite):
+    """A write that may say which version it replaces."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "If-Match", "X-CSRF-Token")

@@ -1,0 +1,115 @@
+"""What HTTP itself asks of every route: methods, media types, addresses."""
+
+import httpx
+import pytest
+
+from tests.edge.routes.shop import PART, open_shop
+
+ADJUST = "/admin/parts/LED-5MM-RED/stock/adjust"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/parts", "GET, HEAD, OPTIONS"),
+        ("/parts/LED-5MM-RED", "GET, HEAD, OPTIONS"),
+        ("/admin/parts/LED-5MM-RED", "GET, HEAD, OPTIONS, PUT"),
+        ("/admin/parts", "GET, HEAD, OPTIONS, POST"),
+        (ADJUST, "OPTIONS, POST"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient, path: str, allowed: str) -> None:
+    refused = await client.request("TRACE", path)
+    asked = await client.options(path)
+
+    assert (refused.status_code, refused.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
+    assert refused.headers["allow"] == allowed
+    assert (asked.status_code, asked.headers["allow"]) == (204, allowed)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_only_plain_json_is_read(admin: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
+
+    assert (answer.status_code, answer.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
+
+
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json", None])
+async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str | None) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+
+    answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
+
+    assert answer.json()["reason"] == "PART_NOT_FOUND"
+
+
+async def test_a_missing_body_is_called_that(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post(ADJUST)
+
+    assert (answer.status_code, answer.json()["detail"]) == (400, "A JSON body is required.")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [(rb"a \u0000 b", 422), (rb"a \\\u0000 b", 422), (rb"a \\u0000 b", 404), (rb"a \\\\u0000 b", 404)],
+)
+async def test_only_a_nul_is_taken_for_one(admin: httpx.AsyncClient, reason: bytes, status: int) -> None:
+    r"""``\\u0000`` in JSON is a backslash and five characters: whoever writes about NUL may write that."""
+    raw = b'{"delta": 1, "reason": "' + reason + b'"}'
+
+    answer = await admin.post(ADJUST, content=raw, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == status
+
+
+async def test_addresses_have_no_control_characters(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    """``$`` in a pattern matches before a line feed at the end, so that a pattern alone does not keep it out."""
+    await open_shop(admin)
+
+    answer = await client.get("/parts/LED-5MM-RED%0A")
+
+    assert (answer.status_code, answer.json()["detail"]) == (422, "An address must not contain control characters.")
+
+
+async def test_a_draft_is_where_its_location_says(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+
+    draft = await admin.post("/admin/parts", json={**PART, "part_id": "DRAFT", "status": "draft"})
+    shown = await admin.post("/admin/parts", json={**PART, "part_id": "SHOWN"})
+
+    assert (await admin.get(f"http://edge{draft.headers['location']}")).json()["version"] == 1
+    assert (await client.get(f"http://edge{shown.headers['location']}")).json()["part_id"] == "SHOWN"
+
+
+@pytest.mark.parametrize("part_id", [".", ".."])
+async def test_ids_that_no_address_can_hold_are_refused(admin: httpx.AsyncClient, part_id: str) -> None:
+    await open_shop(admin)
+
+    answer = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "part_id")
+
+
+async def test_numbers_are_stored_as_they_are_or_not_at_all(admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+    body = {**PART, "part_id": "EXACT", "specifications": {"count": 2**53}}
+
+    kept = await admin.post("/admin/parts", json=body)
+    lost = await admin.post("/admin/parts", json={**body, "specifications": {"count": 2**53 + 1}})
+
+    assert kept.json()["specifications"] == {"count": 2**53}
+    assert (lost.status_code, lost.json()["errors"][0]["field"]) == (422, "specifications.count")
+
+
+@pytest.mark.parametrize("since", ["0.5", "yesterday", "2026-13-01T00:00:00Z", "17"])
+async def test_moments_are_written_as_rfc_3339(admin: httpx.AsyncClient, since: str) -> None:
+    for path in ("/admin/audit", "/admin/events", "/admin/parts/LED-5MM-RED/stock/movements"):
+        answer = await admin.get(path, params={"since": since})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "since")
