@@ -7,19 +7,22 @@ from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
 from chassis.database import Database, TransactionManager
 from chassis.process import serve_until_stopped, start_patiently
+from chassis.request_claims import forget_old_claims
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
 from content_svc.queries import Queries
-from content_svc.retention import RETENTION_LOCK, forget_old_requests
 from content_svc.servicer import ContentServicer, pack
 from content_svc.settings import Settings
+from content_svc.sql.writes import FORGET_CLAIMS
 from content_svc.writes import Writes
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import add_ContentServiceServicer_to_server
 
 PROCESS = "content_svc"
 SERVICE: str = part_service_pb2.DESCRIPTOR.services_by_name["ContentService"].full_name
+
+_CLAIMS_LOCK = (7302, 2)
 
 
 class App:
@@ -41,7 +44,7 @@ class App:
             window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
-        self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
+        self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=pack, pings=(database.ping,))
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
@@ -51,7 +54,7 @@ class App:
     async def start(self) -> None:
         """Load the window, then listen."""
         await self._log.start()
-        self._retention.start(lambda: forget_old_requests(self._database))
+        self._retention.start(lambda: forget_old_claims(self._database, FORGET_CLAIMS))
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:

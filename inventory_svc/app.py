@@ -7,21 +7,24 @@ from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
 from chassis.database import Database
 from chassis.process import serve_until_stopped, start_patiently
+from chassis.request_claims import forget_old_claims
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from inventory_svc import changes, tables
 from inventory_svc.convert import answers
 from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
 from inventory_svc.queries import Queries
-from inventory_svc.retention import RETENTION_LOCK, forget_old_requests
 from inventory_svc.servicer import InventoryServicer
 from inventory_svc.settings import Settings
+from inventory_svc.sql.writing import FORGET_CLAIMS
 from inventory_svc.writer import Writer
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import add_InventoryServiceServicer_to_server
 
 PROCESS = "inventory_svc"
 SERVICE: str = stock_service_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
+
+_CLAIMS_LOCK = (7301, 12)
 
 
 class App:
@@ -46,7 +49,7 @@ class App:
         self.feed = self._log.feed
         self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
-        self._retention = Elected(settings.database_url, RETENTION_LOCK, "request retention")
+        self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
         servicer = InventoryServicer(self.writer, queries, self.feed)
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
@@ -57,7 +60,7 @@ class App:
         await self._log.start()
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
-        self._retention.start(lambda: forget_old_requests(self._database))
+        self._retention.start(lambda: forget_old_claims(self._database, FORGET_CLAIMS))
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:

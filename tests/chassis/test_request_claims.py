@@ -1,0 +1,33 @@
+"""Old claims are forgotten, however many there are; young ones stay."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from chassis.database import Database
+from chassis.request_claims import forget_once
+
+CLAIMS = """
+INSERT INTO request (request_id, body_hash, created_at)
+SELECT gen_random_uuid(), sha256('x'), now() - make_interval(hours => CASE WHEN n % 5 = 0 THEN 1 ELSE 26 END)
+FROM generate_series(1, 100) AS n
+"""
+LEFT = "SELECT count(*), min(created_at) > now() - interval '2 hours' FROM request"
+
+
+@pytest.mark.parametrize(
+    ("room", "module"), [("inventory", "inventory_svc.sql.writing"), ("content", "content_svc.sql.writes")]
+)
+async def test_more_claims_than_one_statement_forgets(room: str, module: str, request: pytest.FixtureRequest) -> None:
+    """A backlog that took longer than a statement may was never forgotten."""
+    forget: str = import_module(module).FORGET_CLAIMS
+    database = await Database.open(request.getfixturevalue(f"{room}_dsn"), application_name="test", max_size=2)
+    try:
+        await database.pool.execute(CLAIMS)
+
+        assert await forget_once(database, forget, at_once=16) == 80
+        assert tuple(await database.pool.fetchrow(LEFT) or ()) == (20, True)
+    finally:
+        await database.close()
