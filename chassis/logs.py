@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A line break in a path or a name must not look like a line of ours, nor speak to the reader's terminal.
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *range(128, 160), 0x2028, 0x2029)}
+# Whoever starts a process waits for its line; it is written whatever else is left out.
+READY = "partstream.ready"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
@@ -30,6 +32,7 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger(READY).setLevel(logging.INFO)
     for noisy in ("asyncio", "grpc", "httpx", "httpcore", "piccolo", "_granian"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -74,7 +74,7 @@ async def serve_until_stopped(process: str, settings: ProcessSettings, start_onc
         stopped.cancel()
         return 1
     _spare_collector()
-    log.info("%s is ready", process)
+    logging.getLogger(logs.READY).info("%s is ready", process)
     await stopped
     await app.stop()
     telemetry.shutdown()

@@ -5,6 +5,7 @@ would stop because somebody pressed Ctrl-S or read a program's output only until
 """
 
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -14,6 +15,8 @@ from typing import TextIO
 
 # Some 40,000 lines: what a busy stack says in several seconds.
 MOST_WAITING_BYTES = 4 * 1024 * 1024
+# A closed pipe, a terminal that was hung up.
+GONE_FOR_EVER = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
 
 
 class PatientOutput:
@@ -67,15 +70,18 @@ class PatientOutput:
                 self._waiting.clear()
             try:
                 self._write(batch)
-            except (OSError, ValueError):
-                # A closed pipe, a terminal that was hung up, a full disk: the stack goes on.
-                with self._changed:
-                    self._gone = True
-                    self._changed.notify_all()
-                return
+                lost = 0
+            except (OSError, ValueError) as error:
+                if not isinstance(error, OSError) or error.errno in GONE_FOR_EVER:
+                    with self._changed:
+                        self._gone = True
+                        self._changed.notify_all()
+                    return
+                lost = batch.count(b"\n")  # a full disk, which somebody will make room on
             with self._changed:
                 self._waiting_bytes -= len(batch)
-                if self._refused:
+                self._refused += lost
+                if self._refused and not lost:
                     self._take(self._left_out(self._refused).encode(self._encoding, errors="replace"))
                     self._refused = 0
                 self._changed.notify_all()

@@ -51,7 +51,7 @@ async def serve(settings: EdgeSettings) -> None:
         stack.push_async_callback(edge.close)
         edge.start()
         listener = edge.server.start()
-        log.info("edge ready on http://%s:%d", settings.host, settings.port)
+        logging.getLogger(logs.READY).info("edge ready on http://%s:%d", settings.host, settings.port)
         stopped = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait({listener, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tasks.settings import ProcessSettings, SchedulerSettings, WorkerSettings
 
 log = logging.getLogger(__name__)
+ready = logging.getLogger(logs.READY)
 
 SCHEDULER_LOCK = (7303, 2)  # on the audit database; the dispatcher's is (7303, 1)
 
@@ -65,7 +66,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         worker = Worker(broker, worker_threads=settings.threads, worker_timeout=_IDLE_POLL_MS)
         worker.start()
         READY.set(1)
-        log.info("worker ready: %d threads", settings.threads)
+        ready.info("worker ready: %d threads", settings.threads)
         await stopping.wait()
         log.info("worker stopping")
         # Without Redis nothing can be given back, and the consumers sleep between two attempts.
@@ -89,7 +90,7 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         elected.start(lambda: _keep_running(services))
         stack.push_async_callback(elected.stop)
         READY.set(1)
-        log.info("scheduler ready: %s", ", ".join(service.name for service in services))
+        ready.info("scheduler ready: %s", ", ".join(service.name for service in services))
         await stopping.wait()
         log.info("scheduler stopping")
 

@@ -1,5 +1,6 @@
 """Whoever writes the log never waits for whoever reads it."""
 
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -101,3 +102,28 @@ def test_a_terminal_that_lacks_a_character_shows_another_one() -> None:
         assert output.flush(LONG_ENOUGH_SECONDS)
     assert os.read(reading, 100) == b"edge-1 ? ready\n"
     os.close(reading)
+
+
+class FullDisk(io.StringIO):
+    """Has no room until somebody makes some."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_disk_that_was_full_for_a_while_gets_the_lines_that_come_later() -> None:
+    disk = FullDisk()
+    output = PatientOutput(disk, lambda lines: f"{lines} left out\n")
+    output.write("one\n")
+    output.write("two\n")
+    assert output.flush(LONG_ENOUGH_SECONDS)
+
+    disk.full = False
+    output.write("three\n")
+
+    assert output.flush(LONG_ENOUGH_SECONDS)
+    assert disk.getvalue() == "three\n2 left out\n"

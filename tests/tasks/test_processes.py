@@ -1,0 +1,43 @@
+"""The worker and the scheduler as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.mark.parametrize("program", ["worker", "scheduler"])
+async def test_the_line_that_says_ready_is_written_at_every_level(program: str, audit_dsn: str, redis_url: str) -> None:
+    """With WARNING asked for, the stack waited two minutes for a line that was never written, and gave up."""
+    environment = os.environ | {
+        "PARTSTREAM_AUDIT_DATABASE_URL": audit_dsn,
+        "PARTSTREAM_REDIS_URL": redis_url,
+        "PARTSTREAM_LOG_LEVEL": "ERROR",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tasks", program),
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+
+    lines = [line.decode() async for line in _until_ready(process.stderr)]
+
+    assert f"{program} ready" in lines[-1]
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+
+
+async def _until_ready(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    async for line in stream:
+        yield line
+        if b"ready" in line:
+            return
