@@ -7,7 +7,9 @@ import contextlib
 import logging
 import time
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 import protovalidate
@@ -151,7 +153,7 @@ class BorderInterceptor(ServerInterceptor):
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         request_id = metadata.get("partstream-request-id", "")[:100] or str(uuid.uuid4())
         set_current_request(RequestContext(request_id=request_id))
-        caller = self._caller(metadata)
+        caller = self._caller(metadata, context.peer())
         traceparent = telemetry.traceparent_of_call(metadata.get("traceparent", ""))
         set_current_request(RequestContext(caller, request_id, traceparent))
         try:
@@ -185,9 +187,9 @@ class BorderInterceptor(ServerInterceptor):
             grpc.StatusCode[told.code], status.message, ((_STATUS_DETAILS, status.SerializeToString()),)
         )
 
-    def _caller(self, metadata: dict[str, str]) -> Caller:
+    def _caller(self, metadata: dict[str, str], peer: str) -> Caller:
         header = metadata.get("authorization", "")
-        client_ip = metadata.get("partstream-client-ip", "")[:64]
+        client_ip = metadata.get("partstream-client-ip", "")[:64] or peer_address(peer)
         if not header:
             caller = ANONYMOUS
         else:
@@ -217,6 +219,15 @@ def _log_call(method: str, code: str, began: float, *, level: int | None = None)
         level = logging.DEBUG if code == "OK" and seconds < SLOW_SECONDS else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, "%s %s", method, code, extra={"ms": round(seconds * 1000, 1)})
+
+
+@lru_cache(1024)
+def peer_address(peer: str) -> str:
+    """The address in gRPC's name of a peer: whoever calls for nobody else is the client itself. Empty for a socket."""
+    kind, _, place = peer.partition(":")
+    if kind not in {"ipv4", "ipv6"}:
+        return ""
+    return unquote(place).rpartition(":")[0].strip("[]")
 
 
 def check_rules(request: Message) -> None:

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from chassis import border, errors
+from chassis.border import peer_address
 from chassis.caller import current_request, require
 from chassis.channels import open_channel
 from chassis.errors import FieldViolation, PartstreamError, ResourceRef, error_classes
@@ -178,7 +179,20 @@ async def test_a_token_makes_the_caller_and_none_makes_it_anonymous(tmp_path: Pa
         unknown = await service.stub.GetStock(messages.GetStockRequest(part_id="C1"))
 
         assert known.revision_token == "ada@192.0.2.7"
-        assert unknown.revision_token == "anonymous@"
+        assert unknown.revision_token == "anonymous@127.0.0.1"  # it calls for nobody else
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:10.1.2.3:50051", "10.1.2.3"),
+        ("ipv6:%5B2001:db8::7%5D:50051", "2001:db8::7"),
+        ("ipv6:[::1]:50051", "::1"),
+        ("unix:/tmp/socket", ""),
+    ],
+)
+def test_a_peer_has_an_address(peer: str, address: str) -> None:
+    assert peer_address(peer) == address
 
 
 async def test_bad_tokens_are_refused_each_with_its_reason(tmp_path: Path) -> None:
