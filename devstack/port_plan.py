@@ -19,6 +19,7 @@ class PortPlan:
     inventory: list[int]
     content: list[int]
     edge: list[int]
+    metrics: tuple[int, ...] = ()  # of the worker and the scheduler, when they are asked for
 
 
 def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, log: MergedLog) -> PortPlan:
@@ -34,6 +35,8 @@ def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, 
         raise DevstackError(message)
     require_free([(port, f"edge-{number}") for number, port in enumerate(edge, 1)], settings.host)
     used = set(edge)
+    metrics = _metrics(settings, used)
+    used.update(metrics)
     first_inventory = _first("inventory", settings.inventory_port, DEFAULT_INVENTORY_PORT, used, settings.host, log)
     used.add(first_inventory)
     first_content = _first("content", settings.content_port, DEFAULT_CONTENT_PORT, used, settings.host, log)
@@ -43,7 +46,20 @@ def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, 
         for ports in (inventory, content):
             ports.append(_next(ports[-1], used, settings.host))
             used.add(ports[-1])
-    return PortPlan(inventory, content, edge)
+    return PortPlan(inventory, content, edge, metrics)
+
+
+def _metrics(settings: UpSettings, edge: Collection[int]) -> tuple[int, ...]:
+    if settings.metrics_port is None:
+        return ()
+    ports = (settings.metrics_port, settings.metrics_port + 1)
+    if ports[1] > HIGHEST_PORT or any(port in edge for port in ports):
+        message = (
+            f"PARTSTREAM_METRICS_PORT is {ports[0]}: the worker and the scheduler need it and the next for themselves."
+        )
+        raise DevstackError(message)
+    require_free(zip(ports, ("the worker's metrics", "the scheduler's metrics"), strict=True), settings.host)
+    return ports
 
 
 def _first(name: str, asked: int | None, usual: int, used: Collection[int], host: str, log: MergedLog) -> int:

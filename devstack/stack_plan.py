@@ -69,7 +69,8 @@ def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[Pr
     found = [ProcessState(name, None, [], "log", "") for name in servers]
     for name, given in numbered.items():
         found += [ProcessState(f"{name}-{number}", None, [port], "log", "") for number, port in enumerate(given, 1)]
-    return found + [ProcessState(name, None, [], "log", "") for name in TASKS if tasks]
+    further = zip(TASKS, _metrics_ports(ports), strict=True) if tasks else ()
+    return found + [ProcessState(name, None, given, "log", "") for name, given in further]
 
 
 def service_plans(facts: StackFacts) -> list[ProcessPlan]:
@@ -100,8 +101,17 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer the worker and the scheduler; without Redis there is no broker for them."""
     if facts.redis_url is None:
         return []
-    environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
-    return [ProcessPlan(name, program("tasks", name), environment, "log", "") for name in TASKS]
+    plans = []
+    for name, ports in zip(TASKS, _metrics_ports(facts.ports), strict=True):
+        environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+        if ports:
+            environment["PARTSTREAM_METRICS_PORT"] = str(ports[0])
+        plans.append(ProcessPlan(name, program("tasks", name), environment, "log", "", ports))
+    return plans
+
+
+def _metrics_ports(ports: PortPlan) -> list[list[int]]:
+    return [[port] for port in ports.metrics] or [[] for _ in TASKS]
 
 
 def program(room: str, *arguments: str) -> list[str]:

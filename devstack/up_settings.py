@@ -26,6 +26,9 @@ class UpSettings:
     content_port: int | None = setting(
         "PARTSTREAM_CONTENT_PORT", port, default=None, help="port of the first content service; further ones follow"
     )
+    metrics_port: int | None = setting(
+        "PARTSTREAM_METRICS_PORT", port, default=None, help="port of the worker's metrics; the scheduler's is the next"
+    )
     database_url: str | None = setting(
         "PARTSTREAM_DATABASE_URL",
         dsn,

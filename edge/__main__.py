@@ -12,6 +12,7 @@ from chassis import logs
 from chassis.database import Database
 from chassis.errors import StoreUnavailable
 from chassis.migrate import migrate
+from chassis.server import PortTaken
 from chassis.settings import SettingsError, load
 from edge.app import serve
 from edge.identity.first_admin import ensure_first_admin
@@ -43,8 +44,8 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write("\n".join(["The edge cannot start:", *error.problems]) + "\n")
         return 2
-    except StoreUnavailable as error:
-        sys.stderr.write(f"{error.message}\n")
+    except (StoreUnavailable, PortTaken) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

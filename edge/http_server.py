@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import Any, Final
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
+
+from chassis.server import PortTaken
 
 BACKLOG: Final = 2048
 CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
@@ -19,6 +22,7 @@ class HttpServer:
 
     def __init__(self, app: Any, host: str, port: int) -> None:
         """Serve ``app`` on an address."""
+        self._address = (host, port)
         self._server = Server(
             app,
             address=host,
@@ -31,7 +35,11 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
-        """Begin to listen; the task ends when the listener does, with its error if it failed."""
+        """Begin to listen; the task ends when the listener does, with its error if it failed.
+
+        ``PortTaken`` when somebody else listens there: the server itself would say so by a panic of fifty lines.
+        """
+        _require_free(*self._address)
         self._task = asyncio.create_task(self._server.serve(), name="http-server")
         return self._task
 
@@ -43,3 +51,15 @@ class HttpServer:
         with contextlib.suppress(asyncio.CancelledError, TimeoutError):
             await asyncio.wait_for(self._task, STOP_SECONDS)
         self._task = None
+
+
+def _require_free(host: str, port: int) -> None:
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(kind, socket.SOCK_STREAM) as probe:
+        # A port whose last connections are in TIME_WAIT counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            message = f"port {port} on {host} is taken: {error.strerror}"
+            raise PortTaken(message) from None

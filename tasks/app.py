@@ -18,6 +18,7 @@ from prometheus_client import start_http_server
 from chassis import logs
 from chassis.background import BackgroundService, Backoff, Elected
 from chassis.database import CONNECTION_LOST, Database
+from chassis.settings import SettingsError
 from tasks.actors import Actors, CountFailures
 from tasks.audit.recorder import Recorder
 from tasks.audit.store import AuditStore
@@ -96,9 +97,14 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
 
 
 def publish_metrics(settings: ProcessSettings) -> None:
-    """Serve this process's metrics over HTTP, if a port is set."""
-    if settings.metrics_port is not None:
+    """Serve this process's metrics over HTTP, if a port is set; ``SettingsError`` when it cannot be had."""
+    if settings.metrics_port is None:
+        return
+    try:
         start_http_server(settings.metrics_port, settings.host)
+    except OSError as error:
+        problem = f"PARTSTREAM_METRICS_PORT is wrong: {settings.metrics_port} on {settings.host}: {error.strerror}"
+        raise SettingsError([problem]) from None
 
 
 def stop_signal() -> asyncio.Event:

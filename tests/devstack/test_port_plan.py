@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from devstack.errors import PortTaken
+from devstack.errors import DevstackError, PortTaken
 from devstack.port_plan import plan_ports
 from devstack.ports import is_free
+from devstack.stack_plan import expected
 from devstack.up_settings import UpSettings
 from tests.devstack.listening_log import ListeningLog
 
@@ -48,3 +49,18 @@ def test_taken_port_that_was_asked_for_is_said_with_its_purpose(taken: int, base
         plan_ports(UpSettings(), taken, 1, 1, ListeningLog())
     with pytest.raises(PortTaken, match=f"port {taken}, wanted for content-1"):
         plan_ports(UpSettings(content_port=taken), base, 1, 1, ListeningLog())
+
+
+def test_worker_and_scheduler_have_a_metrics_port_each(base: int) -> None:
+    """Both were given the same one, so that the second of them never started."""
+    plan = plan_ports(UpSettings(metrics_port=base), base + 10, 1, 1, ListeningLog())
+
+    assert plan.metrics == (base, base + 1)
+    assert [(process.name, process.ports) for process in expected([], plan, tasks=True)][-2:] == [
+        ("worker", [base]),
+        ("scheduler", [base + 1]),
+    ]
+    with pytest.raises(DevstackError, match="need it and the next"):
+        plan_ports(UpSettings(metrics_port=base + 9), base + 10, 1, 1, ListeningLog())
+    with pytest.raises(DevstackError, match="need it and the next"):
+        plan_ports(UpSettings(metrics_port=65_535), base + 10, 1, 1, ListeningLog())

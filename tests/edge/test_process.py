@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -103,3 +104,19 @@ async def test_process_serves_and_ends_on_sigterm(
     assert (head.status_code, head.content) == (200, b"")
     assert (method.status_code, method.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
     assert (away.status_code, away.json()["reason"]) == (503, "STORE_UNAVAILABLE")
+
+
+async def test_a_port_that_somebody_has_is_one_line(environment: dict[str, str]) -> None:
+    """The listener said it by a panic, with fifty lines of its stack."""
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", int(environment["PARTSTREAM_PORT"])))
+        somebody.listen()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge", "serve"), env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await process.communicate()
+
+    assert process.returncode == 1
+    assert f"port {environment['PARTSTREAM_PORT']} on 127.0.0.1 is taken" in said.decode()
+    assert "panic" not in said.decode()
+    assert "Traceback" not in said.decode()
