@@ -158,6 +158,16 @@ def test_a_row_changed_while_the_triggers_were_off_is_found(
     assert [row[:2] for row in shell.execute(DIFFERENCES)] == found
 
 
+def test_a_row_whose_entries_retention_has_dropped_is_no_difference(shell: Shell) -> None:
+    shell.execute("ALTER TABLE change_log DISABLE TRIGGER USER")
+    shell.execute("DELETE FROM change_log WHERE entity = 'location'")
+    assert shell.execute(DIFFERENCES).fetchall() == [("location", "main", "no entry tells of the row")]
+
+    shell.execute("INSERT INTO change_log_compaction (last_revision, first_revision, last_hash) VALUES (1, 1, '')")
+
+    assert shell.execute(DIFFERENCES).fetchall() == []
+
+
 AS_BEFORE = """
 DROP TRIGGER change_log_is_written_by_commits ON change_log;
 DROP FUNCTION change_log_is_written_by_commits();
