@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
+import asyncpg
 import grpc
 import protovalidate
 from google.protobuf.message import DecodeError
@@ -175,6 +176,8 @@ class BorderInterceptor(ServerInterceptor):
             case _ if isinstance(error, CONNECTION_LOST):
                 log.warning("%s: the database is away: %r", method, error)
                 told = StoreUnavailable("The database is away just now.")
+            case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():
+                told = FieldInvalid("A text has a character that cannot be stored, such as NUL.")
             case Exception():
                 log.error("%s failed", method, exc_info=error)
                 request_id = current_request().request_id

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from chassis.caller import require
 from chassis.changes import cursor as cursors
 from chassis.changes.log_search import Found
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
+from chassis.timestamps import moment
 from partstream.changes.v1 import change_log_service_pb2 as messages
 from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
 
@@ -113,7 +113,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
                 raise CursorCompacted(message, metadata={"oldest_cursor": self._feed.token_for(oldest - 1)})
             return revision
         if request.HasField("since"):
-            return await self._reader.revision_before(request.since.ToDatetime(tzinfo=UTC))
+            return await self._reader.revision_before(moment(request.since, "since"))
         return oldest - 1
 
     def _message(self, entry: LogEntry) -> log_entry_pb2.LogEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chassis.errors import FieldInvalid, FieldViolation
@@ -14,8 +14,6 @@ from inventory_svc.domain.stock import MAIN_LOCATION, MovementKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from google.protobuf.timestamp_pb2 import Timestamp
 
     from chassis.caller import Caller
     from inventory_svc.domain.stock import LevelKey, Movement
@@ -28,11 +26,6 @@ _KIND_NAMES: dict[int, MovementKind] = {value: MovementKind(name) for name, valu
 def key(part_id: str, location_id: str) -> LevelKey:
     """The level named; an empty location is `main`."""
     return part_id, location_id or MAIN_LOCATION
-
-
-def moment(stamp: Timestamp) -> datetime:
-    """A timestamp to the microsecond."""
-    return stamp.ToDatetime(tzinfo=UTC)
 
 
 def kind_name(value: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chassis.caller import require
 from chassis.errors import FieldInvalid, FieldViolation
+from chassis.timestamps import moment
 from inventory_svc.convert import answers, requests
 from inventory_svc.queries import MovementFilter
 from inventory_svc.servicer.base import Base, page_size
@@ -28,8 +29,8 @@ class Ledger(Base):
         where = MovementFilter(
             request.part_id,
             request.location_id,
-            requests.moment(request.since) if request.HasField("since") else None,
-            requests.moment(request.until) if request.HasField("until") else None,
+            moment(request.since, "since") if request.HasField("since") else None,
+            moment(request.until, "until") if request.HasField("until") else None,
             requests.kinds(request.kinds),
             request.actor,
             requests.normal_id(request.caused_by_request_id),
@@ -46,11 +47,11 @@ class Ledger(Base):
     async def GetStockAtTime(self, request: pb.GetStockAtTimeRequest, context: Context) -> pb.GetStockAtTimeResponse:
         """A level as it was at a moment."""
         require("stock:read")
-        moment = requests.moment(request.time)
-        if moment > datetime.now(UTC):
+        asked = moment(request.time, "time")
+        if asked > datetime.now(UTC):
             message = "must not be in the future"
             raise FieldInvalid(f"time {message}", fields=(FieldViolation("time", message),))
-        found, revision = await self.queries.movement_at(requests.key(request.part_id, request.location_id), moment)
+        found, revision = await self.queries.movement_at(requests.key(request.part_id, request.location_id), asked)
         return pb.GetStockAtTimeResponse(
             movement=answers.movement(found.movement, found.source) if found else None,
             revision_token=self.feed.token_for(revision),

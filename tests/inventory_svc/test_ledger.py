@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from chassis import errors
 from partstream.inventory.v1 import movement_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
@@ -69,6 +72,41 @@ async def test_a_movement_says_who_why_and_from_where(inventory: Running) -> Non
 
     assert (origin.actor.username, origin.source, origin.reason) == ("admin", "service", "found two")
     assert origin.client_ip == "10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        Timestamp(seconds=2**63 - 1),
+        Timestamp(seconds=-(2**63)),
+        Timestamp(seconds=9_000_000_000_000_000),
+        Timestamp(nanos=-1),
+        Timestamp(nanos=2**31 - 1),
+    ],
+    ids=["last", "first", "far", "negative nanos", "too many nanos"],
+)
+async def test_a_moment_that_there_is_not_is_refused_by_the_name_of_its_field(
+    inventory: Running, stamp: Timestamp
+) -> None:
+    """It was an internal fault in whatever took a moment."""
+    part = await inventory.have(1)
+
+    refused = [
+        await refusal(inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, since=stamp))),
+        await refusal(inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, until=stamp))),
+        await refusal(inventory.staff.GetStockAtTime(pb.GetStockAtTimeRequest(part_id=part, time=stamp))),
+    ]
+
+    assert [type(error) for error in refused] == [errors.FieldInvalid] * 3
+    assert [error.fields[0].path for error in refused] == ["since", "until", "time"]
+
+
+async def test_a_text_that_cannot_be_stored_is_no_fault_of_ours(inventory: Running) -> None:
+    part = await inventory.have(1)
+
+    error = await refusal(inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, actor="a\0b")))
+
+    assert type(error) is errors.FieldInvalid
 
 
 async def test_the_ledger_is_for_staff(inventory: Running) -> None:
