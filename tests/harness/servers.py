@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from devstack.databases import NAMES, ensure_databases
 from devstack.postgres import EmbeddedPostgres
 from devstack.redis import EmbeddedRedis
@@ -61,9 +63,12 @@ def stop_servers(folder: Path) -> None:
     state = folder / "servers.json"
     if not state.exists():
         return
-    pid = int(json.loads(state.read_text())["keeper_pid"])
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+    # A keeper that was killed left its number behind, which may be anybody's by now.
+    with contextlib.suppress(psutil.Error):
+        keeper = psutil.Process(int(json.loads(state.read_text())["keeper_pid"]))
+        if str(folder) not in keeper.cmdline():
+            return
+        keeper.terminate()
     deadline = time.monotonic() + 15
     while state.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
