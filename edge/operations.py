@@ -25,7 +25,7 @@ PARAMETERS: Final[dict[str, Parameter]] = {
     "Idempotency-Key": Parameter(
         "Idempotency-Key",
         "header",
-        Schema(type=OpenAPIType.STRING, min_length=1, max_length=200, examples=["order-4711-line-1"]),
+        Schema(type=OpenAPIType.STRING, min_length=1, max_length=200),
         description="The caller's name for this request. Sent again with the same body it is answered as the first "
         "time, with `Idempotent-Replayed: true`; with another body it is refused (422).",
     ),

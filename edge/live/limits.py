@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class LiveLimits:
     """Every bound of live delivery."""
 
-    connections: int = 10_000  # of one process; an idle one costs about 40 KiB
+    connections: int = 10_000  # of one process; an idle one costs about 170 KiB, see docs/performance.md
     connections_per_address: int = 1_000  # offices and phone networks share addresses
     subscriptions: int = 100  # of one connection
     parts_per_subscription: int = 1_000
