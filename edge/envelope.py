@@ -19,6 +19,7 @@ from chassis.caller import ANONYMOUS, RequestContext, set_current_request
 from chassis.errors import Overloaded
 from chassis.telemetry import current_traceparent
 from edge.exchange import Exchange, begin_exchange
+from edge.methods import label
 from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
 from edge.problems import problem_response
 from edge.revision import COOKIE as REVISION_COOKIE
@@ -185,8 +186,9 @@ def _route(scope: Any) -> str:
 def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
     route = _route(scope)
     seconds = time.perf_counter() - exchange.started
-    REQUESTS.labels(method, route, str(status)).inc()
-    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    counted = label(method)
+    REQUESTS.labels(counted, route, str(status)).inc()
+    REQUEST_SECONDS.labels(counted, route).observe(seconds)
     level = _level(route, method, status, seconds)
     if logger.isEnabledFor(level):
         logger.log(

@@ -10,13 +10,18 @@ if TYPE_CHECKING:
 
     from litestar import Litestar
 
-_HTTP: Final = frozenset(HTTPMethod)
+_KNOWN: Final = frozenset(method.value for method in HTTPMethod)
 
 
 def allow(methods: Iterable[str]) -> str:
     """The header's value. A HEAD is answered wherever a GET is (RFC 9110, 9.3.2); a WebSocket is no method."""
-    known = {method for method in methods if method in _HTTP}
+    known = {method for method in methods if method in _KNOWN}
     return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known))
+
+
+def label(method: str) -> str:
+    """The method as a label of a metric: anyone can make up more, and each would be a time series for ever."""
+    return method if method in _KNOWN else "other"
 
 
 def allowed_methods(app: Litestar) -> Mapping[str, str]:

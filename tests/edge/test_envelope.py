@@ -8,6 +8,7 @@ import pytest
 
 from edge.envelope import Envelope
 from edge.exchange import current_exchange
+from edge.metrics import REQUESTS
 
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
 
@@ -110,3 +111,14 @@ async def test_a_slow_read_is_worth_a_line(caplog: pytest.LogCaptureFixture, mon
         await client.get("/api/v1/parts")
 
     assert "GET /api/v1/parts 200" in caplog.text
+
+
+async def test_methods_that_anyone_makes_up_share_one_series() -> None:
+    async with client_of(shows_exchange) as client:
+        for method in ("DANCE", "SING"):
+            await client.request(method, "/parts")
+
+    counted = {sample.labels["method"] for metric in REQUESTS.collect() for sample in metric.samples}
+
+    assert "other" in counted
+    assert counted.isdisjoint({"DANCE", "SING"})
