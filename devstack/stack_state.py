@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from devstack.checkout import ROOT
 from devstack.credentials import write_private
 from devstack.errors import DataFolderBusy, DataFolderUnusable, StackNotRunning
 
@@ -24,7 +25,7 @@ LOCK_SECONDS = 1.0
 
 @dataclass(slots=True)
 class ProcessState:
-    """One process of the stack. ``probe`` names how its health is asked: see ``devstack/probes.py``."""
+    """One process of the stack. ``probe`` names how its health is asked: see ``devstack/supervision/probes.py``."""
 
     name: str
     pid: int | None
@@ -59,7 +60,7 @@ def data_folder(argument: str | None) -> Path:
     chosen = argument or os.environ.get("PARTSTREAM_DATA_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    return Path(__file__).resolve().parent.parent / DEFAULT_DATA_FOLDER
+    return ROOT / DEFAULT_DATA_FOLDER
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
-from edge.dispatch import Dispatcher
+from edge.dispatch.dispatcher import Dispatcher
 from edge.envelope import Envelope
 from edge.follow import Following
 from edge.health import Check, FollowerPing, Health, RedisPing

@@ -16,9 +16,9 @@ import grpc
 import psycopg
 
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
-from devstack.databases import NAMES, ensure_databases
-from devstack.ports import free_port
-from devstack.postgres import EmbeddedPostgres
+from devstack.servers.databases import NAMES, ensure_databases
+from devstack.servers.ports import free_port
+from devstack.servers.postgres import EmbeddedPostgres
 
 READY_SECONDS = 60.0
 PASSWORD = "bench-only"  # noqa: S105 - a server on the loopback address that lives as long as the bench

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from devstack.postgres import binaries
+from devstack.servers.postgres import binaries
 
 ROWS = 10_000
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chassis.errors import CategoryExists
 from devstack.catalogue_import.categories import CategoryTree, KnownCategory
 from devstack.catalogue_import.treatments import Treatment
-from devstack.task_errors import first_error_only
+from devstack.service_calls.task_errors import first_error_only
 from partstream.content.v1 import part_pb2, part_service_pb2
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from devstack.catalogue_import.prepare import PreparedRow
     from devstack.catalogue_import.report import Report
-    from devstack.patient_calls import PatientCalls
-    from devstack.run_journal import RunJournal
+    from devstack.service_calls.patient_calls import PatientCalls
+    from devstack.service_calls.run_journal import RunJournal
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
 
 CALLS_UNDER_WAY = 8

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from devstack.catalogue_import.part_message import part_message
 from devstack.catalogue_import.prepare import prepared_batches
-from devstack.task_errors import first_error_only
+from devstack.service_calls.task_errors import first_error_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable

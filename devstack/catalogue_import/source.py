@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from devstack.catalogue_import.errors import FileUnreadable, RowRejected
-from devstack.input_file import opened
+from devstack.console.input_file import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from devstack.catalogue_import.prepare import PreparedRow
     from devstack.catalogue_import.report import Report
-    from devstack.patient_calls import PatientCalls
-    from devstack.run_journal import RunJournal
+    from devstack.service_calls.patient_calls import PatientCalls
+    from devstack.service_calls.run_journal import RunJournal
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
 
 LOCATION = "main"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from chassis.errors import PartstreamError
-from devstack import input_file, stack_state, terminal
+from devstack import stack_state
 from devstack.catalogue_import.category_writer import CategoryWriter
 from devstack.catalogue_import.errors import ImportStopped
 from devstack.catalogue_import.importer import BATCH_ROWS, CatalogueImport
@@ -22,11 +22,12 @@ from devstack.catalogue_import.prepare import prepared_batches
 from devstack.catalogue_import.report import Report
 from devstack.catalogue_import.source import CatalogueFile
 from devstack.catalogue_import.stock_writer import StockWriter
+from devstack.console import input_file, terminal
+from devstack.console.output_file import check_outputs
 from devstack.errors import DevstackError
-from devstack.output_file import check_outputs
-from devstack.patient_calls import PatientCalls
-from devstack.run_journal import INTERRUPTED, RESUMED, RunJournal
-from devstack.service_access import Services, ServiceSettings, open_services, service_settings
+from devstack.service_calls.patient_calls import PatientCalls
+from devstack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
+from devstack.service_calls.service_access import Services, ServiceSettings, open_services, service_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

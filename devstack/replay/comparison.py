@@ -11,8 +11,8 @@ from partstream.inventory.v1 import stock_pb2, stock_service_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from devstack.patient_calls import PatientCalls
     from devstack.replay.movements import FinalLevels
+    from devstack.service_calls.patient_calls import PatientCalls
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
 
 LOCATION = "main"

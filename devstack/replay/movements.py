@@ -21,7 +21,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, cast
 
-from devstack.input_file import opened
+from devstack.console.input_file import opened
 from devstack.replay.errors import MovementsUnreadable, MovementWrong
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from chassis.errors import IllegalState, PartArchived, PartNotFound, PartstreamError
 from devstack.replay.movements import Reason
 from devstack.replay.plan import Wave, waves
-from devstack.task_errors import first_error_only
+from devstack.service_calls.task_errors import first_error_only
 from partstream.inventory.v1 import stock_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from devstack.patient_calls import PatientCalls
     from devstack.replay.movements import Movement, Snapshot
     from devstack.replay.report import ReplayReport
-    from devstack.run_journal import RunJournal
+    from devstack.service_calls.patient_calls import PatientCalls
+    from devstack.service_calls.run_journal import RunJournal
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
 
     Play: TypeAlias = Callable[[str, Movement], Awaitable[None]]

@@ -10,17 +10,18 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from chassis.errors import PartstreamError
-from devstack import input_file, stack_state, terminal
-from devstack.output_file import check_outputs
-from devstack.patient_calls import PatientCalls
+from devstack import stack_state
+from devstack.console import input_file, terminal
+from devstack.console.output_file import check_outputs
 from devstack.replay.comparison import Comparison, compare
 from devstack.replay.errors import ReplayStopped
 from devstack.replay.movements import MovementsFile
 from devstack.replay.player import Player
 from devstack.replay.replayer import Pace, Replayer
 from devstack.replay.report import SHOWN_MISMATCHES, ReplayReport
-from devstack.run_journal import INTERRUPTED, RESUMED, RunJournal
-from devstack.service_access import ServiceSettings, open_services, service_settings
+from devstack.service_calls.patient_calls import PatientCalls
+from devstack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
+from devstack.service_calls.service_access import ServiceSettings, open_services, service_settings
 
 SERVICE_NAME = "replay"
 EXIT_MISMATCH = 1

@@ -16,11 +16,11 @@ from devstack.catalogue_import.part_writer import PartWriter
 from devstack.catalogue_import.report import Report
 from devstack.catalogue_import.source import CatalogueFile
 from devstack.catalogue_import.stock_writer import StockWriter
-from devstack.patient_calls import PatientCalls
-from devstack.run_journal import RunJournal
 from devstack.sample_catalogue.rows import CURRENCY, SampleRow, sample_rows
 from devstack.sample_catalogue.wanted import MARKER, SERVICE_NAME
-from devstack.service_access import Services, open_services, service_settings
+from devstack.service_calls.patient_calls import PatientCalls
+from devstack.service_calls.run_journal import RunJournal
+from devstack.service_calls.service_access import Services, open_services, service_settings
 from partstream.inventory.v1 import stock_service_pb2
 
 PATIENCE_SECONDS = 60.0

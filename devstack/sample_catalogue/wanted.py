@@ -6,7 +6,7 @@ from grpc.aio import AioRpcError
 
 from chassis.rich_status import from_rpc_error
 from devstack.errors import StartFailed
-from devstack.service_access import ServiceSettings, open_services
+from devstack.service_calls.service_access import ServiceSettings, open_services
 from partstream.content.v1 import part_service_pb2
 from partstream.inventory.v1 import stock_service_pb2
 

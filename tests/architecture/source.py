@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from devstack.documents import ROOMS, ROOT, tracked
+from devstack.checkout import ROOT
+from devstack.upkeep.documents import ROOMS, tracked
 
 PYTHON_ROOMS = (*ROOMS, "tests")
 

@@ -3,7 +3,7 @@
 import asyncio
 import io
 
-from devstack.merged_log import MergedLog
+from devstack.supervision.merged_log import MergedLog
 
 
 class ListeningLog(MergedLog):

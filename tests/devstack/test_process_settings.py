@@ -8,9 +8,9 @@ from dataclasses import MISSING
 import pytest
 
 from chassis.settings import declared
-from devstack import all_settings
-from devstack.all_settings import settings_classes
-from devstack.ports import LOOPBACK, free_port
+from devstack.servers.ports import LOOPBACK, free_port
+from devstack.supervision import all_settings
+from devstack.supervision.all_settings import settings_classes
 
 PROGRAMS = [
     ("inventory_svc", "serve", "Settings"),

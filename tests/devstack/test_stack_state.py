@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devstack import leftovers, stack_state, status
+from devstack import stack_state
 from devstack.errors import DataFolderBusy, DataFolderUnusable, StackNotRunning
-from devstack.port_plan import PortPlan
-from devstack.stack_plan import expected
 from devstack.stack_state import ProcessState, StackState
+from devstack.supervision import leftovers, status
+from devstack.supervision.port_plan import PortPlan
+from devstack.supervision.stack_plan import expected
 
 
 def test_second_stack_on_a_data_folder_is_refused(tmp_path: Path) -> None:

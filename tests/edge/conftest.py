@@ -10,7 +10,7 @@ import pytest
 
 from chassis.database import Database
 from chassis.tokens import SigningKey
-from devstack.ports import free_port
+from devstack.servers.ports import free_port
 from edge.app import Edge
 from edge.identity.first_admin import ensure_first_admin
 from edge.settings import EdgeSettings

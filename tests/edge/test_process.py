@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from chassis.database import Database
-from devstack.ports import free_port
+from devstack.servers.ports import free_port
 from tests.edge.conftest import Keys
 
 STOP_SECONDS = 8.0

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from devstack import stack_state
 from devstack.errors import StackNotRunning
-from devstack.launcher import child_command
-from devstack.leftovers import is_alive
-from devstack.ports import free_port, is_free
-from devstack.probes import is_healthy
+from devstack.servers.launcher import child_command
+from devstack.servers.ports import free_port, is_free
 from devstack.stack_state import ProcessState, StackState
+from devstack.supervision.leftovers import is_alive
+from devstack.supervision.probes import is_healthy
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 110.0
@@ -49,7 +49,7 @@ class RunningStack:
     def start(self) -> None:
         """Return once the banner is shown."""
         # A killed test run leaves no stack behind.
-        command = child_command([sys.executable, "-m", "devstack.up", *self._arguments])
+        command = child_command([sys.executable, "-m", "devstack.supervision.up", *self._arguments])
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from devstack.ports import free_port
-from devstack.redis import EmbeddedRedis
-from devstack.redis_download import find_or_download
+from devstack.servers.ports import free_port
+from devstack.servers.redis import EmbeddedRedis
+from devstack.servers.redis_download import find_or_download
 from tests.harness.servers import PASSWORD
 
 

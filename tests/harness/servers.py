@@ -20,10 +20,10 @@ from pathlib import Path
 
 import psutil
 
-from devstack.databases import NAMES, ensure_databases
-from devstack.postgres import EmbeddedPostgres
-from devstack.redis import EmbeddedRedis
-from devstack.redis_download import find_or_download
+from devstack.servers.databases import NAMES, ensure_databases
+from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.redis import EmbeddedRedis
+from devstack.servers.redis_download import find_or_download
 
 # Guards servers on the loopback address that hold nothing and live as long as one test run.
 PASSWORD = "test-run-only"

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from chassis.database import Database
-from edge.dispatch import Dispatcher, Limits
+from edge.dispatch.dispatcher import Dispatcher, Limits
 from edge.follower_metrics import FOLLOWERS
 from tasks.jobs import AUDIT_QUEUE, JobQueue
 from tests.harness.own_redis import OwnRedis

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from devstack.bench.streaming.bare import METHOD
 from devstack.bench.streaming.rig import said, told
-from devstack.ports import free_port
+from devstack.servers.ports import free_port
 from partstream.inventory.v1.stock_service_pb2 import WatchStockRequest
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import asyncpg
 
 from devstack.bench.streaming.bare import METHOD
 from devstack.bench.streaming.rig import said, told
-from devstack.ports import free_port
+from devstack.servers.ports import free_port
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:

@@ -20,15 +20,15 @@ import grpc
 from chassis.changes.cursor import Position, encode
 from chassis.channels import open_channel
 from chassis.tokens import ServiceToken, SigningKey
-from devstack.databases import NAMES, ensure_databases
-from devstack.ports import free_port
-from devstack.postgres import EmbeddedPostgres
+from devstack.checkout import ROOT
+from devstack.servers.databases import NAMES, ensure_databases
+from devstack.servers.ports import free_port
+from devstack.servers.postgres import EmbeddedPostgres
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "bench-only"  # noqa: S105 - of a server on the loopback address that lives as long as the bench
 PARTS = 10_000
 

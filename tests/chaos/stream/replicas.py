@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from devstack.ports import free_port
+from devstack.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 _POOL_COMPLAINS = "Failed to restore the pool connection floor"  # asyncpg tells a lost database by a traceback

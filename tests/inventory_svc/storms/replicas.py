@@ -20,7 +20,7 @@ from chassis.channels import open_channel
 from chassis.errors import PartstreamError
 from chassis.rich_status import from_rpc_error
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
-from devstack.ports import free_port
+from devstack.servers.ports import free_port
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 from tests.inventory_svc.running import ADMIN_ID

@@ -1,0 +1,1 @@
+"""What verbs share of files and of the terminal."""

@@ -1,0 +1,1 @@
+"""Operators' verbs on the running stack."""

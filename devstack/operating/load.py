@@ -1,0 +1,123 @@
+"""`./partstream load`: puts the running stack under a browsing load for a while and says how it answered."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from devstack import stack_state
+from devstack.checkout import ROOT
+from devstack.console.output_file import check_outputs
+from devstack.errors import DevstackError, ServerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
+LOOK_SECONDS = 10.0
+
+
+class NothingToBrowse(DevstackError):
+    """The catalogue is empty: a load on it would measure nothing."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    parser.add_argument("--data-dir", help="data folder of the running stack")
+    parser.add_argument("--host", help="address of the edge, instead of the running stack's first one")
+    parser.add_argument("--users", type=_count, default=20, help="shoppers at a time (default 20)")
+    parser.add_argument("--rate", type=_rate, default=10.0, help="shoppers that come per second (default 10)")
+    parser.add_argument("--time", type=_time, default="30s", help="how long, for example 30s or 5m (default 30s)")
+    parser.add_argument("--json", type=Path, help="file for the figures as JSON, beside the summary")
+    parser.add_argument("--ui", action="store_true", help="open Locust's own page on a local port instead")
+
+
+def main(arguments: list[str]) -> int:
+    """Answer the exit code of the verb for a command line."""
+    parser = argparse.ArgumentParser(prog="./partstream load", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run Locust; 0 when every request was answered as it should be."""
+    host = (arguments.host or _first_edge(stack_state.data_folder(arguments.data_dir))).rstrip("/")
+    _look_at(host)
+    check_outputs((("--json", arguments.json),), input_path=LOCUSTFILE)
+    command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", host]
+    command += ["--users", str(arguments.users), "--spawn-rate", str(arguments.rate)]
+    if arguments.ui:
+        command += ["--web-host", "127.0.0.1"]
+    else:
+        command += ["--headless", "--only-summary", "--run-time", arguments.time]
+    if arguments.json:
+        command += ["--figures", str(arguments.json)]
+    # A process of its own, because Locust replaces the sockets of the process that it runs in.
+    with subprocess.Popen(command) as locust, _left_to_the_child(signal.SIGINT):
+        return locust.wait()
+
+
+def _look_at(host: str) -> None:
+    """See that there is a catalogue to browse. Raises ServerUnavailable and NothingToBrowse."""
+    url = f"{host}/api/v1/parts?page_size=1"
+    try:
+        with urllib.request.urlopen(url, timeout=LOOK_SECONDS) as answer:  # noqa: S310 - the user's own address
+            parts = json.load(answer)["items"]
+    except urllib.error.HTTPError as fault:
+        message = f"{url} answers with {fault.code} {fault.reason}: is this the address of an edge?"
+        raise ServerUnavailable(message) from fault
+    except (OSError, ValueError) as fault:
+        message = f"{url} does not answer as an edge does: {getattr(fault, 'reason', fault)}"
+        raise ServerUnavailable(message) from fault
+    except (KeyError, TypeError) as fault:
+        message = f"{url} does not answer as an edge does: is this the address of one?"
+        raise ServerUnavailable(message) from fault
+    if not parts:
+        message = f"The catalogue of {host} is empty: there is nothing to browse. `./partstream import FILE` fills it."
+        raise NothingToBrowse(message)
+
+
+@contextlib.contextmanager
+def _left_to_the_child(number: signal.Signals) -> Iterator[None]:
+    """Ctrl-C reaches Locust as well, which then prints its summary; ending first would cut that off."""
+    before = signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _first_edge(folder: Path) -> str:
+    state = stack_state.read_running(folder)
+    edge = next(process for process in state.processes if process.name == "edge-1")
+    return f"http://127.0.0.1:{edge.ports[0]}"
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        message = f"{text!r} is no number above 0"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or not float(text):
+        message = f"{text!r} is no number above 0"
+        raise argparse.ArgumentTypeError(message)
+    return float(text)
+
+
+def _time(text: str) -> str:
+    if not re.fullmatch(r"([0-9]+h)?([0-9]+m)?([0-9]+s?)?", text) or not re.search("[1-9]", text):
+        message = f"{text!r} is no time: 30s, 5m or 1h30m"
+        raise argparse.ArgumentTypeError(message)
+    return text

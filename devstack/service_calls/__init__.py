@@ -1,0 +1,1 @@
+"""How verbs call the running services: found, authorised, patient, and resumed after a kill."""

@@ -1,0 +1,86 @@
+"""Gives every process of the stack its port."""
+
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from devstack.errors import DevstackError
+from devstack.servers.ports import LOOPBACK, free_port, is_free, require_free, require_own_address
+from devstack.supervision.merged_log import MergedLog
+from devstack.supervision.up_settings import DEFAULT_CONTENT_PORT, DEFAULT_INVENTORY_PORT, UpSettings
+
+HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class PortPlan:
+    """One port per copy, first copy first."""
+
+    inventory: list[int]
+    content: list[int]
+    edge: list[int]
+    metrics: tuple[int, ...] = ()  # of the worker and the scheduler, when they are asked for
+
+
+def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, log: MergedLog) -> PortPlan:
+    """Answer free ports. PortTaken when one that was asked for is in use.
+
+    Edges get consecutive ports. The services' ports are only known by their settings and by ``status``: when nobody
+    set one and the usual one is in use, another is taken, so that two stacks can run on one machine.
+    """
+    require_own_address(settings.host)
+    edge = list(range(edge_port, edge_port + edges))
+    if edge[-1] > HIGHEST_PORT:
+        message = f"--port {edge_port} leaves no room for {edges} edges."
+        raise DevstackError(message)
+    require_free([(port, f"edge-{number}") for number, port in enumerate(edge, 1)], settings.host)
+    used = set(edge)
+    metrics = _metrics(settings, used)
+    used.update(metrics)
+    first_inventory = _first("inventory", settings.inventory_port, DEFAULT_INVENTORY_PORT, used, settings.host, log)
+    used.add(first_inventory)
+    first_content = _first("content", settings.content_port, DEFAULT_CONTENT_PORT, used, settings.host, log)
+    used.add(first_content)
+    inventory, content = [first_inventory], [first_content]
+    for _ in range(1, replicas):
+        for ports in (inventory, content):
+            ports.append(_next(ports[-1], used, settings.host))
+            used.add(ports[-1])
+    return PortPlan(inventory, content, edge, metrics)
+
+
+def _metrics(settings: UpSettings, edge: Collection[int]) -> tuple[int, ...]:
+    if settings.metrics_port is None:
+        return ()
+    ports = (settings.metrics_port, settings.metrics_port + 1)
+    if ports[1] > HIGHEST_PORT or any(port in edge for port in ports):
+        message = (
+            f"PARTSTREAM_METRICS_PORT is {ports[0]}: the worker and the scheduler need it and the next for themselves."
+        )
+        raise DevstackError(message)
+    require_free(zip(ports, ("the worker's metrics", "the scheduler's metrics"), strict=True), settings.host)
+    return ports
+
+
+def _first(name: str, asked: int | None, usual: int, used: Collection[int], host: str, log: MergedLog) -> int:
+    if asked is not None:
+        if asked in used:
+            message = f"Port {asked} is asked for twice: for {name}-1 and for another process."
+            raise DevstackError(message)
+        require_free([(asked, f"{name}-1")], host)
+        return asked
+    if usual not in used and is_free(usual, host):
+        return usual
+    chosen = free_port()
+    log.say(f"port {usual} is in use; {name}-1 takes {chosen}")
+    return chosen
+
+
+def _next(last: int, used: Collection[int], host: str) -> int:
+    candidates = (port for port in itertools.count(last + 1) if port not in used and is_free(port, host))
+    return next(itertools.takewhile(lambda port: port <= HIGHEST_PORT, candidates), None) or free_port()
+
+
+def reachable(host: str) -> str:
+    """Answer the address by which this machine reaches a server that listens on ``host``."""
+    return LOOPBACK if host in {"0.0.0.0", "::", "*", ""} else host  # noqa: S104 - compared with, not listened on

@@ -1,0 +1,118 @@
+"""``./partstream up``: the whole system on this machine, until Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from chassis.settings import load, positive_int
+from chassis.settings import port as tcp_port
+from devstack import stack_state
+from devstack.errors import DevstackError
+from devstack.supervision import all_settings
+from devstack.supervision.merged_log import MergedLog
+from devstack.supervision.stack import Stack, UpOptions
+from devstack.supervision.up_settings import UpSettings
+
+DEFAULT_PORT = 8000
+# Some senders (timeout, process groups) deliver one wish to stop twice.
+SAME_WISH_SECONDS = 1.0
+# Whoever reads the log gets its last lines, if they are still reading.
+LAST_LINES_SECONDS = 1.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stack; answer 0 when it was stopped by a signal."""
+    options = _options(arguments)
+    # The processes' own settings too: what one of them would refuse is better said before anything starts.
+    if problems := all_settings.wrong(os.environ):
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
+        return 2
+    settings = load(UpSettings)
+    log = MergedLog(for_machines=settings.log_format == "json")
+    try:
+        with stack_state.hold(options.data_folder):
+            for line in all_settings.unknown(os.environ):
+                log.say(line)
+            return asyncio.run(_run(options, settings, log))
+    finally:
+        log.flush(LAST_LINES_SECONDS)
+
+
+async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
+    stack = Stack(options, settings, log)
+    stop = _stop_signal(stack, log)
+    starting = asyncio.create_task(stack.start())
+    stopping = asyncio.create_task(stop.wait())
+    code = 0
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await stopping
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+    except (DevstackError, OSError) as error:
+        log.say(f"cannot start: {error}")
+        code = 1
+    finally:
+        stopping.cancel()
+        log.say("stopping")
+        await stack.stop()
+        log.say("stopped")
+    return code
+
+
+def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
+    """Answer what the first SIGINT or SIGTERM sets; one that comes later ends everything at once."""
+    stop = asyncio.Event()
+    clock = asyncio.get_running_loop().time
+    first_told = 0.0
+
+    def told() -> None:
+        nonlocal first_told
+        if not stop.is_set():
+            first_told = clock()
+            stop.set()
+        elif clock() - first_told > SAME_WISH_SECONDS:
+            log.say("told again: ending everything at once")
+            stack.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue  # under nohup: the terminal may close
+        asyncio.get_running_loop().add_signal_handler(number, told)
+    return stop
+
+
+def _options(arguments: list[str]) -> UpOptions:
+    parser = argparse.ArgumentParser(prog="partstream up", description=__doc__)
+    parser.add_argument("--data-dir", help="where all data lives; default .partstream/ in the repository")
+    parser.add_argument("--port", type=_said(tcp_port), default=DEFAULT_PORT, help="HTTP port of the first edge")
+    parser.add_argument("--edges", type=_said(positive_int), default=1, help="copies of the edge, on consecutive ports")
+    parser.add_argument("--replicas", type=_said(positive_int), default=1, help="copies of each service")
+    parser.add_argument("--empty", action="store_true", help="do not load the sample catalogue into an empty database")
+    given = parser.parse_args(arguments)
+    folder = stack_state.data_folder(given.data_dir)
+    return UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
+
+
+def _said(parse: Callable[[str], int]) -> Callable[[str], int]:
+    """Answer the parser with its own words for what is wrong in place of argparse's."""
+
+    def read(raw: str) -> int:
+        try:
+            return parse(raw)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

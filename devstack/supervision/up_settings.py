@@ -1,0 +1,52 @@
+"""What ``up`` reads from the environment. Settings it does not know of reach the processes as they are."""
+
+from dataclasses import dataclass
+
+from chassis.settings import choice, dsn, port, redis_url, setting, text
+from devstack.servers.ports import LOOPBACK
+
+DEFAULT_INVENTORY_PORT = 50051
+DEFAULT_CONTENT_PORT = 50052
+# Apart from None, which says: run without Redis.
+EMBEDDED = ""
+
+
+def _redis(raw: str) -> str | None:
+    return redis_url(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class UpSettings:
+    """Every default runs the whole system on one machine with nothing installed beforehand."""
+
+    host: str = setting("PARTSTREAM_HOST", text, default=LOOPBACK, help="address the services and the edge listen on")
+    inventory_port: int | None = setting(
+        "PARTSTREAM_INVENTORY_PORT", port, default=None, help="port of the first inventory service; further ones follow"
+    )
+    content_port: int | None = setting(
+        "PARTSTREAM_CONTENT_PORT", port, default=None, help="port of the first content service; further ones follow"
+    )
+    metrics_port: int | None = setting(
+        "PARTSTREAM_METRICS_PORT", port, default=None, help="port of the worker's metrics; the scheduler's is the next"
+    )
+    database_url: str | None = setting(
+        "PARTSTREAM_DATABASE_URL",
+        dsn,
+        default=None,
+        help="administrator of a server to use instead of the embedded one",
+    )
+    redis_url: str | None = setting(
+        "PARTSTREAM_REDIS_URL", _redis, default=EMBEDDED, help="a server to use instead of the embedded one, or `none`"
+    )
+    admin_username: str = setting("PARTSTREAM_ADMIN_USERNAME", text, default="admin", help="name of the first admin")
+    admin_password: str | None = setting(
+        "PARTSTREAM_ADMIN_PASSWORD", text, default=None, help="password of the first admin; generated when absent"
+    )
+    # Checked here too, so that a mistake is said before anything starts.
+    log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="form of log lines")
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level logged"
+    )
+    otel_exporter: str = setting(
+        "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
+    )

@@ -1,0 +1,1 @@
+"""What keeps the repository true: checks, generated code and documents, the test run."""

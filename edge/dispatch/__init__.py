@@ -1,0 +1,1 @@
+"""From the logs to jobs: every entry into the audit trail, and pages to warm."""

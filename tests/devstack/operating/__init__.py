@@ -1,0 +1,1 @@
+"""Tests of ``devstack/operating``."""

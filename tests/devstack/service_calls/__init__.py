@@ -1,0 +1,1 @@
+"""Tests of ``devstack/service_calls``."""
