@@ -14,7 +14,7 @@ from chassis.changes import cursor as cursors
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.follower import ChangeBatch
 from chassis.changes.log_reader import LogReader
-from devstack.launcher import child_command
+from devstack.servers.launcher import child_command
 from partstream.changes.v1 import origin_pb2
 from partstream.inventory.v1 import movement_pb2, stock_change_pb2, stock_pb2
 from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
