@@ -39,6 +39,16 @@ class Backoff:
         self._failures = 0
 
 
+def heed_cancellation() -> None:
+    """Raise ``CancelledError`` if this task was cancelled and something it called made nothing of it.
+
+    redis-py does that while it connects; whoever stopped the task would then wait for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class BackgroundService(ABC):
     """Runs ``run_once`` every ``interval_seconds``; a failure is logged and tried again after a back-off."""
 
@@ -81,6 +91,7 @@ class BackgroundService(ABC):
             except Exception as error:  # noqa: BLE001 - whatever a step met, the next one is due
                 pause = backoff.next()
                 log.warning("%s failed and is tried again in %.1f s: %r", self.name, pause, error)
+            heed_cancellation()
             with contextlib.suppress(TimeoutError):
                 # Not `wait_for`: before Python 3.12 it forgets that it was cancelled when what it awaits is there too.
                 async with asyncio.timeout(pause):
@@ -126,12 +137,14 @@ class Elected:
                 log.warning("%s: the connection with the lock is gone: %r", self._name, error)
             except Exception:
                 log.exception("%s failed", self._name)
+            heed_cancellation()
             await asyncio.sleep(backoff.next())
 
     async def _serve_one_term(self, work: Callable[[], Coroutine[None, None, None]], backoff: Backoff) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
         try:
             await self._take_lock(connection)
+            heed_cancellation()
             log.info("%s: elected", self._name)
             self.holds = True
             backoff.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from chassis.background import BackgroundService, Backoff
 
@@ -67,3 +68,26 @@ def test_delays_grow_to_their_bound_with_full_jitter_and_begin_anew_after_a_rese
     assert 2.0 < first <= 3.0  # the longest of many comes near the bound
     assert min(delay for delays in rounds for delay in delays) < 0.3  # and none is safe from being short
     assert backoff.next() <= 0.1
+
+
+class Deaf(BackgroundService):
+    """A step that makes nothing of its cancellation, as a driver does while it connects."""
+
+    def __init__(self) -> None:
+        super().__init__("deaf", 3600)
+        self.began = asyncio.Event()
+
+    async def run_once(self) -> None:
+        self.began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+async def test_a_step_that_loses_its_cancellation_is_stopped_all_the_same() -> None:
+    """A scheduler that was told to stop while its heartbeat connected to Redis once never ended."""
+    deaf = Deaf()
+    deaf.start()
+    await deaf.began.wait()
+
+    async with asyncio.timeout(5):
+        await deaf.stop()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-@pytest.mark.parametrize("program", ["worker"])
+@pytest.mark.parametrize("program", ["worker", "scheduler"])
 async def test_the_line_that_says_ready_is_written_at_every_level(program: str, audit_dsn: str, redis_url: str) -> None:
     """With WARNING asked for, the stack waited two minutes for a line that was never written, and gave up."""
     environment = os.environ | {
