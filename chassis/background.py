@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -37,6 +37,17 @@ class Backoff:
     def reset(self) -> None:
         """The next failure is the first again."""
         self._failures = 0
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended; raises what it failed with, and is itself cancelled like any other.
+
+    Suppressing ``CancelledError`` around ``await task`` would swallow that of whoever waits as well.
+    """
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 def heed_cancellation() -> None:
@@ -74,9 +85,7 @@ class BackgroundService(ABC):
     async def stop(self) -> None:
         """Stop, and wait until it has stopped."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
 
     async def _run(self) -> None:
@@ -123,9 +132,7 @@ class Elected:
     async def stop(self) -> None:
         """Give way."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
 
     async def _stand(self, work: Callable[[], Coroutine[None, None, None]]) -> None:

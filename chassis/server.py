@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from chassis import telemetry
+from chassis.background import end
 from chassis.border import BorderInterceptor
 from chassis.channels import KEEPALIVE_MS, MAX_MESSAGE_BYTES
 from chassis.reflection import enable_reflection
@@ -96,9 +96,7 @@ class Server:
     async def stop(self, drain: Callable[[], Awaitable[None]] | None = None) -> None:
         """Say NOT_SERVING, end streams through ``drain``, finish unary calls, stop."""
         if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await end(self._watch)
         await self._health.enter_graceful_shutdown()
         if drain is not None:
             await drain()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chassis import telemetry
-from chassis.background import Backoff
+from chassis.background import Backoff, end
 from chassis.changes import cursor as cursors
 from chassis.errors import (
     CursorCompacted,
@@ -138,9 +138,7 @@ class Follower:
     async def stop(self) -> None:
         """Stop following."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
 
     async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:

@@ -6,13 +6,12 @@ NOTIFY takes a global lock at commit, so it is never sent inside a write transac
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from chassis.background import Backoff
+from chassis.background import Backoff, end
 from chassis.database import CONNECTION_LOST
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ class ChangeNotifier:
     async def stop(self) -> None:
         """Disconnect."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
 
     def committed(self) -> None:
         """Tell the others soon: at most one message per 5 ms."""

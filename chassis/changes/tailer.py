@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from chassis.background import Backoff
+from chassis.background import Backoff, end
 from chassis.changes.bell import Bell
 from chassis.changes.window import EntryEncoder, Window, WindowEntry
 from chassis.errors import PartstreamError, StoreUnavailable
@@ -72,9 +72,7 @@ class Tailer:
         if self._ringing is not None:
             self._ringing.cancel()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         await self._tail.close()
 
     def wake(self) -> None:

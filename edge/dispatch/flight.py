@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from chassis.background import end
 from chassis.changes import cursor as cursors
 from chassis.errors import PartstreamError, StoreUnavailable
 
@@ -93,9 +94,7 @@ class EntryStream:
     async def aclose(self) -> None:
         """End the watch."""
         if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await end(self._reader)
 
     async def _read(self) -> None:
         try:
