@@ -5,6 +5,7 @@ import sys
 
 BENCHES = {
     "stock": ("devstack.bench.stock", "stock writes against pgbench on the same server"),
+    "edge": ("devstack.bench.edge", "reads of a running edge against a bare route"),
     "stream": ("devstack.bench.stream", "the change stream: latency, fan-out, catch-up, memory"),
 }
 
