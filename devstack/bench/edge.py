@@ -50,9 +50,7 @@ def main(arguments: list[str]) -> int:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="partstream bench edge", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement; default 2")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="in turn; medians are shown; default 3"
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="in turn; medians are shown; default 3")
     parser.add_argument("--connections", type=int, default=16, help="at once; default 16")
     parser.add_argument("--data-dir", help="data folder of the running stack")
     given = parser.parse_args(arguments)
