@@ -6,6 +6,7 @@ Standard library only, so that it starts in about 15 ms.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,6 +14,9 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_GET_SECUREBITS = 27
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 4
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
@@ -50,6 +54,9 @@ def _end_with_parent(death_signal: int, parent: int) -> None:
 def _drop_root(uid: int, gid: int, capability: int | None) -> None:
     if capability is not None:
         _libc_call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # access(2), by which PostgreSQL's programs look for each other, disregards capabilities otherwise.
+        with contextlib.suppress(OSError):  # without CAP_SETPCAP: they find each other where everyone may enter
+            _libc_call("prctl", PR_SET_SECUREBITS, _securebits() | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -64,6 +71,10 @@ def _keep_capability(capability: int) -> None:
     data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
     _libc_call("capset", header, data)
     _libc_call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+
+
+def _securebits() -> int:
+    return max(0, ctypes.CDLL(None).prctl(PR_GET_SECUREBITS, 0, 0, 0, 0))
 
 
 def _libc_call(name: str, *arguments: object) -> None:

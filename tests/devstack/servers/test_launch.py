@@ -12,6 +12,7 @@ import pytest
 
 from devstack.servers.launcher import child_command
 from devstack.servers.postgres import EmbeddedPostgres
+from devstack.servers.system_user import unprivileged_user
 
 PARENT = """
 import subprocess, sys
@@ -69,6 +70,23 @@ def test_server_runs_below_a_folder_that_others_may_not_enter(tmp_path: Path) ->
     finally:
         server.stop()
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_programs_below_a_folder_that_others_may_not_enter_find_each_other(tmp_path: Path) -> None:
+    """A checkout below a folder of root's own once did not start: initdb saw no ``postgres`` beside itself."""
+    user = unprivileged_user()
+    if user is None:
+        pytest.skip("whoever is not root gives no rights up")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.write_text("")
+    program.chmod(0o755)
+    looks = "import os, sys; sys.exit(not os.access(sys.argv[1], os.R_OK | os.X_OK))"
+
+    command = child_command([sys.executable, "-c", looks, str(program)], user=user.able_to_reach([program]))
+
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 def test_server_left_over_by_a_killed_stack_is_ended_before_the_next_one(tmp_path: Path) -> None:
