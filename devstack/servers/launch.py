@@ -74,7 +74,8 @@ def _keep_capability(capability: int) -> None:
 
 
 def _securebits() -> int:
-    return max(0, ctypes.CDLL(None).prctl(PR_GET_SECUREBITS, 0, 0, 0, 0))
+    bits: int = ctypes.CDLL(None).prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
+    return max(0, bits)
 
 
 def _libc_call(name: str, *arguments: object) -> None:
