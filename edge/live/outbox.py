@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from edge import metrics
+from edge.live.backlog import Backlog
 from edge.live.errors import CloseSocket, TooSlow
 from edge.live.events import ContentEvent, Event
 
@@ -46,7 +47,7 @@ class Outbox:
     def __init__(self, limits: LiveLimits) -> None:
         """Begin empty."""
         self.limits = limits
-        self._items: OrderedDict[Any, tuple[Item, int]] = OrderedDict()
+        self._items: OrderedDict[Any, tuple[Item | Backlog, int]] = OrderedDict()
         self._serial = 0
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -67,6 +68,11 @@ class Outbox:
             self.close(TooSlow())
             return
         self._append(event, EVENT_BYTES)
+
+    def put_backlog(self, backlog: Backlog) -> None:
+        """Events that are made when it is their turn; what comes meanwhile waits behind them."""
+        self._bytes += backlog.size
+        self._append(backlog, backlog.size)
 
     def put_latest(self, event: Event) -> None:
         """An event that supersedes an earlier one of the same part."""
@@ -93,11 +99,21 @@ class Outbox:
 
     def take(self) -> Item | None:
         """The next item, or ``None`` when nothing waits."""
-        if not self._items:
-            return None
-        _, (item, size) = self._items.popitem(last=False)
-        self._bytes -= size
-        return item
+        while self._items:
+            item, size = next(iter(self._items.values()))
+            if isinstance(item, Backlog):
+                try:
+                    event = item.take()
+                except TooSlow as why:
+                    self.close(why)
+                    return None
+                if event is not None:
+                    return event
+            self._items.popitem(last=False)
+            self._bytes -= size
+            if not isinstance(item, Backlog):
+                return item
+        return None
 
     async def closed(self) -> CloseSocket:
         """Why the socket is to be closed, once it is."""
@@ -116,7 +132,7 @@ class Outbox:
             return False
         return True
 
-    def _append(self, item: Item, size: int) -> None:
+    def _append(self, item: Item | Backlog, size: int) -> None:
         if self.closing is not None:
             return
         self._serial += 1

@@ -157,24 +157,43 @@ def _learn(state: PartState, stock: stock_pb2.PartStock, content: Any) -> None:
 
 
 def replay(now: stock_pb2.PartStock, changes: Sequence[stock_change_pb2.StockChange]) -> list[stock_pb2.PartStock]:
-    """The stock after each of some changes in order, given a stock that may show them already, in whole or in part.
+    """The stock after each of some changes in order, given a stock that may show them already, in whole or in part."""
+    retelling = Retelling(now)
+    for change in changes:
+        retelling.take_back(change)
+    return [retelling.after(change) for change in changes]
 
-    Levels the changes speak of are taken back to where the first change found them, then brought forward again.
+
+class Retelling:
+    """The stock of a part after each of some changes, found from the present one.
+
+    Take every change back, in order: levels they speak of are then as the first change found them. Then ask for the
+    stock after each, in the same order.
     """
-    levels = {level.location_id: level for level in now.levels}
-    begun: set[str] = set()
-    for change in changes:
-        if change.location_id not in begun:
-            begun.add(change.location_id)
-            if change.HasField("before"):
-                levels[change.location_id] = change.before
-            else:
-                levels.pop(change.location_id, None)
-    found: list[stock_pb2.PartStock] = []
-    for change in changes:
-        if change.HasField("after"):
-            levels[change.location_id] = change.after
+
+    __slots__ = ("_begun", "_levels", "_part_id")
+
+    def __init__(self, now: stock_pb2.PartStock) -> None:
+        """``now`` may show the changes already, in whole or in part."""
+        self._part_id = now.part_id
+        self._levels = {level.location_id: level for level in now.levels}
+        self._begun: set[str] = set()
+
+    def take_back(self, change: stock_change_pb2.StockChange) -> None:
+        """The first change of a level says how it was before all of them."""
+        location_id = change.location_id
+        if location_id in self._begun:
+            return
+        self._begun.add(location_id)
+        if change.HasField("before"):
+            self._levels[location_id] = change.before
         else:
-            levels.pop(change.location_id, None)
-        found.append(total(now.part_id, levels.values()))
-    return found
+            self._levels.pop(location_id, None)
+
+    def after(self, change: stock_change_pb2.StockChange) -> stock_pb2.PartStock:
+        """The stock once this change, too, has happened."""
+        if change.HasField("after"):
+            self._levels[change.location_id] = change.after
+        else:
+            self._levels.pop(change.location_id, None)
+        return total(self._part_id, self._levels.values())

@@ -10,11 +10,12 @@ from chassis.changes import cursor as cursors
 from chassis.errors import CursorMalformed, PartstreamError
 from edge import metrics
 from edge.cache import keys
+from edge.live.backlog import Backlog
 from edge.live.errors import Refused, Restarting, ResyncNeeded
 from edge.live.events import ContentEvent, StockEvent
 from edge.live.outbox import Slot
 from edge.live.protocol import ErrorFrame, SubscribedFrame, encode
-from edge.live.recovery import recovered_events
+from edge.live.recovery import missed_changes, newest_states
 from edge.live.ring import Ring
 from edge.live.session import Subscription
 from edge.live.snapshot import snapshot_parts
@@ -141,14 +142,17 @@ class EventPublisher:
         )
         # From here to the end nothing is awaited: position, registration and answer belong to one moment.
         self._register(session, subscription)
-        events = None
+        backlog = None
         if client is not None and not is_behind and self._is_covered(client):
-            events = recovered_events(self._ring, client, subscription, self._states, self._tree)
-        if events is None:
+            backlog = self._backlog(session, subscription, client)
+        if backlog is None:
             self._begin_snapshot(session, subscription, list(dict.fromkeys(wanted.parts)), self._ahead(client or {}))
             return
         session.outbox.put(encode(SubscribedFrame(wanted.id, wanted.cursor, recovered=True, parts=[])))
-        for event in events:
+        if subscription.every_event:
+            session.outbox.put_backlog(backlog)
+            return
+        while (event := backlog.take()) is not None:
             session.offer(event)
 
     def unsubscribe(self, session: Session, subscription_id: str) -> bool:
@@ -165,6 +169,18 @@ class EventPublisher:
     async def resolve(self, event: StockEvent) -> None:
         """Return once the event's stock and category are known."""
         await self._states.ensure([event.state])
+
+    def _backlog(
+        self, session: Session, subscription: Subscription, client: dict[str, cursors.Position]
+    ) -> Backlog | None:
+        """What the client missed, or ``None`` when only a snapshot helps."""
+        missed = missed_changes(self._ring, client, subscription, self._states, self._tree)
+        if missed is not None and not subscription.every_event:
+            missed = newest_states(missed)
+            # Half of the bound: one who gets the other half before taking any would come back to the same.
+            if len({(entry.log, entry.change.part_id) for entry in missed}) > session.outbox.limits.pending_parts // 2:
+                return None
+        return None if missed is None else Backlog(self._ring, missed, client, self._states)
 
     def _register(self, session: Session, subscription: Subscription) -> None:
         session.add(subscription)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from chassis.changes.cursor import Position
 
@@ -37,13 +37,14 @@ class Ring:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._floors: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def begin(self, position: Position) -> None:
         """Nothing of this log is held up to the position."""
-        self._floors[position.log] = position.revision
+        self._floors[position.log] = self._newest[position.log] = position.revision
         self._entries = deque(entry for entry in self._entries if entry.log != position.log)
         self._bytes = sum(entry.size for entry in self._entries)
 
@@ -52,6 +53,7 @@ class Ring:
         size = _ENTRY_BYTES + change_bytes
         self._entries.append(Published(log, revision, positions, change, size))
         self._bytes += size
+        self._newest[log] = revision
         while len(self._entries) > self._most_entries or self._bytes > self._most_bytes:
             oldest = self._entries.popleft()
             self._bytes -= oldest.size
@@ -62,6 +64,20 @@ class Ring:
         floor = self._floors.get(position.log)
         return floor is not None and position.revision >= floor
 
-    def after(self, positions: Mapping[str, Position]) -> Iterator[Published]:
-        """What lies after a position in each log, oldest first."""
-        return (entry for entry in self._entries if entry.revision > positions[entry.log].revision)
+    def holds(self, entry: Published) -> bool:
+        """Whether the entry has not left yet."""
+        return entry.revision > self._floors.get(entry.log, 0)
+
+    def after(self, positions: Mapping[str, Position]) -> list[Published]:
+        """What lies after a position in each log, oldest first. Costs as much as was missed, not as much as is held."""
+        ahead = {log for log, newest in self._newest.items() if newest > positions[log].revision}
+        found: list[Published] = []
+        for entry in reversed(self._entries):
+            if not ahead:
+                break
+            if entry.revision > positions[entry.log].revision:
+                found.append(entry)
+            else:
+                ahead.discard(entry.log)
+        found.reverse()
+        return found

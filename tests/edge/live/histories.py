@@ -17,7 +17,7 @@ from edge.cache.category_tree import CategoryTree
 from edge.cache.manager import Answer
 from edge.cache.values import Absent
 from edge.live.limits import LiveLimits
-from edge.live.outbox import Slot
+from edge.live.outbox import Item, Slot
 from edge.live.part_states import PartStates
 from edge.live.protocol import Subscribe
 from edge.live.publisher import EventPublisher
@@ -109,6 +109,12 @@ class Shop:
         return session
 
 
+def begun(ring: Ring | None = None) -> Shop:
+    shop = Shop(ring)
+    shop.begin()
+    return shop
+
+
 class Reads:
     """What states are read from: the present of a shop."""
 
@@ -133,14 +139,25 @@ async def sent(shop: Shop, session: Session) -> list[dict[str, Any]]:
     """Everything that waits, as the client would get it."""
     frames: list[dict[str, Any]] = []
     while (item := session.outbox.take()) is not None:
-        if isinstance(item, Slot):
-            text: str | None = await item.frame()
-        elif isinstance(item, str):
-            text = item
-        else:
-            if getattr(item, "stock", True) is None or getattr(item, "state", None):
-                await shop.publisher.resolve(item)  # type: ignore[arg-type]
-            text = session.render(item)
+        text = await _text(shop, session, item)
         if text is not None:
             frames.append(msgspec.json.decode(text))
     return frames
+
+
+async def one_sent(shop: Shop, session: Session) -> dict[str, Any] | None:
+    """The next that waits, as the client would get it; ``None`` if it gets none."""
+    item = session.outbox.take()
+    text = await _text(shop, session, item) if item is not None else None
+    frame: dict[str, Any] | None = msgspec.json.decode(text) if text is not None else None
+    return frame
+
+
+async def _text(shop: Shop, session: Session, item: Item) -> str | None:
+    if isinstance(item, Slot):
+        return await item.frame()
+    if isinstance(item, str):
+        return item
+    if getattr(item, "stock", True) is None or getattr(item, "state", None):
+        await shop.publisher.resolve(item)  # type: ignore[arg-type]
+    return session.render(item)
