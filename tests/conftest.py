@@ -11,6 +11,7 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from devstack.servers.ports import free_port as choose_free_port
+from tests.harness.event_loop import LenientLoop
 from tests.harness.own_redis import OwnRedis
 from tests.harness.servers import TestServers, ensure_servers, stop_servers
 from tests.harness.templates import database, ensure_template
@@ -46,9 +47,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """The loop of production."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """asyncio, as in production."""
+    return "asyncio", {"loop_factory": LenientLoop}
 
 
 @pytest.fixture(scope="session")

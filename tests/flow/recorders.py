@@ -21,6 +21,7 @@ from tests.flow.running_stack import RunningStack
 
 RECONNECT_SECONDS = 0.05
 NOT_YET = frozenset({"STORE_UNAVAILABLE", "DEADLINE", "DEADLINE_EXCEEDED", "OVERLOADED"})
+TOO_SLOW = "WATCHER_TOO_SLOW"
 PATIENCE_SECONDS = 60.0
 
 
@@ -42,7 +43,9 @@ class Recorder:
         began.cancel()
         if self._task.done():
             self._task.result()
-        assert self._began.is_set(), f"nothing to follow:\n{self.stack.log()}"
+        if not self._began.is_set():
+            self.stack.show_log()
+            pytest.fail(f"nothing to follow within {PATIENCE_SECONDS:.0f} s")
         return self
 
     async def __aexit__(
@@ -59,7 +62,8 @@ class Recorder:
             async with asyncio.timeout(within), self._news:
                 await self._news.wait_for(holds)
         except TimeoutError:
-            pytest.fail(f"not within {within:.0f} s; {self.described()}\n{self.stack.log()}")
+            self.stack.show_log()
+            pytest.fail(f"not within {within:.0f} s; {self.described()}")
 
     def described(self) -> str:
         """Say what was recorded, for a failure."""
@@ -80,6 +84,10 @@ class StockRecorder(Recorder):
         super().__init__(stack)
         self.changes: list[stock_change_pb2.StockChange] = []
         self.revision = 0
+
+    def described(self) -> str:
+        """Say what was recorded, for a failure."""
+        return f"{super().described()}, {len(self.changes)} changes up to revision {self.revision}"
 
     async def _follow(self) -> None:
         token = ServiceToken(SigningKey.load(self.stack.signing_key()), "flow-test")
@@ -110,7 +118,8 @@ class StockRecorder(Recorder):
 class LiveRecorder(Recorder):
     """A browser that is subscribed to some parts; a fault is a version that goes back or comes twice.
 
-    One that wants all events may also miss none: a fault is a version that is not the one after the last.
+    One that wants all events may also miss none: a fault is a version that is not the one after the last. It may be
+    sent away because it is too slow, as on a busy machine it is, and comes back with its cursor.
     """
 
     def __init__(self, stack: RunningStack, parts: Iterable[str], *, edge: int = 1, mode: str = "latest") -> None:
@@ -169,7 +178,7 @@ class LiveRecorder(Recorder):
                 self.events.append(message)
             case "content":
                 self.events.append(message)
-            case "error":
+            case "error" if message["reason"] != TOO_SLOW or self._mode != "all":
                 self.faults.append(json.dumps(message))
 
     def _see(self, level: dict[str, Any], *, newer_than: int) -> None:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from devstack import stack_state
 from devstack.errors import StackNotRunning
 from devstack.servers.launcher import child_command
@@ -24,6 +26,7 @@ START_SECONDS = 110.0
 STOP_SECONDS = 30.0  # ten on a quiet machine
 POLL_SECONDS = 0.05
 KEPT_LINES = 4_000
+SHOWN_LINES = 400
 ADMIN_PASSWORD = "flow-tests-only-0123"
 
 
@@ -63,7 +66,8 @@ class RunningStack:
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         if not self._ready.wait(START_SECONDS) or self._process.poll() is not None:
             self.stop()
-            message = f"The stack did not start:\n{self.log()}"
+            self.show_log()
+            message = "The stack did not start; its log is above."
             raise RuntimeError(message)
 
     def stop(self) -> int:
@@ -77,9 +81,9 @@ class RunningStack:
             self._process.kill()
             return self._process.wait()
 
-    def log(self) -> str:
-        """Answer the last lines of the merged log."""
-        return "\n".join(list(self._lines)[-200:])
+    def show_log(self) -> None:
+        """Print the last lines of the merged log: pytest shows them below a failure, whose reason stays one line."""
+        sys.stderr.write("\n".join([*list(self._lines)[-SHOWN_LINES:], ""]))
 
     @property
     def state(self) -> StackState:
@@ -88,7 +92,8 @@ class RunningStack:
             return stack_state.read_running(self.folder)
         except StackNotRunning as error:
             code = self._process.poll() if self._process is not None else None
-            message = f"{error} It ended with {code}:\n{self.log()}"
+            self.show_log()
+            message = f"{error} It ended with {code}."
             raise AssertionError(message) from error
 
     def process(self, name: str) -> ProcessState:
@@ -117,14 +122,20 @@ class RunningStack:
         killed = running.pid
         # By its start time too: numbers are given out again, to somebody else's processes.
         assert killed is not None
-        assert is_alive(running), f"{name} is not there to be killed:\n{self.log()}"
+        if not is_alive(running):
+            self.show_log()
+            pytest.fail(f"{name} is not there to be killed: {running}")
         os.kill(killed, signal.SIGKILL)
         deadline = time.monotonic() + START_SECONDS
         while True:
             now = self.process(name)
             if now.pid not in {None, killed} and await asyncio.to_thread(is_healthy, now):
                 return
-            assert time.monotonic() < deadline, f"{name} did not come back:\n{self.log()}"
+            if time.monotonic() > deadline:
+                self.show_log()
+                pytest.fail(
+                    f"{name} did not come back within {START_SECONDS:.0f} s; process {killed} was killed: {now}"
+                )
             await asyncio.sleep(POLL_SECONDS)
 
     async def verb(self, name: str, *arguments: str) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """Every process is killed in the middle of a replay, and in the end nothing is missing, doubled or out of order."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,26 @@ async def replayed(stack: RunningStack, path: Path, watcher: StockRecorder, kill
     summary = path.with_suffix(".summary.json")
     before = len(watcher.changes)
     verb = await stack.begin_verb("replay", str(path), "--speed", SPEED, "--json", str(summary))
-    await watcher.until(lambda: len(watcher.changes) >= before + SEEN_BEFORE_THE_KILL)
+    await well_under_way(verb, watcher, before + SEEN_BEFORE_THE_KILL)
     under_way = verb.returncode is None
     await stack.kill(killed)
     output, _ = await verb.communicate()
     assert verb.returncode == 0, output.decode()
     assert under_way
     return dict(json.loads(summary.read_text()))
+
+
+async def well_under_way(verb: asyncio.subprocess.Process, watcher: StockRecorder, changes: int) -> None:
+    """Return once the watcher has seen so many changes; a replay that ends before that says why."""
+    seen = asyncio.create_task(watcher.until(lambda: len(watcher.changes) >= changes))
+    ended = asyncio.create_task(verb.wait())
+    await asyncio.wait([seen, ended], return_when=asyncio.FIRST_COMPLETED)
+    if ended.done() and verb.returncode != 0:
+        seen.cancel()
+        output, _ = await verb.communicate()
+        pytest.fail(f"the replay ended with {verb.returncode}: {output.decode()}")
+    ended.cancel()
+    await seen
 
 
 @pytest.mark.slow
@@ -84,7 +98,7 @@ async def test_a_replay_that_was_killed_is_taken_up_where_it_stood(stack: Runnin
     write_movements(path, "K-replay-", parts=PARTS, snapshots=SNAPSHOTS)
     async with StockRecorder(stack) as watcher:
         cut_off = await stack.begin_verb("replay", str(path), "--speed", SPEED)
-        await watcher.until(lambda: len(watcher.changes) >= SEEN_BEFORE_THE_KILL)
+        await well_under_way(cut_off, watcher, SEEN_BEFORE_THE_KILL)
         cut_off.kill()
         await cut_off.wait()
         summary = path.with_suffix(".summary.json")
