@@ -170,7 +170,8 @@ async def test_watchers_behind_a_silent_link_miss_nothing_and_repeat_nothing(
     log = await read_log(inventory_dsn)
     for recorder in recorders:
         check_recorder(recorder, log)
-        endings = [session.ended_by for session in recorder.sessions]
+        # Before the island's way out is open, a watcher is refused once or twice.
+        endings = [session.ended_by for session in recorder.sessions if session.messages]
         assert endings[0] == "TimeoutError", endings  # nothing but silence told of the first outage
         assert endings.count("TimeoutError") >= _OUTAGES
     check_state(state, levels)
