@@ -13,6 +13,7 @@ from chassis.background import Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
+from chassis.process import spare_collector
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch.dispatcher import Dispatcher
@@ -51,6 +52,7 @@ async def serve(settings: EdgeSettings) -> None:
         stack.push_async_callback(edge.close)
         edge.start()
         listener = edge.server.start()
+        spare_collector()
         logging.getLogger(logs.READY).info("edge ready on http://%s:%d", settings.host, settings.port)
         stopped = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait({listener, stopped}, return_when=asyncio.FIRST_COMPLETED)

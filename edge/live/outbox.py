@@ -14,6 +14,7 @@ from edge import metrics
 from edge.live.backlog import Backlog
 from edge.live.errors import CloseSocket, TooSlow
 from edge.live.events import ContentEvent, Event
+from edge.live.turns import Turns
 
 if TYPE_CHECKING:
     from edge.live.limits import LiveLimits
@@ -44,9 +45,10 @@ Item = Event | Slot | str
 class Outbox:
     """Waiting frames and events of one socket. ``closing`` is set when there is nothing more to send but a close."""
 
-    def __init__(self, limits: LiveLimits) -> None:
-        """Begin empty."""
+    def __init__(self, limits: LiveLimits, turns: Turns | None = None) -> None:
+        """Begin empty; ``turns`` are shared by the sockets of a process."""
         self.limits = limits
+        self._turns = Turns() if turns is None else turns
         self._items: OrderedDict[Any, tuple[Item | Backlog, int]] = OrderedDict()
         self._serial = 0
         self._bytes = 0
@@ -88,7 +90,7 @@ class Outbox:
             self.close(TooSlow())
             return
         self._items[key] = (event, 0)
-        self._wake.set()
+        self._turns.wake(self._wake)
 
     def close(self, why: CloseSocket) -> None:
         """Close the socket; the first reason counts. Nothing that waits is sent any more."""
@@ -137,4 +139,4 @@ class Outbox:
             return
         self._serial += 1
         self._items[self._serial] = (item, size)
-        self._wake.set()
+        self._turns.wake(self._wake)

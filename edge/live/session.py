@@ -12,6 +12,7 @@ from edge.live.outbox import Outbox
 if TYPE_CHECKING:
     from edge.cache.category_tree import CategoryTree
     from edge.live.limits import LiveLimits
+    from edge.live.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,12 @@ class Subscription:
 class Session:
     """The state of one socket, without the socket."""
 
-    def __init__(self, limits: LiveLimits, tree: CategoryTree, caller: Caller = ANONYMOUS) -> None:
+    def __init__(
+        self, limits: LiveLimits, tree: CategoryTree, caller: Caller = ANONYMOUS, turns: Turns | None = None
+    ) -> None:
         """Begin without subscriptions."""
         self.caller = caller
-        self.outbox = Outbox(limits)
+        self.outbox = Outbox(limits, turns)
         self.subscriptions: dict[str, Subscription] = {}
         self.parts: frozenset[str] = frozenset()
         self.categories: frozenset[str] = frozenset()

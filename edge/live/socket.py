@@ -36,6 +36,7 @@ from edge.live.protocol import (
     encode,
 )
 from edge.live.session import Session
+from edge.live.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +85,7 @@ class LiveEndpoint:
         self._identity = identity
         self._allowed_origins = frozenset(allowed_origins)
         self._door = Doorkeeper(self.limits)
+        self._turns = Turns()
 
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Serve one connection until either side ends it."""
@@ -95,7 +97,7 @@ class LiveEndpoint:
         except CloseSocket as why:
             await _close(socket, why)
             return
-        session = Session(self.limits, self._tree)
+        session = Session(self.limits, self._tree, turns=self._turns)
         connection = LiveConnection(socket, session, self._publisher, self._identity)
         try:
             self._publisher.enter(session)
