@@ -75,6 +75,10 @@ class PartStates:
             state.watchers -= 1
             self._watched -= not state.watchers
 
+    def keep(self, state: PartState) -> PartState:
+        """The state that counts for the part: this one, even if it had to leave meanwhile, or the one in its place."""
+        return self._states.setdefault(state.part_id, state)
+
     def forget(self, part_id: str) -> None:
         """Nobody asks for it."""
         self._states.pop(part_id, None)

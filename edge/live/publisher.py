@@ -168,6 +168,7 @@ class EventPublisher:
 
     async def resolve(self, event: StockEvent) -> None:
         """Return once the event's stock and category are known."""
+        event.state = self._states.keep(event.state)
         await self._states.ensure([event.state])
 
     def _backlog(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from edge.cache import keys
 from edge.live.errors import Refused, TooSlow
+from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
 from edge.live.ring import Ring
 from partstream.content.v1 import part_pb2
@@ -191,3 +194,25 @@ async def test_unreadable_cursor_is_refused() -> None:
         await subscribe(shop, shop.enter(), "A", cursor="nonsense")
 
     assert refusal.value.reason == "CURSOR_MALFORMED"
+
+
+async def test_missed_event_whose_state_had_to_leave_is_told_all_the_same() -> None:
+    shop = Shop()
+    shop.begin()
+    shop.tree.put(part_pb2.Category(category_id="leds"))
+    cursor = shop.publisher.cursor
+    for number in range(3):
+        shop.write(f"LED-{number}", category_id="leds", status=part_pb2.PART_STATUS_PUBLISHED)
+        shop.move(f"LED-{number}")
+    shop.tell()
+    session = shop.enter()
+    await subscribe(shop, session, categories=["leds"], mode="all", cursor=cursor)
+    assert (await one_sent(shop, session) or {})["recovered"]
+    event = session.outbox.take()
+    assert isinstance(event, StockEvent)
+    shop.publisher._states.forget("LED-0")
+
+    async with asyncio.timeout(5):
+        await shop.publisher.resolve(event)
+
+    assert (event.part_id, event.version, event.state.category_id) == ("LED-0", 1, "leds")
