@@ -30,11 +30,12 @@ class Event:
 
     kind: Kind
 
-    __slots__ = ("_cursor", "_frames", "categories", "part_id", "positions")
+    __slots__ = ("_cursor", "_frames", "categories", "key", "part_id", "positions")
 
     def __init__(self, part_id: str, positions: tuple[cursors.Position, ...], categories: frozenset[str]) -> None:
         """``categories`` are those the part is or was in, with all above."""
         self.part_id = part_id
+        self.key = (self.kind, part_id)  # an event supersedes those of the same key
         self.positions = positions
         self.categories = categories
         self._cursor = ""

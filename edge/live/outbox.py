@@ -10,7 +10,6 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from edge import metrics
 from edge.live.backlog import Backlog
 from edge.live.errors import CloseSocket, TooSlow
 from edge.live.events import ContentEvent, Event
@@ -52,7 +51,8 @@ class Outbox:
         self._items: OrderedDict[Any, tuple[Item | Backlog, int]] = OrderedDict()
         self._serial = 0
         self._bytes = 0
-        self._wake = asyncio.Event()
+        self.conflated = 0  # events that were superseded, since somebody looked
+        self._sleeper: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
         self.closing: CloseSocket | None = None
 
@@ -80,17 +80,17 @@ class Outbox:
         """An event that supersedes an earlier one of the same part."""
         if self.closing is not None:
             return
-        key = (event.kind, event.part_id)
+        key = event.key
         earlier = self._items.pop(key, None)
         if earlier is not None:
-            metrics.LIVE_CONFLATED.inc()
+            self.conflated += 1
             if isinstance(event, ContentEvent) and isinstance(earlier[0], ContentEvent):
                 event = event.since(earlier[0])
         elif len(self._items) >= self.limits.pending_parts:
             self.close(TooSlow())
             return
         self._items[key] = (event, 0)
-        self._turns.wake(self._wake)
+        self._wake()
 
     def close(self, why: CloseSocket) -> None:
         """Close the socket; the first reason counts. Nothing that waits is sent any more."""
@@ -122,21 +122,22 @@ class Outbox:
         await self._closed.wait()
         return self.closing or TooSlow()
 
-    async def wait(self, seconds: float) -> bool:
-        """Whether something came within the time."""
-        if self._items:
-            return True
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
+    async def wait(self) -> None:
+        """Return once there is something to take, and it is this socket's turn."""
+        if not self._items:
+            self._sleeper = asyncio.get_running_loop().create_future()
+            try:
+                await self._sleeper
+            finally:
+                self._sleeper = None
 
     def _append(self, item: Item | Backlog, size: int) -> None:
         if self.closing is not None:
             return
         self._serial += 1
         self._items[self._serial] = (item, size)
-        self._turns.wake(self._wake)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._sleeper is not None:
+            self._turns.wake(self._sleeper)

@@ -40,6 +40,7 @@ class Session:
         self.indexed: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._every_part: frozenset[str] = frozenset()
         self._every_category: frozenset[str] = frozenset()
+        self._has_every = False
         self._tree = tree
         self._shown: dict[tuple[str, str], int] = {}
 
@@ -88,6 +89,8 @@ class Session:
         return event.frame(staff=self.sees_content if isinstance(event, ContentEvent) else self.sees_stock)
 
     def _wants_every(self, event: Event) -> bool:
+        if not self._has_every:
+            return False
         if event.part_id in self._every_part:
             return True
         if not self._every_category:
@@ -112,5 +115,6 @@ class Session:
         self.categories = frozenset().union(*(item.categories for item in held))
         self._every_part = frozenset().union(*(item.parts for item in held if item.every_event))
         self._every_category = frozenset().union(*(item.categories for item in held if item.every_event))
+        self._has_every = bool(self._every_part or self._every_category)
         if self._shown:
             self._shown = {key: version for key, version in self._shown.items() if key[1] in self.parts}

@@ -140,6 +140,7 @@ class LiveConnection:
         self._expires_at = 0.0
         self._token_changed = asyncio.Event()
         self._sending_since: float | None = None
+        self._quiet_since = time.monotonic()
         self._sent = 0
 
     async def run(self) -> None:
@@ -151,12 +152,14 @@ class LiveConnection:
                 raise TokenOver(error.reason, error.message) from None
             # A browser sends its cookie unasked: with an old one the shop is still open.
             self._session.outbox.put(encode(ErrorFrame(error.reason, "You are not signed in: you go on as a guest.")))
+        self._bookmark_when_quiet()
         tasks = [asyncio.ensure_future(work) for work in (self._read(), self._write(), self._guard(), self._closed())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
+            self._bookmark.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._count_frames()
         reasons = [outcome for outcome in outcomes if isinstance(outcome, CloseSocket)]
@@ -248,8 +251,17 @@ class LiveConnection:
                     await self._send(frame)
                     if not self._sent % FRAMES_IN_A_ROW:
                         await asyncio.sleep(0)  # a frame that the system takes at once gives nobody else a turn
-            elif not await outbox.wait(self._limits.bookmark_seconds) and self._publisher.cursor:
-                await self._send(encode(BookmarkFrame(self._publisher.cursor)))
+            else:
+                await outbox.wait()
+
+    def _bookmark_when_quiet(self) -> None:
+        """One timer for as long as the connection lasts: a timer for every frame would cost as much as the frame."""
+        left = self._quiet_since + self._limits.bookmark_seconds - time.monotonic()
+        if left <= 0:
+            left = self._limits.bookmark_seconds
+            if self._sending_since is None and not len(self._session.outbox) and self._publisher.cursor:
+                self._session.outbox.put(encode(BookmarkFrame(self._publisher.cursor)))
+        self._bookmark = asyncio.get_running_loop().call_later(left, self._bookmark_when_quiet)
 
     async def _frame(self, item: Item) -> str | None:
         if isinstance(item, str):
@@ -265,7 +277,9 @@ class LiveConnection:
         return self._session.render(item)
 
     async def _send(self, frame: str) -> None:
-        self._sending_since = time.monotonic()  # a time-out of its own per frame would double what a frame costs
+        self._sending_since = self._quiet_since = (
+            time.monotonic()
+        )  # a time-out of its own per frame would double what a frame costs
         await self._socket.send({"type": "websocket.send", "bytes": None, "text": frame})
         self._sending_since = None
         self._sent += 1
@@ -286,8 +300,10 @@ class LiveConnection:
                 await self._recheck()
 
     def _count_frames(self) -> None:
+        outbox = self._session.outbox
         metrics.LIVE_FRAMES.inc(self._sent)
-        self._sent = 0
+        metrics.LIVE_CONFLATED.inc(outbox.conflated)
+        self._sent = outbox.conflated = 0
 
     async def _recheck(self) -> None:
         """Staff whose token is over are sent away; others go on as the public."""

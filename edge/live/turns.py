@@ -22,16 +22,16 @@ class Turns:
     def __init__(self, sockets_a_round: int = SOCKETS_A_ROUND) -> None:
         """Nobody waits."""
         self._most = self._left = sockets_a_round
-        self._waiting: OrderedDict[asyncio.Event, None] = OrderedDict()
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._is_counting = False
 
-    def wake(self, sleeper: asyncio.Event) -> None:
-        """Set the event now, or as soon as it is its turn."""
-        if sleeper.is_set():
+    def wake(self, sleeper: asyncio.Future[None]) -> None:
+        """Give the future its result now, or as soon as it is its turn."""
+        if sleeper.done():
             return
         if self._left:
             self._left -= 1
-            sleeper.set()
+            sleeper.set_result(None)
         else:
             self._waiting[sleeper] = None
         self._count()
@@ -46,7 +46,8 @@ class Turns:
         self._left = self._most
         while self._waiting and self._left:
             sleeper, _ = self._waiting.popitem(last=False)
-            sleeper.set()
-            self._left -= 1
+            if not sleeper.done():  # its client has left
+                sleeper.set_result(None)
+                self._left -= 1
         if self._left < self._most:
             self._count()

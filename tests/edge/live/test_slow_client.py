@@ -103,3 +103,21 @@ async def test_slow_client_of_states_gets_the_newest() -> None:
     running.cancel()
 
     assert [(frame["part_id"], frame["version"]) for frame in wire.taken[1:]] == [("A", 500), ("B", 500)]
+
+
+async def test_quiet_client_gets_a_bookmark_and_one_that_takes_nothing_gets_none() -> None:
+    shop = Shop(limits=LiveLimits(bookmark_seconds=0.01))
+    shop.begin()
+    quiet, connection, _ = connect(shop)
+    stuck, stuck_connection, session = connect(shop)
+    await subscribe(shop, session, "A")
+    running = [asyncio.create_task(each.run()) for each in (connection, stuck_connection)]
+
+    await quiet.take(3)
+    await stuck.take(2)
+    for task in running:
+        task.cancel()
+
+    assert [frame["type"] for frame in quiet.taken] == ["bookmark"] * 3
+    assert {frame["cursor"] for frame in quiet.taken} == {shop.publisher.cursor}
+    assert [frame["type"] for frame in stuck.taken] == ["subscribed", "bookmark"]

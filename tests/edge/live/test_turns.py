@@ -10,25 +10,30 @@ from hypothesis import strategies as st
 from edge.live.turns import Turns
 
 
+def futures(count: int) -> list[asyncio.Future[None]]:
+    loop = asyncio.get_running_loop()
+    return [loop.create_future() for _ in range(count)]
+
+
 async def test_few_are_woken_at_once() -> None:
     turns = Turns(sockets_a_round=2)
-    sleepers = [asyncio.Event() for _ in range(2)]
+    sleepers = futures(2)
 
     for sleeper in sleepers:
         turns.wake(sleeper)
 
-    assert all(sleeper.is_set() for sleeper in sleepers)
+    assert all(sleeper.done() for sleeper in sleepers)
 
 
 async def test_something_else_runs_between_rounds_and_nobody_is_woken_twice() -> None:
     turns = Turns(sockets_a_round=10)
-    sleepers = [asyncio.Event() for _ in range(100)]
+    sleepers = futures(100)
     awake: list[int] = []
 
     for sleeper in sleepers * 3:
         turns.wake(sleeper)
     while not awake or awake[-1] < len(sleepers):
-        awake.append(sum(sleeper.is_set() for sleeper in sleepers))
+        awake.append(sum(sleeper.done() for sleeper in sleepers))
         await asyncio.sleep(0)
 
     assert awake == list(range(10, 101, 10))
@@ -36,30 +41,44 @@ async def test_something_else_runs_between_rounds_and_nobody_is_woken_twice() ->
 
 async def test_after_a_quiet_round_as_many_as_before_are_woken_at_once() -> None:
     turns = Turns(sockets_a_round=1)
-    first, second, third = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    first, second, third = futures(3)
     turns.wake(first)
     turns.wake(second)
-    assert not second.is_set()
-    await asyncio.wait_for(second.wait(), 5)
+    assert not second.done()
+    await asyncio.wait_for(second, 5)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
     turns.wake(third)
 
-    assert third.is_set()
+    assert third.done()
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4))
 async def test_whoever_is_woken_gets_its_turn(order: list[int], at_once: int) -> None:
     turns = Turns(at_once)
-    sleepers = [asyncio.Event() for _ in range(10)]
+    sleepers = futures(10)
 
     for step, number in enumerate(order):
         turns.wake(sleepers[number])
         if step % 7 == 0:
             await asyncio.sleep(0)
-            sleepers[number].clear()
+            if sleepers[number].done():
+                (sleepers[number],) = futures(1)
             turns.wake(sleepers[number])
     async with asyncio.timeout(5):
         for number in set(order):
-            await sleepers[number].wait()
+            await sleepers[number]
+
+
+async def test_whoever_has_left_takes_nobodys_turn() -> None:
+    turns = Turns(sockets_a_round=1)
+    first, gone, last = futures(3)
+    for sleeper in (first, gone, last):
+        turns.wake(sleeper)
+    gone.cancel()
+
+    await asyncio.sleep(0)
+
+    assert first.done()
+    assert last.done()
