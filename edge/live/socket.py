@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from litestar.connection import ASGIConnection
     from litestar.handlers import WebsocketRouteHandler
+    from litestar.types import Receive, Send
 
     from edge.cache.category_tree import CategoryTree
     from edge.live.publisher import EventPublisher
@@ -64,6 +65,22 @@ class Identity(Protocol):
 
     async def verify(self, token: str) -> Caller:
         """The caller of a token whose session still counts."""
+
+
+class OpenSocket(WebSocket[Any, Any, Any]):
+    """Passes messages on as they are.
+
+    The framework's own wrappers keep a state that nothing here reads, and refer to the socket they belong to: a closed
+    connection would be a circle that only the garbage collector takes apart, and hold the listener's buffers till then.
+    """
+
+    def receive_wrapper(self, receive: Receive) -> Receive:
+        """The listener's own."""
+        return receive
+
+    def send_wrapper(self, send: Send) -> Send:
+        """The listener's own."""
+        return send
 
 
 class LiveEndpoint:
@@ -347,7 +364,7 @@ async def _close(socket: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
 def live_route(endpoint: LiveEndpoint) -> WebsocketRouteHandler:
     """The route to mount under ``/api/v1``."""
 
-    @websocket("/live")
+    @websocket("/live", websocket_class=OpenSocket)
     async def live(socket: WebSocket[Any, Any, Any]) -> None:
         await endpoint.serve(socket)
 
