@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from edge.live.limits import LiveLimits
+from edge.live.socket import OpenSocket
 from tests.edge.conftest import ADMIN, PASSWORD, Keys
 from tests.edge.live.conftest import LiveClient, LiveServer
 from tests.edge.routes.shop import PART, open_shop, stock
@@ -296,3 +298,20 @@ async def test_direct_sql_reaches_the_socket(live: LiveServer, inventory_dsn: st
     await connection.close()
 
     assert (await client.hear())["available"] == 77
+
+
+async def test_closed_connection_leaves_nothing_for_the_garbage_collector(
+    live: LiveServer, shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = asyncio.Event()
+    monkeypatch.setattr(OpenSocket, "__del__", lambda _: ended.set(), raising=False)
+    client = await live.open()
+    await subscribed(client)
+    gc.collect()
+    gc.disable()
+    try:
+        await client.connection.close()
+        async with asyncio.timeout(5):
+            await ended.wait()
+    finally:
+        gc.enable()
