@@ -17,18 +17,25 @@ _EVERY_SECONDS = 600.0
 _AT_ONCE = 20_000
 
 
-async def forget_old_claims(database: Database, forget: str) -> None:
-    """Work until cancelled; ``forget`` as in ``forget_once``."""
+# Forget claims older than so many seconds, so many of them at most.
+_FORGET = """
+DELETE FROM request WHERE ctid = ANY (ARRAY(
+    SELECT q.ctid FROM request AS q WHERE q.created_at < now() - make_interval(secs => $1) LIMIT $2))
+"""
+
+
+async def forget_old_claims(database: Database) -> None:
+    """Work until cancelled, in a database with a table ``request`` of claims."""
     while True:
-        log.debug("forgot %d old claims", await forget_once(database, forget))
+        log.debug("forgot %d old claims", await forget_once(database))
         await asyncio.sleep(_EVERY_SECONDS)
 
 
-async def forget_once(database: Database, forget: str, at_once: int = _AT_ONCE) -> int:
-    """Forget all that are old; how many. ``forget`` deletes those older than ``$1`` seconds, ``$2`` of them at most."""
+async def forget_once(database: Database, at_once: int = _AT_ONCE) -> int:
+    """Forget all that are old, so many with a statement; how many they were."""
     forgotten = 0
     while True:
-        status = await database.pool.execute(forget, KEEP_SECONDS, at_once)
+        status = await database.pool.execute(_FORGET, KEEP_SECONDS, at_once)
         done = int(status.rpartition(" ")[2])
         forgotten += done
         if done < at_once:

@@ -14,7 +14,6 @@ from content_svc import changes, tables
 from content_svc.queries import Queries
 from content_svc.servicer import ContentServicer, pack
 from content_svc.settings import Settings
-from content_svc.sql.writes import FORGET_CLAIMS
 from content_svc.writes import Writes
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import add_ContentServiceServicer_to_server
@@ -54,7 +53,7 @@ class App:
     async def start(self) -> None:
         """Load the window, then listen."""
         await self._log.start()
-        self._retention.start(lambda: forget_old_claims(self._database, FORGET_CLAIMS))
+        self._retention.start(lambda: forget_old_claims(self._database))
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:

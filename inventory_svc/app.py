@@ -16,7 +16,6 @@ from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
 from inventory_svc.queries import Queries
 from inventory_svc.servicer import InventoryServicer
 from inventory_svc.settings import Settings
-from inventory_svc.sql.writing import FORGET_CLAIMS
 from inventory_svc.writer import Writer
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import add_InventoryServiceServicer_to_server
@@ -60,7 +59,7 @@ class App:
         await self._log.start()
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
-        self._retention.start(lambda: forget_old_claims(self._database, FORGET_CLAIMS))
+        self._retention.start(lambda: forget_old_claims(self._database))
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:

@@ -15,12 +15,6 @@ LOG_REVISION = "SELECT max(revision) FROM change_log"
 
 ANSWER_REQUEST = "UPDATE request SET response = $2 WHERE request_id = $1"
 
-# Forget claims older than so many seconds, so many of them at most.
-FORGET_CLAIMS = """
-DELETE FROM request WHERE ctid = ANY (ARRAY(
-    SELECT q.ctid FROM request AS q WHERE q.created_at < now() - make_interval(secs => $1) LIMIT $2))
-"""
-
 # Record the writer; and keep this transaction's plans off whole tables: each statement of a write finds rows by key,
 # but a foreign key's plan, made while a table was small, is kept by the session and would read it whole when it is not.
 RECORD_USER = """

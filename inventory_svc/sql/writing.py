@@ -46,12 +46,6 @@ UPDATE location SET archived_at = $2, updated_at = $3, last_updated_by = $4, las
 WHERE location_id = $1
 """
 
-# Forget claims older than so many seconds, so many of them at most.
-FORGET_CLAIMS = """
-DELETE FROM request WHERE ctid = ANY (ARRAY(
-    SELECT q.ctid FROM request AS q WHERE q.created_at < now() - make_interval(secs => $1) LIMIT $2))
-"""
-
 # When the next hold ends; NULL when nothing is held.
 NEXT_EXPIRY = "SELECT min(expires_at) AS next_at, clock_timestamp() AS now_at FROM reservation WHERE state = 'held'"
 
