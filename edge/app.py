@@ -13,7 +13,7 @@ from chassis.background import Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
-from chassis.process import spare_collector
+from chassis.process import allow_open_files, spare_collector
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch.dispatcher import Dispatcher
@@ -42,6 +42,7 @@ async def serve(settings: EdgeSettings) -> None:
     """Run one edge until SIGTERM or SIGINT, then let go of everything in order."""
     logs.configure("edge", format=settings.log_format, level=settings.log_level)
     telemetry.configure("edge", settings.otel_exporter)
+    allow_open_files()
     stopping = _stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(telemetry.shutdown)
