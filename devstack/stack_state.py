@@ -46,6 +46,11 @@ class StackState:
     settings: dict[str, str] = field(default_factory=dict)
     complete: bool = False  # everything has been healthy once, and the banner shown
 
+    @property
+    def first_edge(self) -> int:
+        """The port of the edge that is always there."""
+        return next(process.ports[0] for process in self.processes if process.name == "edge-1")
+
     def put(self, process: ProcessState) -> None:
         """Take the process in, in place of what was said of it before it ran."""
         names = [known.name for known in self.processes]

@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--connections", type=int, default=16, help="at once; default 16")
     parser.add_argument("--data-dir", help="data folder of the running stack")
     given = parser.parse_args(arguments)
-    edge = _first_edge(given.data_dir)
+    edge = stack_state.read_running(stack_state.data_folder(given.data_dir)).first_edge
     with _bare_route() as bare:
         cases = [Case("the bare route", bare, ["/bare"]), *_cases(edge)]
         reached: dict[str, list[float]] = {case.name: [] for case in cases}
@@ -66,11 +66,6 @@ def main(arguments: list[str]) -> int:
         ratios = [rate / yardstick for rate, yardstick in zip(rates, reached["the bare route"], strict=True)]
         print(f"{name:<42}{statistics.median(rates):>8,.0f}/s   {statistics.median(ratios):.2f}")
     return 0
-
-
-def _first_edge(data_dir: str | None) -> int:
-    running = stack_state.read_running(stack_state.data_folder(data_dir))
-    return next(process.ports[0] for process in running.processes if process.name.startswith("edge"))
 
 
 def _cases(edge: int) -> list[Case]:

@@ -6,6 +6,7 @@ import sys
 BENCHES = {
     "stock": ("devstack.bench.stock", "stock writes against pgbench on the same server"),
     "edge": ("devstack.bench.edge", "reads of a running edge against a bare route"),
+    "live": ("devstack.bench.live", "one change for thousands of sockets of a running edge, and a reader beside them"),
     "stream": ("devstack.bench.stream", "the change stream: latency, fan-out, catch-up, memory"),
 }
 

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run Locust; 0 when every request was answered as it should be."""
-    host = (arguments.host or _first_edge(stack_state.data_folder(arguments.data_dir))).rstrip("/")
+    host = arguments.host.rstrip("/") if arguments.host else _running_edge(stack_state.data_folder(arguments.data_dir))
     _look_at(host)
     check_outputs((("--json", arguments.json),), input_path=LOCUSTFILE)
     command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", host]
@@ -96,10 +96,8 @@ def _left_to_the_child(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def _first_edge(folder: Path) -> str:
-    state = stack_state.read_running(folder)
-    edge = next(process for process in state.processes if process.name == "edge-1")
-    return f"http://127.0.0.1:{edge.ports[0]}"
+def _running_edge(folder: Path) -> str:
+    return f"http://127.0.0.1:{stack_state.read_running(folder).first_edge}"
 
 
 def _count(text: str) -> int:
