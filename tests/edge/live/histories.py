@@ -16,6 +16,7 @@ from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.manager import Answer
 from edge.cache.values import Absent
+from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
 from edge.live.outbox import Item, Slot
 from edge.live.part_states import PartStates
@@ -158,6 +159,6 @@ async def _text(shop: Shop, session: Session, item: Item) -> str | None:
         return await item.frame()
     if isinstance(item, str):
         return item
-    if getattr(item, "stock", True) is None or getattr(item, "state", None):
-        await shop.publisher.resolve(item)  # type: ignore[arg-type]
+    if isinstance(item, StockEvent):
+        await shop.publisher.resolve(item)
     return session.render(item)
