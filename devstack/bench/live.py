@@ -39,6 +39,7 @@ ADDRESSES = 60  # an edge takes 1,000 connections from one
 OPENED_AT_ONCE = 200
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
+FRAME_BYTES = 400  # of a stock frame, at most
 _VERSION = re.compile(rb'"type":"stock"[^{}]*?"version":(\d+)')
 _HANDSHAKE = (
     "GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -55,7 +56,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data-dir", help="data folder of the running stack")
     given = parser.parse_args(arguments)
     allow_open_files()
-    asyncio.run(_measure(stack_state.data_folder(given.data_dir), given.sockets, given.changes, given.rounds))
+    folder = stack_state.data_folder(given.data_dir)
+    try:
+        asyncio.run(_measure(folder, given.sockets, given.changes, given.rounds))
+    except TimeoutError as error:
+        message = f"Some of the sockets were told nothing for {PATIENCE_SECONDS:.0f} s."
+        raise ServerUnavailable(message) from error
     return 0
 
 
@@ -88,6 +94,7 @@ class Listener(asyncio.Protocol):
         self._is_open = False
         self.subscribed = asyncio.get_running_loop().create_future()
         self.finish: Finish | None = None
+        self._rest = b""  # where a frame may have been cut
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the protocol."""
@@ -96,7 +103,9 @@ class Listener(asyncio.Protocol):
         transport.write(self._handshake)
 
     def data_received(self, data: bytes) -> None:
-        """A frame, or several; the loopback hands over whole ones."""
+        """Frames, or parts of them."""
+        data = self._rest + data
+        self._rest = data[-FRAME_BYTES:]
         if not self._is_open and self._transport is not None:
             self._is_open = True
             self._transport.write(self._subscribe)
