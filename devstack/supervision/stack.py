@@ -14,8 +14,7 @@ from devstack.sample_catalogue.wanted import is_wanted
 from devstack.servers.databases import NAMES, ensure_databases
 from devstack.servers.ports import remembered_port
 from devstack.servers.postgres import FAST_SHUTDOWN, EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis
-from devstack.servers.redis_download import find_or_download
+from devstack.servers.redis import EmbeddedRedis, find_server
 from devstack.service_calls.service_access import ServiceSettings
 from devstack.stack_state import StackState
 from devstack.supervision import leftovers, migrations, signing_keys
@@ -172,10 +171,10 @@ class Stack:
         if self._settings.redis_url != EMBEDDED:
             self._log.say("using the Redis server of PARTSTREAM_REDIS_URL")
             return self._settings.redis_url
-        server = await asyncio.to_thread(find_or_download, self._log.say)
+        server = await asyncio.to_thread(find_server)
         if server is None:
             self._state.processes = [one for one in self._state.processes if one.name not in {REDIS, *TASKS}]
-            self._log.say(NO_REDIS)
+            self._log.say(f"no Redis or Valkey server for this platform: install one, or set PARTSTREAM_REDIS_URL; {NO_REDIS}")
             return None
         redis = EmbeddedRedis(self._folder / REDIS, server=server, password=self._passwords[REDIS])
         port = remembered_port(self._folder, REDIS)

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from devstack.servers.ports import free_port
-from devstack.servers.redis import EmbeddedRedis
-from devstack.servers.redis_download import find_or_download
+from devstack.servers.redis import EmbeddedRedis, find_server
 from tests.harness.servers import PASSWORD
 
 
@@ -12,7 +11,7 @@ class OwnRedis:
     """Keeps its port and its data over a stop and a start."""
 
     def __init__(self, folder: Path) -> None:
-        binary = find_or_download(print)
+        binary = find_server()
         if binary is None:
             message = "The test needs a redis-server: none on PATH and none in the virtual environment."
             raise RuntimeError(message)

@@ -22,8 +22,7 @@ import psutil
 
 from devstack.servers.databases import NAMES, ensure_databases
 from devstack.servers.postgres import EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis
-from devstack.servers.redis_download import find_or_download
+from devstack.servers.redis import EmbeddedRedis, find_server
 
 # Guards servers on the loopback address that hold nothing and live as long as one test run.
 PASSWORD = "test-run-only"
@@ -101,7 +100,7 @@ def keep(folder: Path, run_pid: int) -> None:
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     signal.signal(signal.SIGINT, lambda *_: told.set())
-    binary = find_or_download(print)
+    binary = find_server()
     if binary is None:
         message = "The tests need a redis-server: none on PATH and none in the virtual environment."
         raise RuntimeError(message)
