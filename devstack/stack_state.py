@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devstack.checkout import ROOT
+from devstack.checkout import IS_CHECKOUT, ROOT
 from devstack.credentials import write_private
 from devstack.errors import DataFolderBusy, DataFolderUnusable, StackNotRunning
 
@@ -61,11 +61,14 @@ class StackState:
 
 
 def data_folder(argument: str | None) -> Path:
-    """Answer the data folder: the argument, PARTSTREAM_DATA_DIR, or ``.partstream`` in the repository."""
+    """Return the data folder: the argument, PARTSTREAM_DATA_DIR, or ``.partstream``.
+
+    The last one is in the checkout; for an installed package, in the current folder.
+    """
     chosen = argument or os.environ.get("PARTSTREAM_DATA_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    return ROOT / DEFAULT_DATA_FOLDER
+    return (ROOT if IS_CHECKOUT else Path.cwd()) / DEFAULT_DATA_FOLDER
 
 
 @contextlib.contextmanager

@@ -46,14 +46,8 @@ class Case:
         return [f"GET {path} HTTP/1.1\r\nHost: bench\r\n{self.headers}\r\n".encode() for path in self.paths]
 
 
-def main(arguments: list[str]) -> int:
+def run(given: argparse.Namespace) -> int:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(prog="partstream bench edge", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement; default 2")
-    parser.add_argument("--rounds", type=int, default=3, help="in turn; medians are shown; default 3")
-    parser.add_argument("--connections", type=int, default=16, help="at once; default 16")
-    parser.add_argument("--data-dir", help="data folder of the running stack")
-    given = parser.parse_args(arguments)
     edge = stack_state.read_running(stack_state.data_folder(given.data_dir)).first_edge
     with _bare_route() as bare:
         cases = [Case("the bare route", bare, ["/bare"]), *_cases(edge)]

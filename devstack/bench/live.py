@@ -47,14 +47,8 @@ _HANDSHAKE = (
 )
 
 
-def main(arguments: list[str]) -> int:
+def run(given: argparse.Namespace) -> int:
     """Measure and print a line per figure."""
-    parser = argparse.ArgumentParser(prog="partstream bench live", description=__doc__)
-    parser.add_argument("--sockets", type=int, default=4_000, help="at once, 10,000 at most; default 4,000")
-    parser.add_argument("--changes", type=int, default=5, help="of a round; default 5")
-    parser.add_argument("--rounds", type=int, default=12, help="default 12")
-    parser.add_argument("--data-dir", help="data folder of the running stack")
-    given = parser.parse_args(arguments)
     allow_open_files()
     folder = stack_state.data_folder(given.data_dir)
     try:

@@ -49,12 +49,8 @@ class Row:
     is_met: bool
 
 
-def main(arguments: list[str]) -> int:
+def run(given: argparse.Namespace) -> int:
     """Measure and print the table; answer 0 when every target is met and the books are right."""
-    parser = argparse.ArgumentParser(prog="partstream bench stock", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10, help="of each measurement; default 10")
-    parser.add_argument("--movements", type=int, default=0, help="also write so many movements and watch the memory")
-    given = parser.parse_args(arguments)
     with inventory_process() as service:
         service.sql(LEVELS)
         service.sql("VACUUM ANALYZE")

@@ -133,12 +133,8 @@ PARTS: dict[str, Callable[[Rig, float], Awaitable[Rows]]] = {
 }
 
 
-def main(arguments: list[str]) -> int:
+def run(given: argparse.Namespace) -> int:
     """Measure; 1 when a figure is not what was asked."""
-    parser = argparse.ArgumentParser(prog="partstream bench stream", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be repeated")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much of everything (default 1)")
-    given = parser.parse_args(arguments)
     rows = asyncio.run(_measure(given.part or list(PARTS), given.scale))
     _say(_table(rows))
     return 1 if any(kept is False for *_, kept in rows) else 0

@@ -1,4 +1,4 @@
-"""An embedded Redis-compatible server: Redis or Valkey on PATH, else Valkey from a wheel. Loopback only, with a password.
+"""An embedded Redis or Valkey server: one on PATH, else Valkey from a wheel. Loopback only, with a password.
 
 As with PostgreSQL, ``prepare`` and ``command`` are for a supervisor, ``start`` and ``stop`` for whoever has none.
 """

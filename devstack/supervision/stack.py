@@ -10,7 +10,6 @@ from typing import Any
 from chassis.settings import load
 from devstack import credentials, stack_state
 from devstack.errors import DevstackError, StartFailed
-from devstack.sample_catalogue.wanted import is_wanted
 from devstack.servers.databases import NAMES, ensure_databases
 from devstack.servers.ports import remembered_port
 from devstack.servers.postgres import FAST_SHUTDOWN, EmbeddedPostgres
@@ -22,6 +21,7 @@ from devstack.supervision.banner import banner
 from devstack.supervision.first_admin import FirstAdmin, first_admin, was_shown
 from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.port_plan import PortPlan, plan_ports
+from devstack.supervision.sample_wanted import is_wanted
 from devstack.supervision.stack_plan import (
     DATABASE_OWNERS,
     TASKS,
@@ -174,7 +174,7 @@ class Stack:
         server = await asyncio.to_thread(find_server)
         if server is None:
             self._state.processes = [one for one in self._state.processes if one.name not in {REDIS, *TASKS}]
-            self._log.say(f"no Redis or Valkey server for this platform: install one, or set PARTSTREAM_REDIS_URL; {NO_REDIS}")
+            self._log.say(f"no Redis or Valkey server: install one, or set PARTSTREAM_REDIS_URL; {NO_REDIS}")
             return None
         redis = EmbeddedRedis(self._folder / REDIS, server=server, password=self._passwords[REDIS])
         port = remembered_port(self._folder, REDIS)
@@ -202,7 +202,7 @@ class Stack:
         environment = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
         if self._options.empty or not await is_wanted(load(ServiceSettings, environment), self._folder):
             return
-        command = program("devstack.sample_catalogue", "--data-dir", str(self._folder))
+        command = program("cli.sample_catalogue", "--data-dir", str(self._folder))
         await self._run_to_end("sample", command, environment)
 
     async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -11,15 +11,11 @@ from devstack.supervision.leftovers import is_alive
 from devstack.supervision.probes import is_healthy
 
 
-def main(arguments: list[str]) -> int:
+def run(given: argparse.Namespace) -> int:
     """Print the state; answer 0 when everything is healthy.
 
     A process is ``healthy``, or ``starting`` while the stack comes up; later ``unhealthy``, or ``down``: not there.
     """
-    parser = argparse.ArgumentParser(prog="partstream status", description=__doc__)
-    parser.add_argument("--data-dir", help="data folder of the stack; default .partstream/ in the repository")
-    parser.add_argument("--json", action="store_true", help="for programs; holds passwords")
-    given = parser.parse_args(arguments)
     try:
         state = stack_state.read_running(stack_state.data_folder(given.data_dir), half_started=True)
     except StackNotRunning:

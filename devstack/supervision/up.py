@@ -6,10 +6,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
 
-from chassis.settings import load, positive_int
-from chassis.settings import port as tcp_port
+from chassis.settings import load
 from devstack import stack_state
 from devstack.errors import DevstackError
 from devstack.supervision import all_settings
@@ -17,16 +15,16 @@ from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.stack import Stack, UpOptions
 from devstack.supervision.up_settings import UpSettings
 
-DEFAULT_PORT = 8000
 # Some senders (timeout, process groups) deliver one wish to stop twice.
 SAME_WISH_SECONDS = 1.0
 # Whoever reads the log gets its last lines, if they are still reading.
 LAST_LINES_SECONDS = 1.0
 
 
-def main(arguments: list[str]) -> int:
+def run(given: argparse.Namespace) -> int:
     """Run the stack; answer 0 when it was stopped by a signal."""
-    options = _options(arguments)
+    folder = stack_state.data_folder(given.data_dir)
+    options = UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
     # The processes' own settings too: what one of them would refuse is better said before anything starts.
     if problems := all_settings.wrong(os.environ):
         lines = "\n".join(f"  {problem}" for problem in problems)
@@ -88,31 +86,3 @@ def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
             continue  # under nohup: the terminal may close
         asyncio.get_running_loop().add_signal_handler(number, told)
     return stop
-
-
-def _options(arguments: list[str]) -> UpOptions:
-    parser = argparse.ArgumentParser(prog="partstream up", description=__doc__)
-    parser.add_argument("--data-dir", help="where all data lives; default .partstream/ in the repository")
-    parser.add_argument("--port", type=_said(tcp_port), default=DEFAULT_PORT, help="HTTP port of the first edge")
-    parser.add_argument("--edges", type=_said(positive_int), default=1, help="copies of the edge, on consecutive ports")
-    parser.add_argument("--replicas", type=_said(positive_int), default=1, help="copies of each service")
-    parser.add_argument("--empty", action="store_true", help="do not load the sample catalogue into an empty database")
-    given = parser.parse_args(arguments)
-    folder = stack_state.data_folder(given.data_dir)
-    return UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
-
-
-def _said(parse: Callable[[str], int]) -> Callable[[str], int]:
-    """Answer the parser with its own words for what is wrong in place of argparse's."""
-
-    def read(raw: str) -> int:
-        try:
-            return parse(raw)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

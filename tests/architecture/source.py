@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from cli.development.documents import ROOMS, tracked
 from devstack.checkout import ROOT
-from devstack.upkeep.documents import ROOMS, tracked
 
 PYTHON_ROOMS = (*ROOMS, "tests")
 

@@ -1,6 +1,6 @@
 """Generated code is what it would be if it were made now. The made documents are checked by `lint`."""
 
-from devstack.upkeep import generated_code
+from cli.development import generated_code
 
 
 def test_generated_code_is_what_the_contracts_make() -> None:

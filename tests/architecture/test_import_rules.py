@@ -7,8 +7,8 @@ from pathlib import Path
 
 import grimp
 
+from cli.development.documents import ROOMS
 from devstack.checkout import ROOT
-from devstack.upkeep.documents import ROOMS
 from tests.architecture.source import python_files
 
 # Locust replaces the sockets of the process that imports it: that is its way of working.

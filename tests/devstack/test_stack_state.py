@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli import tree
 from devstack import stack_state
 from devstack.errors import DataFolderBusy, DataFolderUnusable, StackNotRunning
 from devstack.stack_state import ProcessState, StackState
@@ -109,7 +110,7 @@ def test_status_of_a_stack_that_comes_up_names_what_is_not_there_yet(
         state = StackState(1, expected(["postgres"], PortPlan([1], [2], [3]), tasks=True))
         stack_state.write(tmp_path, state)
 
-        code = status.main(["--json", "--data-dir", str(tmp_path)])
+        code = status.run(tree.parse(["status", "--json", "--data-dir", str(tmp_path)]))
 
     assert code == 1
     told = json.loads(capsys.readouterr().out)["processes"]
@@ -121,7 +122,7 @@ def test_status_of_a_stack_that_comes_up_names_what_is_not_there_yet(
 
 def test_status_without_a_stack_is_still_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(StackNotRunning):
-        status.main(["--json", "--data-dir", str(tmp_path)])
+        status.run(tree.parse(["status", "--json", "--data-dir", str(tmp_path)]))
 
     assert json.loads(capsys.readouterr().out)["processes"] == []
 

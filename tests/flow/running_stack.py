@@ -146,7 +146,7 @@ class RunningStack:
 
     async def begin_verb(self, name: str, *arguments: str) -> asyncio.subprocess.Process:
         """Start a verb against this stack."""
-        command: Sequence[str] = [sys.executable, "-m", "devstack.cli", name, *arguments]
+        command: Sequence[str] = [sys.executable, "-m", "cli", name, *arguments]
         return await asyncio.create_subprocess_exec(
             *command,
             cwd=ROOT,

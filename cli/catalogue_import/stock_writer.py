@@ -1,0 +1,117 @@
+"""Brings the stock numbers of a file to the inventory service.
+
+A level that exists has a history of its own, so an import leaves it alone; only missing levels are made. With
+`set_stock` the file's number is set wherever it differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from chassis.errors import PartstreamError
+from cli.catalogue_import.errors import RowRejected
+from partstream.inventory.v1 import movement_pb2, stock_pb2, stock_service_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cli.catalogue_import.prepare import PreparedRow
+    from cli.catalogue_import.report import Report
+    from devstack.service_calls.patient_calls import PatientCalls
+    from devstack.service_calls.run_journal import RunJournal
+    from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
+
+LOCATION = "main"
+REASON = "import"
+
+
+class StockWriter:
+    """Creates the levels that are missing, in one batch, and counts the others as equal or different."""
+
+    def __init__(
+        self,
+        inventory: InventoryServiceAsyncStub,
+        calls: PatientCalls,
+        journal: RunJournal,
+        report: Report,
+        *,
+        set_stock: bool,
+    ) -> None:
+        self._inventory = inventory
+        self._calls = calls
+        self._journal = journal
+        self._report = report
+        self._set_stock = set_stock
+
+    async def write(self, rows: Sequence[PreparedRow]) -> None:
+        """Bring the stock of these rows; rows without a number are passed over."""
+        counted = [row for row in rows if row.part.stock is not None]
+        if not counted:
+            return
+        levels = await self._levels([row.part.sku for row in counted])
+        missing = [row for row in counted if row.part.sku not in levels]
+        # A level of 0 units is no movement of units, which is all that a batch of adjustments can say.
+        await self._create([row for row in missing if row.part.stock])
+        await asyncio.gather(*(self._set(row, 0) for row in missing if not row.part.stock))
+        different = [
+            row for row in counted if row.part.sku in levels and levels[row.part.sku].on_hand != row.part.stock
+        ]
+        if equal := len(counted) - len(missing) - len(different):
+            self._report.counts["levels_equal"] += equal
+        if self._set_stock:
+            await asyncio.gather(*(self._set(row, levels[row.part.sku].version) for row in different))
+        elif different:
+            self._report.counts["levels_different_left_alone"] += len(different)
+
+    async def _levels(self, skus: list[str]) -> dict[str, stock_pb2.StockLevel]:
+        request = stock_service_pb2.BatchGetStockRequest(part_ids=skus)
+        answer = await self._calls(self._inventory.BatchGetStock, request)
+        return {
+            stock.part_id: level for stock in answer.stocks for level in stock.levels if level.location_id == LOCATION
+        }
+
+    async def _create(self, rows: Sequence[PreparedRow]) -> None:
+        if not rows:
+            return
+        request = stock_service_pb2.BatchAdjustStockRequest(
+            adjustments=[_creation(row) for row in rows],
+            reason=REASON,
+        )
+        request.request_id = self._journal.request_id_of("levels", request)
+        answer = await self._calls(self._inventory.BatchAdjustStock, request)
+        for row, result in zip(rows, answer.results, strict=True):
+            if result.HasField("level"):
+                self._report.counts["levels_created"] += 1
+            else:
+                fault = RowRejected("stock", result.error.reason, result.error.message, row.part.stock)
+                self._report.reject(row.line, row.part.sku, fault)
+
+    async def _set(self, row: PreparedRow, version: int) -> None:
+        request = stock_service_pb2.SetStockRequest(
+            request_id=self._journal.request_id("level", row.part.sku, str(version)),
+            part_id=row.part.sku,
+            location_id=LOCATION,
+            on_hand=row.part.stock or 0,
+            expected_version=version,
+            allow_missing=version == 0,
+            reason=REASON,
+        )
+        try:
+            await self._calls(self._inventory.SetStock, request)
+        except PartstreamError as refusal:
+            fault = RowRejected("stock", refusal.reason, refusal.message, row.part.stock)
+            self._report.reject(row.line, row.part.sku, fault)
+        else:
+            self._report.counts["levels_set" if version else "levels_created"] += 1
+
+
+def _creation(row: PreparedRow) -> stock_service_pb2.StockAdjustment:
+    return stock_service_pb2.StockAdjustment(
+        part_id=row.part.sku,
+        location_id=LOCATION,
+        delta=row.part.stock or 0,
+        expected_on_hand=0,
+        allow_missing=True,
+        kind=movement_pb2.MOVEMENT_KIND_RECEIVED,
+    )

@@ -1,1 +1,0 @@
-"""Operators' verbs on the running stack."""
