@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import warnings
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from chassis.errors import StoreUnavailable, VersionConflict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+# Piccolo warns, in colour and with a line of its source, of what `Database.open` raises a moment later.
+warnings.filterwarnings("ignore", message=".*Unable to connect to database")
 
 # Settings that make a server give up on a peer that is gone, instead of holding its locks until TCP does (2 h).
 _SERVER_SETTINGS = {

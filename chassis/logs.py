@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # A line break in a path or a name must not look like a line of ours, nor speak to the reader's terminal.
-_VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *range(128, 160), 0x2028, 0x2029)}
+# Line separators, and the marks that turn the direction of what follows.
+_SEPARATORS_AND_DIRECTIONS = (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *range(128, 160), *_SEPARATORS_AND_DIRECTIONS)}
 # Whoever starts a process waits for its line; it is written whatever else is left out.
 READY = "partstream.ready"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
@@ -35,6 +37,11 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
     logging.getLogger(READY).setLevel(logging.INFO)
     for noisy in ("asyncio", "grpc", "httpx", "httpcore", "piccolo", "_granian"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def visible(text: str) -> str:
+    """Return the text with its control characters and line breaks as escapes."""
+    return text.translate(_VISIBLE)
 
 
 @contextlib.contextmanager
@@ -93,7 +100,7 @@ class TextFormatter(logging.Formatter):
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         line = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.getMessage()}"
         extras = " ".join(f"{key}={value}" for key, value in _extras(record).items())
-        line = (f"{line} {extras}" if extras else line).translate(_VISIBLE)
+        line = visible(f"{line} {extras}" if extras else line)
         return f"{line}\n{self.formatException(record.exc_info)}" if _is_traced(record) else line  # type: ignore[arg-type]
 
 

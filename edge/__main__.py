@@ -1,26 +1,88 @@
-"""``python -m edge serve`` runs one edge, ``migrate`` brings its database to the newest schema."""
+"""The edge's command line: ``serve`` runs one edge, ``migrate`` brings its database to the newest schema.
+
+``token`` and ``users`` are for an operator of the machine; ``./partstream`` runs them with the stack's settings.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import json
+import os
 import sys
-
-import uvloop
+from typing import TYPE_CHECKING, Final
 
 from chassis import logs
 from chassis.database import Database
 from chassis.errors import StoreUnavailable
-from chassis.migrate import migrate
-from chassis.server import PortTaken
 from chassis.settings import SettingsError, load
-from edge.app import serve
+from edge.identity import operator_users
 from edge.identity.first_admin import ensure_first_admin
-from edge.settings import EdgeSettings, MigrateSettings
+from edge.identity.operator import OperatorError, Outcome
+from edge.identity.operator_tokens import issue_token
+from edge.settings import EdgeSettings, MigrateSettings, TokenSettings, UsersSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+PASSWORD_BYTES_READ: Final = 4096
+INTERRUPTED: Final = 130
+SERVER_VERBS: Final = ("serve", "migrate")
 
 
-async def run_migrate(settings: MigrateSettings) -> None:
+def main() -> int:
+    """Run the command; 2 for settings that are missing or wrong, 1 for whatever else fails."""
+    given = _parser().parse_args()
+    try:
+        return _run(given)
+    except SettingsError as error:
+        head = "The edge cannot start:" if given.verb in SERVER_VERBS else "The command cannot run:"
+        sys.stderr.write("\n".join([head, *error.problems]) + "\n")
+        return 2
+    except (StoreUnavailable, OperatorError) as error:
+        sys.stderr.write(f"{logs.visible(str(error))}\n")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(given: argparse.Namespace) -> int:
+    match given.verb:
+        case "serve":
+            return _serve(load(EdgeSettings))
+        case "migrate":
+            asyncio.run(_migrate(load(MigrateSettings)))
+        case "token":
+            logs.configure("edge", level="WARNING")
+            _print(asyncio.run(issue_token(load(TokenSettings), given.user, given.role)))
+        case _:
+            logs.configure("edge", level="WARNING")
+            outcome = asyncio.run(_users(load(UsersSettings), given))
+            _print(json.dumps(outcome.document) if given.json else outcome.text)
+    return 0
+
+
+# The web framework and the migrations take a second to import, and an operator's command needs neither.
+def _serve(settings: EdgeSettings) -> int:
+    import uvloop  # noqa: PLC0415 - see above
+
+    from chassis.server import PortTaken  # noqa: PLC0415 - see above
+    from edge.app import serve  # noqa: PLC0415 - see above
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except PortTaken as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def _migrate(settings: MigrateSettings) -> None:
     """Migrate, and make the first administrator if there is no user yet."""
+    from chassis.migrate import migrate  # noqa: PLC0415 - see above
+
     logs.configure("edge", format=settings.log_format, level=settings.log_level)
     await migrate(settings.database_url, ["edge.piccolo_app"])
     database = await Database.open(settings.database_url, application_name="partstream-edge-migrate", max_size=1)
@@ -30,24 +92,77 @@ async def run_migrate(settings: MigrateSettings) -> None:
         await database.close()
 
 
-def main() -> int:
-    """Do the verb; exit code 2 for settings that are missing or wrong."""
-    parser = argparse.ArgumentParser(prog="python -m edge", description=__doc__)
-    parser.add_argument("verb", choices=("serve", "migrate"))
-    verb = parser.parse_args().verb
+def _users(settings: UsersSettings, given: argparse.Namespace) -> Coroutine[None, None, Outcome]:
+    dsn = settings.database_url
+    match given.action:
+        case "create":
+            return operator_users.create_user(dsn, given.name, given.role, _password(given))
+        case "reset-password":
+            return operator_users.reset_password(dsn, given.name, _password(given))
+        case "unlock":
+            return operator_users.unlock_user(dsn, given.name)
+        case _:
+            return operator_users.list_users(dsn)
+
+
+def _password(given: argparse.Namespace) -> str | None:
+    """The password on standard input, one line; ``None`` when one is to be generated."""
+    if not given.password_stdin:
+        return None
+    raw = b"" if sys.stdin is None else sys.stdin.buffer.read(PASSWORD_BYTES_READ)
     try:
-        if verb == "migrate":
-            asyncio.run(run_migrate(load(MigrateSettings)))
-        else:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(serve(load(EdgeSettings)))
-    except SettingsError as error:
-        sys.stderr.write("\n".join(["The edge cannot start:", *error.problems]) + "\n")
-        return 2
-    except (StoreUnavailable, PortTaken) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        text = raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        text = "\n"
+    if set(text) & set("\r\n\0"):
+        message = "Standard input must be one line of UTF-8 text: the password."
+        raise OperatorError(message)
+    return text
+
+
+def _print(text: str) -> None:
+    if sys.stdout is None:
+        message = "Standard output is closed."
+        raise OperatorError(message)
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # Otherwise the interpreter would try the same again when it ends, and report that.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message = f"Standard output cannot be written: {error.strerror}."
+        raise OperatorError(message) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge", description=__doc__, allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("serve", help="run one edge")
+    verbs.add_parser("migrate", help="bring the database to the newest schema")
+    token = verbs.add_parser("token", help="print an access token for 10 minutes", allow_abbrev=False)
+    token.add_argument("--user", metavar="NAME", help="whose token; default: the first enabled administrator")
+    token.add_argument("--role", help="the one role that the token carries; default: all of the user's")
+    users = verbs.add_parser("users", help="create users, reset passwords, end lock-outs, list users")
+    actions = users.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="create a user", allow_abbrev=False)
+    reset = actions.add_parser(
+        "reset-password", help="change a password, end the user's sessions and lock-out", allow_abbrev=False
+    )
+    unlock = actions.add_parser("unlock", help="end the lock-out of a user", allow_abbrev=False)
+    listing = actions.add_parser("list", help="list users", allow_abbrev=False)
+    for action in (create, reset, unlock):
+        action.add_argument("name", metavar="NAME", help="name of the user")
+    create.add_argument("--role", action="append", required=True, help="a role of the user; may be repeated")
+    for action in (create, reset):
+        action.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="read the password from standard input; otherwise one is generated and printed once",
+        )
+    for action in (create, reset, unlock, listing):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
 
 
 if __name__ == "__main__":

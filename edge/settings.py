@@ -79,3 +79,19 @@ class MigrateSettings:
     log_level: str = setting(
         "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), help="least level logged", default="INFO"
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersSettings:
+    """Settings of ``users``."""
+
+    database_url: str = setting("PARTSTREAM_EDGE_DATABASE_URL", dsn, help="database of users and sessions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings(UsersSettings):
+    """Settings of ``token``."""
+
+    signing_key_file: Path = setting(
+        "PARTSTREAM_SIGNING_KEY_FILE", file, help="PEM file of the Ed25519 private key that tokens are signed with"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -13,48 +13,11 @@ from litestar.params import Body, FromPath, FromQuery
 from edge.dependencies import TheUserAdministration
 from edge.identity.guards import permits
 from edge.identity.sessions import Session
-from edge.identity.users import User
+from edge.identity.user_bodies import NewUser, UserChange, UserList, UserView, user_view
 from edge.json_bodies import JsonBody
 from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
 from edge.operations import Described
 from edge.representation import reply
-
-RoleName = Literal["customer", "support", "stock_manager", "content_editor", "auditor", "admin"]
-Password = Annotated[str, msgspec.Meta(min_length=8, max_length=200)]
-Roles = Annotated[list[RoleName], msgspec.Meta(max_length=10)]
-
-
-class NewUser(msgspec.Struct, forbid_unknown_fields=True):
-    """A user to create."""
-
-    username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._@-]{1,64}$")]
-    password: Password
-    roles: Roles = []
-
-
-class UserChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change; whatever is changed, the user's open sessions end, so that it holds at once."""
-
-    password: Password | None = None
-    roles: Roles | None = None
-    disabled: bool | None = None
-
-
-class UserView(msgspec.Struct):
-    """A user, without the password."""
-
-    user_id: UUID
-    username: str
-    roles: list[str]
-    disabled_at: datetime | None
-    created_at: datetime
-
-
-class UserList(msgspec.Struct):
-    """Every user, by name."""
-
-    items: list[UserView]
-    next_page_token: str = ""
 
 
 class SessionView(msgspec.Struct):
@@ -86,7 +49,7 @@ class SessionList(msgspec.Struct):
 )
 async def list_users(administration: TheUserAdministration) -> Response[UserList]:
     """Every user, by name."""
-    return reply(UserList([_user(user) for user in await administration.users()]))
+    return reply(UserList([user_view(user) for user in await administration.users()]))
 
 
 @post(
@@ -100,7 +63,7 @@ async def list_users(administration: TheUserAdministration) -> Response[UserList
 )
 async def create_user(administration: TheUserAdministration, data: Annotated[NewUser, Body()]) -> Response[UserView]:
     """The new user; 409 when the name is taken."""
-    return reply(_user(await administration.create(data.username, data.password, data.roles)), status=201)
+    return reply(user_view(await administration.create(data.username, data.password, data.roles)), status=201)
 
 
 @patch(
@@ -117,7 +80,7 @@ async def change_user(
 ) -> Response[UserView]:
     """The user after the change."""
     changed = await administration.change(user_id, password=data.password, roles=data.roles, disabled=data.disabled)
-    return reply(_user(changed))
+    return reply(user_view(changed))
 
 
 @get(
@@ -144,10 +107,6 @@ async def list_sessions(
 async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:
     """Its tokens are refused from now on, everywhere."""
     await administration.end_session(session_id)
-
-
-def _user(user: User) -> UserView:
-    return UserView(user.user_id, user.username, list(user.roles), user.disabled_at, user.created_at)
 
 
 def _session(session: Session) -> SessionView:

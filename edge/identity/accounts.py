@@ -15,6 +15,8 @@ from edge.identity.sessions import RefreshTokenReused
 from edge.metrics import LOGINS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chassis.tokens import SigningKey
     from edge.identity.lockout import Lockout
     from edge.identity.passwords import Passwords
@@ -80,7 +82,7 @@ class Accounts:
             raise TokenInvalid(message)
         session, refresh_token = await self._sessions.begin(user.user_id, client_ip, user_agent)
         LOGINS.labels("success").inc()
-        await self._events.record("login_succeeded", caller=_caller(user, session))
+        await self._events.record("login_succeeded", caller=caller_of(user, session))
         return user, session, refresh_token
 
     async def refresh(self, refresh_token: str) -> Grant:
@@ -108,14 +110,7 @@ class Accounts:
         await self._events.record("logged_out", caller=caller)
 
     def _grant(self, user: User, session: Session, refresh_token: str) -> Grant:
-        access = self._key.mint(
-            subject=str(user.user_id),
-            name=user.username,
-            roles=user.roles,
-            permissions=permissions_of(user.roles),
-            session_id=str(session.session_id),
-            ttl_seconds=ACCESS_SECONDS,
-        )
+        access = mint_access_token(self._key, user, session, user.roles)
         return Grant(access, "Bearer", ACCESS_SECONDS, refresh_token)
 
 
@@ -123,5 +118,18 @@ def _session_uuid(caller: Caller) -> UUID:
     return UUID(caller.session_id)
 
 
-def _caller(user: User, session: Session) -> Caller:
+def caller_of(user: User, session: Session) -> Caller:
+    """The caller of a session, for its security events."""
     return Caller(str(user.user_id), user.username, str(session.session_id), frozenset(user.roles))
+
+
+def mint_access_token(key: SigningKey, user: User, session: Session, roles: Sequence[str]) -> str:
+    """An access token of a session with some of the user's roles. It never permits more than the user's roles do."""
+    return key.mint(
+        subject=str(user.user_id),
+        name=user.username,
+        roles=roles,
+        permissions=permissions_of(roles) & permissions_of(user.roles),
+        session_id=str(session.session_id),
+        ttl_seconds=ACCESS_SECONDS,
+    )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from edge.identity.lockout import Lockout
     from edge.identity.passwords import Passwords
     from edge.identity.security_events import SecurityEvents
     from edge.identity.sessions import Session, Sessions
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 class UserAdministration:
     """What administrators do with accounts."""
 
-    def __init__(self, users: Users, sessions: Sessions, passwords: Passwords, events: SecurityEvents) -> None:
+    def __init__(
+        self, users: Users, sessions: Sessions, passwords: Passwords, lockout: Lockout, events: SecurityEvents
+    ) -> None:
         """Put the parts together."""
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
+        self._lockout = lockout
         self._events = events
 
     async def users(self) -> list[User]:
@@ -43,16 +47,27 @@ class UserAdministration:
     async def change(
         self, user_id: UUID, *, password: str | None, roles: Sequence[str] | None, disabled: bool | None
     ) -> User:
-        """The changed user, whose open sessions are ended; ``Missing`` when there is none."""
+        """The changed user, whose open sessions are ended; ``Missing`` when there is none.
+
+        A new password ends the lock-out: failed attempts were made with the previous one.
+        """
         password_hash = await self._passwords.hash(password) if password is not None else None
         user = await self._users.update(user_id, roles=roles, password_hash=password_hash, disabled=disabled)
         if user is None:
             message = "There is no such user."
             raise Missing(message)
         await self._sessions.revoke_user(user_id, "account changed")
+        if password is not None:
+            await self._lockout.clear(user.username)
         facts = {"user": user.username, "roles": ",".join(user.roles), "disabled": str(user.disabled_at is not None)}
         await self._record("user_changed", {**facts, "password": "changed" if password is not None else "kept"})
         return user
+
+    async def unlock(self, user: User) -> int:
+        """End the lock-out of an account; return the number of failed attempts that no longer count."""
+        cleared = await self._lockout.clear(user.username)
+        await self._record("user_unlocked", {"user": user.username, "failed_attempts": str(cleared)})
+        return cleared
 
     async def sessions(self, user_id: UUID | None) -> list[Session]:
         """Open sessions, of one user or of all."""

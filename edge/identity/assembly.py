@@ -36,17 +36,18 @@ class Identity:
 def assemble_identity(database: Database, key: SigningKey, verifier: TokenVerifier) -> Identity:
     """Everything over one database; tokens are signed with ``key`` and checked by ``verifier``."""
     sessions, users, passwords, events = Sessions(database), Users(database), Passwords(), SecurityEvents(database)
+    lockout = Lockout(database)
     browsers = BrowserSessions(sessions, key)
     return Identity(
         accounts=Accounts(
             users=users,
             sessions=sessions,
             passwords=passwords,
-            lockout=Lockout(database),
+            lockout=lockout,
             events=events,
             key=key,
         ),
-        administration=UserAdministration(users, sessions, passwords, events),
+        administration=UserAdministration(users, sessions, passwords, lockout, events),
         browsers=browsers,
         authenticator=Authenticator(verifier, sessions, browsers),
         events=events,

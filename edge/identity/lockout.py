@@ -29,6 +29,9 @@ WHERE NOT succeeded AND attempted_at > now() - interval '15 minutes' AND (userna
 # Remember an attempt.
 INSERT_ATTEMPT: Final = "INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ($1, $2, $3)"
 
+# Forget the failures of an account; the security events that record them stay.
+DELETE_FAILURES: Final = "DELETE FROM login_attempt WHERE username = $1 AND NOT succeeded RETURNING 1"
+
 
 def wait_seconds(failures: int, free: int, age_seconds: float | None) -> float:
     """How much longer to wait after ``failures``, the last of them ``age_seconds`` ago; 0 = none."""
@@ -61,3 +64,7 @@ class Lockout:
     async def record(self, username: str, client_ip: str, *, succeeded: bool) -> None:
         """Count an attempt."""
         await self._database.pool.execute(INSERT_ATTEMPT, username.lower(), client_ip, succeeded)
+
+    async def clear(self, username: str) -> int:
+        """End the lock-out of an account; return the number of failed attempts that no longer count."""
+        return len(await self._database.pool.fetch(DELETE_FAILURES, username.lower()))

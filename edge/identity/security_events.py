@@ -14,6 +14,8 @@ from chassis.database import CONNECTION_LOST
 from edge.exchange import current_exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chassis.caller import Caller
     from chassis.database import Database
 
@@ -53,9 +55,10 @@ class SecurityEvent(msgspec.Struct, frozen=True, kw_only=True):
 class SecurityEvents:
     """The trail of security events."""
 
-    def __init__(self, database: Database) -> None:
-        """Write to the edge's database."""
+    def __init__(self, database: Database, facts: Mapping[str, str] | None = None) -> None:
+        """Write to the edge's database; ``facts`` become part of the details of every event."""
         self._database = database
+        self._facts = dict(facts or {})
 
     async def record(
         self, kind: str, *, caller: Caller = ANONYMOUS, username: str = "", details: dict[str, str] | None = None
@@ -63,7 +66,8 @@ class SecurityEvents:
         """Append an event. When the database is away it is logged instead: a refusal is not turned into a failure."""
         exchange = current_exchange()
         name = username or ("" if caller.is_anonymous else caller.username)
-        logger.info(kind, extra={"username": name, "client_ip": exchange.client_ip, **(details or {})})
+        details = {**(details or {}), **self._facts}
+        logger.info(kind, extra={"username": name, "client_ip": exchange.client_ip, **details})
         try:
             await self._database.pool.execute(
                 INSERT_EVENT,
@@ -74,7 +78,7 @@ class SecurityEvents:
                 exchange.client_ip,
                 exchange.request_id,
                 # A refused request is recorded before its text is checked, and PostgreSQL stores no NUL.
-                msgspec.json.encode(details or {}).decode().replace("\\u0000", "\N{REPLACEMENT CHARACTER}"),
+                msgspec.json.encode(details).decode().replace("\\u0000", "\N{REPLACEMENT CHARACTER}"),
             )
         except CONNECTION_LOST:
             logger.warning("security event not stored: the database is away", extra={"kind": kind, "username": name})

@@ -20,17 +20,18 @@ ABSOLUTE: Final = timedelta(days=14)  # no session is longer than this, however 
 IDLE: Final = timedelta(days=2)  # a refresh token that is not used for this long is dead
 MOST_PER_USER: Final = 50
 
-# A new session; the oldest ones beyond the limit end.
+# A new session.
 INSERT_SESSION: Final = """
 INSERT INTO session (user_id, client_ip, user_agent, expires_at) VALUES ($1, $2, $3, now() + $4) RETURNING *
 """
 
-# End the sessions of a user beyond the newest ones.
+# End the sessions of a user beyond the limit: those that expire first, which are the oldest or the short ones of
+# `token`, but never the new one.
 REVOKE_SURPLUS: Final = """
 UPDATE session SET revoked_at = now(), revoked_for = 'too many sessions'
 WHERE session_id IN (
-    SELECT session_id FROM session WHERE user_id = $1 AND revoked_at IS NULL
-    ORDER BY created_at DESC, session_id OFFSET $2
+    SELECT session_id FROM session WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()
+    ORDER BY session_id = $3 DESC, expires_at DESC, session_id OFFSET $2
 )
 """
 
@@ -143,10 +144,13 @@ class Sessions:
     async def begin(self, user_id: UUID, client_ip: str, user_agent: str) -> tuple[Session, str]:
         """A new session and its first refresh token."""
         async with self._database.pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(INSERT_SESSION, user_id, client_ip, user_agent[:500], ABSOLUTE)
-            await connection.execute(REVOKE_SURPLUS, user_id, MOST_PER_USER)
-            token = await _issue(connection, row["session_id"])
-        return Session.from_row(row), token
+            session = await _insert(connection, user_id, client_ip, user_agent, ABSOLUTE)
+            return session, await _issue(connection, session.session_id)
+
+    async def begin_short(self, user_id: UUID, user_agent: str, lifetime: timedelta) -> Session:
+        """A new session for one access token: it has no refresh token and expires with the access token."""
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            return await _insert(connection, user_id, "", user_agent, lifetime)
 
     async def rotate(self, token: str) -> tuple[Session, str]:
         """The session of a refresh token and the token that replaces it.
@@ -200,6 +204,19 @@ class Sessions:
     async def open_sessions(self, user_id: UUID | None = None) -> list[Session]:
         """Sessions that count, newest first, at most 200."""
         return [Session.from_row(row) for row in await self._database.pool.fetch(SELECT_OPEN, user_id)]
+
+
+async def _insert(
+    connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
+    user_id: UUID,
+    client_ip: str,
+    user_agent: str,
+    lifetime: timedelta,
+) -> Session:
+    row = await connection.fetchrow(INSERT_SESSION, user_id, client_ip, user_agent[:500], lifetime)
+    session = Session.from_row(row)
+    await connection.execute(REVOKE_SURPLUS, user_id, MOST_PER_USER, session.session_id)
+    return session
 
 
 async def _issue(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], session_id: UUID) -> str:

@@ -23,6 +23,11 @@ SELECT_BY_ID: Final = 'SELECT * FROM "user" WHERE user_id = $1'
 # Every user by name.
 SELECT_ALL: Final = 'SELECT * FROM "user" ORDER BY lower(username)'
 
+# The enabled administrator that was created first.
+SELECT_FIRST_ADMIN: Final = """
+SELECT * FROM "user" WHERE 'admin' = ANY (roles) AND disabled_at IS NULL ORDER BY created_at, user_id LIMIT 1
+"""
+
 # A new user; no row when the name is taken.
 INSERT_USER: Final = """
 INSERT INTO "user" (username, password_hash, roles) VALUES ($1, $2, $3)
@@ -77,6 +82,11 @@ class Users:
     async def by_id(self, user_id: UUID) -> User | None:
         """The user of that id."""
         row = await self._database.pool.fetchrow(SELECT_BY_ID, user_id)
+        return User.from_row(row) if row else None
+
+    async def first_admin(self) -> User | None:
+        """The enabled administrator that was created first."""
+        row = await self._database.pool.fetchrow(SELECT_FIRST_ADMIN)
         return User.from_row(row) if row else None
 
     async def all(self) -> list[User]:

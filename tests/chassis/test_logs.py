@@ -46,10 +46,10 @@ def test_a_line_break_in_what_a_stranger_sent_begins_no_line_of_ours() -> None:
     """``GET /parts/x%0a12:00:00 ERROR …`` once wrote a line that looked like one of the edge's own."""
     written = configured()
 
-    log.info("%s %s", "GET", "/parts/x\n12:00:00.000 ERROR the sky falls\x1b[31m", extra={"user": "a\r\nb"})
+    log.info("%s %s", "GET", "/parts/x\n12:00:00.000 ERROR the sky falls\x1b[31m\u202e", extra={"user": "a\r\nb"})
 
     (line,) = written.getvalue().splitlines()
-    assert "x\\n12:00:00.000 ERROR the sky falls\\x1b[31m user=a\\r\\nb" in line
+    assert "x\\n12:00:00.000 ERROR the sky falls\\x1b[31m\\u202e user=a\\r\\nb" in line
 
 
 def test_a_warning_has_its_error_in_one_line_and_an_error_its_trace() -> None:

@@ -14,6 +14,7 @@ from devstack.servers.ports import free_port
 from edge.app import Edge
 from edge.identity.first_admin import ensure_first_admin
 from edge.settings import EdgeSettings
+from tests.edge.operator_command import OperatorCommand
 
 ADMIN = "admin"
 PASSWORD = "correct horse battery staple"
@@ -96,3 +97,9 @@ async def admin(edge: Edge, client: httpx.AsyncClient) -> AsyncIterator[httpx.As
     headers = {"Authorization": f"Bearer {grant['access_token']}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://edge/api/v1", headers=headers) as made:
         yield made
+
+
+@pytest.fixture
+def operator(database: Database, edge_dsn: str, keys: Keys) -> OperatorCommand:
+    """The operator commands on the edge's database."""
+    return OperatorCommand({"PARTSTREAM_EDGE_DATABASE_URL": edge_dsn, "PARTSTREAM_SIGNING_KEY_FILE": str(keys.file)})
