@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
 import sys
 import types
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _MIGRATION_LOCK = (7301, 3)
 _CONFIG_MODULE = "partstream_piccolo_conf"
+
+log = logging.getLogger(__name__)
 
 
 async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
@@ -45,10 +49,21 @@ async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
         os.environ["PICCOLO_CONF"] = _CONFIG_MODULE
         for app in app_modules:
             name = sys.modules[app].APP_CONFIG.app_name if app in sys.modules else _app_name(app)
-            with contextlib.redirect_stdout(sys.stderr):
-                await run_forwards(app_name=name)
+            await _run_forwards(name)
+            log.info("database migrated", extra={"app": name})
     finally:
         await lock.close()
+
+
+async def _run_forwards(app_name: str) -> None:
+    """Run the migrations; what Piccolo prints meanwhile is shown only when one fails, because it says which."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            await run_forwards(app_name=app_name)
+    except BaseException:
+        sys.stderr.write(printed.getvalue())
+        raise
 
 
 def _app_name(module: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from chassis import logs
 from chassis.errors import StoreUnavailable
 from chassis.migrate import migrate
 from chassis.settings import SettingsError, load
@@ -18,7 +19,7 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if command == "migrate":
-            asyncio.run(migrate(load(MigrateSettings).database_url, APPS))
+            _migrate(load(MigrateSettings))
             return 0
         if command == "serve":
             return _serve(load(Settings))
@@ -30,6 +31,11 @@ def main() -> int:
         return 1
     print("usage: python -m content_svc serve|migrate", file=sys.stderr)  # noqa: T201
     return 0 if command in {"-h", "--help"} else 2
+
+
+def _migrate(settings: MigrateSettings) -> None:
+    logs.configure("content migrate", format=settings.log_format, level=settings.log_level)
+    asyncio.run(migrate(settings.database_url, APPS))
 
 
 def _serve(settings: Settings) -> int:

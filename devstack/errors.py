@@ -51,3 +51,8 @@ class StackNotRunning(DevstackError):
 
 class StartFailed(DevstackError):
     """A process did not become healthy in time or ended while starting."""
+
+    def __init__(self, message: str, process: str = "") -> None:
+        """``process`` is the name of the one whose last lines say why."""
+        super().__init__(message)
+        self.process = process

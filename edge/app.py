@@ -24,7 +24,7 @@ from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
 from edge.identity.assembly import assemble_identity
 from edge.live.socket import LiveEndpoint, live_route
-from edge.methods import allowed_methods
+from edge.methods import allowed_methods, socket_paths
 from edge.page_tokens import PageTokens
 from edge.revision import RevisionGate
 from tasks.jobs import JobQueue
@@ -106,6 +106,7 @@ class Edge:
             trusted_proxies=settings.trusted_proxies,
             traces_exported=settings.otel_exporter != "none",
             allowed=allowed_methods(app),
+            socket_paths=socket_paths(app),
         )
         self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Response
 from litestar.datastructures import MutableScopeHeaders
+from litestar.exceptions import NotFoundException
 from litestar.response.base import ASGIResponse
 
 from chassis.caller import ANONYMOUS, RequestContext, set_current_request
@@ -27,7 +28,7 @@ from edge.revision import OUT, merged
 from edge.tracing import describe, is_traced, request_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from litestar.types import ASGIApp, Message, Receive, Send
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("edge.access")
 
-_SAFE_ID: Final = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _PROBES: Final = ("/health", "/metrics")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
@@ -54,14 +55,19 @@ class Envelope:
         trusted_proxies: Sequence[Network] = (),
         traces_exported: bool = False,
         allowed: Mapping[str, str] = MappingProxyType({}),
+        socket_paths: Collection[str] = (),
     ) -> None:
-        """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template."""
+        """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template.
+
+        ``socket_paths`` are the paths that serve WebSockets.
+        """
         self._app = app
         self._position = position
         self._max_concurrent = max_concurrent
         self._trusted = trusted_proxies
         self._traces_exported = traces_exported
         self._allowed = allowed
+        self._socket_paths = frozenset(socket_paths)
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -80,13 +86,14 @@ class Envelope:
         exchange = self._begin(scope, headers)
         if scope["type"] == "http":
             await self._serve(scope, receive, send, exchange)
+        elif scope["path"].rstrip("/") not in self._socket_paths:
+            await _reject_handshake(scope, receive, send, exchange)
         else:
             await self._app(scope, receive, send)
 
     def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> Exchange:
-        given = headers.get(b"partstream-request-id", b"").decode("latin-1")
         exchange = Exchange(
-            request_id=given if _SAFE_ID.match(given) else str(uuid.uuid4()),
+            request_id=self._request_id(scope, headers),
             client_ip=self._client_ip(scope, headers.get(b"x-forwarded-for", b"").decode("latin-1")),
             traceparent=current_traceparent(),
         )
@@ -95,10 +102,20 @@ class Envelope:
         set_current_request(RequestContext(ANONYMOUS, exchange.request_id, exchange.traceparent))
         return exchange
 
+    def _request_id(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
+        """Return the id that a trusted proxy or the caller gave, else a new one.
+
+        A proxy's comes first: its own log names the request by it. Its header is ignored from any other peer.
+        """
+        given = [headers.get(b"partstream-request-id", b"")]
+        if (by_proxy := headers.get(b"x-request-id")) is not None and self._is_trusted(_peer(scope)):
+            given.insert(0, by_proxy)
+        texts = (raw.decode("latin-1") for raw in given)
+        return next((text for text in texts if _SAFE_ID.fullmatch(text)), None) or str(uuid.uuid4())
+
     def _client_ip(self, scope: Any, forwarded: str) -> str:
         """The nearest address that is no proxy of ours, read from the right: what is left of it anyone can write."""
-        client = scope.get("client")
-        address = client[0] if client else ""
+        address = _peer(scope)
         for hop in (item.strip() for item in reversed(forwarded.split(","))):
             if not hop or not self._is_trusted(address):
                 break
@@ -155,6 +172,12 @@ class Envelope:
         await _answer(refusal, scope, receive, send)
 
 
+def _peer(scope: Any) -> str:
+    """Return the address at the other end of the connection; empty when there is none."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 async def _answer(response: Response[bytes], scope: Any, receive: Receive, send: Send) -> None:
     await ASGIResponse(
         body=response.content,
@@ -164,10 +187,28 @@ async def _answer(response: Response[bytes], scope: Any, receive: Receive, send:
     )(scope, receive, send)
 
 
+async def _reject_handshake(scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
+    """Respond to a WebSocket handshake where there are no WebSockets: 404, as to any request there.
+
+    Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
+    """
+
+    async def send_rejection(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            _label(message, exchange)
+        await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
+
+    response = problem_response(NotFoundException())
+    await _answer(response, scope, receive, send_rejection)
+    _account(scope, exchange, "GET", response.status_code or 404)
+
+
 def _label(message: Any, exchange: Exchange) -> None:
     headers = MutableScopeHeaders.from_message(message)
     headers[REQUEST_ID] = exchange.request_id
     headers["X-Content-Type-Options"] = "nosniff"
+    # Granian has no option against its own `Server: granian`, and leaves the field alone where the application sets it.
+    headers["Server"] = ""
     revision = merged(*exchange.revisions)
     if revision:
         headers[OUT] = revision

@@ -1,9 +1,11 @@
-"""Which methods an address answers to: the ``Allow`` header of OPTIONS and of 405."""
+"""What an address serves: its methods, for the ``Allow`` header of OPTIONS and of 405, or WebSockets."""
 
 from __future__ import annotations
 
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Final
+
+from litestar.routes import WebSocketRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,3 +32,8 @@ def allowed_methods(app: Litestar) -> Mapping[str, str]:
     for route in app.routes:
         found.setdefault(route.path_format, set()).update(getattr(route, "methods", ()))
     return {path: allow(methods) for path, methods in found.items()}
+
+
+def socket_paths(app: Litestar) -> frozenset[str]:
+    """Return the paths that serve WebSockets."""
+    return frozenset(route.path for route in app.routes if isinstance(route, WebSocketRoute))

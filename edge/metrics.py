@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+# A `_created` series doubles the series of every counter and histogram, and no rule or dashboard reads one.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # A page from memory takes about 1 ms, a write with its commit 2-20 ms.
 _LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

@@ -41,7 +41,10 @@ class EdgeSettings:
     host: str = setting("PARTSTREAM_HOST", text, help="address to listen on", default="127.0.0.1")
     port: int = setting("PARTSTREAM_PORT", port, help="HTTP port of this copy", default=8000)
     trusted_proxies: tuple[Network, ...] = setting(
-        "PARTSTREAM_TRUSTED_PROXIES", networks, help="networks whose X-Forwarded-For is believed", default=()
+        "PARTSTREAM_TRUSTED_PROXIES",
+        networks,
+        help="networks whose X-Forwarded-For and X-Request-Id are trusted",
+        default=(),
     )
     allowed_origins: tuple[str, ...] = setting(
         "PARTSTREAM_ALLOWED_ORIGINS",

@@ -8,16 +8,22 @@ from datetime import timedelta
 from chassis.settings import choice, days, dsn, port, positive_int, setting, text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrateSettings:
     """For ``migrate``."""
 
     database_url: str = setting(
         "PARTSTREAM_INVENTORY_DATABASE_URL", dsn, help="the inventory database, postgresql://role:password@host:port/db"
     )
+    log_format: str = setting(
+        "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"
+    )
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="what is logged"
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(MigrateSettings):
     """For ``serve``."""
 
@@ -38,12 +44,6 @@ class Settings(MigrateSettings):
         positive_int,
         default=64 * 1024**2,
         help="bytes of the newest log entries kept in memory for watchers",
-    )
-    log_format: str = setting(
-        "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"
-    )
-    log_level: str = setting(
-        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="what is logged"
     )
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"

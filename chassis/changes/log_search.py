@@ -42,7 +42,8 @@ class LogSearch:
     async def page(self, after: int, head: int, *, entity: str, ids: Sequence[str] | None, size: int) -> Found:
         """Up to ``size`` entries after a revision, of the things with these ids (``None`` = all) and of a kind.
 
-        Answers with fewer, and ``end`` false, when ``SEARCH_SECONDS`` were not enough to come to ``head``.
+        Fewer, and ``end`` false, when ``SEARCH_SECONDS`` were not enough to reach ``head``. A full page ends the
+        search with the present window: whether more follow further on is the next page's to find out.
         """
         if ids is not None and not ids:
             return Found([], max(after, head), end=True)
@@ -52,10 +53,12 @@ class LogSearch:
         while after < head and time.monotonic() < answer_by:
             began = time.monotonic()
             high = min(after + window, head)
-            found += await self._find(after, high, entity, ids, size - len(found))
-            if len(found) == size:
-                return Found(found, found[-1].revision, end=False)
+            found += await self._find(after, high, entity, ids, size - len(found) + 1)  # one more, to see what follows
+            if len(found) > size:
+                return Found(found[:size], found[size - 1].revision, end=False)
             after = high
+            if len(found) == size:
+                break
             is_quick = time.monotonic() - began < _QUICK_SECONDS
             window = min(window * _WIDER, _WIDEST_WINDOW) if is_quick else max(window // _WIDER, _FIRST_WINDOW)
         return Found(found, after, end=after >= head)

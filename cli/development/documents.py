@@ -13,7 +13,7 @@ from devstack.supervision.all_settings import every_setting
 
 MAP, SETTINGS = Path("docs/map.md"), Path("docs/settings.md")
 MIGRATIONS = "piccolo_migrations"
-ROOMS = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "devstack", "loadtests")
+ROOMS = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "devstack", "cli", "loadtests")
 MAP_HEAD = """\
 # Map
 

@@ -6,10 +6,14 @@ The rows go through ``import`` like any others.
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from chassis import logs
+from chassis.settings import choice, load, setting
 from cli.catalogue_import.category_writer import CategoryWriter
 from cli.catalogue_import.importer import CatalogueImport
 from cli.catalogue_import.part_writer import PartWriter
@@ -23,14 +27,28 @@ from devstack.service_calls.service_access import Services, open_services, servi
 from devstack.supervision.sample_wanted import MARKER, SERVICE_NAME
 from partstream.inventory.v1 import stock_service_pb2
 
+log = logging.getLogger(__name__)
+
 PATIENCE_SECONDS = 60.0
 CALLS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How the lines of this program look."""
+
+    log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="form of log lines")
+    log_level: str = setting(
+        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level logged"
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Answer 0 when the sample is loaded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
+    settings = load(LogSettings)
+    logs.configure("sample", format=settings.log_format, level=settings.log_level)
     return asyncio.run(_load_sample(parser.parse_args(arguments).data_dir))
 
 
@@ -44,7 +62,7 @@ async def _load_sample(data_folder: Path) -> int:
     if rejected:
         return 1
     marker.unlink()
-    print(f"sample catalogue of {len(rows)} parts loaded in {time.monotonic() - started:.1f} s")
+    log.info("sample catalogue loaded", extra={"parts": len(rows), "seconds": round(time.monotonic() - started, 1)})
     return 0
 
 

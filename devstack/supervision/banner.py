@@ -1,6 +1,7 @@
 """What a person needs to know once everything is healthy."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from devstack import stack_state
@@ -11,31 +12,37 @@ WIDTH = 78
 
 
 def banner(facts: StackFacts, admin: FirstAdmin | None, data_folder: Path) -> str:
-    """Answer the lines to show."""
+    """Return the lines to show: a label and one value each, which ends its line so that it can be copied."""
     edge, *further = facts.edge_urls
-    rows = [("Partstream is ready", edge)]
-    if further:
-        rows.append(("further edges", "  ".join(further)))
-    rows += [
+    rows = [
+        ("Partstream is ready", edge),
+        *_labelled("further edges", further),
         ("parts", f"{edge}/api/v1/parts"),
         ("API reference", f"{edge}/schema"),
         ("live updates", f"{edge.replace('http', 'ws', 1)}/api/v1/live"),
         ("health", f"{edge}/health/ready"),
-        ("gRPC inventory", _addresses(facts, facts.ports.inventory)),
-        ("gRPC content", _addresses(facts, facts.ports.content)),
+        *_labelled("gRPC inventory", _addresses(facts, facts.ports.inventory)),
+        *_labelled("gRPC content", _addresses(facts, facts.ports.content)),
         ("data folder", str(data_folder)),
         ("SQL shell", f"./partstream psql{_folder_argument(data_folder)} inventory"),
     ]
     if admin is not None:
-        shown = f"{admin.password}   (shown this once)" if admin.generated else "as set by PARTSTREAM_ADMIN_PASSWORD"
+        shown = admin.password if admin.generated else "as set by PARTSTREAM_ADMIN_PASSWORD"
         rows += [("admin user", admin.username), ("admin password", shown)]
+        if admin.generated:
+            rows.append(("", "(this password is shown only once)"))
     rows.append(("stop", "Ctrl-C"))
     rule = "─" * WIDTH
     return "\n".join([rule, *(f"  {name:<20} {value}" for name, value in rows), rule])
 
 
-def _addresses(facts: StackFacts, ports: list[int]) -> str:
-    return "  ".join(f"{facts.settings.host}:{port}" for port in ports)
+def _labelled(label: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """Return a row for each value, the first with the label."""
+    return [(label if not at else "", value) for at, value in enumerate(values)]
+
+
+def _addresses(facts: StackFacts, ports: list[int]) -> list[str]:
+    return [f"{facts.settings.host}:{port}" for port in ports]
 
 
 def _folder_argument(data_folder: Path) -> str:

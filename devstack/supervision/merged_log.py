@@ -5,31 +5,60 @@ For machines it is one JSON object a line, whoever wrote it: what PostgreSQL, Re
 
 import asyncio
 import json
+import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
+from devstack.supervision.line_levels import LineLevels, is_routine
 from devstack.supervision.patient_output import PatientOutput
 
 COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 NAME_WIDTH = 11  # inventory-1
 LONGEST_LINE = 16_384  # a longer one is shown in pieces
 OWN_NAME = "partstream"
+RECENT_LINES = 20  # of each process, for when it does not start
+USUAL_COLUMNS = 80
 
 
 class MergedLog:
-    """Writes whole lines, so that two processes never share one. Never waits for whoever reads them."""
+    """Writes whole lines, so that two processes never share one. Never waits for whoever reads them.
+
+    While ``starting`` is set, a terminal gets only what processes write as warnings and errors. What servers write at
+    every start and, while ``stopping`` is set, at every stop is left out; ``verbose`` leaves nothing out.
+    ``in_place`` is whether lines can be drawn below the log and replaced: on a terminal for people.
+    """
 
     def __init__(
-        self, output: TextIO | None = None, *, coloured: bool | None = None, for_machines: bool = False
+        self,
+        output: TextIO | None = None,
+        *,
+        coloured: bool | None = None,
+        for_machines: bool = False,
+        verbose: bool = False,
     ) -> None:
-        stream = output or sys.stdout
+        self._stream = output or sys.stdout
         self._for_machines = for_machines
-        self._output = PatientOutput(stream, self._left_out)
-        self._coloured = _wants_colour(stream) if coloured is None else coloured
+        self._verbose = verbose
+        self._output = PatientOutput(self._stream, self._left_out)
+        self._coloured = _wants_colour(self._stream) if coloured is None else coloured
         self._colour_of: dict[str, int] = {}
+        self._levels = LineLevels()
+        self._recent: dict[str, deque[str]] = {}
+        self._drawn: Sequence[str] = ()
+        self.starting = self.stopping = False
+        self.in_place = not for_machines and self._stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+    @property
+    def columns(self) -> int:
+        """Characters that fit a line of the terminal."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or USUAL_COLUMNS
+        except (OSError, ValueError):
+            return USUAL_COLUMNS
 
     def say(self, text: str) -> None:
         """Write lines of the supervisor itself."""
@@ -38,7 +67,32 @@ class MergedLog:
 
     def write(self, name: str, line: str) -> None:
         """Write one line of the process ``name``."""
-        self._output.write(self._formatted(name, line))
+        self._put(self._formatted(name, line), self._drawn)
+
+    def show(self, text: str) -> None:
+        """Write lines of the supervisor itself; on a terminal without its name."""
+        if self.in_place:
+            self._put(f"{text}\n", self._drawn)
+        else:
+            self.say(text)
+
+    def draw(self, lines: Sequence[str], *, above: str = "") -> None:
+        """Show these lines below the log in place of those drawn before; ``above`` becomes a line of the log."""
+        self._put(above and f"{above}\n", lines)
+
+    def painted(self, text: str, colour: int) -> str:
+        """Return the text in a colour, where colours are wanted."""
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._coloured else text
+
+    def recent(self, name: str) -> list[str]:
+        """Return the last lines that the last run of a process wrote, shown or not."""
+        return list(self._recent.get(name, ()))
+
+    def _put(self, text: str, below: Sequence[str]) -> None:
+        """Write a text in place of the lines drawn, and lines to draw below it: at once, so that nothing flickers."""
+        erase = f"\x1b[{len(self._drawn)}A\r\x1b[J" if self._drawn else ""
+        self._drawn = below
+        self._output.write(erase + text + "".join(f"{line}\n" for line in below))
 
     def flush(self, seconds: float) -> None:
         """Wait until every line so far was read, for so long at most."""
@@ -46,20 +100,30 @@ class MergedLog:
 
     async def copied(self, name: str, stream: asyncio.StreamReader) -> AsyncIterator[str]:
         """Write everything the stream brings until it ends, and yield each line. Equal lines in a row are counted."""
-        last, more = "", 0
+        recent = self._recent[name] = deque(maxlen=RECENT_LINES)
+        last, more, is_shown = "", 0, True
         async for line in _lines(stream):
+            recent.append(line)
             if line and line == last:
                 more += 1
             else:
-                self._say_more(name, last, more)
-                self.write(name, line)
+                if more and is_shown:
+                    self.write(name, f"{last} (and {more} more like it)")
+                if is_shown := self._is_shown(name, line):
+                    self.write(name, line)
                 last, more = line, 0
             yield line
-        self._say_more(name, last, more)
+        if more and is_shown:
+            self.write(name, f"{last} (and {more} more like it)")
 
-    def _say_more(self, name: str, line: str, more: int) -> None:
-        if more:
-            self.write(name, f"{line} (and {more} more like it)")
+    def _is_shown(self, name: str, line: str) -> bool:
+        level = self._levels.of(name, line)
+        if self._verbose:
+            return True
+        if is_routine(line, starting=self.starting, stopping=self.stopping):
+            return False
+        # A line in no known form is shown: it is a trace, a panic, or a warning of a library.
+        return not (self.starting and self.in_place) or level is None or level >= logging.WARNING
 
     def _formatted(self, name: str, line: str) -> str:
         if self._for_machines:
@@ -67,7 +131,7 @@ class MergedLog:
         prefix = f"{name:<{NAME_WIDTH}} │ "
         if self._coloured:
             colour = self._colour_of.setdefault(name, COLOURS[len(self._colour_of) % len(COLOURS)])
-            prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
+            prefix = self.painted(prefix, colour)
         return f"{prefix}{line}\n"
 
     def _left_out(self, lines: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.settings import load
 from devstack import credentials, stack_state
-from devstack.errors import DevstackError, StartFailed
+from devstack.errors import StartFailed
 from devstack.servers.databases import NAMES, ensure_databases
 from devstack.servers.ports import remembered_port
 from devstack.servers.postgres import FAST_SHUTDOWN, EmbeddedPostgres
@@ -32,6 +32,7 @@ from devstack.supervision.stack_plan import (
     service_plans,
     task_plans,
 )
+from devstack.supervision.start_steps import StartSteps
 from devstack.supervision.supervised_process import ProcessPlan, SupervisedProcess, run_to_end
 from devstack.supervision.up_settings import EMBEDDED, UpSettings
 
@@ -39,6 +40,14 @@ START_TIMEOUT_SECONDS = 120.0
 # One that ends this often before it was ever healthy has a reason that waiting does not mend.
 MOST_FAILED_STARTS = 3
 POSTGRES, REDIS = "postgres", "redis"
+# What a person reads while the processes of a kind start.
+STEP_NAMES = {
+    "inventory": "inventory service",
+    "content": "content service",
+    "edge": "edge",
+    "worker": "worker",
+    "scheduler": "scheduler",
+}
 NO_REDIS = (
     "running without Redis: caches live in memory only, and audit rows wait in the change logs until there is one"
 )
@@ -71,39 +80,32 @@ class Stack:
         self._log = log
         self._folder = options.data_folder
         self._processes: list[SupervisedProcess] = []
+        self._steps = StartSteps(log)
         self._state = StackState(os.getpid())
         self._passwords: dict[str, str] = {}
 
     async def start(self) -> None:
         """Return when everything is healthy and the banner is shown."""
+        self._log.starting = True
         await self._end_leftovers()
         ports = plan_ports(self._settings, self._options.port, self._options.edges, self._options.replicas, self._log)
         self._announce(ports)
         self._passwords = credentials.load_or_create(self._folder, [POSTGRES, REDIS, *NAMES])
-        databases = await self._start_databases()
+        admin_dsn = await self._find_postgres()
         redis_url = await self._start_redis()
-        facts = StackFacts(self._settings, ports, databases, redis_url, signing_keys.ensure(self._folder), self._folder)
-        self._state.databases = dict(databases)
-        own = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
-        self._state.settings = {name: value for name, value in own.items() if name.startswith("PARTSTREAM_")}
-        admin = await asyncio.to_thread(
-            first_admin,
-            databases["edge"],
-            self._settings.admin_username,
-            self._settings.admin_password,
-            self._folder,
-        )
-        await self._migrate(facts, admin)
-        await self._run_until_healthy(service_plans(facts))
+        facts, admin = await self._prepare_databases(ports, admin_dsn, redis_url)
+        await self._run_in_steps(service_plans(facts))
         front = [*edge_plans(facts), *task_plans(facts)]
-        await _all([self._run_until_healthy(front), self._load_sample(facts)])
+        await _all([self._run_in_steps(front), self._load_sample(facts)])
         self._state.complete = True
         self._write_state()
-        self._log.say(banner(facts, admin, self._folder))
+        self._log.show(banner(facts, admin, self._folder))
         was_shown(self._folder)
+        self._log.starting = False
 
     async def stop(self) -> None:
         """End everything in order: first who asks, last who stores."""
+        self._log.stopping = True
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         for names, longest in STOP_STAGES:
             grace = min(longest, deadline - asyncio.get_running_loop().time())
@@ -136,17 +138,39 @@ class Stack:
     def _given_databases(self) -> dict[str, str]:
         return {name: os.environ[setting] for name, (_, setting) in DATABASE_OWNERS.items() if os.environ.get(setting)}
 
-    async def _start_databases(self) -> dict[str, str]:
-        given = self._given_databases()
-        if given.keys() == set(NAMES):
+    async def _find_postgres(self) -> str | None:
+        """Return the administrator's connection string; None when every database is given."""
+        if self._given_databases().keys() == set(NAMES):
             self._log.say("using the databases of the PARTSTREAM_*_DATABASE_URL settings")
-            return given
+            return None
         if self._settings.database_url is not None:
             self._log.say("using the PostgreSQL server of PARTSTREAM_DATABASE_URL")
-            admin_dsn = self._settings.database_url
-        else:
-            admin_dsn = await self._start_postgres()
-        return await asyncio.to_thread(ensure_databases, admin_dsn, self._passwords) | given
+            return self._settings.database_url
+        with self._steps.step("PostgreSQL"):
+            return await self._start_postgres()
+
+    async def _prepare_databases(
+        self, ports: PortPlan, admin_dsn: str | None, redis_url: str | None
+    ) -> tuple[StackFacts, FirstAdmin | None]:
+        """Create and migrate the databases; return what is known of the stack and who its first administrator is."""
+        with self._steps.step("databases"):
+            databases = self._given_databases()
+            if admin_dsn is not None:
+                databases = await asyncio.to_thread(ensure_databases, admin_dsn, self._passwords) | databases
+            keys = signing_keys.ensure(self._folder)
+            facts = StackFacts(self._settings, ports, databases, redis_url, keys, self._folder)
+            self._state.databases = dict(databases)
+            own = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=keys.signing_key)
+            self._state.settings = {name: value for name, value in own.items() if name.startswith("PARTSTREAM_")}
+            admin = await asyncio.to_thread(
+                first_admin,
+                databases["edge"],
+                self._settings.admin_username,
+                self._settings.admin_password,
+                self._folder,
+            )
+            await _all(self._migrate_one(facts, name, admin) for name in NAMES)
+        return facts, admin
 
     async def _start_postgres(self) -> str:
         server = EmbeddedPostgres(self._folder / POSTGRES, password=self._passwords[POSTGRES])
@@ -180,11 +204,9 @@ class Stack:
         port = remembered_port(self._folder, REDIS)
         redis.prepare(port)
         plan = ProcessPlan(REDIS, redis.command(), self._own_environment(), REDIS, redis.url(port), [port])
-        await self._run_until_healthy([plan])
+        with self._steps.step("Redis"):
+            await self._run_until_healthy([plan])
         return redis.url(port)
-
-    async def _migrate(self, facts: StackFacts, admin: FirstAdmin | None) -> None:
-        await _all(self._migrate_one(facts, name, admin) for name in NAMES)
 
     async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
         room, _ = DATABASE_OWNERS[database]
@@ -203,13 +225,25 @@ class Stack:
         if self._options.empty or not await is_wanted(load(ServiceSettings, environment), self._folder):
             return
         command = program("cli.sample_catalogue", "--data-dir", str(self._folder))
-        await self._run_to_end("sample", command, environment)
+        with self._steps.step("sample catalogue"):
+            await self._run_to_end("sample", command, environment)
 
     async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         code = await run_to_end(name, command, environment, self._log)
         if code != 0:
-            message = f"{' '.join(command[-2:])} ended with code {code}; the lines of {name} above say why."
-            raise StartFailed(message)
+            message = f"{name} ended with code {code}."
+            raise StartFailed(message, name)
+
+    async def _run_in_steps(self, plans: Sequence[ProcessPlan]) -> None:
+        """Run all at once, each kind of process a step of its own."""
+        kinds: dict[str, list[ProcessPlan]] = {}
+        for plan in plans:
+            kinds.setdefault(plan.name.partition("-")[0], []).append(plan)
+        await _all(self._run_step(STEP_NAMES[kind], copies) for kind, copies in kinds.items())
+
+    async def _run_step(self, name: str, plans: Sequence[ProcessPlan]) -> None:
+        with self._steps.step(name if len(plans) == 1 else f"{name} x {len(plans)}"):
+            await self._run_until_healthy(plans)
 
     async def _run_until_healthy(self, plans: Sequence[ProcessPlan]) -> None:
         processes = [SupervisedProcess(plan, self._log, self._write_state) for plan in plans]
@@ -225,7 +259,7 @@ class Stack:
                 await process.until_healthy(MOST_FAILED_STARTS)
         except TimeoutError:
             message = f"{process.plan.name} did not become healthy within {START_TIMEOUT_SECONDS:.0f} s."
-            raise StartFailed(message) from None
+            raise StartFailed(message, process.plan.name) from None
 
     def _own_environment(self) -> dict[str, str]:
         return {**os.environ, leftovers.FOLDER_MARK: str(self._folder)}
@@ -239,10 +273,13 @@ class Stack:
 
 
 async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do the steps at once; when one fails, end the others and raise its error as it is."""
+    """Do the steps at once; when one fails, end the others and raise its error as it is.
+
+    An error raised in an ``except*`` block would leave it in a group again, which no caller looks into.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(step)
-    except* DevstackError as errors:
+    except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None

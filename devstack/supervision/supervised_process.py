@@ -68,8 +68,8 @@ class SupervisedProcess:
                     return
         finally:
             healthy.cancel()
-        message = f"{self.plan.name} ended {most_failed_starts} times while starting; its lines above say why."
-        raise StartFailed(message)
+        message = f"{self.plan.name} ended {most_failed_starts} times while starting."
+        raise StartFailed(message, self.plan.name)
 
     async def stop(self, grace_seconds: float) -> None:
         """End the process and everything it started; by force after the grace."""

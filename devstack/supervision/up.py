@@ -9,7 +9,7 @@ import sys
 
 from chassis.settings import load
 from devstack import stack_state
-from devstack.errors import DevstackError
+from devstack.errors import DevstackError, StartFailed
 from devstack.supervision import all_settings
 from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.stack import Stack, UpOptions
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
         print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
         return 2
     settings = load(UpSettings)
-    log = MergedLog(for_machines=settings.log_format == "json")
+    log = MergedLog(for_machines=settings.log_format == "json", verbose=settings.log_level == "DEBUG")
     try:
         with stack_state.hold(options.data_folder):
             for line in all_settings.unknown(os.environ):
@@ -56,7 +56,7 @@ async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
         with contextlib.suppress(asyncio.CancelledError):
             await starting
     except (DevstackError, OSError) as error:
-        log.say(f"cannot start: {error}")
+        _say_why(error, log)
         code = 1
     finally:
         stopping.cancel()
@@ -64,6 +64,15 @@ async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
         await stack.stop()
         log.say("stopped")
     return code
+
+
+def _say_why(error: Exception, log: MergedLog) -> None:
+    """Write what the start failed of, with the last lines of the process that failed."""
+    name = error.process if isinstance(error, StartFailed) else ""
+    lines = log.recent(name)
+    log.say(f"cannot start: {error}" + (" Its last lines:" if lines else ""))
+    for line in lines:
+        log.write(name, line)
 
 
 def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:

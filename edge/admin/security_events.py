@@ -46,6 +46,8 @@ async def list_security_events(
     """Sign-ins, refusals and changes of accounts."""
     filters = {"kind": kind, "username": username, "list": "security-events"}
     before = page_tokens.read(page_token, filters).upstream
-    items = await events.page(kind=kind, username=username, before=int(before) if before else None, size=page_size)
-    following = Page(str(items[-1].event_id)) if len(items) == page_size else None
+    items, more = await events.page(
+        kind=kind, username=username, before=int(before) if before else None, size=page_size
+    )
+    following = Page(str(items[-1].event_id)) if more else None
     return reply(SecurityEventList(items, page_tokens.issue(following, filters)))

@@ -85,10 +85,10 @@ class SecurityEvents:
 
     async def page(
         self, *, kind: str | None, username: str | None, before: int | None, size: int
-    ) -> list[SecurityEvent]:
-        """Events before an id, newest first."""
-        rows = await self._database.pool.fetch(SELECT_EVENTS, kind, username, before, size)
-        return [
+    ) -> tuple[list[SecurityEvent], bool]:
+        """Return up to ``size`` events before an id, newest first, and whether more follow."""
+        rows = await self._database.pool.fetch(SELECT_EVENTS, kind, username, before, size + 1)
+        events = [
             SecurityEvent(
                 event_id=row["security_event_id"],
                 occurred_at=row["occurred_at"],
@@ -100,8 +100,9 @@ class SecurityEvents:
                 request_id=row["request_id"],
                 details=msgspec.json.decode(row["details"]),
             )
-            for row in rows
+            for row in rows[:size]
         ]
+        return events, len(rows) > size
 
 
 def _uuid(text: str) -> uuid.UUID | None:

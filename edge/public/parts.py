@@ -84,14 +84,16 @@ async def _rows(
     for _ in range(MOST_READS):
         read = await reads.listing(query, min_token)
         for at, row in enumerate(read.rows[skip:], start=skip):
+            if in_stock is not None and row[1].in_stock != in_stock:
+                continue
             if len(found) == query.page_size:
                 return found, Page(query.page_token, at), read.cache_status
-            if in_stock is None or row[1].in_stock == in_stock:
-                found.append(row)
+            found.append(row)
         if not read.next_page_token:
             return found, None, read.cache_status
         query, skip = replace(query, page_token=read.next_page_token), 0
-        if len(found) == query.page_size:
+        # Without the condition every further row belongs to the next page; with it, one has to be found first.
+        if in_stock is None and len(found) == query.page_size:
             break
     return found, Page(query.page_token), read.cache_status
 

@@ -52,7 +52,7 @@ def installed(place: Place) -> dict[str, str]:
 def test_the_locked_release_is_installed_although_a_newer_one_is_published(
     index: TinyIndex, installer: str, tmp_path: Path
 ) -> None:
-    """An installer resolved a requirement with an extra afresh although it was pinned: a release broke every installation."""
+    """Pip resolves a pinned requirement with an extra afresh: a new release once broke every installation."""
     place = index.checkout(tmp_path / "checkout", ["library==1.0", "application==1.0"])
 
     bootstrap.prepare_environment(place, RUNTIME, "partstream up")

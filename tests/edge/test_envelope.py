@@ -57,6 +57,37 @@ async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
     assert len(replaced.headers["partstream-request-id"]) == 36
 
 
+@pytest.mark.parametrize(
+    ("peer", "given", "expected"),
+    [
+        ("10.0.0.1", "7f3c2a.proxy_1", "7f3c2a.proxy_1"),
+        ("10.0.0.1", "x" * 100, "x" * 100),
+        ("10.0.0.1", "x" * 101, "checkout-17"),
+        ("10.0.0.1", "a b", "checkout-17"),
+        ("10.0.0.1", 'a"b', "checkout-17"),
+        ("10.0.0.1", "", "checkout-17"),
+        ("192.0.2.9", "7f3c2a.proxy_1", "checkout-17"),
+    ],
+)
+async def test_request_id_of_a_trusted_proxy_comes_before_that_of_the_caller(
+    peer: str, given: str, expected: str
+) -> None:
+    async with client_of(shows_exchange, peer) as client:
+        headers = {"X-Request-Id": given, "Partstream-Request-Id": "checkout-17"}
+        answer = await client.get("/", headers=headers)
+
+    assert answer.headers["partstream-request-id"] == expected
+    assert answer.text.split()[1] == expected
+
+
+@pytest.mark.parametrize(("peer", "given"), [("192.0.2.9", "7f3c2a"), ("10.0.0.1", "a b"), ("10.0.0.1", "x" * 101)])
+async def test_request_id_that_cannot_be_taken_over_is_replaced(peer: str, given: str) -> None:
+    async with client_of(shows_exchange, peer) as client:
+        answer = await client.get("/", headers={"X-Request-Id": given})
+
+    assert len(answer.headers["partstream-request-id"]) == 36
+
+
 async def test_faults_tell_nothing_about_themselves() -> None:
     async with client_of(fails) as client:
         answer = await client.get("/")

@@ -98,12 +98,71 @@ async def test_process_serves_and_ends_on_sigterm(
     assert ready.json()["checks"]["inventory"]["status"] == "down"
     assert keys.json()["keys"][0]["crv"] == "Ed25519"
     assert "partstream_edge_requests_total" in numbers.text
+    assert "_created" not in numbers.text
     assert numbers.headers["content-type"].startswith("text/plain")
     assert schema.json()["openapi"].startswith("3.1")
     assert (nowhere.status_code, nowhere.json()["reason"]) == (404, "ROUTE_NOT_FOUND")
     assert (head.status_code, head.content) == (200, b"")
     assert (method.status_code, method.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
     assert (away.status_code, away.json()["reason"]) == (503, "STORE_UNAVAILABLE")
+
+
+async def test_no_response_names_the_server(process: asyncio.subprocess.Process, environment: dict[str, str]) -> None:
+    """Granian writes `Server: granian` unless the application sets the field, also where it rejects a handshake."""
+    base = f"http://127.0.0.1:{environment['PARTSTREAM_PORT']}"
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    async with httpx.AsyncClient(base_url=base) as client:
+        responses = {
+            200: await client.get("/health/live"),
+            400: await client.get("/api/v1/parts", params={"page_size": "none"}),
+            401: await client.get("/api/v1/admin/users"),
+            404: await client.get("/api/v1/nowhere"),
+            405: await client.delete("/health/live"),
+            503: await client.get("/api/v1/parts/LED"),
+        }
+        rejected = await client.get("/api/v1/parts", headers=handshake)
+        async with client.stream("GET", "/api/v1/live", headers=handshake) as accepted:
+            assert accepted.status_code == 101
+
+    assert {expected: response.status_code for expected, response in responses.items()} == {
+        expected: expected for expected in responses
+    }
+    assert (rejected.status_code, rejected.json()["reason"]) == (404, "ROUTE_NOT_FOUND")
+    assert {response.headers.get("server", "") for response in (*responses.values(), rejected, accepted)} == {""}
+
+
+async def test_request_id_of_a_trusted_proxy_reaches_problem_log_and_security_event(
+    environment: dict[str, str], database: Database
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge", "serve"),
+        env=environment | {"PARTSTREAM_TRUSTED_PROXIES": "127.0.0.0/8"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        await asyncio.wait_for(until_said(process.stderr, "edge ready"), 60)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{environment['PARTSTREAM_PORT']}") as client:
+            refused = await client.post(
+                "/api/v1/auth/login",
+                json={"username": "admin", "password": "a guess"},
+                headers={"X-Request-Id": "proxy-4711"},
+            )
+        said = await asyncio.wait_for(until_said(process.stderr, "POST /api/v1/auth/login 401"), 60)
+    finally:
+        process.terminate()
+        await process.wait()
+
+    recorded = await database.pool.fetchval("SELECT request_id FROM security_event WHERE kind = 'login_failed'")
+    assert (refused.status_code, refused.json()["request_id"]) == (401, "proxy-4711")
+    assert refused.headers["partstream-request-id"] == "proxy-4711"
+    assert "request_id=proxy-4711" in said.splitlines()[-1]
+    assert recorded == "proxy-4711"
 
 
 async def test_a_port_that_somebody_has_is_one_line(environment: dict[str, str]) -> None:

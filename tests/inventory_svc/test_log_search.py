@@ -115,6 +115,17 @@ async def test_pages_lead_from_one_to_the_next_and_end(inventory: Running, log: 
     assert count == 5
 
 
+async def test_a_last_page_that_is_full_is_known_as_the_last(inventory: Running, log: Any) -> None:
+    part_id, other = await inventory.have(1), await inventory.have(1)
+    await adjust(inventory, part_id, 3)
+    await adjust(inventory, other, 1)
+
+    entries, count = await pages(log, part_id=part_id, page_size=2)
+
+    assert [entry.version for entry in entries] == [1, 2, 3, 4]
+    assert count == 2
+
+
 async def test_what_comes_after_the_last_page_is_found_from_its_cursor(inventory: Running, log: Any) -> None:
     part_id, other = await inventory.have(1), await inventory.have(1)
     newest = await log.ListEntries(ListEntriesRequest(part_id=part_id))

@@ -1,6 +1,7 @@
 """Content: created and replaced by staff, seen by everyone."""
 
 import httpx
+import pytest
 
 from tests.edge.routes.shop import PART, open_shop, seen, stock
 
@@ -150,6 +151,23 @@ async def test_page_token_is_good_for_its_own_filters_only(client: httpx.AsyncCl
 
     assert (others.status_code, others.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
     assert (broken.status_code, broken.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
+
+
+@pytest.mark.parametrize("in_stock", ["A-1 B-2", "A-1 B-2 LED-5MM-RED"])
+async def test_listing_by_stock_has_no_empty_page_at_its_end(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, in_stock: str
+) -> None:
+    """A full last page once had a token when parts that are not in stock followed."""
+    await open_shop(admin, "A-1", "B-2", "C-3", "D-4", "E-5")
+    for part_id in in_stock.split():
+        await stock(admin, 1, part_id)
+
+    query: dict[str, str | int] = {"in_stock": "true", "sort": "part_id", "page_size": 1}
+    pages = [(await client.get("/parts", params=query)).json()]
+    while token := pages[-1]["next_page_token"]:
+        pages.append((await client.get("/parts", params={**query, "page_token": token})).json())
+
+    assert [[item["part_id"] for item in page["items"]] for page in pages] == [[part] for part in in_stock.split()]
 
 
 async def test_listing_by_stock_reads_on_until_the_page_is_full(
