@@ -106,7 +106,7 @@ def _without_wheels(platform: str, triple: str, python: str) -> list[str]:
 
 
 def _resolves(file: Path, options: list[str]) -> bool:
-    command = [UV, "pip", "compile", "--quiet", "--no-deps", "--only-binary", ":all:", *options, str(file), "-o", "-"]
+    command = [UV, "pip", "compile", "--quiet", "--no-deps", "--only-binary", ":all:", *options, str(file)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
