@@ -15,6 +15,7 @@ from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
 from chassis.process import allow_open_files, spare_collector
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
+from edge.audit_trail import WAIT_SECONDS, AuditTrail
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch.dispatcher import Dispatcher
 from edge.envelope import Envelope
@@ -75,7 +76,7 @@ class Edge:
         self._channels = _open_channels(settings, ServiceToken(key, "edge"))
         self.services = Services(self._channels["inventory"], self._channels["content"])
         self.following = self._build_following(settings)
-        self.gate = RevisionGate(self.following.followers)
+        self.gate = RevisionGate(self.following.followers, lambda: self.services.newest)
         self.health = Health(self._checks(settings, database, trail))
         identity = assemble_identity(database, key, TokenVerifier(settings.jwks))
         self._upkeep = identity.upkeep
@@ -93,7 +94,7 @@ class Edge:
                 gate=self.gate,
                 page_tokens=PageTokens(key.pem()),
                 identity=identity,
-                trail=trail,
+                trail=AuditTrail(trail, wait_seconds=WAIT_SECONDS if settings.redis_url else 0.0),
                 health=self.health,
                 key_set=key.jwks(),
                 live_routes=[live_route(live)],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from chassis.changes import cursor as cursors
 from chassis.errors import PartstreamError, StoreUnavailable
 from chassis.rich_status import from_rpc_error
 from edge.exchange import Exchange, current_exchange
@@ -70,6 +71,7 @@ class Upstream:
     def __init__(self, name: str) -> None:
         """Name the service, for metrics."""
         self.name = name
+        self.newest: cursors.Position | None = None  # of its log, among all responses to any caller
         self._budget = RetryBudget()
 
     async def call(
@@ -95,9 +97,17 @@ class Upstream:
         finally:
             UPSTREAM_CALLS.labels(self.name, label, outcome).inc()
             UPSTREAM_SECONDS.labels(self.name, label).observe(time.perf_counter() - started)
-        exchange.saw(getattr(response, "revision_token", ""))
+        token = getattr(response, "revision_token", "")
+        exchange.saw(token)
+        self._note(token)
         exchange.replayed = exchange.replayed or getattr(response, "replayed", False)
         return response
+
+    def _note(self, revision_token: str) -> None:
+        seen = cursors.position_in(revision_token, self.name)
+        known = self.newest
+        if seen is not None and (known is None or known.epoch != seen.epoch or known.revision < seen.revision):
+            self.newest = seen
 
     async def _attempts(
         self,
@@ -142,6 +152,12 @@ class Services:
         self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(content)
         self._inventory = Upstream("inventory")
         self._content = Upstream("content")
+
+    @property
+    def newest(self) -> str:
+        """The newest revision of each log that a response to any caller has shown or written."""
+        known = [service.newest for service in (self._inventory, self._content) if service.newest is not None]
+        return cursors.encode(*known) if known else ""
 
     async def ask_inventory(
         self,

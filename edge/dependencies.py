@@ -7,7 +7,7 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from chassis.database import Database
+from edge.audit_trail import AuditTrail
 from edge.cache.manager import CacheManager
 from edge.clients import Services
 from edge.identity.administration import UserAdministration
@@ -20,6 +20,6 @@ TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
 TheGate: TypeAlias = NamedDependency[SkipValidation[RevisionGate]]
 ThePageTokens: TypeAlias = NamedDependency[SkipValidation[PageTokens]]
 TheServices: TypeAlias = NamedDependency[SkipValidation[Services]]
-TheAuditTrail: TypeAlias = NamedDependency[SkipValidation[Database]]
+TheAuditTrail: TypeAlias = NamedDependency[SkipValidation[AuditTrail]]
 TheUserAdministration: TypeAlias = NamedDependency[SkipValidation[UserAdministration]]
 TheCache: TypeAlias = NamedDependency[SkipValidation[CacheManager]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ControllerRouterHandler
 
-    from chassis.database import Database
+    from edge.audit_trail import AuditTrail
     from edge.cache.manager import CacheManager
     from edge.clients import Services
     from edge.health import Health
@@ -50,7 +50,7 @@ class Ingredients:
     gate: RevisionGate
     page_tokens: PageTokens
     identity: Identity
-    trail: Database
+    trail: AuditTrail
     health: Health
     key_set: Mapping[str, Any]
     live_routes: Sequence[ControllerRouterHandler] = ()

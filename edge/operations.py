@@ -46,7 +46,8 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         "Partstream-Min-Revision",
         "header",
         Schema(type=OpenAPIType.STRING, max_length=1000),
-        description="`Partstream-Revision` of an earlier answer: this one is at least as new, or 503.",
+        description="`Partstream-Revision` of an earlier response: this one is at least as new, or 503 "
+        "(`complete` is `false` for the audit trail).",
     ),
     "X-CSRF-Token": Parameter(
         "X-CSRF-Token",

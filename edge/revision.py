@@ -12,7 +12,7 @@ from edge.exchange import current_exchange
 from edge.metrics import REVISION_WAITS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from litestar import Request
 
@@ -42,13 +42,24 @@ def merged(*tokens: str) -> str:
 class RevisionGate:
     """Lets a read through to the caches only when they have what its caller has seen."""
 
-    def __init__(self, followers: Mapping[str, Follows]) -> None:
-        """Take the follower of each log, by log name; none = nothing is cached, every read goes through."""
+    def __init__(self, followers: Mapping[str, Follows], shown: Callable[[], str] = lambda: "") -> None:
+        """Take the follower of each log, by log name; none = nothing is cached, every read goes through.
+
+        ``shown`` returns the newest revision that a service's response to any caller had.
+        """
         self._followers = followers
+        self._shown = shown
 
     def position(self) -> str:
         """What this edge has applied of every log."""
         return merged(*(follower.cursor for follower in self._followers.values() if follower.cursor))
+
+    def newest(self, request: Request[Any, Any, Any]) -> Mapping[str, cursors.Position]:
+        """The newest position in each log that this edge or the caller has seen; ``CursorMalformed`` for a bad one.
+
+        Includes every write acknowledged through this edge, before its followers have it.
+        """
+        return cursors.decode(merged(self._shown(), self.position(), self.wanted(request)))
 
     def wanted(self, request: Request[Any, Any, Any]) -> str:
         """The least revision a caller asks for, for reads that no cache serves; ``CursorMalformed`` for a bad one."""

@@ -2,8 +2,9 @@
 
 Every socket subscribes to the stock of one part, which is then adjusted a few times in a row, round after round. Said
 are the time from the last commit until every socket has the last state, and how long a REST read of that stock took
-meanwhile, asked by a process of its own. Clients and stack share the machine: compare two stacks in one hour, as by
-``--data-dir``. Sockets come from many addresses of 127.0.0.0/8, which Linux has without being asked.
+meanwhile, asked by a process of its own. Then one socket is left and the stock is changed by SQL: said is the time from
+sending COMMIT to the frame. Clients and stack share the machine: compare two stacks in one hour, as by ``--data-dir``.
+Sockets come from many addresses of 127.0.0.0/8, which Linux has without being asked.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import time
 import urllib.request
 import uuid
 from typing import TYPE_CHECKING
+
+import asyncpg
 
 from chassis.process import allow_open_files
 from devstack import stack_state
@@ -40,6 +43,11 @@ OPENED_AT_ONCE = 200
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 FRAME_BYTES = 400  # of a stock frame, at most
+SQL_CHANGES = 20
+SQL_PAUSE_SECONDS = 0.1
+ADD_ONE = "UPDATE stock_level SET on_hand = on_hand + 1 WHERE part_id = $1 AND location_id = 'main'"
+# A part's version is the sum of its levels'.
+PART_VERSION = "SELECT sum(version)::bigint FROM stock_level WHERE part_id = $1"
 _VERSION = re.compile(rb'"type":"stock"[^{}]*?"version":(\d+)')
 _HANDSHAKE = (
     "GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -144,6 +152,9 @@ async def _measure(folder: Path, sockets: int, changes: int, rounds: int) -> Non
             assert reader.stdin is not None  # noqa: S101 - for the type
             reader.stdin.close()
             found = json.loads((await reader.communicate())[0])
+        for listener in listeners[1:]:
+            listener.close()
+        by_sql = await _change_by_sql(stack_state.read_running(folder).databases["inventory"], listeners[0], part_id)
     finally:
         for listener in listeners:
             listener.close()
@@ -151,6 +162,9 @@ async def _measure(folder: Path, sockets: int, changes: int, rounds: int) -> Non
     print(f"with all of them after   median {statistics.median(lasts):.2f} s, worst {max(lasts):.2f} s")
     reads = "REST reads meanwhile     {count:,}: median {median:.1f} ms, p99 {p99:.0f} ms, worst {worst:.0f} ms"
     print(reads.format(**found))
+    milliseconds = [1000 * seconds for seconds in by_sql]
+    line = "a change by SQL, COMMIT to the frame: median {:.1f} ms, worst {:.1f} ms of {}"
+    print(line.format(statistics.median(milliseconds), max(milliseconds), SQL_CHANGES))
 
 
 def _a_part(port: int) -> str:
@@ -203,6 +217,27 @@ async def _round(
     async with asyncio.timeout(PATIENCE_SECONDS):
         await finish.reached.wait()
     return finish.told_at[len(listeners) // 2] - committed, finish.told_at[-1] - committed
+
+
+async def _change_by_sql(dsn: str, listener: Listener, part_id: str) -> list[float]:
+    """Seconds from sending COMMIT until the frame, change by change; the pause keeps each one alone."""
+    taken = []
+    connection = await asyncpg.connect(dsn)
+    try:
+        for _ in range(SQL_CHANGES):
+            await asyncio.sleep(SQL_PAUSE_SECONDS)
+            await connection.execute("BEGIN")
+            await connection.execute(ADD_ONE, part_id)
+            version = await connection.fetchval(PART_VERSION, part_id)
+            listener.finish = finish = Finish(version, 1)
+            began = time.monotonic()
+            await connection.execute("COMMIT")
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await finish.reached.wait()
+            taken.append(finish.told_at[0] - began)
+    finally:
+        await connection.close()
+    return taken
 
 
 @contextlib.asynccontextmanager

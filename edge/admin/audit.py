@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.params import FromQuery, QueryParameter
 
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
-from edge.dependencies import TheAuditTrail, ThePageTokens
+from edge.dependencies import TheAuditTrail, TheGate, ThePageTokens
 from edge.identity.guards import permits
 from edge.moments import MomentText, optional_moment
 from edge.openapi import ADMIN_READ, refusals
-from edge.operations import Described
+from edge.operations import FreshRead
 from edge.page_tokens import Page
 from edge.representation import reply
 from edge.views.stock import ID_PATTERN
@@ -23,22 +23,29 @@ from tasks.audit.queries import ChangeFilter, PageKey, RecordedChange, list_chan
 
 
 class AuditList(msgspec.Struct):
-    """A page of the trail, newest first."""
+    """A page of the trail, newest first.
+
+    ``complete``: the trail holds every change made through this edge before the request, and those up to
+    ``Partstream-Min-Revision``. ``false``: the newest may be missing; send the request again later.
+    """
 
     items: list[RecordedChange]
     next_page_token: str
+    complete: bool
 
 
 @get(
     "/audit",
     guards=[permits("audit:read")],
     summary="List changes",
-    operation_class=Described,
+    operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )
 async def list_audit(  # noqa: PLR0913 - each is a query parameter
     *,
+    request: Request[Any, Any, Any],
     trail: TheAuditTrail,
+    gate: TheGate,
     page_tokens: ThePageTokens,
     part_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
     actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
@@ -49,18 +56,25 @@ async def list_audit(  # noqa: PLR0913 - each is a query parameter
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[AuditList]:
-    """Old and new values of every change, with who made it. It follows the change by some milliseconds."""
+    """Old and new values of every change, with who made it.
+
+    The trail is written some 50 ms after a change. The response waits until it holds every change made through this
+    edge before the request, and those up to `Partstream-Min-Revision`; after 2 s it is sent with `complete` as `false`,
+    and the newest changes may be missing: the worker or its queue is unavailable. Without Redis it does not wait.
+    """
     began, ended = optional_moment("since", since), optional_moment("until", until)
     wanted = ChangeFilter(part_id, actor, service, entity, began, ended)
     filters: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.__slots__}
     after = _key(page_tokens.read(page_token, filters))
+    shown = [position for log, position in gate.newest(request).items() if service in {None, log}]
     try:
+        complete = await trail.reached(shown)
         page = await list_changes(trail.pool, wanted, page_size=page_size, after=after)
     except CONNECTION_LOST as error:
         message = "The audit store is away."
         raise StoreUnavailable(message, retry_after_seconds=1) from error
     following = Page(f"{page.next_key.occurred_at.isoformat()} {page.next_key.id}") if page.next_key else None
-    return reply(AuditList(page.items, page_tokens.issue(following, filters)))
+    return reply(AuditList(page.items, page_tokens.issue(following, filters), complete))
 
 
 def _key(page: Page) -> PageKey | None:

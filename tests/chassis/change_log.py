@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from chassis.changes.announce_schema import ANNOUNCE_RAW_SQL
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.guard_schema import LOG_GUARDS, PIN_TRIGGERS
 from chassis.changes.handover import WRITTEN
@@ -56,7 +57,9 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
     """A database with a log and a table of things."""
     database = await Database.open(dsn, application_name="test", max_size=10)
     try:
-        await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + WRITTEN + THING + LOG_GUARDS + PIN_TRIGGERS)
+        await database.pool.execute(
+            CHANGE_LOG + CHANGE_LOG_LOOKUP + WRITTEN + THING + LOG_GUARDS + PIN_TRIGGERS + ANNOUNCE_RAW_SQL
+        )
         yield database
     finally:
         await database.close()

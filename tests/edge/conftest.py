@@ -46,6 +46,12 @@ def targets() -> tuple[str, str]:
 
 
 @pytest.fixture
+def queue_url() -> str | None:
+    """The Redis of the edge; it has none unless a module overrides this."""
+    return None
+
+
+@pytest.fixture
 async def database(edge_dsn: str) -> AsyncIterator[Database]:
     """The edge's database with its first administrator."""
     opened = await Database.open(edge_dsn, application_name="test", max_size=5)
@@ -64,7 +70,13 @@ async def trail(audit_dsn: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def edge(
-    database: Database, trail: Database, edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, str]
+    database: Database,
+    trail: Database,
+    edge_dsn: str,
+    audit_dsn: str,
+    keys: Keys,
+    targets: tuple[str, str],
+    queue_url: str | None,
 ) -> AsyncIterator[Edge]:
     """An edge that runs, without its listener."""
     settings = EdgeSettings(
@@ -74,6 +86,7 @@ async def edge(
         content_targets=(targets[1],),
         signing_key_file=keys.file,
         jwks=str(keys.jwks),
+        redis_url=queue_url,
     )
     made = Edge(settings, database, trail)
     made.start()

@@ -14,3 +14,4 @@ async def test_every_socket_gets_the_last_change(stack: RunningStack, admin: Adm
     assert "20 sockets opened" in output
     assert "with all of them after" in output
     assert "REST reads meanwhile" in output
+    assert "a change by SQL, COMMIT to the frame: median" in output

@@ -71,6 +71,18 @@ async def test_after_a_content_change_the_next_product_page_is_a_hit(stack: Runn
     assert page.json()["title"] == "Warm"
 
 
+async def test_what_an_edge_has_written_is_in_its_audit_at_once(stack: RunningStack, admin: Admin) -> None:
+    part = new_part()
+    for version in range(1, 6):
+        if version == 1:
+            content = await admin.create_part(part)
+        else:
+            content = (await admin.put_part(content, title=f"Title {version}")).json()
+        assert await audit_row(admin, part, "content", version), version
+        await admin.put_stock(part, 10 * version, expected_version=version - 1)
+        assert await audit_row(admin, part, "stock", version), version
+
+
 async def test_an_update_by_sql_is_on_the_socket_and_in_the_audit_with_the_role(
     stack: RunningStack, admin: Admin
 ) -> None:

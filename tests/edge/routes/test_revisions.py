@@ -1,5 +1,6 @@
 """Reading what one has written, and revisions that nobody ever gave out."""
 
+import time
 import uuid
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 
 from chassis.changes import cursor as cursors
 from edge.app import Edge
+from edge.audit_trail import WAIT_SECONDS
 from tests.edge.routes.shop import open_shop
 
 
@@ -22,6 +24,22 @@ async def test_unreadable_revision_is_refused(client: httpx.AsyncClient, path: s
     answer = await client.get(path, headers={"Partstream-Min-Revision": "nonsense"})
 
     assert (answer.status_code, answer.json()["reason"]) == (400, "CURSOR_MALFORMED")
+
+
+async def test_unreadable_revision_is_refused_by_the_audit(admin: httpx.AsyncClient) -> None:
+    response = await admin.get("/admin/audit", headers={"Partstream-Min-Revision": "nonsense"})
+
+    assert (response.status_code, response.json()["reason"]) == (400, "CURSOR_MALFORMED")
+
+
+async def test_without_redis_the_audit_is_incomplete_without_a_wait(admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
+
+    began = time.monotonic()
+    pages = [(await admin.get("/admin/audit")).json() for _ in range(5)]
+
+    assert [page["complete"] for page in pages] == [False] * 5
+    assert time.monotonic() - began < WAIT_SECONDS
 
 
 async def test_made_up_future_revision_is_refused_soon(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
