@@ -8,7 +8,7 @@
     │     VersionNotFound
     ├── AlreadyExists: PartExists, LocationExists, CategoryExists
     ├── FailedPrecondition: VersionRequired, InsufficientStock, PartArchived, HasDependents, LocationArchived,
-    │     ReservationNotHeld, MovementNotReversible, IllegalState, BatchAborted, EpochChanged
+    │     ReservationNotHeld, ReservationLimit, MovementNotReversible, IllegalState, BatchAborted, EpochChanged
     ├── Unauthenticated: TokenMissing, TokenInvalid, TokenExpired, TokenRevoked
     ├── Unavailable: StoreUnavailable, RevisionNotYetServed, Draining
     ├── ResourceExhausted: Overloaded, WatcherTooSlow
@@ -212,6 +212,12 @@ class ReservationNotHeld(FailedPrecondition):
     """The reservation is no longer held."""
 
     reason = "RESERVATION_NOT_HELD"
+
+
+class ReservationLimit(FailedPrecondition):
+    """A guest's cart holds as much as it may."""
+
+    reason = "RESERVATION_LIMIT"
 
 
 class MovementNotReversible(FailedPrecondition):

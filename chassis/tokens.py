@@ -36,6 +36,8 @@ SERVICE_PERMISSIONS = frozenset(
         "content:delete",
         "stock:read",
         "stock:write",
+        "reservations:commit",
+        "reservations:manage",
         "changes:read",
         "audit:read",
     }

@@ -31,9 +31,10 @@ class User(Table, tablename="users"):
 
 
 class Request(Table, tablename="request"):
-    """A request id that was claimed, with what was answered."""
+    """A request id that was claimed, with the stored response; the key is (principal, request_id)."""
 
-    request_id = UUID(primary_key=True, default=None)
+    principal = Text(primary_key=True, default=None)
+    request_id = UUID(default=None)
     body_hash = Bytea(default=None)
     response = Bytea(null=True, default=None)
     created_at = Timestamptz()

@@ -95,13 +95,14 @@ class Writes:
         context = _write_context(command)
         async with self._transactions.begin(context) as connection:
             if command.request_id is not None:
-                first = await connection.fetchval(sql.CLAIM_REQUEST, command.request_id, command.body_hash)
+                claim = f"user:{context.actor_id}", command.request_id
+                first = await connection.fetchval(sql.CLAIM_REQUEST, *claim, command.body_hash)
                 if first is None:
-                    return await _stored_answer(connection, command)
+                    return await _stored_answer(connection, claim, command.body_hash)
             await connection.execute(sql.RECORD_USER, uuid.UUID(context.actor_id), context.actor_name)
             result = await effect(connection)
             if command.request_id is not None:
-                await connection.execute(sql.ANSWER_REQUEST, command.request_id, encode(result))
+                await connection.execute(sql.ANSWER_REQUEST, *claim, encode(result))
             revision = await handover.seal(connection)
             if revision is None:
                 return Answer(await connection.fetchval(sql.LOG_REVISION), result, wrote=False)
@@ -120,12 +121,12 @@ def _write_context(command: Command) -> WriteContext:
     )
 
 
-async def _stored_answer(connection: Connection, command: Command) -> Answer[ResultT]:
-    row = await connection.fetchrow(sql.CLAIMED_REQUEST, command.request_id)
+async def _stored_answer(connection: Connection, claim: tuple[str, uuid.UUID], body_hash: bytes) -> Answer[ResultT]:
+    row = await connection.fetchrow(sql.CLAIMED_REQUEST, *claim)
     if row is None:
         message = "The earlier attempt is no longer kept: use a new request_id."
         raise RequestIdReused(message)
-    if row["body_hash"] != command.body_hash:
+    if row["body_hash"] != body_hash:
         message = "This request_id was used before for something else."
-        raise RequestIdReused(message, metadata={"request_id": str(command.request_id)})
+        raise RequestIdReused(message, metadata={"request_id": str(claim[1])})
     return Answer(row["log_revision"], stored=row["response"], wrote=False)

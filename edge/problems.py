@@ -63,6 +63,7 @@ STATUS_BY_REASON: Final[dict[str, tuple[int, str]]] = {
     "LOCATION_EXISTS": (409, "The location exists already"),
     "RESERVATION_NOT_FOUND": (404, "No such reservation"),
     "RESERVATION_NOT_HELD": (409, "The reservation is no longer held"),
+    "RESERVATION_LIMIT": (409, "No more can be reserved"),
     "MOVEMENT_NOT_FOUND": (404, "No such movement"),
     "MOVEMENT_NOT_REVERSIBLE": (409, "The movement cannot be reversed"),
     "CATEGORY_NOT_FOUND": (404, "No such category"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from chassis.background import Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
@@ -12,6 +14,7 @@ from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from inventory_svc import changes, tables
 from inventory_svc.convert import answers
+from inventory_svc.domain.guest_limits import GuestLimits
 from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
 from inventory_svc.queries import Queries
 from inventory_svc.servicer import InventoryServicer
@@ -24,6 +27,8 @@ PROCESS = "inventory_svc"
 SERVICE: str = stock_service_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
 
 _CLAIMS_LOCK = (7301, 12)
+_OPEN_PER_ADDRESS = 100  # reservations of guests; an office behind one address shops too
+_RESERVATION_SHARE = 0.5  # of a part, for one guest
 
 
 class App:
@@ -50,7 +55,7 @@ class App:
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
         self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
-        servicer = InventoryServicer(self.writer, queries, self.feed)
+        servicer = InventoryServicer(self.writer, queries, self.feed, _guest_limits(settings))
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
 
@@ -73,6 +78,18 @@ class App:
     async def _drain(self) -> None:
         await self._log.drain()
         await self.writer.stop()
+
+
+def _guest_limits(settings: Settings) -> GuestLimits:
+    return GuestLimits(
+        lines=settings.guest_lines,
+        units_per_part=settings.guest_units,
+        ttl=timedelta(seconds=settings.guest_ttl_seconds),
+        extensions=settings.guest_extensions,
+        open_per_cart=settings.guest_open_reservations,
+        open_per_address=settings.limits.count("open_reservations_per_address", _OPEN_PER_ADDRESS),
+        share=settings.limits.share("reservation_share", _RESERVATION_SHARE),
+    )
 
 
 async def start(settings: Settings) -> App:

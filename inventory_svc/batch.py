@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from chassis.changes.handover import Handover
     from inventory_svc.commands import Taken
-    from inventory_svc.job import Job, Serialisable
+    from inventory_svc.job import Claim, Job, Serialisable
 
 
 @dataclass(slots=True)
@@ -69,17 +69,17 @@ async def run_batch(
 
 async def _decide_and_write(
     connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str], handover: Handover
-) -> tuple[_Decided, int | None, dict[str, bytes]]:
+) -> tuple[_Decided, int | None, dict[Claim, bytes]]:
     users = {job.origin.actor_id: job.origin.actor_name for job in jobs}
     unknown = {user_id: name for user_id, name in users.items() if known_users.get(user_id) != name}
     if unknown:
         await upsert_users(connection, unknown)
     opened = await open_book(
-        connection, {job.request_id: job.body_hash for job in jobs}, [job.intent.needs() for job in jobs]
+        connection, {job.claim: job.body_hash for job in jobs}, [job.intent.needs() for job in jobs]
     )
     decided = _Decided()
     for job in jobs:
-        taken = opened.taken.get(job.request_id)
+        taken = opened.taken.get(job.claim)
         if taken is not None:
             _compare(decided, job, taken)
             continue
@@ -89,10 +89,10 @@ async def _decide_and_write(
             decided.refused.append((job, error))
         else:
             decided.messages.append((job, job.encode(outcome)))
-    answers = {job.request_id: message.SerializeToString() for job, message in decided.messages}
+    answers = {job.claim: message.SerializeToString() for job, message in decided.messages}
     revision = None
     if answers:
-        refused = [job.request_id for job, _ in decided.refused if job.request_id not in opened.taken]
+        refused = [job.claim for job, _ in decided.refused if job.claim not in opened.taken]
         revision = await write_book(connection, opened.book, refused=refused, answers=answers, handover=handover)
         known_users.update(unknown)
     return decided, revision, answers
@@ -105,9 +105,9 @@ def _compare(decided: _Decided, job: Job, taken: Taken) -> None:
         decided.kept.append((job, taken))
 
 
-def _tell(decided: _Decided, revision: int | None, answers: dict[str, bytes]) -> None:
+def _tell(decided: _Decided, revision: int | None, answers: dict[Claim, bytes]) -> None:
     for job, message in decided.messages:
-        job.answer(Answer(message, answers[job.request_id], revision, replayed=False))
+        job.answer(Answer(message, answers[job.claim], revision, replayed=False))
     for job, taken in decided.kept:
         job.answer(Answer(None, taken.response, taken.revision, replayed=not job.began_commit))
     for job, error in decided.refused:

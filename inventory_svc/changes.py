@@ -106,7 +106,8 @@ def _reservation(row: dict[str, Any], lines: list[dict[str, Any]]) -> reservatio
             )
             for line in lines
         ],
-        owner=row["owner_key"],
+        # Entries of before the keys of guests were hashed name the column `owner_key`, and hold them in clear.
+        owner=row.get("owner", row.get("owner_key", "")) if row["owner_is_user"] else "",
         order_reference=row["order_reference"],
         create_time=_time(row["created_at"]),
     )

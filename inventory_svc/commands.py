@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from inventory_svc.domain.book import Change
     from inventory_svc.domain.intents import Needs
     from inventory_svc.domain.stock import Movement, Origin
+    from inventory_svc.job import Claim
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A request id that was claimed before: by what body, and what was answered."""
+    """A request id that its principal claimed before: by what body, and the stored response."""
 
     body_hash: bytes
     response: bytes
@@ -45,20 +46,21 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A book to decide in, and the claims that came too late, by request id."""
+    """A book to decide in, and the claims that came too late."""
 
     book: Book
-    taken: Mapping[str, Taken]
+    taken: Mapping[Claim, Taken]
 
 
 async def open_book(
-    connection: asyncpg.Connection[asyncpg.Record], claims: Mapping[str, bytes], needs: Sequence[Needs]
+    connection: asyncpg.Connection[asyncpg.Record], claims: Mapping[Claim, bytes], needs: Sequence[Needs]
 ) -> Opened:
-    """Claim request ids (id → hash of the body), lock everything the decisions need, and read it."""
+    """Claim request ids (claim → hash of the body), lock everything the decisions need, and read it."""
     levels = sorted({key for need in needs for key in need.levels})
     row = await connection.fetchrow(
         OPEN,
-        list(claims),
+        [claim[0] for claim in claims],
+        [claim[1] for claim in claims],
         list(claims.values()),
         [key[0] for key in levels],
         [key[1] for key in levels],
@@ -66,6 +68,8 @@ async def open_book(
         sorted({reservation for need in needs for reservation in need.reservations}),
         sorted({location for need in needs for location in need.locations}),
         any(need.all_overdue for need in needs),
+        sorted({guest for need in needs for guest in need.guests}),
+        sorted({part for need in needs for part in need.counted_parts}),
     )
     if row is None:
         message = "inventory_open answered nothing"
@@ -75,10 +79,15 @@ async def open_book(
         levels=_levels(row),
         reservations=_reservations(row),
         locations={item[0]: Location(*item) for item in _rows(row, "p_location", "p_name", "p_archived_at")},
+        open_reservations=dict(_rows(row, "g_guest", "g_open")),
+        held_units={
+            (guest, (part_id, location_id)): quantity
+            for guest, part_id, location_id, quantity in _rows(row, "gl_guest", "gl_part", "gl_location", "gl_quantity")
+        },
     )
     taken = {
-        str(item[0]): Taken(item[1], item[2] or b"", item[3])
-        for item in _rows(row, "taken_id", "taken_hash", "taken_response", "taken_revision")
+        (item[0], str(item[1])): Taken(item[2], item[3] or b"", item[4])
+        for item in _rows(row, "taken_principal", "taken_id", "taken_hash", "taken_response", "taken_revision")
     }
     return Opened(book, taken)
 
@@ -120,23 +129,26 @@ def _reservations(row: asyncpg.Record) -> dict[str, Reservation]:
         row,
         "r_id",
         "r_state",
-        "r_owner_key",
+        "r_owner",
         "r_owner_is_user",
         "r_order_reference",
         "r_created_at",
         "r_expires_at",
+        "r_opened_from",
+        "r_extensions",
     )
     found = {}
-    for raw_id, state, owner_key, owner_is_user, order_reference, created_at, expires_at in columns:
+    for raw_id, state, owner, owner_is_user, order_reference, created_at, expires_at, *rest in columns:
         key = str(raw_id)
         found[key] = Reservation(
             key,
             ReservationState(state),
-            Owner(owner_key, owner_is_user),
+            Owner(owner, owner_is_user),
             order_reference,
             tuple(lines.get(key, ())),
             created_at,
             expires_at,
+            *rest,
         )
     return found
 
@@ -162,8 +174,8 @@ async def write_book(
     connection: asyncpg.Connection[asyncpg.Record],
     book: Book,
     *,
-    refused: Sequence[str],
-    answers: Mapping[str, bytes],
+    refused: Sequence[Claim],
+    answers: Mapping[Claim, bytes],
     handover: Handover,
 ) -> int | None:
     """Write what was decided, seal the change log, keep the answers; the revision, ``None`` if nothing changed.
@@ -174,7 +186,13 @@ async def write_book(
         await _write_holds(connection, book)
     for change in book.changed_locations.values():
         await _write_location(connection, book, change)
-    kept = [refused, list(answers), list(answers.values())]
+    kept = [
+        [claim[0] for claim in refused],
+        [claim[1] for claim in refused],
+        [claim[0] for claim in answers],
+        [claim[1] for claim in answers],
+        list(answers.values()),
+    ]
     known = handover.known if len(book.movements) <= ENTRIES_AT_MOST else 0  # the more there is, the less it hurries
     rows = await connection.fetch(WRITE, *_level_columns(book), *_movement_columns(book.movements), *kept, known)
     return handover.read(rows)
@@ -239,12 +257,14 @@ async def _write_holds(connection: asyncpg.Connection[asyncpg.Record], book: Boo
     await connection.execute(
         WRITE_HOLDS,
         [item.reservation_id for item in new],
-        [item.owner.key for item in new],
+        [item.owner.identifier for item in new],
         [item.owner.is_user for item in new],
         [item.order_reference for item in new],
         [len(item.lines) for item in new],
         [item.created_at for item in new],
         [item.expires_at for item in new],
+        [item.opened_from for item in new],
+        [item.extensions for item in new],
         *_origin_columns(made),
         [reservation_id for reservation_id, _, _ in lines],
         [number for _, number, _ in lines],
@@ -254,6 +274,9 @@ async def _write_holds(connection: asyncpg.Connection[asyncpg.Record], book: Boo
         [change.after.reservation_id for change in changed],
         [change.after.state for change in changed],
         [change.after.expires_at for change in changed],
+        [change.after.owner.identifier for change in changed],
+        [change.after.owner.is_user for change in changed],
+        [change.after.extensions for change in changed],
         *_origin_columns(changed),
         book.now,
     )

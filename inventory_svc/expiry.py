@@ -10,32 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from inventory_svc.domain.intents import ExpireOverdue
 from inventory_svc.domain.reservation_expiry import SERVICE_ORIGIN
-from inventory_svc.job import Job
+from inventory_svc.job import Job, NothingKept
 from inventory_svc.sql.writing import NEXT_EXPIRY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from chassis.database import Database
-    from inventory_svc.domain.reservation import Reservation
     from inventory_svc.writer import Writer
 
 log = logging.getLogger(__name__)
 
 EXPIRY_LOCK = (7301, 11)
 LOOK_SECONDS = 0.5  # the shortest hold is 1 s, so that none can begin and end between two looks
-
-
-class _Kept:
-    """The answer to a request of the service itself: nobody reads it."""
-
-    def __init__(self, ended: Sequence[Reservation]) -> None:
-        """Remember how many holds ended."""
-        self.count = len(ended)
-
-    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
-        """Nothing is kept."""
-        return b""
 
 
 async def expire_holds(database: Database, writer: Writer) -> None:
@@ -48,6 +33,6 @@ async def expire_holds(database: Database, writer: Writer) -> None:
             continue
         origin = replace(SERVICE_ORIGIN, request_id=str(uuid.uuid4()))
         future = asyncio.get_running_loop().create_future()
-        answer = await writer.submit(Job(ExpireOverdue(), origin, b"expire", _Kept, 1, future))
-        if isinstance(answer.message, _Kept) and answer.message.count:
+        answer = await writer.submit(Job(ExpireOverdue(), origin, b"expire", NothingKept, 1, future))
+        if isinstance(answer.message, NothingKept) and answer.message.count:
             log.info("%d holds ended, their time was over", answer.message.count)

@@ -15,11 +15,26 @@ if TYPE_CHECKING:
     from inventory_svc.domain.stock import Origin
 
 
+Claim = tuple[str, str]  # whose request it is, and its id: two principals may use the same id
+
+
 class Serialisable(Protocol):
     """An answer as the border made it; the writer only keeps its bytes."""
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
         """The bytes to keep for a repeated request."""
+
+
+class NothingKept:
+    """The response to a request of the service itself, which nobody repeats."""
+
+    def __init__(self, outcome: Sequence[Any]) -> None:
+        """Count what was changed."""
+        self.count = len(outcome)
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+        """Return nothing to store."""
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +57,14 @@ class Job:
     encode: Callable[[Any], Serialisable]
     weight: int
     future: asyncio.Future[Answer]
+    principal: str = "service"  # this service itself
     began_commit: bool = False  # the answer may have been kept although nobody was told
     twins: list[Job] = field(default_factory=list)  # the same request id in the same batch
 
     @property
-    def request_id(self) -> str:
-        """The claim."""
-        return self.origin.request_id
+    def claim(self) -> Claim:
+        """Whose request it is, and its id."""
+        return self.principal, self.origin.request_id
 
     def answer(self, answer: Answer) -> None:
         """Tell the caller, unless it has gone."""
@@ -66,15 +82,15 @@ class Job:
 
 
 def join_twins(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
-    """The jobs with each request id once, and those to be decided after them.
+    """The jobs with each claim once, and those to be decided after them.
 
     A repetition waits for the first one's answer. One of the same id with another body waits until it is known whether
     the id is the first one's: that may be refused, and then claims nothing, or may itself be the one of another body.
     """
-    first: dict[str, Job] = {}
+    first: dict[Claim, Job] = {}
     later: list[Job] = []
     for job in jobs:
-        known = first.setdefault(job.request_id, job)
+        known = first.setdefault(job.claim, job)
         if known is job:
             continue
         if known.body_hash == job.body_hash:
@@ -87,7 +103,7 @@ def join_twins(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
 def reused(job: Job) -> RequestIdReused:
     """The same claim with another body."""
     message = "This request_id was used before with another body: make up a new one for a new request."
-    return RequestIdReused(message, metadata={"request_id": job.request_id})
+    return RequestIdReused(message, metadata={"request_id": job.origin.request_id})
 
 
 def unexpected(error: BaseException) -> InternalFault:

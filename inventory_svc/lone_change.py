@@ -65,7 +65,7 @@ async def commit_lone_change(
     kept = message.SerializeToString()
     job.began_commit = True
     try:
-        rows = await connection.fetch(WRITE_ONE, job.request_id, job.body_hash, kept, *_columns(book), handover.known)
+        rows = await connection.fetch(WRITE_ONE, *job.claim, job.body_hash, kept, *_columns(book), handover.known)
     except asyncpg.PostgresError as error:
         if isinstance(error, CONNECTION_LOST):
             raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from chassis.errors import MovementNotFound, PartNotFound, ResourceRef
@@ -146,17 +148,29 @@ class Queries:
         rows = await self._database.pool.fetch(reading.RESERVATION, reservation_id)
         if not rows:
             return None, None
-        first = rows[0]
-        found = Reservation(
-            first["reservation_id"],
-            ReservationState(first["state"]),
-            Owner(first["owner_key"], first["owner_is_user"]),
-            first["order_reference"],
-            tuple(ReservationLine(row["part_id"], row["location_id"], row["quantity"]) for row in rows),
-            first["created_at"],
-            first["expires_at"],
+        return _reservation(rows), rows[0]["revision"]
+
+    async def reservations_of(
+        self, owners: Sequence[str], state: str, page_size: int, page_token: str
+    ) -> tuple[list[Reservation], str, int | None]:
+        """A page of the reservations of some owners, newest first, the token of the next one, the revision."""
+        where = (*owners, state)
+        place = page_tokens.decode(page_token, where, (int, str)) or (None, None)
+        before = None if place[0] is None else _EPOCH + int(place[0]) * _MICROSECOND
+        rows = await self._database.pool.fetch(
+            reading.RESERVATIONS_PAGE, owners, state, before, place[1], page_size + 1
         )
-        return found, first["revision"]
+        found = [_reservation(list(lines)) for _, lines in groupby(rows, key=itemgetter("reservation_id"))]
+        token = ""
+        if len(found) > page_size:
+            last = found[page_size - 1]
+            token = page_tokens.encode(where, (last.created_at - _EPOCH) // _MICROSECOND, last.reservation_id)
+        return found[:page_size], token, rows[0]["revision"] if rows else None
+
+    async def held_by_cart(self, cart: Owner) -> list[str]:
+        """The held reservations of a guest's cart."""
+        rows = await self._database.pool.fetch(reading.HELD_BY_CART, cart.identifier)
+        return [row[0] for row in rows]
 
     async def locations(self) -> tuple[list[Location], int | None]:
         """Every location, by id."""
@@ -194,6 +208,22 @@ class Snapshot:
 
 def _level(row: asyncpg.Record) -> StockLevel:
     return StockLevel(*tuple(row)[:10])
+
+
+def _reservation(rows: Sequence[asyncpg.Record]) -> Reservation:
+    """A reservation from its rows, one for each line."""
+    first = rows[0]
+    return Reservation(
+        first["reservation_id"],
+        ReservationState(first["state"]),
+        Owner(first["owner"], first["owner_is_user"]),
+        first["order_reference"],
+        tuple(ReservationLine(row["part_id"], row["location_id"], row["quantity"]) for row in rows),
+        first["created_at"],
+        first["expires_at"],
+        first["opened_from"],
+        first["extensions"],
+    )
 
 
 def _ledger_row(row: asyncpg.Record) -> LedgerRow:

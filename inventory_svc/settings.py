@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.settings import choice, days, dsn, port, positive_int, setting, text
 
 
@@ -47,4 +48,23 @@ class Settings(MigrateSettings):
     )
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
+    )
+    limits: Limits = setting("PARTSTREAM_LIMITS", limits, default=Limits(), help=LIMITS_HELP)
+    guest_lines: int = setting(
+        "PARTSTREAM_GUEST_LINES", positive_int, default=50, help="lines of a reservation without an account"
+    )
+    guest_units: int = setting(
+        "PARTSTREAM_GUEST_UNITS", positive_int, default=10_000, help="units of a part in one of them"
+    )
+    guest_ttl_seconds: int = setting(
+        "PARTSTREAM_GUEST_TTL_SECONDS", positive_int, default=3600, help="seconds that one of them holds stock at most"
+    )
+    guest_extensions: int = setting(
+        "PARTSTREAM_GUEST_EXTENSIONS",
+        positive_int,
+        default=10,
+        help="how often the end of one of them can be moved, by an extension or a replacement",
+    )
+    guest_open_reservations: int = setting(
+        "PARTSTREAM_GUEST_OPEN_RESERVATIONS", positive_int, default=10, help="open reservations of one guest's cart"
     )

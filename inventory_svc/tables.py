@@ -81,12 +81,14 @@ class ReservationRow(Table, tablename="reservation"):
 
     reservation_id = UUID(primary_key=True, default=None)
     state = Text(default="held")
-    owner_key = Text(default="")
+    owner = Text(default="")
     owner_is_user = Boolean(default=False)
     order_reference = Text(default="")
     line_count = Integer()
     created_at = Timestamptz()
     expires_at = Timestamptz()
+    opened_from = Text(default="")
+    extensions = Integer(default=0)
     version = BigInt(default=1)
     updated_at = Timestamptz()
     last_updated_by = UUID(default=None)
@@ -108,9 +110,10 @@ class ReservationLineRow(Table, tablename="reservation_line"):
 
 
 class RequestRow(Table, tablename="request"):
-    """A claimed request id and the answer that was given."""
+    """A claimed request id and the stored response; the key is (principal, request_id)."""
 
-    request_id = UUID(primary_key=True, default=None)
+    principal = Text(primary_key=True, default=None)
+    request_id = UUID(default=None)
     body_hash = Bytea()
     response = Bytea(null=True, default=None)
     revision = BigInt(null=True, default=None)

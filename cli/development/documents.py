@@ -129,7 +129,7 @@ def _shown(default: Any) -> str:
     match default:
         case _ if default is MISSING:
             return "required"
-        case None | "" | ():
+        case _ if default in (None, (), "") or not str(default):
             return ""
         case timedelta():
             return f"`{default.days}`"

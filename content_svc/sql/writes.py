@@ -5,15 +5,17 @@ from __future__ import annotations
 # Record the writer and claim the request id. No row: it was claimed before - by a transaction that has ended, because
 # the index makes us wait for one that has not.
 CLAIM_REQUEST = """
-INSERT INTO request (request_id, body_hash) VALUES ($1, $2) ON CONFLICT (request_id) DO NOTHING RETURNING request_id
+INSERT INTO request (principal, request_id, body_hash) VALUES ($1, $2, $3)
+ON CONFLICT (principal, request_id) DO NOTHING RETURNING request_id
 """
 CLAIMED_REQUEST = """
-SELECT body_hash, response, (SELECT max(revision) FROM change_log) AS log_revision FROM request WHERE request_id = $1
+SELECT body_hash, response, (SELECT max(revision) FROM change_log) AS log_revision
+FROM request WHERE principal = $1 AND request_id = $2
 """
 # The newest revision: what a write that found nothing to change has seen.
 LOG_REVISION = "SELECT max(revision) FROM change_log"
 
-ANSWER_REQUEST = "UPDATE request SET response = $2 WHERE request_id = $1"
+ANSWER_REQUEST = "UPDATE request SET response = $3 WHERE principal = $1 AND request_id = $2"
 
 # Record the writer; and keep this transaction's plans off whole tables: each statement of a write finds rows by key,
 # but a foreign key's plan, made while a table was small, is kept by the session and would read it whole when it is not.

@@ -16,6 +16,8 @@ PERMISSIONS: Final = frozenset(
         "content:delete",
         "stock:read",
         "stock:write",
+        "reservations:commit",
+        "reservations:manage",
         "audit:read",
         "changes:read",
         "cache:read",
@@ -28,9 +30,11 @@ PERMISSIONS: Final = frozenset(
 )
 
 ROLES: Final[dict[str, frozenset[str]]] = {
-    "customer": frozenset(),
+    "customer": frozenset({"reservations:commit"}),  # of their own reservations
     "support": frozenset({"content:read", "stock:read"}),
-    "stock_manager": frozenset({"content:read", "stock:read", "stock:write"}),
+    "stock_manager": frozenset(
+        {"content:read", "stock:read", "stock:write", "reservations:commit", "reservations:manage"}
+    ),
     "content_editor": frozenset(
         {"content:read", "content:write", "content:publish", "content:rollback", "content:delete", "stock:read"}
     ),
@@ -45,6 +49,8 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             "content:delete",
             "stock:read",
             "stock:write",
+            "reservations:commit",
+            "reservations:manage",
             "changes:read",
             "audit:read",
         }

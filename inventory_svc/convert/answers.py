@@ -38,6 +38,11 @@ STATES = {
 }
 
 
+def state_name(value: int) -> str:
+    """The name under which a state is stored; empty for the unspecified one."""
+    return next((name for name, number in STATES.items() if number == value), "")
+
+
 def timestamp(moment: datetime) -> Timestamp:
     """A moment to the microsecond; ``FromDatetime`` takes five times as long."""
     since = moment - _EPOCH
@@ -121,7 +126,7 @@ def reservation(held: Reservation) -> reservation_pb2.Reservation:
             reservation_pb2.ReservationLine(part_id=line.part_id, location_id=line.location_id, quantity=line.quantity)
             for line in held.lines
         ],
-        owner=held.owner.key,
+        owner=held.owner.identifier if held.owner.is_user else "",
         order_reference=held.order_reference,
         create_time=timestamp(held.created_at),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chassis.caller import Caller
+    from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.domain.stock import LevelKey, Movement
     from partstream.inventory.v1 import stock_service_pb2 as messages
 
+MANAGE = "reservations:manage"  # permission to act on the reservations of others
 DEFAULT_HOLD = timedelta(minutes=15)
 _KIND_NAMES: dict[int, MovementKind] = {value: MovementKind(name) for name, value in KINDS.items()}
 
@@ -127,46 +130,73 @@ def reverse_movement(request: messages.ReverseMovementRequest, movement: Movemen
 
 
 def owner(caller: Caller, owner_key: str) -> Owner:
-    """Who a reservation belongs to: the signed-in caller, else the key of an anonymous cart."""
-    if caller.is_anonymous:
-        return Owner(_text("owner_key", owner_key), is_user=False)
-    return Owner(caller.user_id, is_user=True)
+    """Who a reservation belongs to: the signed-in caller, else the cart of a guest."""
+    return Owner.of_cart(owner_key) if caller.is_anonymous else Owner(caller.user_id, is_user=True)
 
 
-def create_reservation(request: messages.CreateReservationRequest, caller: Caller) -> intents.CreateReservation:
+def guest_network(address: str) -> str:
+    """The network that counts as one guest: an IPv4 address, or the /64 that one IPv6 customer has."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
+
+
+def create_reservation(
+    request: messages.CreateReservationRequest, caller: Caller, guest_limits: GuestLimits
+) -> intents.CreateReservation:
     """The hold asked for."""
+    lines = [ReservationLine(line.part_id, line.location_id, line.quantity) for line in request.lines]
+    limits = guest_limits if caller.is_anonymous else None
+    ttl = request.ttl.ToTimedelta() if request.HasField("ttl") else DEFAULT_HOLD
+    if limits is not None:
+        if not request.owner_key:
+            raise _invalid("owner_key", "is required without an account")
+        ttl = ttl if request.HasField("ttl") else min(ttl, limits.ttl)
+        limits.check_ttl(ttl)
+        limits.check_lines(lines)
     return intents.CreateReservation(
         str(uuid.uuid4()),
-        [ReservationLine(line.part_id, line.location_id, line.quantity) for line in request.lines],
-        request.ttl.ToTimedelta() if request.HasField("ttl") else DEFAULT_HOLD,
+        lines,
+        ttl,
         owner(caller, request.owner_key),
         _text("order_reference", request.order_reference),
         normal_id(request.replaces_reservation_id) or None,
-        caller.may("stock:write"),
+        caller.may(MANAGE),
+        guest_network(caller.client_ip) if limits else "",
+        limits,
     )
 
 
-def extend_reservation(request: messages.ExtendReservationRequest, caller: Caller) -> intents.ExtendReservation:
+def extend_reservation(
+    request: messages.ExtendReservationRequest, caller: Caller, guest_limits: GuestLimits
+) -> intents.ExtendReservation:
     """The longer hold asked for."""
+    limits = guest_limits if caller.is_anonymous else None
+    ttl = request.ttl.ToTimedelta()
+    if limits is not None:
+        limits.check_ttl(ttl)
     return intents.ExtendReservation(
-        normal_id(request.reservation_id),
-        request.ttl.ToTimedelta(),
-        owner(caller, request.owner_key),
-        caller.may("stock:write"),
+        normal_id(request.reservation_id), ttl, owner(caller, request.owner_key), caller.may(MANAGE), limits
     )
 
 
 def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> intents.CommitReservation:
     """The sale of what is held."""
     return intents.CommitReservation(
-        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may("stock:write")
+        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may(MANAGE)
     )
 
 
 def release_reservation(request: messages.ReleaseReservationRequest, caller: Caller) -> intents.ReleaseReservation:
     """The return of what is held."""
     return intents.ReleaseReservation(
-        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may("stock:write")
+        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may(MANAGE)
     )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from chassis.errors import FieldInvalid, FieldViolation, InternalFault
+from inventory_svc.domain.reservation import guests_of, is_open_guest
 from inventory_svc.domain.stock import MAX_UNITS, Movement, StockLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from inventory_svc.domain.reservation import Reservation
@@ -43,6 +44,9 @@ class Book:
     changed_levels: dict[LevelKey, StockLevel | None] = field(default_factory=dict)  # as they were before
     changed_reservations: dict[str, Change[Reservation]] = field(default_factory=dict)
     changed_locations: dict[str, Change[Location]] = field(default_factory=dict)
+    # What guests hold, by cart or address: how many open reservations, and how many units of a level.
+    open_reservations: dict[str, int] = field(default_factory=dict)
+    held_units: dict[tuple[str, LevelKey], int] = field(default_factory=dict)
 
     @property
     def is_changed(self) -> bool:
@@ -153,6 +157,31 @@ class Draft:
         )
         return after
 
+    def open_reservations(self, guest: str) -> int:
+        """Return how many reservations a cart or an address has open, as this request sees it."""
+        changed = sum(sign for sign, item in self._guest_changes() if guest in guests_of(item))
+        return self.book.open_reservations.get(guest, 0) + changed
+
+    def held_units(self, guest: str, key: LevelKey) -> int:
+        """Return how many units of a level a cart or an address holds, as this request sees it."""
+        changed = sum(
+            sign * line.quantity
+            for sign, item in self._guest_changes()
+            if guest in guests_of(item)
+            for line in item.lines
+            if line.key == key
+        )
+        return self.book.held_units.get((guest, key), 0) + changed
+
+    def _guest_changes(self) -> Iterator[tuple[int, Reservation]]:
+        """Yield the open reservations of guests that this request ends (-1) and makes (1)."""
+        for reservation_id, change in self.reservations.items():
+            before = self.book.reservations.get(reservation_id)
+            if before is not None and is_open_guest(before, self.now):
+                yield -1, before
+            if is_open_guest(change.after, self.now):
+                yield 1, change.after
+
     def change_location(self, after: Location) -> Location:
         """Record a location as made or changed."""
         self.locations[after.location_id] = Change(self.location(after.location_id), after, self.origin)
@@ -166,11 +195,21 @@ class Draft:
             book.levels[key] = level
         book.movements += self.movements
         if self.reservations:
+            self._count_guests()
             _merge(book.changed_reservations, self.reservations)
             book.reservations.update({key: change.after for key, change in self.reservations.items()})
         if self.locations:
             _merge(book.changed_locations, self.locations)
             book.locations.update({key: change.after for key, change in self.locations.items()})
+
+    def _count_guests(self) -> None:
+        book = self.book
+        for sign, item in self._guest_changes():
+            for guest in guests_of(item):
+                book.open_reservations[guest] = book.open_reservations.get(guest, 0) + sign
+                for line in item.lines:
+                    at = guest, line.key
+                    book.held_units[at] = book.held_units.get(at, 0) + sign * line.quantity
 
 
 def _merge(into: dict[str, Change[Thing]], changes: Mapping[str, Change[Thing]]) -> None:

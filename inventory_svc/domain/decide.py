@@ -13,6 +13,7 @@ from inventory_svc.domain.reservation_rules import (
     expire_all_overdue,
     extend_reservation,
     release_reservation,
+    take_over_cart,
 )
 from inventory_svc.domain.stock_rules import (
     adjust_batch,
@@ -44,6 +45,7 @@ _RULES: dict[type, Callable[[Draft, Any], Any]] = {
     intents.ExtendReservation: extend_reservation,
     intents.CommitReservation: commit_reservation,
     intents.ReleaseReservation: release_reservation,
+    intents.TakeOverCart: take_over_cart,
     intents.ExpireOverdue: expire_all_overdue,
     intents.CreateLocation: create_location,
     intents.ArchiveLocation: archive_location,

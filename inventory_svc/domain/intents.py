@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.domain.reservation import Owner, ReservationLine
     from inventory_svc.domain.stock import LevelKey, Movement
 
@@ -24,6 +25,8 @@ class Needs:
     reservations: Sequence[str] = ()  # with every level of their lines
     locations: Sequence[str] = ()
     all_overdue: bool = False  # every hold whose time is over, not only those on the parts named
+    guests: Sequence[str] = ()  # carts and addresses whose open reservations are counted
+    counted_parts: Sequence[str] = ()  # parts of which the units that those guests hold are added up
 
 
 @dataclass(slots=True)
@@ -153,6 +156,8 @@ class CreateReservation:
     order_reference: str
     replaces: str | None
     may_act_for_others: bool
+    opened_from: str = ""
+    limits: GuestLimits | None = None  # of a guest's cart
 
     def needs(self) -> Needs:
         """The levels named; every level of the parts whose location is to be chosen; the hold that is replaced."""
@@ -161,6 +166,8 @@ class CreateReservation:
             parts=[line.part_id for line in self.lines if not line.location_id],
             reservations=[self.replaces] if self.replaces else (),
             locations=[line.location_id for line in self.lines if line.location_id],
+            guests=[guest for guest in (self.owner.identifier, self.opened_from) if guest] if self.limits else (),
+            counted_parts=self.limits.counted_parts(self.lines) if self.limits else (),
         )
 
 
@@ -172,6 +179,7 @@ class ExtendReservation:
     ttl: timedelta
     owner: Owner
     may_act_for_others: bool
+    limits: GuestLimits | None = None  # of a guest's cart
 
     def needs(self) -> Needs:
         """The hold."""
@@ -202,6 +210,19 @@ class ReleaseReservation:
     def needs(self) -> Needs:
         """The hold."""
         return Needs(reservations=(self.reservation_id,))
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOverCart:
+    """Move the held reservations of a guest's cart to the account of whoever has both."""
+
+    reservation_ids: Sequence[str]
+    cart: Owner
+    account: Owner
+
+    def needs(self) -> Needs:
+        """The reservations of the cart."""
+        return Needs(reservations=self.reservation_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +270,7 @@ Intent = (
     | ExtendReservation
     | CommitReservation
     | ReleaseReservation
+    | TakeOverCart
     | ExpireOverdue
     | CreateLocation
     | ArchiveLocation

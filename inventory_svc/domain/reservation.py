@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -23,10 +24,18 @@ class ReservationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who may act on a reservation: a signed-in user, or whoever brings the key of an anonymous cart."""
+    """Who may act on a reservation: an account by its user id, or a guest's cart by the hash of its secret key."""
 
-    key: str
+    identifier: str
     is_user: bool
+
+    @classmethod
+    def of_cart(cls, owner_key: str) -> Owner:
+        """Return the owner that a guest proves itself to be; without a key, one that owns nothing.
+
+        A plain hash is enough: a key is made of at least 32 characters, not chosen to be remembered.
+        """
+        return cls(hashlib.sha256(owner_key.encode()).hexdigest() if owner_key else "", is_user=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +63,16 @@ class Reservation:
     lines: tuple[ReservationLine, ...]
     created_at: datetime
     expires_at: datetime
+    opened_from: str = ""  # network address of the guest who made it
+    extensions: int = 0  # how often its end was moved, by an extension or by a replacement
+
+
+def is_open_guest(reservation: Reservation, now: datetime) -> bool:
+    """Return whether it is a guest's and holds stock."""
+    is_held = reservation.state is ReservationState.HELD and reservation.expires_at > now
+    return is_held and not reservation.owner.is_user
+
+
+def guests_of(reservation: Reservation) -> tuple[str, ...]:
+    """Return the cart and the address that a guest's reservation counts for."""
+    return tuple(guest for guest in (reservation.owner.identifier, reservation.opened_from) if guest)

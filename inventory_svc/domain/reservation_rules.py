@@ -14,7 +14,8 @@ from chassis.errors import (
     ReservationNotHeld,
     ResourceRef,
 )
-from inventory_svc.domain.reservation import Reservation, ReservationLine, ReservationState
+from inventory_svc.domain.guest_limits import check_open, check_share
+from inventory_svc.domain.reservation import Reservation, ReservationLine, ReservationState, is_open_guest
 from inventory_svc.domain.reservation_expiry import end_hold, expire_overdue, is_overdue
 from inventory_svc.domain.stock import MovementKind
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         ExpireOverdue,
         ExtendReservation,
         ReleaseReservation,
+        TakeOverCart,
     )
     from inventory_svc.domain.reservation import Owner
 
@@ -47,14 +49,23 @@ class _Shortage:
 
 def create_reservation(draft: Draft, intent: CreateReservation) -> Reservation:
     """The hold, with a location chosen for every line."""
+    limits, extensions = intent.limits, 0
     if intent.replaces:
-        _end(draft, intent.replaces, intent.owner, ReservationState.RELEASED, any_owner=intent.may_act_for_others)
+        replaced = _end(
+            draft, intent.replaces, intent.owner, ReservationState.RELEASED, any_owner=intent.may_act_for_others
+        )
+        extensions = replaced.extensions + 1
+    if limits is not None:
+        limits.check_extensions(extensions)
+        check_open(draft, limits, intent.owner, intent.opened_from)
     wanted = _sum_lines(intent.lines)
     lines, short = _allocate(draft, wanted)
     if short and expire_overdue(draft, {item.part_id for item in short}):
         lines, short = _allocate(draft, wanted)
     if short:
         raise _insufficient(short)
+    if limits is not None:
+        check_share(draft, limits, (intent.owner.identifier, intent.opened_from), lines)
     for line in lines:
         level = draft.level(line.key)
         if level is not None:
@@ -74,6 +85,8 @@ def create_reservation(draft: Draft, intent: CreateReservation) -> Reservation:
         tuple(lines),
         draft.now,
         draft.now + intent.ttl,
+        intent.opened_from,
+        extensions,
     )
     return draft.change_reservation(held)
 
@@ -81,7 +94,10 @@ def create_reservation(draft: Draft, intent: CreateReservation) -> Reservation:
 def extend_reservation(draft: Draft, intent: ExtendReservation) -> Reservation:
     """The hold with a new end, counted from now."""
     held = _held(draft, intent.reservation_id, intent.owner, any_owner=intent.may_act_for_others)
-    return draft.change_reservation(replace(held, expires_at=draft.now + intent.ttl))
+    extensions = held.extensions + 1
+    if intent.limits is not None:
+        intent.limits.check_extensions(extensions)
+    return draft.change_reservation(replace(held, expires_at=draft.now + intent.ttl, extensions=extensions))
 
 
 def commit_reservation(draft: Draft, intent: CommitReservation) -> Reservation:
@@ -98,6 +114,16 @@ def release_reservation(draft: Draft, intent: ReleaseReservation) -> Reservation
     )
 
 
+def take_over_cart(draft: Draft, intent: TakeOverCart) -> list[Reservation]:
+    """The reservations of the cart that are still held, as the account's own."""
+    taken = []
+    for reservation_id in intent.reservation_ids:
+        held = draft.reservation(reservation_id)
+        if held is not None and held.owner == intent.cart and is_open_guest(held, draft.now):
+            taken.append(draft.change_reservation(replace(held, owner=intent.account)))
+    return taken
+
+
 def expire_all_overdue(draft: Draft, _intent: ExpireOverdue) -> list[Reservation]:
     """Every overdue hold that was locked, ended."""
     return expire_overdue(draft)
@@ -110,11 +136,8 @@ def _end(draft: Draft, reservation_id: str, owner: Owner, state: ReservationStat
 def require_owner(
     reservation: Reservation | None, reservation_id: str, owner: Owner, *, any_owner: bool
 ) -> Reservation:
-    """The reservation, if this owner may see it; a stranger learns no more than that it is not there.
-
-    A hold made without any key has no owner to prove: knowing its unguessable id is enough.
-    """
-    if reservation is not None and (any_owner or not reservation.owner.key or reservation.owner == owner):
+    """The reservation, if this owner may see it; a stranger learns no more than that it is not there."""
+    if reservation is not None and (any_owner or (owner.identifier and reservation.owner == owner)):
         return reservation
     message = f"There is no reservation {reservation_id} of yours."
     raise ReservationNotFound(message, resource=ResourceRef("reservation", reservation_id))

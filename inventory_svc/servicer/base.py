@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from chassis.caller import current_request
 from chassis.errors import PartstreamError
 from inventory_svc.convert.requests import normal_id
+from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.stock import Origin
-from inventory_svc.job import Answer, Job
+from inventory_svc.job import Answer, Job, NothingKept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import grpc
 
+    from chassis.caller import Caller
     from chassis.changes.feed import ChangeFeed
+    from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.domain.intents import Intent
     from inventory_svc.queries import Queries
     from inventory_svc.writer import Writer
@@ -60,8 +63,9 @@ PAGE_SIZE = 50
 class Base:
     """Shared by the methods of every noun."""
 
-    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed) -> None:
+    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed, guest_limits: GuestLimits) -> None:
         """Stand on what the composition root made."""
+        self.guest_limits = guest_limits
         self.writer = writer
         self.queries = queries
         self.feed = feed
@@ -81,6 +85,14 @@ class Base:
         message.revision_token = self.feed.token_for(answer.revision)
         message.replayed = answer.replayed
         return message
+
+    async def submit(self, intent: Intent) -> None:
+        """Do what follows from a request besides what it asks for, on behalf of its caller."""
+        context = current_request()
+        caller = context.caller
+        origin = Origin(caller.user_id, caller.username, caller.client_ip, str(uuid.uuid4()), context.traceparent)
+        future = asyncio.get_running_loop().create_future()
+        await self.writer.submit(Job(intent, origin, b"", NothingKept, 1, future, principal_of(caller, "")))
 
     async def write_each(
         self,
@@ -123,7 +135,19 @@ def _job(request: WriteRequest, intent: Intent, respond: Callable[[Any], WriteRe
     request_id = normal_id(request.request_id) or str(uuid.uuid4())
     origin = Origin(caller.user_id, caller.username, caller.client_ip, request_id, context.traceparent)
     body_hash = _body_hash(request, type(request).__name__, caller.user_id)
-    return Job(intent, origin, body_hash, respond, weight, asyncio.get_running_loop().create_future())
+    owner_key: str = getattr(request, "owner_key", "")
+    future = asyncio.get_running_loop().create_future()
+    return Job(intent, origin, body_hash, respond, weight, future, principal_of(caller, owner_key))
+
+
+def principal_of(caller: Caller, owner_key: str) -> str:
+    """Return whose request ids these are: an account's, or those of a guest's cart.
+
+    A guest without a key owns nothing that could be repeated.
+    """
+    if not caller.is_anonymous:
+        return f"user:{caller.user_id}"
+    return f"cart:{Owner.of_cart(owner_key).identifier}" if owner_key else f"guest:{uuid.uuid4()}"
 
 
 def _told(answer: Answer, response: type[ResponseT]) -> ResponseT:

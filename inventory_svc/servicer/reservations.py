@@ -1,4 +1,4 @@
-"""Reservations: open to everybody for their own holds."""
+"""Reservations: guests and customers for their own, those with `reservations:manage` for all."""
 
 # ruff: noqa: N802, ARG002 - the names and parameters of the contract
 
@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chassis.caller import current_caller
-from chassis.errors import PartstreamError
+from chassis.caller import current_caller, require
+from chassis.errors import PartstreamError, TokenMissing
 from inventory_svc.convert import answers, requests
+from inventory_svc.domain.intents import TakeOverCart
+from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.reservation_rules import require_owner
-from inventory_svc.servicer.base import Base
+from inventory_svc.servicer.base import Base, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ class Reservations(Base):
         self, request: pb.CreateReservationRequest, context: Context
     ) -> pb.CreateReservationResponse:
         """Hold every line or none."""
-        intent = requests.create_reservation(request, current_caller())
+        await self._take_over_cart(request.owner_key)
+        intent = requests.create_reservation(request, current_caller(), self.guest_limits)
         return await self.write(request, intent, pb.CreateReservationResponse, _created, weight=len(intent.lines))
 
     async def BatchCreateReservations(
@@ -37,7 +40,10 @@ class Reservations(Base):
     ) -> pb.BatchCreateReservationsResponse:
         """Hold for many owners, each hold by itself."""
         caller = current_caller()
-        wanted = [(item, requests.create_reservation(item, caller), len(item.lines)) for item in request.reservations]
+        wanted = [
+            (item, requests.create_reservation(item, caller, self.guest_limits), len(item.lines))
+            for item in request.reservations
+        ]
         results, token = await self.write_each(wanted, pb.CreateReservationResponse, _created)
         return pb.BatchCreateReservationsResponse(
             results=[
@@ -53,7 +59,8 @@ class Reservations(Base):
         self, request: pb.ExtendReservationRequest, context: Context
     ) -> pb.ExtendReservationResponse:
         """Give a hold a new end."""
-        intent = requests.extend_reservation(request, current_caller())
+        await self._take_over_cart(request.owner_key)
+        intent = requests.extend_reservation(request, current_caller(), self.guest_limits)
 
         def respond(held: Reservation) -> pb.ExtendReservationResponse:
             return pb.ExtendReservationResponse(reservation=answers.reservation(held))
@@ -64,7 +71,9 @@ class Reservations(Base):
         self, request: pb.CommitReservationRequest, context: Context
     ) -> pb.CommitReservationResponse:
         """Ship what is held."""
-        intent = requests.commit_reservation(request, current_caller())
+        caller = require("reservations:commit")
+        await self._take_over_cart(request.owner_key)
+        intent = requests.commit_reservation(request, caller)
 
         def respond(held: Reservation) -> pb.CommitReservationResponse:
             return pb.CommitReservationResponse(reservation=answers.reservation(held))
@@ -75,6 +84,7 @@ class Reservations(Base):
         self, request: pb.ReleaseReservationRequest, context: Context
     ) -> pb.ReleaseReservationResponse:
         """Give back what is held."""
+        await self._take_over_cart(request.owner_key)
         intent = requests.release_reservation(request, current_caller())
 
         def respond(held: Reservation) -> pb.ReleaseReservationResponse:
@@ -85,12 +95,48 @@ class Reservations(Base):
     async def GetReservation(self, request: pb.GetReservationRequest, context: Context) -> pb.GetReservationResponse:
         """One reservation of the caller's."""
         await self.feed.wait_for(request.min_revision_token)
+        await self._take_over_cart(request.owner_key)
         caller = current_caller()
         reservation_id = requests.normal_id(request.reservation_id)
         found, revision = await self.queries.reservation(reservation_id)
-        shown = require_owner(
-            found, reservation_id, requests.owner(caller, request.owner_key), any_owner=caller.may("stock:read")
-        )
+        any_owner = caller.may("stock:read") or caller.may(requests.MANAGE)
+        shown = require_owner(found, reservation_id, requests.owner(caller, request.owner_key), any_owner=any_owner)
         return pb.GetReservationResponse(
             reservation=answers.reservation(shown), revision_token=self.feed.token_for(revision)
         )
+
+    async def ListReservations(
+        self, request: pb.ListReservationsRequest, context: Context
+    ) -> pb.ListReservationsResponse:
+        """The caller's own reservations."""
+        await self.feed.wait_for(request.min_revision_token)
+        caller = current_caller()
+        if caller.is_anonymous and not request.owner_key:
+            message = "Sign in, or send the owner key of the cart."
+            raise TokenMissing(message)
+        await self._take_over_cart(request.owner_key)
+        owners = {requests.owner(caller, request.owner_key), Owner.of_cart(request.owner_key)}
+        found, token, revision = await self.queries.reservations_of(
+            sorted(owner.identifier for owner in owners if owner.identifier),
+            answers.state_name(request.state),
+            page_size(request.page_size),
+            request.page_token,
+        )
+        return pb.ListReservationsResponse(
+            reservations=[answers.reservation(item) for item in found],
+            next_page_token=token,
+            revision_token=self.feed.token_for(revision),
+        )
+
+    async def _take_over_cart(self, owner_key: str) -> None:
+        """Move what a guest's cart holds to the account of a caller who has both.
+
+        A service acts for many carts and is the owner of none.
+        """
+        caller = current_caller()
+        if caller.is_anonymous or not owner_key or "service" in caller.roles:
+            return
+        cart = Owner.of_cart(owner_key)
+        held = await self.queries.held_by_cart(cart)
+        if held:
+            await self.submit(TakeOverCart(held, cart, Owner(caller.user_id, is_user=True)))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from chassis.changes.feed import ChangeFeed
+    from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.queries import Queries
     from inventory_svc.servicer.base import Context
     from inventory_svc.writer import Writer
@@ -26,9 +27,9 @@ _BOOKMARK_SECONDS = 5.0
 class Streams(Base):
     """Open to everybody; staff see who and why."""
 
-    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed) -> None:
+    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed, guest_limits: GuestLimits) -> None:
         """Stand on what the composition root made."""
-        super().__init__(writer, queries, feed)
+        super().__init__(writer, queries, feed, guest_limits)
         self._snapshots = SnapshotGate()
 
     async def SnapshotStock(

@@ -80,12 +80,30 @@ LEVEL_EXISTS = "SELECT 1 FROM stock_level WHERE part_id = $1 AND location_id = $
 # Under which ids the log has the levels of some parts. Levels are never deleted.
 ENTITY_IDS_OF_PARTS = "SELECT part_id || '/' || location_id FROM stock_level WHERE part_id = ANY ($1::text[])"
 
+_RESERVATION_COLUMNS = """r.reservation_id::text, r.state, r.owner, r.owner_is_user, r.order_reference, r.created_at,
+       r.expires_at, r.opened_from, r.extensions"""
+
 # A reservation with its lines in order.
 RESERVATION = f"""
-SELECT r.reservation_id::text, r.state, r.owner_key, r.owner_is_user, r.order_reference, r.created_at, r.expires_at,
-       l.part_id, l.location_id, l.quantity, {_REVISION}
+SELECT {_RESERVATION_COLUMNS}, l.part_id, l.location_id, l.quantity, {_REVISION}
 FROM reservation r JOIN reservation_line l USING (reservation_id)
 WHERE r.reservation_id = $1 ORDER BY l.position
+"""
+
+# A page of the reservations of two owners (an account and a cart), newest first; lines in order.
+RESERVATIONS_PAGE = f"""
+SELECT {_RESERVATION_COLUMNS}, l.part_id, l.location_id, l.quantity, {_REVISION}
+FROM (SELECT * FROM reservation v
+      WHERE v.owner = ANY ($1::text[]) AND ($2 = '' OR v.state = $2)
+        AND ($3::timestamptz IS NULL OR (v.created_at, v.reservation_id) < ($3, $4::uuid))
+      ORDER BY v.created_at DESC, v.reservation_id DESC LIMIT $5) r
+JOIN reservation_line l USING (reservation_id)
+ORDER BY r.created_at DESC, r.reservation_id DESC, l.position
+"""
+
+# The held reservations of a guest's cart.
+HELD_BY_CART = """
+SELECT reservation_id::text FROM reservation WHERE owner = $1 AND state = 'held' AND NOT owner_is_user
 """
 
 # Every location.

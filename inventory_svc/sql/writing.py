@@ -1,15 +1,15 @@
-"""Statements of the writer's transaction. The functions behind some are in ``schema_writer`` and ``schema_lone``."""
+"""Statements of the writer's transaction. The functions behind some are in ``schema_guest_writer``."""
 
 from chassis.changes.handover import handing_over
 
-# Claim, lock and read; see ``schema_writer.OPEN``.
-OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8)"
+# Claim, lock and read; see ``schema_guest_writer.OPEN``.
+OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 
-# Write reservations; see ``schema_writer.WRITE_HOLDS``.
-WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" for number in range(1, 27)))
+# Write reservations; see ``schema_guest_writer.WRITE_HOLDS``.
+WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" for number in range(1, 32)))
 
-# Write levels and ledger, seal, keep the answers; see ``schema_writer.WRITE``.
-WRITE = handing_over("inventory_write({})".format(", ".join(f"${number}" for number in range(1, 32))), 32)
+# Write levels and ledger, seal, keep the answers; see ``schema_guest_writer.WRITE``.
+WRITE = handing_over("inventory_write({})".format(", ".join(f"${number}" for number in range(1, 34))), 34)
 
 # Read one level and its location without a lock, and whether a hold on the part is overdue.
 READ_ONE = """
@@ -23,8 +23,8 @@ FROM stock_level s JOIN location p ON p.location_id = s.location_id
 WHERE s.part_id = $1 AND s.location_id = $2
 """
 
-# Write one change of one level; see ``schema_lone.WRITE_ONE``.
-WRITE_ONE = handing_over("inventory_write_one({})".format(", ".join(f"${number}" for number in range(1, 17))), 17)
+# Write one change of one level; see ``schema_guest_writer.WRITE_ONE``.
+WRITE_ONE = handing_over("inventory_write_one({})".format(", ".join(f"${number}" for number in range(1, 18))), 18)
 
 # Make sure that the people who write are known, under the name they have now.
 UPSERT_USERS = """

@@ -8,8 +8,8 @@ from chassis.database import Database
 from chassis.request_claims import forget_once
 
 CLAIMS = """
-INSERT INTO request (request_id, body_hash, created_at)
-SELECT gen_random_uuid(), sha256('x'), now() - make_interval(hours => CASE WHEN n % 5 = 0 THEN 1 ELSE 26 END)
+INSERT INTO request (principal, request_id, body_hash, created_at)
+SELECT 'user:1', gen_random_uuid(), sha256('x'), now() - make_interval(hours => CASE WHEN n % 5 = 0 THEN 1 ELSE 26 END)
 FROM generate_series(1, 100) AS n
 """
 LEFT = "SELECT count(*), min(created_at) > now() - interval '2 hours' FROM request"

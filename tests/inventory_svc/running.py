@@ -13,6 +13,7 @@ import psycopg
 
 from chassis.channels import open_channel
 from chassis.errors import PartstreamError
+from chassis.limits import limits
 from chassis.rich_status import from_rpc_error
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
 from inventory_svc.app import App, start
@@ -82,13 +83,20 @@ class Running:
             await channel.close()
 
 
+# Guests without limits, for tests of everything else.
+NO_LIMITS: dict[str, Any] = {
+    "limits": limits("open_reservations_per_address=100000,reservation_share=1.0"),
+    "guest_open_reservations": 100_000,
+}
+
+
 @asynccontextmanager
-async def running(dsn: str, folder: Path) -> AsyncIterator[Running]:
-    """Run the service until the block is left."""
+async def running(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Running]:
+    """Run the service until the block is left; without settings, guests have no limits."""
     key = SigningKey.generate()
     jwks = folder / f"jwks-{uuid.uuid4().hex}.json"
     jwks.write_text(json.dumps(key.jwks()))
-    app = await start(Settings(database_url=dsn, jwks=str(jwks), port=0))
+    app = await start(Settings(database_url=dsn, jwks=str(jwks), port=0, **(settings or NO_LIMITS)))
     service = Running(app, dsn, key)
     try:
         yield service

@@ -15,13 +15,13 @@ from partstream.inventory.v1.reservation_pb2 import ReservationLine
 from tests.inventory_svc.running import Running, refusal
 
 HELD = reservation_pb2.RESERVATION_STATE_HELD
+KEY = "cart-of-a-guest-0123456789abcdef"
+OTHER_KEY = "cart-of-another-guest-0123456789abcdef"
 EXPIRED = reservation_pb2.RESERVATION_STATE_EXPIRED
 COMMITTED = reservation_pb2.RESERVATION_STATE_COMMITTED
 
 
-def wish(
-    *lines: tuple[str, int], owner_key: str = "cart", seconds: int = 60, **more: Any
-) -> pb.CreateReservationRequest:
+def wish(*lines: tuple[str, int], owner_key: str = KEY, seconds: int = 60, **more: Any) -> pb.CreateReservationRequest:
     """A request for a hold."""
     request = pb.CreateReservationRequest(
         lines=[ReservationLine(part_id=part, quantity=quantity) for part, quantity in lines],
@@ -32,16 +32,14 @@ def wish(
     return request
 
 
-async def test_an_anonymous_cart_holds_and_buys(inventory: Running) -> None:
+async def test_a_guest_holds_and_a_checkout_ships(inventory: Running) -> None:
     part = await inventory.have(5)
 
     held = (await inventory.public.CreateReservation(wish((part, 2), (part, 1)))).reservation
-    bought = await inventory.public.CommitReservation(
-        pb.CommitReservationRequest(reservation_id=held.reservation_id, owner_key="cart")
-    )
+    bought = await inventory.staff.CommitReservation(pb.CommitReservationRequest(reservation_id=held.reservation_id))
 
     assert [(line.part_id, line.location_id, line.quantity) for line in held.lines] == [(part, "main", 3)]
-    assert (held.state, held.owner) == (HELD, "cart")
+    assert (held.state, held.owner) == (HELD, "")
     assert bought.reservation.state == COMMITTED
     level = await inventory.level(part)
     assert (level.on_hand, level.reserved, level.version) == (2, 0, 3)
@@ -53,13 +51,14 @@ async def test_another_cart_cannot_touch_it(inventory: Running) -> None:
     shopper = inventory.client("shopper", str(uuid.uuid4()))
 
     for call in (
-        inventory.public.GetReservation(pb.GetReservationRequest(reservation_id=held, owner_key="other")),
-        inventory.public.ReleaseReservation(pb.ReleaseReservationRequest(reservation_id=held, owner_key="other")),
-        shopper.ReleaseReservation(pb.ReleaseReservationRequest(reservation_id=held, owner_key="cart")),
+        inventory.public.GetReservation(pb.GetReservationRequest(reservation_id=held, owner_key=OTHER_KEY)),
+        inventory.public.ReleaseReservation(pb.ReleaseReservationRequest(reservation_id=held, owner_key=OTHER_KEY)),
+        shopper.ReleaseReservation(pb.ReleaseReservationRequest(reservation_id=held)),
+        inventory.public.ReleaseReservation(pb.ReleaseReservationRequest(reservation_id=held)),
     ):
         assert isinstance(await refusal(call), errors.ReservationNotFound)
     staff_view = await inventory.staff.GetReservation(pb.GetReservationRequest(reservation_id=held))
-    assert staff_view.reservation.owner == "cart"
+    assert staff_view.reservation.reservation_id == held
 
 
 async def test_a_hold_ends_by_itself_on_time(inventory: Running) -> None:
@@ -90,17 +89,17 @@ async def test_an_overdue_hold_makes_nobody_wait(inventory: Running) -> None:
     first = (await inventory.public.CreateReservation(wish((part, 2), seconds=1))).reservation
     inventory.sql("SELECT pg_sleep(extract(epoch FROM %s - clock_timestamp()))", first.expire_time.ToDatetime(UTC))
 
-    second = (await inventory.public.CreateReservation(wish((part, 2), owner_key="other"))).reservation
+    second = (await inventory.public.CreateReservation(wish((part, 2), owner_key=OTHER_KEY))).reservation
 
     assert second.state == HELD
-    request = pb.GetReservationRequest(reservation_id=first.reservation_id, owner_key="cart")
+    request = pb.GetReservationRequest(reservation_id=first.reservation_id, owner_key=KEY)
     assert (await inventory.public.GetReservation(request)).reservation.state == EXPIRED
 
 
 async def test_an_extended_hold_replaces_its_end(inventory: Running) -> None:
     part = await inventory.have(2)
     held = (await inventory.public.CreateReservation(wish((part, 2)))).reservation
-    request = pb.ExtendReservationRequest(reservation_id=held.reservation_id, owner_key="cart")
+    request = pb.ExtendReservationRequest(reservation_id=held.reservation_id, owner_key=KEY)
     request.ttl.FromSeconds(3600)
 
     longer = (await inventory.public.ExtendReservation(request)).reservation
@@ -136,7 +135,7 @@ async def test_reserved_stock_cannot_be_sold_or_counted_away(inventory: Running)
 async def test_the_last_unit_is_sold_once(inventory: Running) -> None:
     part = await inventory.have(1)
 
-    calls = [inventory.public.CreateReservation(wish((part, 1), owner_key=f"cart-{number}")) for number in range(60)]
+    calls = [inventory.public.CreateReservation(wish((part, 1), owner_key=f"{KEY}-{number}")) for number in range(60)]
     results = await asyncio.gather(*calls, return_exceptions=True)
 
     assert sum(not isinstance(result, BaseException) for result in results) == 1

@@ -17,7 +17,6 @@ def wish(buyer: int, **units: int) -> pb.CreateReservationRequest:
     """What a buyer wants to hold."""
     return pb.CreateReservationRequest(
         request_id=str(uuid.uuid4()),
-        owner_key=f"buyer-{buyer}",
         lines=[ReservationLine(part_id=part, quantity=quantity) for part, quantity in units.items()],
     )
 

@@ -102,6 +102,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the requested change of state is not allowed from the present state."""
     ERROR_REASON_BATCH_ABORTED: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION: an item of an atomic batch failed, so that nothing was applied; metadata names the item."""
+    ERROR_REASON_RESERVATION_LIMIT: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: a guest's cart is at a limit; metadata `limit` names it, `allowed` is its value."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists every value of `google.rpc.ErrorInfo.reason` under the domain `partstream`, without the prefix.
@@ -190,4 +192,6 @@ ERROR_REASON_ILLEGAL_STATE: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION: the requested change of state is not allowed from the present state."""
 ERROR_REASON_BATCH_ABORTED: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: an item of an atomic batch failed, so that nothing was applied; metadata names the item."""
+ERROR_REASON_RESERVATION_LIMIT: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: a guest's cart is at a limit; metadata `limit` names it, `allowed` is its value."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

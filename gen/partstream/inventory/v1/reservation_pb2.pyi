@@ -100,7 +100,7 @@ class Reservation(_message.Message):
     state: Global___ReservationState.ValueType
     """Where it is in its life."""
     owner: _builtins.str
-    """Who asked for it: the caller's user id, or the anonymous owner key it brought."""
+    """User id of the account that it belongs to. Empty for a guest's cart, whose key is never returned."""
     order_reference: _builtins.str
     """Order or cart of the caller. Empty when none was given."""
     @_builtins.property

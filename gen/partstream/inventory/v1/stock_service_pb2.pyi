@@ -703,7 +703,9 @@ class CreateReservationRequest(_message.Message):
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     owner_key: _builtins.str
-    """Owner key of an anonymous cart; ignored for signed-in callers. At most 100 characters."""
+    """Secret of a guest's cart, 32-200 visible ASCII characters, required of a guest. Only its hash is stored. A signed-in caller who sends it
+    takes the held reservations of that cart over.
+    """
     order_reference: _builtins.str
     """Order or cart of the caller. At most 200 characters."""
     replaces_reservation_id: _builtins.str
@@ -925,7 +927,9 @@ class ExtendReservationRequest(_message.Message):
     reservation_id: _builtins.str
     """Reservation (UUID)."""
     owner_key: _builtins.str
-    """Owner key of an anonymous cart; ignored for signed-in callers. At most 100 characters."""
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
+    takes the held reservations of that cart over.
+    """
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
         """How long from now, 1 s to 24 h."""
@@ -992,7 +996,9 @@ class CommitReservationRequest(_message.Message):
     reservation_id: _builtins.str
     """Reservation (UUID)."""
     owner_key: _builtins.str
-    """Owner key of an anonymous cart; ignored for signed-in callers. At most 100 characters."""
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
+    takes the held reservations of that cart over.
+    """
     def __init__(
         self,
         *,
@@ -1054,7 +1060,9 @@ class ReleaseReservationRequest(_message.Message):
     reservation_id: _builtins.str
     """Reservation (UUID)."""
     owner_key: _builtins.str
-    """Owner key of an anonymous cart; ignored for signed-in callers. At most 100 characters."""
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
+    takes the held reservations of that cart over.
+    """
     def __init__(
         self,
         *,
@@ -1114,7 +1122,9 @@ class GetReservationRequest(_message.Message):
     reservation_id: _builtins.str
     """Reservation (UUID)."""
     owner_key: _builtins.str
-    """Owner key of an anonymous cart; ignored for signed-in callers. At most 100 characters."""
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
+    takes the held reservations of that cart over.
+    """
     min_revision_token: _builtins.str
     """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
     def __init__(
@@ -1159,6 +1169,78 @@ class GetReservationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetReservationResponse: _TypeAlias = GetReservationResponse  # noqa: Y015
+
+@_typing.final
+class ListReservationsRequest(_message.Message):
+    """ListReservationsRequest pages through the reservations of the caller: of its account, and of the cart whose key it has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_KEY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    owner_key: _builtins.str
+    """Secret of a guest's cart, 32-200 visible ASCII characters; required of a guest. A signed-in caller who sends it
+    takes the held reservations of that cart over.
+    """
+    state: _reservation_pb2.ReservationState.ValueType
+    """Only reservations in this state. Unspecified = all."""
+    page_size: _builtins.int
+    """1-1000. 0 = 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before. Empty = first page."""
+    min_revision_token: _builtins.str
+    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    def __init__(
+        self,
+        *,
+        owner_key: _builtins.str = ...,
+        state: _reservation_pb2.ReservationState.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision_token", b"min_revision_token", "owner_key", b"owner_key", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReservationsRequest: _TypeAlias = ListReservationsRequest  # noqa: Y015
+
+@_typing.final
+class ListReservationsResponse(_message.Message):
+    """ListReservationsResponse is a page of reservations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty = last page."""
+    revision_token: _builtins.str
+    """Everything up to this write or read is seen by a read that brings this token."""
+    @_builtins.property
+    def reservations(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Reservation]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        reservations: _abc.Iterable[_reservation_pb2.Reservation] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reservations", b"reservations", "revision_token", b"revision_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReservationsResponse: _TypeAlias = ListReservationsResponse  # noqa: Y015
 
 @_typing.final
 class ListMovementsRequest(_message.Message):

@@ -100,6 +100,11 @@ class InventoryServiceStub:
                 request_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.GetReservationRequest.SerializeToString,
                 response_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.GetReservationResponse.FromString,
                 _registered_method=True)
+        self.ListReservations = channel.unary_unary(
+                '/partstream.inventory.v1.InventoryService/ListReservations',
+                request_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListReservationsRequest.SerializeToString,
+                response_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListReservationsResponse.FromString,
+                _registered_method=True)
         self.ListMovements = channel.unary_unary(
                 '/partstream.inventory.v1.InventoryService/ListMovements',
                 request_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.SerializeToString,
@@ -232,7 +237,7 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CommitReservation(self, request, context):
-        """CommitReservation ships what is held.
+        """CommitReservation ships what is held. Needs `reservations:commit`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +252,13 @@ class InventoryServiceServicer:
 
     def GetReservation(self, request, context):
         """GetReservation answers one reservation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReservations(self, request, context):
+        """ListReservations pages through the caller's own reservations, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -396,6 +408,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.GetReservation,
                     request_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.GetReservationRequest.FromString,
                     response_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.GetReservationResponse.SerializeToString,
+            ),
+            'ListReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReservations,
+                    request_deserializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListReservationsRequest.FromString,
+                    response_serializer=partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListReservationsResponse.SerializeToString,
             ),
             'ListMovements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMovements,
@@ -805,6 +822,33 @@ class InventoryService:
             '/partstream.inventory.v1.InventoryService/GetReservation',
             partstream_dot_inventory_dot_v1_dot_stock__service__pb2.GetReservationRequest.SerializeToString,
             partstream_dot_inventory_dot_v1_dot_stock__service__pb2.GetReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partstream.inventory.v1.InventoryService/ListReservations',
+            partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListReservationsRequest.SerializeToString,
+            partstream_dot_inventory_dot_v1_dot_stock__service__pb2.ListReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

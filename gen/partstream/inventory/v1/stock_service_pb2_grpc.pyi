@@ -54,11 +54,13 @@ class InventoryServiceStub:
     ExtendReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ExtendReservationRequest, _stock_service_pb2.ExtendReservationResponse]
     """ExtendReservation gives a held reservation a new end."""
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.CommitReservationRequest, _stock_service_pb2.CommitReservationResponse]
-    """CommitReservation ships what is held."""
+    """CommitReservation ships what is held. Needs `reservations:commit`."""
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ReleaseReservationRequest, _stock_service_pb2.ReleaseReservationResponse]
     """ReleaseReservation gives back what is held."""
     GetReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.GetReservationRequest, _stock_service_pb2.GetReservationResponse]
     """GetReservation answers one reservation."""
+    ListReservations: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListReservationsRequest, _stock_service_pb2.ListReservationsResponse]
+    """ListReservations pages through the caller's own reservations, newest first."""
     ListMovements: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]
     """ListMovements pages through the ledger of one part, newest first."""
     GetStockAtTime: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockAtTimeRequest, _stock_service_pb2.GetStockAtTimeResponse]
@@ -108,11 +110,13 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ExtendReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ExtendReservationRequest, _stock_service_pb2.ExtendReservationResponse]  # type: ignore[assignment]
     """ExtendReservation gives a held reservation a new end."""
     CommitReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.CommitReservationRequest, _stock_service_pb2.CommitReservationResponse]  # type: ignore[assignment]
-    """CommitReservation ships what is held."""
+    """CommitReservation ships what is held. Needs `reservations:commit`."""
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ReleaseReservationRequest, _stock_service_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
     """ReleaseReservation gives back what is held."""
     GetReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.GetReservationRequest, _stock_service_pb2.GetReservationResponse]  # type: ignore[assignment]
     """GetReservation answers one reservation."""
+    ListReservations: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListReservationsRequest, _stock_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
+    """ListReservations pages through the caller's own reservations, newest first."""
     ListMovements: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]  # type: ignore[assignment]
     """ListMovements pages through the ledger of one part, newest first."""
     GetStockAtTime: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockAtTimeRequest, _stock_service_pb2.GetStockAtTimeResponse]  # type: ignore[assignment]
@@ -225,7 +229,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.CommitReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.CommitReservationResponse, _abc.Awaitable[_stock_service_pb2.CommitReservationResponse]]:
-        """CommitReservation ships what is held."""
+        """CommitReservation ships what is held. Needs `reservations:commit`."""
 
     @_abc_1.abstractmethod
     def ReleaseReservation(
@@ -242,6 +246,14 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.GetReservationResponse, _abc.Awaitable[_stock_service_pb2.GetReservationResponse]]:
         """GetReservation answers one reservation."""
+
+    @_abc_1.abstractmethod
+    def ListReservations(
+        self,
+        request: _stock_service_pb2.ListReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_service_pb2.ListReservationsResponse, _abc.Awaitable[_stock_service_pb2.ListReservationsResponse]]:
+        """ListReservations pages through the caller's own reservations, newest first."""
 
     @_abc_1.abstractmethod
     def ListMovements(
