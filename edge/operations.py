@@ -49,6 +49,14 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         description="`Partstream-Revision` of an earlier response: this one is at least as new, or 503 "
         "(`complete` is `false` for the audit trail).",
     ),
+    "Partstream-Owner-Key": Parameter(
+        "Partstream-Owner-Key",
+        "header",
+        Schema(type=OpenAPIType.STRING, min_length=32, max_length=200, pattern="^[!-~]*$"),
+        description="The secret that proves a guest's cart to be the caller's. Made by the client, or generated and "
+        "returned in this header with the first reservation. Only its hash is stored. A signed-in caller who sends it "
+        "takes over what the cart holds.",
+    ),
     "X-CSRF-Token": Parameter(
         "X-CSRF-Token",
         "header",
@@ -71,6 +79,10 @@ HEADERS: Final[dict[str, OpenAPIHeader]] = {
         "Hit, miss or stale, and in which tier (RFC 9211).", example='partstream; hit; detail="memory"'
     ),
     "Location": _header("The new resource.", example="/api/v1/parts/RC-1001"),
+    "Partstream-Owner-Key": _header(
+        "The generated secret of a guest's new cart; returned this once. Keep it: it is stored as a hash only.",
+        example="J0v0mWmW8u0Bq1cJr4Lr1v7bK3oY5s2eX9aZ6tD8fGk",
+    ),
     "Retry-After": _header("Seconds to wait before asking again.", example="1"),
     "WWW-Authenticate": _header("How to sign in.", example='Bearer realm="partstream"'),
     "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
@@ -169,6 +181,27 @@ class Creation(Write):
     """A write that makes something with an address."""
 
     answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Idempotent-Replayed")
+
+
+@dataclass
+class CartRead(FreshRead):
+    """A read of what a cart or an account holds."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Partstream-Min-Revision")
+
+
+@dataclass
+class CartWrite(Write):
+    """A write to what a cart or an account holds."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Idempotency-Key", "X-CSRF-Token")
+
+
+@dataclass
+class CartCreation(CartWrite):
+    """A reservation, and with a guest's first one the key of its cart."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Partstream-Owner-Key", "Idempotent-Replayed")
 
 
 @dataclass

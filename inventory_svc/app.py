@@ -49,6 +49,7 @@ class App:
             queries.entity_ids_of,
             LogRetention(settings.log_keep_for, settings.log_keep_bytes),
             window_bytes=settings.log_window_bytes,
+            shown_state=changes.shown_state,
         )
         self.feed = self._log.feed
         self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from chassis.changes.log_entry import LogEntry
 
 STAFF = "staff"
+# Entries of before the keys of guests were hashed have the second one, with keys in clear.
+_OWNER_COLUMNS = ("owner", "owner_key")
 
 _OPERATIONS = {
     "created": origin_pb2.OPERATION_CREATED,
@@ -56,6 +58,13 @@ def watched_keys(entry: LogEntry) -> frozenset[str]:
     if entry.entity == "reservation":
         return frozenset(line["part_id"] for line in (entry.details or {}).get("lines", ()))
     return frozenset()
+
+
+def shown_state(entity: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the log as readers see it: without the key of a guest's cart, or its hash."""
+    if entity != "reservation" or row.get("owner_is_user"):
+        return row
+    return {name: "" if name in _OWNER_COLUMNS else value for name, value in row.items()}
 
 
 def _entry_origin(entry: LogEntry) -> origin_pb2.Origin:
@@ -106,8 +115,7 @@ def _reservation(row: dict[str, Any], lines: list[dict[str, Any]]) -> reservatio
             )
             for line in lines
         ],
-        # Entries of before the keys of guests were hashed name the column `owner_key`, and hold them in clear.
-        owner=row.get("owner", row.get("owner_key", "")) if row["owner_is_user"] else "",
+        owner=next((row[name] for name in _OWNER_COLUMNS if name in row), "") if row["owner_is_user"] else "",
         order_reference=row["order_reference"],
         create_time=_time(row["created_at"]),
     )

@@ -36,8 +36,13 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         feed: ChangeFeed,
         entity_ids: EntityIds,
         held_by: Callable[[], str | None],
+        shown_state: Callable[[str, dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """``entity_ids`` answers under which ids entries of some parts are, ``held_by`` who holds retention back."""
+        """``entity_ids`` answers under which ids entries of some parts are, ``held_by`` who holds retention back.
+
+        ``shown_state`` takes out of a row of an entity what no reader may see.
+        """
+        self._shown_state = shown_state
         self._reader = reader
         self._search = search
         self._feed = feed
@@ -134,8 +139,10 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             ),
         )
         message.commit_time.FromDatetime(entry.committed_at)
-        for name in ("before", "after", "details"):
-            value = getattr(entry, name)
-            if value is not None:
-                getattr(message, name).update(value)
+        for name in ("before", "after"):
+            state = getattr(entry, name)
+            if state is not None:
+                getattr(message, name).update(self._shown_state(entry.entity, state))
+        if entry.details is not None:
+            message.details.update(entry.details)
         return message

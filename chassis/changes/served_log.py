@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.handover import Handover
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class ServedLog:
     """One service's log in one process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of a log that its service gives
         self,
         database: Database,
         dsn: str,
@@ -38,15 +38,19 @@ class ServedLog:
         retention: LogRetention | None = None,
         *,
         window_bytes: int = WINDOW_BYTES,
+        shown_state: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda _entity, state: state,
     ) -> None:
-        """Construct on an open database; notifications get a connection of their own to ``dsn``."""
+        """Construct on an open database; notifications get a connection of their own to ``dsn``.
+
+        ``shown_state`` takes out of a row of an entity what not even operators may read.
+        """
         reader = LogReader(database, name)
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
         self.handover = self.begin_handover()
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention or LogRetention())
         self._servicer = ChangeLogServicer(
-            reader, LogSearch(database), self.feed, entity_ids, lambda: self._maintenance.held_by
+            reader, LogSearch(database), self.feed, entity_ids, lambda: self._maintenance.held_by, shown_state
         )
 
     def add_to(self, server: grpc.aio.Server) -> None:

@@ -1,28 +1,35 @@
-"""``/reservations``: stock held for a cart. Anyone may hold stock; an anonymous cart proves itself by its owner key."""
+"""``/reservations``: stock held for a cart. A guest proves its cart by a secret key, a customer by its account."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import secrets
+from collections.abc import Awaitable
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from google.protobuf.duration_pb2 import Duration
 from litestar import Request, Response, Router, get, post
-from litestar.params import Body, FromPath
+from litestar.params import Body, FromPath, FromQuery, QueryParameter
 
+from chassis.errors import FieldInvalid, FieldViolation
 from edge.clients import WRITE_SECONDS
-from edge.dependencies import TheGate, TheServices
+from edge.dependencies import TheGate, ThePageTokens, TheServices
+from edge.exchange import current_exchange
 from edge.idempotency import request_id_for
-from edge.identity.guards import known
+from edge.identity.guards import known, permits
 from edge.json_bodies import JsonBody
 from edge.openapi import PUBLIC_READ, PUBLIC_WRITE, refusals
-from edge.operations import Creation, FreshRead, Write
+from edge.operations import CartCreation, CartRead, CartWrite
+from edge.page_tokens import Page
+from edge.public.owner_keys import OWNER_KEY, owner_key_of
 from edge.representation import reply
-from edge.views.reservation import Reservation, reservation_view
+from edge.views.reservation import Reservation, ReservationList, StateName, reservation_view, state_number
 from edge.views.stock import MAX_UNITS, LocationId, PartId
 from partstream.inventory.v1 import reservation_pb2, stock_service_pb2
 
-OWNER_KEY = "Partstream-Owner-Key"
+PERMISSION_NEEDED = 403
+ResponseT = TypeVar("ResponseT")
 
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
@@ -55,13 +62,21 @@ class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     dto=JsonBody[HoldRequest],
     return_dto=None,
     summary="Hold stock",
-    operation_class=Creation,
+    operation_class=CartCreation,
+    guards=[known],
     responses=refusals(*PUBLIC_WRITE),
 )
 async def create_reservation(
     request: Request[Any, Any, Any], services: TheServices, data: Annotated[HoldRequest, Body()]
 ) -> Response[Reservation]:
-    """All lines or none. 409 names the lines that are short."""
+    """All lines or none. 409 names the lines that are short, or the limit of a cart without an account.
+
+    A guest that sends no `Partstream-Owner-Key` gets a generated one in that header, this once.
+    """
+    owner_key = owner_key_of(request)
+    generated = not owner_key and current_exchange().caller.is_anonymous
+    if generated:
+        owner_key = secrets.token_urlsafe(32)
     message = stock_service_pb2.CreateReservationRequest(
         request_id=request_id_for(request),
         lines=[
@@ -71,17 +86,57 @@ async def create_reservation(
             for line in data.lines
         ],
         ttl=Duration(seconds=data.ttl_seconds),
-        owner_key=_owner_key(request),
+        owner_key=owner_key,
         order_reference=data.order_reference,
         replaces_reservation_id=str(data.replaces_reservation_id or ""),
     )
-    answer = await services.ask_inventory(services.inventory.CreateReservation, message, seconds=WRITE_SECONDS)
+    answer = await _in_rest_names(
+        services.ask_inventory(services.inventory.CreateReservation, message, seconds=WRITE_SECONDS)
+    )
     made = reservation_view(answer.reservation)
-    return reply(made, status=201, headers={"Location": f"/api/v1/reservations/{made.reservation_id}"})
+    headers = {"Location": f"/api/v1/reservations/{made.reservation_id}"}
+    return reply(made, status=201, headers={**headers, OWNER_KEY: owner_key} if generated else headers)
 
 
 @get(
-    "/{reservation_id:uuid}", summary="Show a reservation", operation_class=FreshRead, responses=refusals(*PUBLIC_READ)
+    "/",
+    summary="List one's own reservations",
+    operation_class=CartRead,
+    guards=[known],
+    responses=refusals(*PUBLIC_READ),
+)
+async def list_reservations(
+    *,
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    gate: TheGate,
+    page_tokens: ThePageTokens,
+    only: Annotated[StateName | None, QueryParameter(name="state")] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
+) -> Response[ReservationList]:
+    """The reservations of the account, and of the cart whose key is sent; newest first."""
+    owner_key = owner_key_of(request)
+    filters = {"state": only}
+    message = stock_service_pb2.ListReservationsRequest(
+        owner_key=owner_key,
+        state=state_number(only),
+        page_size=page_size,
+        page_token=page_tokens.read(page_token, filters).upstream,
+        min_revision_token=gate.wanted(request),
+    )
+    answer = await services.ask_inventory(services.inventory.ListReservations, message)
+    following = Page(answer.next_page_token) if answer.next_page_token else None
+    items = [reservation_view(item) for item in answer.reservations]
+    return reply(ReservationList(items, page_tokens.issue(following, filters)))
+
+
+@get(
+    "/{reservation_id:uuid}",
+    summary="Show a reservation",
+    operation_class=CartRead,
+    guards=[known],
+    responses=refusals(*PUBLIC_READ),
 )
 async def show_reservation(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: FromPath[UUID]
@@ -89,7 +144,7 @@ async def show_reservation(
     """The reservation as it is now."""
     message = stock_service_pb2.GetReservationRequest(
         reservation_id=str(reservation_id),
-        owner_key=_owner_key(request),
+        owner_key=owner_key_of(request),
         min_revision_token=gate.wanted(request),
     )
     answer = await services.ask_inventory(services.inventory.GetReservation, message)
@@ -100,15 +155,16 @@ async def show_reservation(
     "/{reservation_id:uuid}/commit",
     status_code=200,
     summary="Ship what is held",
-    operation_class=Write,
-    responses=refusals(*PUBLIC_WRITE),
+    operation_class=CartWrite,
+    guards=[permits("reservations:commit")],
+    responses=refusals(*PUBLIC_WRITE, PERMISSION_NEEDED),
 )
 async def commit_reservation(
     request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
-    """The stock leaves the house."""
+    """The stock leaves the house. A guest signs in first: with a token and its owner key, the cart is the account's."""
     message = stock_service_pb2.CommitReservationRequest(
-        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=_owner_key(request)
+        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=owner_key_of(request)
     )
     answer = await services.ask_inventory(services.inventory.CommitReservation, message, seconds=WRITE_SECONDS)
     return reply(reservation_view(answer.reservation))
@@ -118,7 +174,8 @@ async def commit_reservation(
     "/{reservation_id:uuid}/release",
     status_code=200,
     summary="Give back",
-    operation_class=Write,
+    operation_class=CartWrite,
+    guards=[known],
     responses=refusals(*PUBLIC_WRITE),
 )
 async def release_reservation(
@@ -126,7 +183,7 @@ async def release_reservation(
 ) -> Response[Reservation]:
     """The stock can be sold to others again."""
     message = stock_service_pb2.ReleaseReservationRequest(
-        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=_owner_key(request)
+        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=owner_key_of(request)
     )
     answer = await services.ask_inventory(services.inventory.ReleaseReservation, message, seconds=WRITE_SECONDS)
     return reply(reservation_view(answer.reservation))
@@ -138,7 +195,8 @@ async def release_reservation(
     return_dto=None,
     status_code=200,
     summary="Hold longer",
-    operation_class=Write,
+    operation_class=CartWrite,
+    guards=[known],
     responses=refusals(*PUBLIC_WRITE),
 )
 async def extend_reservation(
@@ -152,22 +210,31 @@ async def extend_reservation(
         request_id=request_id_for(request),
         reservation_id=str(reservation_id),
         ttl=Duration(seconds=data.ttl_seconds),
-        owner_key=_owner_key(request),
+        owner_key=owner_key_of(request),
     )
-    answer = await services.ask_inventory(services.inventory.ExtendReservation, message, seconds=WRITE_SECONDS)
+    answer = await _in_rest_names(
+        services.ask_inventory(services.inventory.ExtendReservation, message, seconds=WRITE_SECONDS)
+    )
     return reply(reservation_view(answer.reservation))
 
 
-def _owner_key(request: Request[Any, Any, Any]) -> str:
-    return request.headers.get(OWNER_KEY, "")
+async def _in_rest_names(call: Awaitable[ResponseT]) -> ResponseT:
+    """Name the field at fault as the body does."""
+    try:
+        return await call
+    except FieldInvalid as error:
+        error.fields = tuple(
+            FieldViolation("ttl_seconds", item.message) if item.path == "ttl" else item for item in error.fields
+        )
+        raise
 
 
 reservations_router = Router(
     path="/reservations",
-    guards=[known],
     tags=["reservations"],
     route_handlers=[
         create_reservation,
+        list_reservations,
         show_reservation,
         commit_reservation,
         release_reservation,

@@ -32,6 +32,18 @@ class Reservation(msgspec.Struct):
     created_at: str | None
 
 
+class ReservationList(msgspec.Struct):
+    """A page of reservations, newest first."""
+
+    items: list[Reservation]
+    next_page_token: str
+
+
+def state_number(name: StateName | None) -> reservation_pb2.ReservationState.ValueType:
+    """Return the contract's value of a state; without one, of all."""
+    return reservation_pb2.ReservationState.Value(f"{_PREFIX}{name.upper() if name else 'UNSPECIFIED'}")
+
+
 def reservation_view(reservation: reservation_pb2.Reservation) -> Reservation:
     """One reservation."""
     state = reservation_pb2.ReservationState.Name(reservation.state).removeprefix(_PREFIX).lower()

@@ -141,4 +141,16 @@ def _recorded(row: asyncpg.Record) -> RecordedChange:
     del values["id"]
     for name in ("old", "new", "details"):
         values[name] = None if values[name] is None else msgspec.json.decode(values[name])
+    if values["entity"] == "reservation":
+        for name in ("old", "new"):
+            _hide_owner_key(values[name])
     return RecordedChange(**values)
+
+
+def _hide_owner_key(state: dict[str, Any] | None) -> None:
+    """Take out what rows of before the keys of guests were hashed hold: a user id is shown, anything else is a key."""
+    if state and state.get("owner"):
+        try:
+            UUID(state["owner"])
+        except ValueError:
+            state["owner"] = ""

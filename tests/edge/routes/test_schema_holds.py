@@ -21,7 +21,7 @@ IDS = ("LED-5MM-RED", "NO-SUCH", "main", "leds", "a b", str(uuid.UUID(int=1)), "
 
 HEADERS = ('"1"', '"1", "2"', 'W/"1"', "*", '"', "", "x" * 300, "ä", str(uuid.UUID(int=2)))
 # Answered only when there is something to say; or title-cased otherwise than it is written.
-ON_OCCASION = {"Idempotent-Replayed", "ETag", "WWW-Authenticate"}
+ON_OCCASION = {"Idempotent-Replayed", "ETag", "WWW-Authenticate", "Partstream-Owner-Key"}
 
 
 class Sender:

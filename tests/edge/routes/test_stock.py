@@ -220,21 +220,21 @@ async def test_stock_moves_between_locations(admin: httpx.AsyncClient) -> None:
     assert [item["location_id"] for item in listed] == ["annex", "main"]
 
 
-async def test_reservation_holds_and_ships(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_reservation_holds_and_ships(admin: httpx.AsyncClient) -> None:
     await stock(admin, 5)
 
-    held = await client.post(
+    held = await admin.post(
         "/reservations", json={"lines": [{"part_id": "LED-5MM-RED", "quantity": 4}], "ttl_seconds": 60}
     )
-    short = await client.post("/reservations", json={"lines": [{"part_id": "LED-5MM-RED", "quantity": 2}]})
+    short = await admin.post("/reservations", json={"lines": [{"part_id": "LED-5MM-RED", "quantity": 2}]})
 
     assert held.status_code == 201
     reservation = held.json()
     assert (reservation["state"], reservation["lines"][0]["quantity"]) == ("held", 4)
     assert (short.status_code, short.json()["reason"]) == (409, "INSUFFICIENT_STOCK")
     address = f"/reservations/{reservation['reservation_id']}"
-    assert (await client.post(f"{address}/extend", json={"ttl_seconds": 120})).status_code == 200
-    assert (await client.post(f"{address}/commit")).json()["state"] == "committed"
-    again = await client.post(f"{address}/release")
+    assert (await admin.post(f"{address}/extend", json={"ttl_seconds": 120})).status_code == 200
+    assert (await admin.post(f"{address}/commit")).json()["state"] == "committed"
+    again = await admin.post(f"{address}/release")
     assert (again.status_code, again.json()["reason"]) == (409, "RESERVATION_NOT_HELD")
-    assert (await client.get(address)).json()["state"] == "committed"
+    assert (await admin.get(address)).json()["state"] == "committed"
