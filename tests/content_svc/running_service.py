@@ -62,11 +62,13 @@ class RunningService:
         self.staff = self.client("alice", SERVICE_PERMISSIONS)
         self.public = self.client()
 
-    def client(self, username: str = "", permissions: Iterable[str] = ()) -> ContentServiceAsyncStub:
+    def client(
+        self, username: str = "", permissions: Iterable[str] = (), user_id: str = USER_ID
+    ) -> ContentServiceAsyncStub:
         """A client with these permissions; without a name, one that brings no token."""
         token: Callable[[], str] | None = None
         if username:
-            minted = self.key.mint(subject=USER_ID, name=username, permissions=permissions)
+            minted = self.key.mint(subject=user_id, name=username, permissions=permissions)
             token = lambda: minted  # noqa: E731
         channel = open_channel([f"127.0.0.1:{self.app.server.port}"], token=token)
         self._channels.append(channel)

@@ -20,6 +20,7 @@ from chassis.errors import (
     VersionConflict,
     VersionRequired,
 )
+from chassis.tokens import SERVICE_PERMISSIONS
 from partstream.content.v1 import part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
 from tests.content_svc.running_service import USER_ID, RunningService, new_id, refused, resistor
@@ -322,6 +323,22 @@ async def test_a_request_id_is_for_one_body_of_one_caller(service: RunningServic
 
     async with refused(RequestIdReused):
         await service.staff.CreatePart(pb.CreatePartRequest(part=resistor("R2"), request_id=request.request_id))
+
+
+async def test_two_callers_may_use_the_same_id(service: RunningService, resistors: str) -> None:
+    """An id was one namespace for all callers: the second one was told that it had used it before."""
+    other = service.client("bob", SERVICE_PERMISSIONS, user_id="99999999-2222-3333-4444-555555555555")
+    request_id = new_id()
+    mine = pb.CreatePartRequest(part=resistor(), request_id=request_id)
+    theirs = pb.CreatePartRequest(part=resistor("R2"), request_id=request_id)
+
+    answers = [await stub.CreatePart(request) for stub, request in ((service.staff, mine), (other, theirs))]
+    again = [await stub.CreatePart(request) for stub, request in ((service.staff, mine), (other, theirs))]
+
+    assert [answer.replayed for answer in answers] == [False, False]
+    assert [(answer.replayed, answer.part.part_id) for answer in again] == [
+        (True, answer.part.part_id) for answer in answers
+    ]
 
 
 async def test_a_refused_request_leaves_its_id_free(service: RunningService) -> None:

@@ -18,6 +18,7 @@ from chassis.rich_status import from_rpc_error
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
 from inventory_svc.app import App, start
 from inventory_svc.settings import Settings
+from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.inventory.v1 import stock_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
+    from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
 
 ADMIN_ID = "00000000-0000-4000-8000-000000000001"
@@ -52,6 +54,15 @@ class Running:
         self._channels.append(channel)
         stub: Any = InventoryServiceStub(channel)
         typed: InventoryServiceAsyncStub = stub
+        return typed
+
+    def log_client(self) -> ChangeLogServiceAsyncStub:
+        """A client of the operators' view of the log."""
+        token = self.key.mint(subject=ADMIN_ID, name="auditor", permissions=["changes:read"])
+        channel = open_channel([f"127.0.0.1:{self.app.server.port}"], token=lambda: token)
+        self._channels.append(channel)
+        stub: Any = ChangeLogServiceStub(channel)
+        typed: ChangeLogServiceAsyncStub = stub
         return typed
 
     async def have(self, on_hand: int, location_id: str = "main", part_id: str = "") -> str:

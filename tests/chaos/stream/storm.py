@@ -99,7 +99,7 @@ class Storm:
 
     async def _reserve(self, part_id: str) -> Any:
         line = ReservationLine(part_id=part_id, quantity=1)
-        request = pb.CreateReservationRequest(lines=[line], owner_key="chaos")
+        request = pb.CreateReservationRequest(lines=[line])
         request.ttl.FromSeconds(60)
         return await self._stub.CreateReservation(request, timeout=_CALL_SECONDS)
 

@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 from chassis.database import Database
+from partstream.inventory.v1.reservation_pb2 import Reservation
 from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
 from tasks.audit.convert import rows_of
 from tasks.audit.queries import ChangeFilter, PageKey, RecordedChange, list_changes
 from tasks.audit.store import AuditStore, Batch
 from tests.tasks.entries import BEGAN, EPOCH, batch, part_change, part_response, stock_change
+
+USER_ID = "11111111-2222-3333-4444-555555555555"
 
 
 async def all_pages(audit: Database, wanted: ChangeFilter, page_size: int) -> list[RecordedChange]:
@@ -45,6 +48,28 @@ async def test_a_full_last_page_is_the_last(audit: Database, store: AuditStore) 
     page = await list_changes(audit.pool, ChangeFilter(), page_size=4)
 
     assert (len(page.items), page.next_key) == (4, None)
+
+
+async def test_the_key_of_a_guest_s_cart_is_not_shown(audit: Database, store: AuditStore) -> None:
+    """Rows of before the keys were hashed hold them in clear, and are append-only."""
+    changes = []
+    for revision, owner in enumerate(("3f1c9a52e0b84d7f9a6612c04be8d1aa-in-clear", USER_ID), 1):
+        change = stock_change(revision)
+        del change.movements[:]
+        change.entity = "reservation"
+        change.reservation.before.CopyFrom(Reservation(reservation_id="r", owner=owner))
+        change.reservation.after.CopyFrom(Reservation(reservation_id="r", owner=owner))
+        changes.append(change)
+    rows = rows_of("inventory", WatchStockResponse(changes=changes).SerializeToString())
+    await store.record(Batch("inventory", EPOCH, 1, 2, rows))
+
+    page = await list_changes(audit.pool, ChangeFilter())
+
+    owners = (
+        [(item.old or {}).get("owner") for item in page.items],
+        [(item.new or {}).get("owner") for item in page.items],
+    )
+    assert owners == ([USER_ID, ""], [USER_ID, ""])
 
 
 async def test_filters_leave_out_what_does_not_match(audit: Database, store: AuditStore) -> None:

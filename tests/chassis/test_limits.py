@@ -1,0 +1,48 @@
+"""``PARTSTREAM_LIMITS``: what it overrides, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from chassis.limits import Limits, Rate, limits
+
+EVERYTHING = (
+    "reads=1000000/s,writes=100000/s,reservations=100000/s,sign_in=10/min,connections_per_address=20000,"
+    "open_reservations_per_address=100000, reservation_share=1.0"
+)
+
+
+def test_what_is_given_overrides_the_default() -> None:
+    given = limits(EVERYTHING)
+
+    assert given.rate("reads", Rate(1, 1)) == Rate(1_000_000, 1)
+    assert given.rate("sign_in", Rate(1, 1)) == Rate(10, 60)
+    assert given.count("open_reservations_per_address", 5) == 100_000
+    assert given.share("reservation_share", 0.5) == 1.0
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    assert limits("").count("connections_per_address", 5) == 5
+    assert Limits().share("reservation_share", 0.5) == 0.5
+    assert str(Limits()) == ""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "open_reservation_per_address=5",
+        "reads",
+        "reads=5",
+        "reads=5/fortnight",
+        "reads=0/s",
+        "connections_per_address=-1",
+        "connections_per_address=1.5",
+        "connections_per_address=²",
+        "reservation_share=1.1",
+        "reservation_share=nan",
+        "reservation_share=0.5,reservation_share=0.6",
+    ],
+)
+def test_what_cannot_be_used_is_a_wrong_setting(raw: str) -> None:
+    with pytest.raises(ValueError, match=raw.partition("=")[0] if raw.count("=") > 1 else "is not"):
+        limits(raw)
