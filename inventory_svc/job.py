@@ -26,7 +26,7 @@ class Serialisable(Protocol):
 
 
 class NothingKept:
-    """The response to a request of the service itself, which nobody repeats."""
+    """The response to a request of the service itself, which is never retried."""
 
     def __init__(self, outcome: Sequence[Any]) -> None:
         """Count what was changed."""

@@ -135,11 +135,14 @@ def owner(caller: Caller, owner_key: str) -> Owner:
 
 
 def guest_network(address: str) -> str:
-    """The network that counts as one guest: an IPv4 address, or the /64 that one IPv6 customer has."""
+    """Return the network that counts as one guest: an IPv4 address, or the /64 that one IPv6 customer has.
+
+    Guests whose address is unknown count as one.
+    """
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return ""
+        return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)

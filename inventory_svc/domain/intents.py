@@ -214,7 +214,7 @@ class ReleaseReservation:
 
 @dataclass(frozen=True, slots=True)
 class TakeOverCart:
-    """Move the held reservations of a guest's cart to the account of whoever has both."""
+    """Move the held reservations of a guest's cart to the account of a caller who has the key of the cart."""
 
     reservation_ids: Sequence[str]
     cart: Owner

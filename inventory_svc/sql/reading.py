@@ -93,10 +93,13 @@ WHERE r.reservation_id = $1 ORDER BY l.position
 # A page of the reservations of two owners (an account and a cart), newest first; lines in order.
 RESERVATIONS_PAGE = f"""
 SELECT {_RESERVATION_COLUMNS}, l.part_id, l.location_id, l.quantity, {_REVISION}
-FROM (SELECT * FROM reservation v
-      WHERE v.owner = ANY ($1::text[]) AND ($2 = '' OR v.state = $2)
-        AND ($3::timestamptz IS NULL OR (v.created_at, v.reservation_id) < ($3, $4::uuid))
-      ORDER BY v.created_at DESC, v.reservation_id DESC LIMIT $5) r
+FROM (SELECT f.* FROM unnest($1::text[]) AS o (owner)
+      CROSS JOIN LATERAL (
+          SELECT * FROM reservation v
+          WHERE v.owner = o.owner AND ($2 = '' OR v.state = $2)
+            AND ($3::timestamptz IS NULL OR (v.created_at, v.reservation_id) < ($3, $4::uuid))
+          ORDER BY v.created_at DESC, v.reservation_id DESC LIMIT $5) f
+      ORDER BY f.created_at DESC, f.reservation_id DESC LIMIT $5) r
 JOIN reservation_line l USING (reservation_id)
 ORDER BY r.created_at DESC, r.reservation_id DESC, l.position
 """

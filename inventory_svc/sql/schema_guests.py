@@ -16,9 +16,11 @@ ALTER TABLE reservation
     ADD COLUMN opened_from text NOT NULL DEFAULT '',
     ADD COLUMN extensions int NOT NULL DEFAULT 0 CONSTRAINT extensions_not_negative CHECK (extensions >= 0),
     ADD CONSTRAINT cart_key_is_hashed CHECK (owner_is_user OR owner ~ '^([0-9a-f]{64})?$');
-CREATE INDEX reservation_by_owner ON reservation (owner, created_at DESC, reservation_id DESC) WHERE owner <> '';
-CREATE INDEX reservation_held_by_owner ON reservation (owner) WHERE state = 'held' AND NOT owner_is_user;
-CREATE INDEX reservation_held_from ON reservation (opened_from) WHERE state = 'held' AND NOT owner_is_user;
+CREATE INDEX reservation_by_owner ON reservation (owner, created_at DESC, reservation_id DESC);
+CREATE INDEX reservation_held_by_owner ON reservation (owner, expires_at)
+    WHERE state = 'held' AND NOT owner_is_user;
+CREATE INDEX reservation_held_from ON reservation (opened_from, expires_at)
+    WHERE state = 'held' AND NOT owner_is_user;
 """
 
 # Whose each claim is that was made before: of a cart, told by the hash of its key; else of the account that the change

@@ -1,4 +1,4 @@
-"""What a guest's cart may hold, whose keys are known by nobody else, and how a cart becomes an account's."""
+"""What a guest's cart may hold, that its key stays secret, and how a cart passes to an account."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from chassis import errors
 from chassis.limits import limits
+from inventory_svc.convert.requests import guest_network
 from partstream.changes.v1 import change_log_service_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.reservation_pb2 import ReservationLine
@@ -162,6 +163,23 @@ async def test_an_address_has_so_many_open_reservations_through_two_replicas(bou
 
     assert sum(not isinstance(result, BaseException) for result in results) == 6
     assert (await bounded.level(part)).reserved == 6
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("7.7.7.7<script>", "unknown"),
+    ],
+)
+def test_addresses_of_one_customer_are_one_guest(address: str, network: str) -> None:
+    """An IPv6 customer has 2**64 addresses."""
+    assert guest_network(address) == network
 
 
 async def test_an_expired_hold_is_not_counted(bounded: Running) -> None:
