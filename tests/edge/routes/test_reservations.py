@@ -112,7 +112,7 @@ async def test_two_carts_may_use_one_idempotency_key(client: httpx.AsyncClient, 
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_an_idempotency_key_of_nobody_is_malformed(client: httpx.AsyncClient) -> None:
+async def test_an_idempotency_key_without_account_and_cart_is_malformed(client: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "cart-1"}
     answers = [await client.post("/reservations", json=wish(), headers=headers)]
     made = (await client.post("/reservations", json=wish(), headers=with_key())).json()
@@ -151,10 +151,10 @@ async def test_a_guest_lists_its_cart_by_its_key(client: httpx.AsyncClient) -> N
     await client.post("/reservations", json=wish(), headers=with_key(OTHER_KEY))
 
     listed = await client.get("/reservations", headers=with_key())
-    nobody = await client.get("/reservations")
+    neither = await client.get("/reservations")
 
     assert [item["reservation_id"] for item in listed.json()["items"]] == [made["reservation_id"]]
-    assert (nobody.status_code, nobody.json()["reason"]) == (401, "TOKEN_MISSING")
+    assert (neither.status_code, neither.json()["reason"]) == (401, "TOKEN_MISSING")
 
 
 @pytest.mark.usefixtures("stocked")
