@@ -223,11 +223,11 @@ def run(place: "Place", command: "list[str]", packages: int = 0) -> int:
         try:
             for line in process.stdout or ():
                 log.write(line)
-                if line.startswith(b"Collecting "):
+                if line.startswith((b"Collecting ", b"Processing ")):  # from an index, from a folder
                     fetched += 1
                     show("fetching requirements: %d of %d" % (fetched, packages), fetched, packages)
                 elif line.startswith(b"Installing collected"):
-                    show("installing %d packages" % fetched)
+                    show("installing what was fetched")
         except BaseException:
             process.terminate()
             raise
