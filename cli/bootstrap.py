@@ -29,7 +29,10 @@ STAMP = "partstream-stamp"
 RUNTIME, DEVELOPMENT = "runtime", "development"
 PIPED_STEP = 25  # packages between two lines of progress where there is no terminal
 # What a package installer prints, and what a person can do about it.
+NETWORK_ADVICE = "Check the network and the package index, then run the command again"
 ADVICE = (
+    ("Retrying (", NETWORK_ADVICE),  # pip, for every kind of connection failure; it then reports a missing release
+    ("error sending request", NETWORK_ADVICE),  # uv
     ("No space left", "Free some disk space and run the command again"),
     ("DO NOT MATCH THE HASHES", "The package index serves other files than the lock names: use another index"),
     ("Hash mismatch", "The package index serves other files than the lock names: use another index"),
@@ -37,7 +40,6 @@ ADVICE = (
     ("no wheels", "Use a supported system and Python (README: Supported systems), or another index"),
     ("ermission denied", "Give this user write access, or use another folder"),
 )
-OTHER_ADVICE = "Check the network and the package index, then run the command again"
 
 
 class Place:
@@ -221,11 +223,11 @@ def run(place: "Place", command: "list[str]", packages: int = 0) -> int:
         try:
             for line in process.stdout or ():
                 log.write(line)
-                if line.startswith(b"Collecting "):
+                if line.startswith((b"Collecting ", b"Processing ")):  # from an index, from a folder
                     fetched += 1
                     show("fetching requirements: %d of %d" % (fetched, packages), fetched, packages)
                 elif line.startswith(b"Installing collected"):
-                    show("installing %d packages" % fetched)
+                    show("installing what was fetched")
         except BaseException:
             process.terminate()
             raise
@@ -237,7 +239,7 @@ def fail(place: "Place") -> "NoReturn":
     output = place.log.read_text(errors="replace")
     errors = re.findall(r"^\s*(?:ERROR|error|Caused by):?\s*(.+)$", output, re.MULTILINE)
     reason = errors[-1].strip() if errors else "the installer gave no reason"
-    advice = next((text for sign, text in ADVICE if sign in output), OTHER_ADVICE)
+    advice = next((text for sign, text in ADVICE if sign in output), NETWORK_ADVICE)
     sys.exit(
         "%s: the requirements could not be installed: %s\n%s. Full output: %s"
         % (PROGRAM, reason[:200], advice, place.log)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cli.console.output_file import check_outputs
 from cli.tree import ROOT
 from devstack import stack_state
+from devstack.checkout import COMMAND
 from devstack.errors import DevstackError, ServerUnavailable
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _look_at(host: str) -> None:
         message = f"{url} does not answer as an edge does: is this the address of one?"
         raise ServerUnavailable(message) from fault
     if not parts:
-        message = f"The catalogue of {host} is empty: there is nothing to browse. `./partstream import FILE` fills it."
+        message = f"The catalogue of {host} is empty: there is nothing to browse. Fill it with: {COMMAND} import FILE"
         raise NothingToBrowse(message)
 
 

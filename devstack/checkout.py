@@ -4,3 +4,5 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 IS_CHECKOUT = (ROOT / "pyproject.toml").is_file()
+# How a person here calls the command line.
+COMMAND = "./partstream" if IS_CHECKOUT else "partstream"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devstack.checkout import IS_CHECKOUT, ROOT
+from devstack.checkout import COMMAND, IS_CHECKOUT, ROOT
 from devstack.credentials import write_private
 from devstack.errors import DataFolderBusy, DataFolderUnusable, StackNotRunning
 
@@ -144,7 +144,7 @@ def read_running(folder: Path, *, half_started: bool = False) -> StackState:
     One that has no databases yet counts only if ``half_started`` is asked for.
     """
     if not _is_held(folder):
-        message = f"No stack is running on {folder}. Start one with ./partstream up, or say which with --data-dir."
+        message = f"No stack is running on {folder}. Start one with {COMMAND} up, or name it with --data-dir."
         raise StackNotRunning(message)
     state = read_last(folder)
     if state is None or not (state.databases or half_started):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edge.revision import RevisionGate
 
 API: Final = "/api/v1"
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 MAX_BODY_BYTES: Final = 1024 * 1024  # a part's description has 100,000 characters at most; a batch 1,000 items
 
 

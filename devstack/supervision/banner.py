@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devstack import stack_state
+from devstack.checkout import COMMAND
 from devstack.supervision.first_admin import FirstAdmin
 from devstack.supervision.stack_plan import StackFacts
 
@@ -14,6 +15,7 @@ WIDTH = 78
 def banner(facts: StackFacts, admin: FirstAdmin | None, data_folder: Path) -> str:
     """Return the lines to show: a label and one value each, which ends its line so that it can be copied."""
     edge, *further = facts.edge_urls
+    folder = _folder_argument(data_folder)
     rows = [
         ("Partstream is ready", edge),
         *_labelled("further edges", further),
@@ -24,7 +26,8 @@ def banner(facts: StackFacts, admin: FirstAdmin | None, data_folder: Path) -> st
         *_labelled("gRPC inventory", _addresses(facts, facts.ports.inventory)),
         *_labelled("gRPC content", _addresses(facts, facts.ports.content)),
         ("data folder", str(data_folder)),
-        ("SQL shell", f"./partstream psql{_folder_argument(data_folder)} inventory"),
+        ("SQL shell", f"{COMMAND} psql{folder} inventory"),
+        ("access token", f"{COMMAND} token{folder}"),
     ]
     if admin is not None:
         shown = admin.password if admin.generated else "as set by PARTSTREAM_ADMIN_PASSWORD"

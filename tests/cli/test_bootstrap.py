@@ -122,6 +122,26 @@ def test_a_missing_release_is_reported_with_what_to_do(index: TinyIndex, install
         bootstrap.prepare_environment(place, RUNTIME, "partstream up")
 
 
+def test_an_unreachable_index_is_reported_as_that(
+    index: TinyIndex, installer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    place = index.checkout(tmp_path / "checkout", ["library==1.0"])
+    for name, value in {
+        "PIP_NO_INDEX": "0",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "1",
+        "UV_NO_INDEX": "0",
+        "UV_FIND_LINKS": "",
+        "UV_HTTP_RETRIES": "0",
+        "PIP_INDEX_URL": f"http://127.0.0.1:{free_port}/simple",
+        "UV_DEFAULT_INDEX": f"http://127.0.0.1:{free_port}/simple",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit, match="Check the network and the package index"):
+        bootstrap.prepare_environment(place, RUNTIME, "partstream up")
+
+
 def test_an_environment_that_was_made_for_something_else_is_not_cleared(index: TinyIndex, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()

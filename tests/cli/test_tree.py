@@ -13,6 +13,7 @@ import pytest
 from cli import tree
 from devstack.bench import stream
 from devstack.servers.databases import NAMES
+from edge.http_app import VERSION
 
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -120,3 +121,7 @@ def test_bash_accepts_the_completion_script() -> None:
     ).stdout
 
     subprocess.run(["bash", "-n"], input=script, check=True)
+
+
+def test_the_api_document_has_the_version_of_the_project() -> None:
+    assert tree.version() == VERSION

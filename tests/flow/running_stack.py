@@ -33,7 +33,9 @@ ADMIN_PASSWORD = "flow-tests-only-0123"
 class RunningStack:
     """Call `start`, then `stop`. `edges` copies of the edge listen on consecutive ports."""
 
-    def __init__(self, folder: Path, *, edges: int = 2, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, edges: int = 2, settings: Mapping[str, str] | None = None, sample: bool = False
+    ) -> None:
         self.folder = folder
         self.port = _free_ports(edges)
         self._environment = {
@@ -44,7 +46,8 @@ class RunningStack:
             "NO_COLOR": "1",
             **(settings or {}),
         }
-        self._arguments = ["--data-dir", str(folder), "--port", str(self.port), "--edges", str(edges), "--empty"]
+        self._arguments = ["--data-dir", str(folder), "--port", str(self.port), "--edges", str(edges)]
+        self._arguments += [] if sample else ["--empty"]
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._ready = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -52,7 +55,7 @@ class RunningStack:
     def start(self) -> None:
         """Return once the banner is shown."""
         # A killed test run leaves no stack behind.
-        command = child_command([sys.executable, "-m", "devstack.supervision.up", *self._arguments])
+        command = child_command([sys.executable, "-m", "cli", "up", *self._arguments])
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
