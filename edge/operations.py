@@ -72,7 +72,10 @@ HEADERS: Final[dict[str, OpenAPIHeader]] = {
     ),
     "Location": _header("The new resource.", example="/api/v1/parts/RC-1001"),
     "Retry-After": _header("Seconds to wait before asking again.", example="1"),
-    "WWW-Authenticate": _header("How to sign in.", example='Bearer realm="partstream"'),
+    "WWW-Authenticate": _header(
+        "How to sign in, and what is wrong with the token (RFC 6750).",
+        example='Bearer realm="partstream", error="invalid_token"',
+    ),
     "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
 }
 
@@ -89,7 +92,8 @@ COMPONENTS: Final = Components(
             type="apiKey",
             name="partstream_session",
             security_scheme_in="cookie",
-            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides.",
+            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides. "
+            "Over https its name is `__Host-partstream_session`.",
         ),
     },
 )

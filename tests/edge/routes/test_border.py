@@ -41,9 +41,9 @@ async def test_only_plain_json_is_read(admin: httpx.AsyncClient, headers: dict[s
     assert (answer.status_code, answer.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
 
 
-@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json", None])
-async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str | None) -> None:
-    headers = {"Content-Type": media_type} if media_type else {}
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json"])
+async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str) -> None:
+    headers = {"Content-Type": media_type}
 
     answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
 
