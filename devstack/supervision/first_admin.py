@@ -54,9 +54,10 @@ def first_admin(edge_dsn: str, username: str, password: str | None, data_folder:
 
 def password_problems(environment: Mapping[str, str]) -> list[str]:
     """Return a line for a password of the environment that no account may have. An empty one counts as absent."""
-    password = environment.get(PASSWORD_SETTING, "")
-    if not password:
+    given = environment.get(PASSWORD_SETTING, "")
+    if not given:
         return []
+    password = given.strip() or given  # settings are read without the space around them
     problem = weakness(password, environment.get("PARTSTREAM_ADMIN_USERNAME", "").strip() or DEFAULT_ADMIN)
     return [f"{PASSWORD_SETTING} is wrong: {problem}"] if problem else []
 

@@ -179,3 +179,22 @@ async def test_a_port_that_somebody_has_is_one_line(environment: dict[str, str])
     assert f"port {environment['PARTSTREAM_PORT']} on 127.0.0.1 is taken" in said.decode()
     assert "panic" not in said.decode()
     assert "Traceback" not in said.decode()
+
+
+async def test_a_weak_password_of_the_first_administrator_is_rejected_before_the_migration(edge_dsn: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge", "migrate"),
+        env={
+            "PATH": os.environ["PATH"],
+            "PARTSTREAM_EDGE_DATABASE_URL": edge_dsn,
+            "PARTSTREAM_ADMIN_PASSWORD": "adminadminadmin",
+        },
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert said.decode().splitlines() == [
+        "The edge cannot start:",
+        "PARTSTREAM_ADMIN_PASSWORD is wrong: This password is too easy to guess: use several unrelated words.",
+    ]
