@@ -175,6 +175,28 @@ def _add_accounts(tree: Parser) -> None:
     token.add_argument("--user", metavar="NAME", help="account to sign in as (default: the first administrator)")
     token.add_argument("--role", metavar="ROLE", help="limit the token to one role of the account")
     token.epilog = "Needs no password: access to the data folder is the authority. The session is listed and revocable."
+    users = tree.group("users", "create accounts, reset passwords, end lock-outs, list accounts")
+    create = users.command("create", "create an account and print its password", "cli.accounts:create_user")
+    create.add_argument("name", help="name of the account")
+    create.add_argument(
+        "--role", action="append", required=True, metavar="ROLE", help="a role of the account; may be repeated"
+    )
+    reset = users.command(
+        "reset-password", "change a password and end the account's sessions and lock-out", "cli.accounts:reset_password"
+    )
+    unlock = users.command("unlock", "end the lock-out of an account", "cli.accounts:unlock_user")
+    for command in (reset, unlock):
+        command.add_argument("name", help="name of the account")
+    for command in (create, reset):
+        command.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="read the password from standard input; otherwise one is generated and printed once",
+        )
+    listing = users.command("list", "list accounts", "cli.accounts:list_users")
+    for command in (create, reset, unlock, listing):
+        command.with_data_dir()
+        command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_development(tree: Parser) -> None:

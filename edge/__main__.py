@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from chassis import logs
 from chassis.database import Database
 from chassis.errors import StoreUnavailable
+from chassis.password_policy import weakness
 from chassis.settings import SettingsError, load
 from edge.identity import operator_users
 from edge.identity.first_admin import ensure_first_admin
@@ -84,6 +85,8 @@ async def _migrate(settings: MigrateSettings) -> None:
     from chassis.migrate import migrate  # noqa: PLC0415 - see above
 
     logs.configure("edge", format=settings.log_format, level=settings.log_level)
+    if settings.admin_password and (problem := weakness(settings.admin_password, settings.admin_username)):
+        raise SettingsError([f"PARTSTREAM_ADMIN_PASSWORD is wrong: {problem}"])
     await migrate(settings.database_url, ["edge.piccolo_app"])
     database = await Database.open(settings.database_url, application_name="partstream-edge-migrate", max_size=1)
     try:

@@ -30,8 +30,6 @@ _PAGE: Final = """\
   <head>
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta http-equiv="Content-Security-Policy"
-      content="default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'self'">
     <title>Partstream: API reference</title>
     <base href="/schema/">
     <link rel="icon" href="assets/favicon-32x32.png">

@@ -26,6 +26,7 @@ from edge.http_server import HttpServer
 from edge.identity.assembly import assemble_identity
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
+from edge.origins import Origins
 from edge.page_tokens import PageTokens
 from edge.revision import RevisionGate
 from tasks.jobs import JobQueue
@@ -78,7 +79,8 @@ class Edge:
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers, lambda: self.services.newest)
         self.health = Health(self._checks(settings, database, trail))
-        identity = assemble_identity(database, key, TokenVerifier(settings.jwks))
+        verifier, registration_open = TokenVerifier(settings.jwks), settings.registration == "on"
+        identity = assemble_identity(database, key, verifier, registration_open=registration_open)
         self._upkeep = identity.upkeep
         live = LiveEndpoint(
             self.following.publisher,
@@ -105,6 +107,7 @@ class Edge:
             position=self.gate.position,
             max_concurrent=settings.max_concurrent_requests,
             trusted_proxies=settings.trusted_proxies,
+            origins=Origins(settings.allowed_origins),
             traces_exported=settings.otel_exporter != "none",
             allowed=allowed_methods(app),
             socket_paths=socket_paths(app),

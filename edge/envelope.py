@@ -20,11 +20,14 @@ from chassis.caller import ANONYMOUS, RequestContext, set_current_request
 from chassis.errors import Overloaded
 from chassis.telemetry import current_traceparent
 from edge.exchange import Exchange, begin_exchange
+from edge.identity.cookies import cleared
 from edge.methods import label
 from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
+from edge.origins import PREFLIGHT, Origins
 from edge.problems import problem_response
 from edge.revision import COOKIE as REVISION_COOKIE
 from edge.revision import OUT, merged
+from edge.security_headers import security_headers
 from edge.tracing import describe, is_traced, request_span
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ logger = logging.getLogger("edge.access")
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _PROBES: Final = ("/health", "/metrics")
+_FORWARDED_SCHEMES: Final = frozenset({"http", "https"})
+_SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"
@@ -53,6 +58,7 @@ class Envelope:
         position: Callable[[], str],
         max_concurrent: int = 1000,
         trusted_proxies: Sequence[Network] = (),
+        origins: Origins | None = None,
         traces_exported: bool = False,
         allowed: Mapping[str, str] = MappingProxyType({}),
         socket_paths: Collection[str] = (),
@@ -65,6 +71,7 @@ class Envelope:
         self._position = position
         self._max_concurrent = max_concurrent
         self._trusted = trusted_proxies
+        self._origins = origins or Origins()
         self._traces_exported = traces_exported
         self._allowed = allowed
         self._socket_paths = frozenset(socket_paths)
@@ -87,15 +94,19 @@ class Envelope:
         if scope["type"] == "http":
             await self._serve(scope, receive, send, exchange)
         elif scope["path"].rstrip("/") not in self._socket_paths:
-            await _reject_handshake(scope, receive, send, exchange)
+            await self._reject_handshake(scope, receive, send, exchange)
         else:
             await self._app(scope, receive, send)
 
     def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> Exchange:
+        scope["scheme"] = self._scheme(scope, headers)
         exchange = Exchange(
             request_id=self._request_id(scope, headers),
             client_ip=self._client_ip(scope, headers.get(b"x-forwarded-for", b"").decode("latin-1")),
             traceparent=current_traceparent(),
+            secure=scope["scheme"] in _SECURE_SCHEMES,
+            with_credentials=b"authorization" in headers,
+            origin=headers.get(b"origin", b"").decode("latin-1"),
         )
         exchange.saw(self._position())
         begin_exchange(exchange)
@@ -122,6 +133,13 @@ class Envelope:
             address = hop
         return address[:64]
 
+    def _scheme(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
+        """Return the scheme by which the client reached us, or the first proxy when all of them are ours."""
+        given = headers.get(b"x-forwarded-proto", b"").decode("latin-1").partition(",")[0].strip().lower()
+        if given in _FORWARDED_SCHEMES and self._is_trusted(_peer(scope)):
+            return given
+        return str(scope.get("scheme", "http"))
+
     def _is_trusted(self, address: str) -> bool:
         try:
             parsed = ipaddress.ip_address(address)
@@ -141,7 +159,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 began = True
                 status = message["status"]
-                _label(message, exchange)
+                self._label(message, scope, exchange)
                 if scope["method"] == "OPTIONS" and _route(scope) in self._allowed:
                     MutableScopeHeaders.from_message(message)["Allow"] = self._allowed[_route(scope)]
             elif head and message["type"] == "http.response.body":
@@ -153,6 +171,8 @@ class Envelope:
         try:
             if self.in_flight > self._max_concurrent and not str(scope["path"]).startswith(_PROBES):
                 await self._shed(scope, receive, send_labelled)
+            elif self._origins.is_preflight(scope, exchange.origin):
+                await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send_labelled)
             else:
                 await self._app(scope, receive, send_labelled)
         except Exception as error:
@@ -165,6 +185,27 @@ class Envelope:
             REQUESTS_IN_FLIGHT.dec()
             _account(scope, exchange, "HEAD" if head else scope["method"], status)
         return status
+
+    async def _reject_handshake(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
+        """Respond to a WebSocket handshake where there are no WebSockets: 404, as to any request there.
+
+        Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
+        """
+
+        async def send_rejection(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._label(message, scope, exchange)
+            await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
+
+        response = problem_response(NotFoundException())
+        await _answer(response, scope, receive, send_rejection)
+        _account(scope, exchange, "GET", response.status_code or 404)
+
+    def _label(self, message: Any, scope: Any, exchange: Exchange) -> None:
+        headers = MutableScopeHeaders.from_message(message)
+        headers.headers.extend(security_headers(scope["path"], secure=exchange.secure))
+        self._origins.label(headers, exchange.origin)
+        _describe_request(headers, exchange)
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
@@ -187,35 +228,19 @@ async def _answer(response: Response[bytes], scope: Any, receive: Receive, send:
     )(scope, receive, send)
 
 
-async def _reject_handshake(scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
-    """Respond to a WebSocket handshake where there are no WebSockets: 404, as to any request there.
-
-    Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
-    """
-
-    async def send_rejection(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            _label(message, exchange)
-        await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
-
-    response = problem_response(NotFoundException())
-    await _answer(response, scope, receive, send_rejection)
-    _account(scope, exchange, "GET", response.status_code or 404)
-
-
-def _label(message: Any, exchange: Exchange) -> None:
-    headers = MutableScopeHeaders.from_message(message)
+def _describe_request(headers: MutableScopeHeaders, exchange: Exchange) -> None:
     headers[REQUEST_ID] = exchange.request_id
-    headers["X-Content-Type-Options"] = "nosniff"
     # Granian has no option against its own `Server: granian`, and leaves the field alone where the application sets it.
     headers["Server"] = ""
+    if exchange.stale_cookie:
+        headers.add("Set-Cookie", cleared(secure=exchange.secure).to_header(header=""))
     revision = merged(*exchange.revisions)
     if revision:
         headers[OUT] = revision
         if exchange.by_cookie:
-            headers.add(
-                "Set-Cookie", f"{REVISION_COOKIE}={revision}; Path=/api/v1; Max-Age=600; HttpOnly; SameSite=Lax"
-            )
+            secure = "; Secure" if exchange.secure else ""
+            cookie = f"{REVISION_COOKIE}={revision}; Path=/api/v1; Max-Age=600; HttpOnly; SameSite=Lax{secure}"
+            headers.add("Set-Cookie", cookie)
     if exchange.replayed:
         headers["Idempotent-Replayed"] = "true"
 

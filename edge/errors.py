@@ -8,8 +8,10 @@
     ├── MediaTypeUnsupported  a body that is not plain JSON: 415
     ├── TooManyRequests       the caller's own limit is reached: 429
     ├── CsrfTokenMissing      a browser's request lacks the proof of its page: 403
+    ├── RegistrationClosed    customers cannot register here: 403
     ├── Missing               no such user or session: 404
-    └── Taken                 the name is in use: 409
+    ├── Taken                 the name is in use: 409
+    └── LastAdministrator     no enabled administrator would be left: 409
 """
 
 from __future__ import annotations
@@ -74,6 +76,14 @@ class CsrfTokenMissing(EdgeError):
     title = "Not proven to come from our page"
 
 
+class RegistrationClosed(EdgeError):
+    """Customers cannot register here."""
+
+    status = 403
+    reason = "REGISTRATION_CLOSED"
+    title = "Registration is switched off"
+
+
 class Missing(EdgeError):
     """There is no such user or session."""
 
@@ -88,3 +98,11 @@ class Taken(EdgeError):
     status = 409
     reason = "NAME_TAKEN"
     title = "The name is taken"
+
+
+class LastAdministrator(EdgeError):
+    """No enabled administrator would be left."""
+
+    status = 409
+    reason = "LAST_ADMINISTRATOR"
+    title = "An administrator must remain"

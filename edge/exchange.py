@@ -30,6 +30,14 @@ class Exchange:
     replayed: bool = False
     # The caller came with a session cookie: it gets its revision in a cookie too, and no cache may share its answers.
     by_cookie: bool = False
+    # The caller came with a session cookie that is no longer good: the response removes it.
+    stale_cookie: bool = False
+    # The caller reached us by https, as far as we or a trusted proxy know.
+    secure: bool = False
+    # The page that sends the request, as its browser names it.
+    origin: str = ""
+    # There is an Authorization header: a refusal names its error (RFC 6750, 3.1).
+    with_credentials: bool = False
     # 412 instead of 409 when the caller's condition came by If-Match (RFC 9110, 13.1.1).
     conflict_status: int = 409
     route: str = ""

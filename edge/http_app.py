@@ -16,9 +16,9 @@ from edge.identity.routes import auth_router
 from edge.openapi import openapi_config
 from edge.problems import handle_exception
 from edge.public.router import public_router
+from edge.request_rules import check_request
 from edge.schemas import StrictStructs
 from edge.shop import Shop
-from edge.text_rules import refuse_nul
 from edge.wellknown import jwks, metrics
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
     identity = ingredients.identity
     api = Router(
         path=API,
-        before_request=refuse_nul,
+        before_request=check_request,
         route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
     )
     return Litestar(
@@ -87,6 +87,7 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
         "page_tokens": ingredients.page_tokens,
         "accounts": ingredients.identity.accounts,
         "administration": ingredients.identity.administration,
+        "registration": ingredients.identity.registration,
         "browsers": ingredients.identity.browsers,
         "events": ingredients.identity.events,
         "trail": ingredients.trail,

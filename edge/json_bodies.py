@@ -45,10 +45,10 @@ def decode_json(raw: bytes, model: type[BodyT]) -> BodyT:
 
 
 def check_media_type(headers: Mapping[str, str]) -> None:
-    """Raises ``MediaTypeUnsupported`` for a body that says it is no JSON; one that says nothing is taken for JSON."""
-    media_type = headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    """Raises ``MediaTypeUnsupported`` for a body that does not say that it is JSON."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
-        message = f"The body must be {JSON}, not {media_type or 'nameless'}."
+        message = f"The body must be {JSON}, not {media_type}." if media_type else f"Content-Type is missing: {JSON}."
         raise MediaTypeUnsupported(message)
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
@@ -70,8 +70,7 @@ class JsonBody(AbstractDTO[BodyT]):
     """``dto=JsonBody[Model], return_dto=None`` on a handler: its ``data`` is decoded strictly."""
 
     def decode_bytes(self, value: bytes) -> Any:
-        """Decode the raw body."""
-        check_media_type(self.asgi_connection.headers)
+        """Decode the raw body, whose type was checked before."""
         return decode_json(value, self.model_type)
 
     @classmethod

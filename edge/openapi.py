@@ -24,7 +24,7 @@ _DESCRIPTIONS: Final = {
     409: "The state does not allow it; `current` is what is there now.",
     412: "If-Match is stale; `current` is what is there now.",
     413: "The body is too large.",
-    415: "The body is not JSON, or is compressed.",
+    415: "The body does not say that it is JSON, or is compressed.",
     422: "A rule is broken.",
     428: "The expected version is missing.",
     429: "Too many attempts; see Retry-After.",

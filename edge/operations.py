@@ -84,7 +84,10 @@ HEADERS: Final[dict[str, OpenAPIHeader]] = {
         example="J0v0mWmW8u0Bq1cJr4Lr1v7bK3oY5s2eX9aZ6tD8fGk",
     ),
     "Retry-After": _header("Seconds to wait before asking again.", example="1"),
-    "WWW-Authenticate": _header("How to sign in.", example='Bearer realm="partstream"'),
+    "WWW-Authenticate": _header(
+        "How to sign in, and what is wrong with the token (RFC 6750).",
+        example='Bearer realm="partstream", error="invalid_token"',
+    ),
     "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
 }
 
@@ -101,7 +104,8 @@ COMPONENTS: Final = Components(
             type="apiKey",
             name="partstream_session",
             security_scheme_in="cookie",
-            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides.",
+            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides. "
+            "Over https its name is `__Host-partstream_session`.",
         ),
     },
 )

@@ -121,8 +121,8 @@ def problem_response(error: Exception) -> Response[bytes]:
     if problem.status in {429, 503}:
         waited = getattr(error, "retry_after_seconds", None) or RETRY_AFTER_SECONDS
         headers["Retry-After"] = str(max(1, math.ceil(waited)))
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = f'Bearer realm="partstream", error="{problem.reason.lower()}"'
+    if challenge := _challenge(problem):
+        headers["WWW-Authenticate"] = challenge
     if isinstance(error, MethodNotAllowedException):
         headers["Allow"] = allow((error.headers or {}).get("allow", "").split(", "))
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
@@ -134,6 +134,19 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled error on %s %s", request.method, request.url.path, exc_info=error)
     return response
+
+
+def _challenge(problem: Problem) -> str:
+    """What is wrong with the token, in the words of RFC 6750, 3.1; no error where no token was sent."""
+    with_token = current_exchange().with_credentials
+    challenge = 'Bearer realm="partstream"'
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        described = f', error="invalid_token", error_description="{problem.title}"'
+        return challenge + described if with_token and problem.reason != "TOKEN_MISSING" else challenge
+    if problem.reason == "PERMISSION_MISSING" and with_token:
+        permission = problem.metadata.get("permission", "") if problem.metadata else ""
+        return f'{challenge}, error="insufficient_scope"' + (f', scope="{permission}"' if permission else "")
+    return ""
 
 
 def _document(reason: str, status: int, title: str, detail: str, errors: Sequence[FieldViolation]) -> Problem:

@@ -79,7 +79,8 @@ def answer(
     """200 with the body, or 304 when the client has it already."""
     coding = shown.coding_for(request.headers.get("accept-encoding", ""))
     etag = shown.etag(coding)
-    private = bool(current_exchange().bearer)
+    exchange = current_exchange()
+    private = bool(exchange.bearer) or exchange.stale_cookie  # a shared cache must not keep a Set-Cookie
     headers = {
         "ETag": etag,
         "Cache-Control": f"private, {cache_control}" if private else cache_control,

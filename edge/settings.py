@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
+from edge.origins import origins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +44,20 @@ class EdgeSettings:
     trusted_proxies: tuple[Network, ...] = setting(
         "PARTSTREAM_TRUSTED_PROXIES",
         networks,
-        help="networks whose X-Forwarded-For and X-Request-Id are trusted",
+        help="networks whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are trusted",
         default=(),
     )
     allowed_origins: tuple[str, ...] = setting(
         "PARTSTREAM_ALLOWED_ORIGINS",
-        lambda raw: tuple(item.strip().rstrip("/") for item in raw.split(",") if item.strip()),
-        help="Origins besides our own that browsers may open a WebSocket from",
+        origins,
+        help="origins of storefronts elsewhere whose pages may call the API and open WebSockets, comma-separated",
         default=(),
+    )
+    registration: str = setting(
+        "PARTSTREAM_REGISTRATION",
+        choice("on", "off"),
+        help="whether customers may register by themselves",
+        default="on",
     )
     max_concurrent_requests: int = setting(
         "PARTSTREAM_MAX_CONCURRENT_REQUESTS",

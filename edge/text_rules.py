@@ -16,8 +16,8 @@ _IN_ADDRESS: Final = b"%00"
 _IN_JSON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-async def refuse_nul(request: Request[Any, Any, Any]) -> None:
-    """Hook before each request: NUL in the query and control characters in the path are refused.
+def refuse_nul(request: Request[Any, Any, Any]) -> None:
+    """NUL in the query and control characters in the path are refused.
 
     A path of ours has none, and ``$`` in a pattern lets a line feed at the end pass.
     """

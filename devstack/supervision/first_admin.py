@@ -6,14 +6,18 @@ the administrator was created would leave nobody who can sign in.
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
+from chassis.password_policy import weakness
 from devstack.credentials import write_private
 from devstack.errors import ServerUnavailable
 
+DEFAULT_ADMIN = "admin"
+PASSWORD_SETTING = "PARTSTREAM_ADMIN_PASSWORD"  # noqa: S105 - the name of a setting
 NOT_YET_SHOWN = "first-admin.json"
 
 # Whether the edge's schema is there yet; asked first, so that a new database logs no error.
@@ -46,6 +50,16 @@ def first_admin(edge_dsn: str, username: str, password: str | None, data_folder:
         kept = (username, secrets.token_urlsafe(15))
         write_private(file, json.dumps({"username": kept[0], "password": kept[1]}) + "\n")
     return FirstAdmin(*kept, generated=True)
+
+
+def password_problems(environment: Mapping[str, str]) -> list[str]:
+    """Return a line for a password of the environment that no account may have. An empty one counts as absent."""
+    given = environment.get(PASSWORD_SETTING, "")
+    if not given:
+        return []
+    password = given.strip() or given  # settings are read without the space around them
+    problem = weakness(password, environment.get("PARTSTREAM_ADMIN_USERNAME", "").strip() or DEFAULT_ADMIN)
+    return [f"{PASSWORD_SETTING} is wrong: {problem}"] if problem else []
 
 
 def was_shown(data_folder: Path) -> None:

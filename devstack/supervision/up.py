@@ -11,6 +11,7 @@ from chassis.settings import load
 from devstack import stack_state
 from devstack.errors import DevstackError, StartFailed
 from devstack.supervision import all_settings
+from devstack.supervision.first_admin import password_problems
 from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.stack import Stack, UpOptions
 from devstack.supervision.up_settings import UpSettings
@@ -26,7 +27,7 @@ def run(given: argparse.Namespace) -> int:
     folder = stack_state.data_folder(given.data_dir)
     options = UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
     # The processes' own settings too: what one of them would refuse is better said before anything starts.
-    if problems := all_settings.wrong(os.environ):
+    if problems := all_settings.wrong(os.environ) + password_problems(os.environ):
         lines = "\n".join(f"  {problem}" for problem in problems)
         print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chassis.settings import choice, dsn, port, redis_url, setting, text
 from devstack.servers.ports import LOOPBACK
+from devstack.supervision.first_admin import DEFAULT_ADMIN
 
 DEFAULT_INVENTORY_PORT = 50051
 DEFAULT_CONTENT_PORT = 50052
@@ -38,7 +39,9 @@ class UpSettings:
     redis_url: str | None = setting(
         "PARTSTREAM_REDIS_URL", _redis, default=EMBEDDED, help="a server to use instead of the embedded one, or `none`"
     )
-    admin_username: str = setting("PARTSTREAM_ADMIN_USERNAME", text, default="admin", help="name of the first admin")
+    admin_username: str = setting(
+        "PARTSTREAM_ADMIN_USERNAME", text, default=DEFAULT_ADMIN, help="name of the first admin"
+    )
     admin_password: str | None = setting(
         "PARTSTREAM_ADMIN_PASSWORD", text, default=None, help="password of the first admin; generated when absent"
     )

@@ -78,7 +78,7 @@ async def create_user(administration: TheUserAdministration, data: Annotated[New
 async def change_user(
     administration: TheUserAdministration, user_id: FromPath[UUID], data: Annotated[UserChange, Body()]
 ) -> Response[UserView]:
-    """The user after the change."""
+    """The user after the change; 409 when no enabled administrator would be left."""
     changed = await administration.change(user_id, password=data.password, roles=data.roles, disabled=data.disabled)
     return reply(user_view(changed))
 
@@ -102,7 +102,7 @@ async def list_sessions(
     guards=[permits("users:write")],
     summary="End a session",
     operation_class=Described,
-    responses=refusals(*ADMIN_READ),
+    responses=refusals(*ADMIN_READ, 415),
 )
 async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:
     """Its tokens are refused from now on, everywhere."""

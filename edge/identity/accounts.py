@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -65,25 +66,32 @@ class Accounts:
         self, username: str, password: str, client_ip: str, user_agent: str
     ) -> tuple[User, Session, str]:
         """The user, the new session and its first refresh token; raises like ``login``."""
+        user: User | None = None
+
+        async def check() -> bool:
+            nonlocal user
+            user = await self._users.by_name(username)
+            right = await self._passwords.verify(user.password_hash if user else None, password)
+            return right and user is not None and user.disabled_at is None
+
         try:
-            await self._lockout.check(username, client_ip)
+            succeeded = await self._lockout.attempt(username, client_ip, check)
         except TooManyRequests:
             LOGINS.labels("locked").inc()
             await self._events.record("login_locked", username=username)
             raise
-        user = await self._users.by_name(username)
-        right = await self._passwords.verify(user.password_hash if user else None, password)
-        succeeded = right and user is not None and user.disabled_at is None
-        await self._lockout.record(username, client_ip, succeeded=succeeded)
-        if not succeeded or user is None:
+        begun = None
+        if succeeded and user is not None:
+            begun = await self._sessions.begin(user.user_id, user.password_hash, client_ip, user_agent)
+        if begun is None or user is None:
             LOGINS.labels("failure").inc()
             await self._events.record("login_failed", username=username)
             message = "The user name or the password is wrong."
             raise TokenInvalid(message)
-        session, refresh_token = await self._sessions.begin(user.user_id, client_ip, user_agent)
         LOGINS.labels("success").inc()
-        await self._events.record("login_succeeded", caller=caller_of(user, session))
-        return user, session, refresh_token
+        user = replace(user, roles=begun.roles)
+        await self._events.record("login_succeeded", caller=caller_of(user, begun.session))
+        return user, begun.session, begun.refresh_token
 
     async def refresh(self, refresh_token: str) -> Grant:
         """The next tokens of a session; roles are read anew."""

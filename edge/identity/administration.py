@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import Missing, Taken
 from edge.exchange import current_exchange
+from edge.identity.users import Change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from edge.identity.security_events import SecurityEvents
     from edge.identity.sessions import Session, Sessions
     from edge.identity.users import User, Users
+
+
+def unique(roles: Sequence[str]) -> tuple[str, ...]:
+    """Return each role once, in the order given."""
+    return tuple(dict.fromkeys(roles))
 
 
 class UserAdministration:
@@ -36,12 +42,13 @@ class UserAdministration:
         return await self._users.all()
 
     async def create(self, username: str, password: str, roles: Sequence[str]) -> User:
-        """The new user; ``Taken`` when there is one of that name."""
-        user = await self._users.create(username, await self._passwords.hash(password), roles)
+        """The new user; ``Taken`` when there is one of that name, ``RuleBroken`` for a weak password."""
+        given = unique(roles)
+        user = await self._users.create(username, await self._passwords.hash_new(password, username), given)
         if user is None:
             message = f"There is a user {username} already."
             raise Taken(message)
-        await self._record("user_created", {"user": username, "roles": ",".join(roles)})
+        await self._record("user_created", {"user": username, "roles": ",".join(given)})
         return user
 
     async def change(
@@ -49,14 +56,21 @@ class UserAdministration:
     ) -> User:
         """The changed user, whose open sessions are ended; ``Missing`` when there is none.
 
-        A new password ends the lock-out: failed attempts were made with the previous one.
+        What changes nothing does nothing. A new password ends the lock-out: failed attempts were made with the previous
+        one. Raises ``LastAdministrator``, and ``RuleBroken`` for a weak password.
         """
-        password_hash = await self._passwords.hash(password) if password is not None else None
-        user = await self._users.update(user_id, roles=roles, password_hash=password_hash, disabled=disabled)
-        if user is None:
+        user = await self._users.by_id(user_id)
+        changed = None
+        if user is not None:
+            password_hash = None if password is None else await self._passwords.hash_new(password, user.username)
+            change = Change(None if roles is None else unique(roles), password_hash, disabled)
+            changed = await self._users.update(user_id, change, "account changed")
+        if changed is None:
             message = "There is no such user."
             raise Missing(message)
-        await self._sessions.revoke_user(user_id, "account changed")
+        user, is_other = changed
+        if not is_other:
+            return user
         if password is not None:
             await self._lockout.clear(user.username)
         facts = {"user": user.username, "roles": ",".join(user.roles), "disabled": str(user.disabled_at is not None)}

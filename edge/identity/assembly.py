@@ -11,6 +11,7 @@ from edge.identity.authenticator import Authenticator
 from edge.identity.browser_sessions import BrowserSessions
 from edge.identity.lockout import Lockout
 from edge.identity.passwords import Passwords
+from edge.identity.registration import Registration
 from edge.identity.security_events import SecurityEvents
 from edge.identity.sessions import Sessions
 from edge.identity.upkeep import IdentityUpkeep
@@ -27,13 +28,16 @@ class Identity:
 
     accounts: Accounts
     administration: UserAdministration
+    registration: Registration
     browsers: BrowserSessions
     authenticator: Authenticator
     events: SecurityEvents
     upkeep: IdentityUpkeep
 
 
-def assemble_identity(database: Database, key: SigningKey, verifier: TokenVerifier) -> Identity:
+def assemble_identity(
+    database: Database, key: SigningKey, verifier: TokenVerifier, *, registration_open: bool
+) -> Identity:
     """Everything over one database; tokens are signed with ``key`` and checked by ``verifier``."""
     sessions, users, passwords, events = Sessions(database), Users(database), Passwords(), SecurityEvents(database)
     lockout = Lockout(database)
@@ -48,6 +52,7 @@ def assemble_identity(database: Database, key: SigningKey, verifier: TokenVerifi
             key=key,
         ),
         administration=UserAdministration(users, sessions, passwords, lockout, events),
+        registration=Registration(users, passwords, lockout, events, is_open=registration_open),
         browsers=browsers,
         authenticator=Authenticator(verifier, sessions, browsers),
         events=events,

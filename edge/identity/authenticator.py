@@ -7,9 +7,10 @@ from uuid import UUID
 
 from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_request
 from chassis.database import CONNECTION_LOST
-from chassis.errors import StoreUnavailable, TokenInvalid, TokenRevoked
+from chassis.errors import StoreUnavailable, TokenInvalid, TokenRevoked, Unauthenticated
 from edge.exchange import current_exchange
-from edge.identity.browser_sessions import COOKIE, CSRF_HEADER
+from edge.identity.browser_sessions import CSRF_HEADER
+from edge.identity.cookies import name_of
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -40,7 +41,7 @@ class Authenticator:
         if exchange.bearer:
             return exchange.caller
         header = connection.headers.get("authorization", "")
-        cookie = connection.cookies.get(COOKIE, "")
+        cookie = connection.cookies.get(name_of(secure=exchange.secure), "")
         if header:
             token = _bearer(header)
             exchange.caller = await self.verify(token)
@@ -59,6 +60,9 @@ class Authenticator:
             found = await self._browsers.identify(cookie, method, connection.headers.get(CSRF_HEADER, ""))
         except CONNECTION_LOST as error:
             raise _store_away() from error
+        except Unauthenticated:
+            current_exchange().stale_cookie = True
+            raise
         return found.caller, found.access_token
 
     async def verify(self, token: str) -> Caller:

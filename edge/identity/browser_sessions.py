@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from chassis.tokens import SigningKey
     from edge.identity.sessions import Sessions
 
-COOKIE: Final = "partstream_session"
 CSRF_HEADER: Final = "X-CSRF-Token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from chassis.caller import ANONYMOUS
 from chassis.errors import PermissionMissing, TokenMissing, Unauthenticated
 from edge.exchange import current_exchange
 from edge.metrics import DENIALS
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 
 async def known(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Nobody is turned away, but a token that is brought must be good."""
+    """Everyone may call; a token must be good. A browser sends its cookie unasked: with an old one it is a guest."""
     del handler
-    await _identify(connection)
+    await _identify(connection, or_guest=True)
 
 
 async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -53,11 +54,13 @@ def permits(permission: str) -> Guard:
     return guard
 
 
-async def _identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+async def _identify(connection: ASGIConnection[Any, Any, Any, Any], *, or_guest: bool = False) -> Caller:
     authenticator: Authenticator = connection.app.state.authenticator
     try:
         return await authenticator.identify(connection)
     except Unauthenticated as error:
+        if or_guest and current_exchange().stale_cookie:
+            return ANONYMOUS
         await _deny(connection, error)
 
 

@@ -1,44 +1,105 @@
-"""Slowing down whoever guesses passwords: by account and by address, each further failure doubles the wait."""
+"""Bounds on guessing passwords and on registering.
+
+Per account and address five failures are free; then each doubles the wait. From other addresses an account can only be
+slowed down, by two seconds at most, so that a stranger locks out neither an account nor an address. An attempt counts
+as failed from before its password is checked, under a lock of the database: a parallel burst is bounded like a series.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
+from chassis.errors import Overloaded
 from edge.errors import TooManyRequests
+from edge.identity.users import folded
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from chassis.database import Database
 
-FREE_PER_ACCOUNT: Final = 5
-FREE_PER_ADDRESS: Final = 100  # many people share an address
-LONGEST_SECONDS: Final = 900.0
+FREE_ATTEMPTS: Final = 5
+FREE_REGISTRATIONS: Final = 100  # of one address; offices and phone networks share addresses
+FIRST_WAIT_SECONDS: Final = 4.0
+LONGEST_WAIT_SECONDS: Final = 900.0
 
-# Failures of an account since it last signed in, those of an address, and how long ago the last of each was.
-RECENT_FAILURES: Final = """
-WITH last_success AS (
-    SELECT coalesce(max(attempted_at), '-infinity') AS at FROM login_attempt WHERE username = $1 AND succeeded
+FREE_FROM_EVERYWHERE: Final = 20  # failures of an account over all addresses, without a delay
+FIRST_DELAY_SECONDS: Final = 0.125
+LONGEST_DELAY_SECONDS: Final = 2.0
+
+SIGN_IN: Final = "sign_in"
+REGISTRATION: Final = "registration"
+IPV6_SITE_BITS: Final = 64  # what one customer of a provider has
+
+# Serialise the attempts of one account and address, over all edges, until the transaction ends.
+LOCK_ATTEMPTS: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2 || ' ' || $3, 0))"
+
+# Failures of a purpose, account and address in the last hour, since it last succeeded, and the age of the newest.
+SELECT_FAILURES: Final = """
+SELECT count(*) AS failures, extract(epoch FROM clock_timestamp() - max(attempted_at))::float8 AS age
+FROM login_attempt
+WHERE purpose = $1 AND username = $2 AND client_ip = $3 AND NOT succeeded AND attempted_at > greatest(
+    clock_timestamp() - interval '1 hour',
+    (SELECT max(attempted_at) FROM login_attempt
+     WHERE purpose = $1 AND username = $2 AND client_ip = $3 AND succeeded)
 )
-SELECT count(*) FILTER (WHERE username = $1 AND attempted_at > last_success.at) AS account_failures,
-       extract(epoch FROM now() - max(attempted_at) FILTER (WHERE username = $1))::float8 AS account_age,
-       count(*) FILTER (WHERE client_ip = $2) AS address_failures,
-       extract(epoch FROM now() - max(attempted_at) FILTER (WHERE client_ip = $2))::float8 AS address_age
-FROM login_attempt, last_success
-WHERE NOT succeeded AND attempted_at > now() - interval '15 minutes' AND (username = $1 OR client_ip = $2)
 """
 
-# Remember an attempt.
-INSERT_ATTEMPT: Final = "INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ($1, $2, $3)"
+# Failures of an account over all addresses in the last hour, at most $2.
+COUNT_EVERYWHERE: Final = """
+SELECT count(*) FROM (
+    SELECT FROM login_attempt
+    WHERE purpose = 'sign_in' AND username = $1 AND NOT succeeded AND attempted_at > now() - interval '1 hour' LIMIT $2
+) AS failures
+"""
+
+# An attempt that counts as failed until it is known to have succeeded.
+INSERT_ATTEMPT: Final = """
+INSERT INTO login_attempt (purpose, username, client_ip, succeeded, attempted_at)
+VALUES ($1, $2, $3, false, clock_timestamp()) RETURNING login_attempt_id
+"""
+
+# The attempt succeeded.
+MARK_SUCCEEDED: Final = "UPDATE login_attempt SET succeeded = true WHERE login_attempt_id = $1"
+
+# The attempt was not made.
+DELETE_ATTEMPT: Final = "DELETE FROM login_attempt WHERE login_attempt_id = $1"
 
 # Forget the failures of an account; the security events that record them stay.
-DELETE_FAILURES: Final = "DELETE FROM login_attempt WHERE username = $1 AND NOT succeeded RETURNING 1"
+DELETE_FAILURES: Final = """
+DELETE FROM login_attempt WHERE purpose = 'sign_in' AND username = $1 AND NOT succeeded RETURNING 1
+"""
 
 
 def wait_seconds(failures: int, free: int, age_seconds: float | None) -> float:
-    """How much longer to wait after ``failures``, the last of them ``age_seconds`` ago; 0 = none."""
+    """Return how much longer to wait after ``failures``, the last of them ``age_seconds`` ago; 0 = none."""
     if failures < free:
         return 0.0
-    delay = min(LONGEST_SECONDS, 2.0 ** min(failures - free, 20))
-    return max(0.0, delay - (age_seconds or 0.0))
+    wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(failures - free, 20))
+    return max(0.0, wait - (age_seconds or 0.0))
+
+
+def delay_seconds(failures: int) -> float:
+    """Return by how much an attempt is delayed after ``failures`` of its account over all addresses."""
+    if failures < FREE_FROM_EVERYWHERE:
+        return 0.0
+    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (failures - FREE_FROM_EVERYWHERE))
+
+
+def site_of(client_ip: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        address = ipaddress.ip_address(client_ip.partition("%")[0])
+    except ValueError:
+        return client_ip
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
+    return str(address)
 
 
 class Lockout:
@@ -47,24 +108,47 @@ class Lockout:
     def __init__(self, database: Database) -> None:
         """Keep attempts in the edge's database, so that all edges count together."""
         self._database = database
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def check(self, username: str, client_ip: str) -> None:
-        """Return when an attempt may be made; ``TooManyRequests`` says how long to wait."""
-        row = await self._database.pool.fetchrow(RECENT_FAILURES, username.lower(), client_ip)
-        if row is None:
-            return
-        seconds = max(
-            wait_seconds(row["account_failures"], FREE_PER_ACCOUNT, row["account_age"]),
-            wait_seconds(row["address_failures"], FREE_PER_ADDRESS, row["address_age"]),
-        )
-        if seconds > 0:
-            message = "Too many failed attempts: wait before the next one."
-            raise TooManyRequests(message, retry_after_seconds=seconds)
+    async def attempt(self, username: str, client_ip: str, check: Callable[[], Awaitable[bool]]) -> bool:
+        """Return the result of ``check``, the attempt to sign in. ``TooManyRequests`` says how long to wait instead.
 
-    async def record(self, username: str, client_ip: str, *, succeeded: bool) -> None:
-        """Count an attempt."""
-        await self._database.pool.execute(INSERT_ATTEMPT, username.lower(), client_ip, succeeded)
+        Attempts of one account and address take turns, so that parallel ones with the right password all succeed.
+        """
+        name, site = folded(username), site_of(client_ip)
+        await asyncio.sleep(await self.delay(username))
+        turn = self._turns.setdefault((name, site), asyncio.Lock())
+        async with turn:
+            attempt_id = await self._claim(SIGN_IN, name, site, FREE_ATTEMPTS)
+            try:
+                succeeded = await check()
+            except Overloaded:
+                await self._database.pool.execute(DELETE_ATTEMPT, attempt_id)
+                raise
+            if succeeded:
+                await self._database.pool.execute(MARK_SUCCEEDED, attempt_id)
+        return succeeded
+
+    async def admit_registration(self, client_ip: str) -> None:
+        """Count a registration; ``TooManyRequests`` when the address has made too many."""
+        await self._claim(REGISTRATION, "", site_of(client_ip), FREE_REGISTRATIONS)
+
+    async def delay(self, username: str) -> float:
+        """Return the seconds by which an attempt is delayed because of failures from all addresses."""
+        most = FREE_FROM_EVERYWHERE + 10
+        return delay_seconds(await self._database.pool.fetchval(COUNT_EVERYWHERE, folded(username), most))
 
     async def clear(self, username: str) -> int:
         """End the lock-out of an account; return the number of failed attempts that no longer count."""
-        return len(await self._database.pool.fetch(DELETE_FAILURES, username.lower()))
+        return len(await self._database.pool.fetch(DELETE_FAILURES, folded(username)))
+
+    async def _claim(self, purpose: str, name: str, site: str, free: int) -> int:
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            await connection.execute(LOCK_ATTEMPTS, purpose, name, site)
+            row = await connection.fetchrow(SELECT_FAILURES, purpose, name, site)
+            seconds = wait_seconds(row["failures"], free, row["age"])
+            if seconds > 0:
+                message = "Too many attempts: wait before the next one."
+                raise TooManyRequests(message, retry_after_seconds=seconds)
+            attempt_id: int = await connection.fetchval(INSERT_ATTEMPT, purpose, name, site)
+            return attempt_id

@@ -21,7 +21,7 @@ from edge.identity.operator import (
 )
 from edge.identity.passwords import Passwords
 from edge.identity.sessions import Sessions
-from edge.identity.user_bodies import Password, RoleName, UserList, Username, user_view
+from edge.identity.user_bodies import RoleName, UserList, Username, user_view
 from edge.identity.users import Users
 
 if TYPE_CHECKING:
@@ -41,15 +41,15 @@ async def create_user(dsn: str, username: str, roles: Sequence[str], password: s
         raise OperatorError(message)
     for role in roles:
         check_role(role, get_args(RoleName))
-    chosen = _checked(password)
+    chosen = _chosen(password)
     async with operator_database(dsn) as database:
-        user = await _administration(database).create(username, chosen, list(dict.fromkeys(roles)))
+        user = await _administration(database).create(username, chosen, roles)
     return _outcome(f"Created user {user.username} with roles {_listed(user.roles)}.", user, password, chosen)
 
 
 async def reset_password(dsn: str, username: str, password: str | None) -> Outcome:
     """Change a password, end the user's sessions and its lock-out; a generated password is on the last line."""
-    chosen = _checked(password)
+    chosen = _chosen(password)
     async with operator_database(dsn) as database:
         administration, user = _administration(database), await find_user(Users(database), username)
         user = await administration.change(user.user_id, password=chosen, roles=None, disabled=None)
@@ -80,14 +80,9 @@ def _administration(database: Database) -> UserAdministration:
     return UserAdministration(users, sessions, Passwords(), lockout, operator_events(database))
 
 
-def _checked(password: str | None) -> str:
+def _chosen(password: str | None) -> str:
     """The password given, or a generated one."""
-    if password is None:
-        return secrets.token_urlsafe(GENERATED_BYTES)
-    if not fits(password, Password):
-        message = "A password has 8 to 200 characters."
-        raise OperatorError(message)
-    return password
+    return secrets.token_urlsafe(GENERATED_BYTES) if password is None else password
 
 
 def _outcome(text: str, user: User, given: str | None, chosen: str) -> Outcome:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from chassis.errors import Overloaded
+from chassis.errors import FieldViolation, Overloaded
+from chassis.password_policy import normalise, weakness
+from edge.errors import RuleBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +23,6 @@ _hasher: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 AT_ONCE: Final = 2  # each takes a core and 19 MiB
 WAITING: Final = 64  # more sign-ins than that in the queue are refused; about a second's worth
 
-MIN_LENGTH: Final = 8
-MAX_LENGTH: Final = 200
-
 
 class Passwords:
     """Hashes and checks; more than a few at once wait, more than many are refused."""
@@ -32,15 +31,15 @@ class Passwords:
         """Make the stand-in that unknown users are checked against."""
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
-        self._nobody = hash_password("a password that nobody has")
+        self._stand_in = hash_password("a password of no account")
 
-    async def hash(self, password: str) -> str:
-        """The PHC string to store."""
-        return await self._in_thread(hash_password, password)
+    async def hash_new(self, password: str, username: str) -> str:
+        """Return the PHC string to store for an account; ``RuleBroken`` when the password is too weak."""
+        return await self._in_thread(_hash_strong, password, username)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether the password is right. Takes as long when there is no such user, so that time tells nothing."""
-        right = await self._in_thread(_matches, stored or self._nobody, password)
+        right = await self._in_thread(_matches, stored or self._stand_in, password)
         return right and stored is not None
 
     async def _in_thread(self, work: Callable[..., ResultT], *arguments: str) -> ResultT:
@@ -56,11 +55,28 @@ class Passwords:
 
 
 def hash_password(password: str) -> str:
-    """The PHC string of a password. Blocks for some 25 ms."""
-    return _hasher.hash(password)
+    """The PHC string of a password, in its normal form. Blocks for some 25 ms."""
+    return _hasher.hash(normalise(password))
+
+
+def require_strong(password: str, username: str) -> None:
+    """``RuleBroken`` when a password is too weak for an account."""
+    problem = weakness(password, username)
+    if problem is not None:
+        raise RuleBroken(problem, fields=[FieldViolation("password", problem)])
+
+
+def _hash_strong(password: str, username: str) -> str:
+    require_strong(password, username)
+    return hash_password(password)
 
 
 def _matches(stored: str, password: str) -> bool:
+    """Hashes made before passwords were normalised are of the text as it was typed."""
+    return any(_verifies(stored, form) for form in dict.fromkeys((normalise(password), password)))
+
+
+def _verifies(stored: str, password: str) -> bool:
     try:
         return _hasher.verify(stored, password)
     except (VerificationError, InvalidHashError):

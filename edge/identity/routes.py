@@ -6,25 +6,26 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, post
-from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import Body, SkipValidation
 
 from edge.exchange import current_exchange
 from edge.identity.accounts import Accounts, Grant
-from edge.identity.browser_sessions import COOKIE, BrowserSessions
+from edge.identity.browser_sessions import BrowserSessions
+from edge.identity.cookies import cleared, session_cookie
 from edge.identity.guards import known, signed_in
+from edge.identity.registration import Registration
 from edge.identity.roles import permissions_of
-from edge.identity.sessions import ABSOLUTE
+from edge.identity.user_bodies import Password, Username, UserView, user_view
 from edge.json_bodies import JsonBody
 from edge.openapi import SIGN_IN, refusals
 from edge.operations import Described
-from edge.representation import reply
+from edge.representation import PRIVATE, reply
 
 TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
 TheBrowsers: TypeAlias = NamedDependency[SkipValidation[BrowserSessions]]
 
-COOKIE_SECONDS = int(ABSOLUTE.total_seconds())
+TheRegistration: TypeAlias = NamedDependency[SkipValidation[Registration]]
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,13 +47,37 @@ class LogoutRequest(msgspec.Struct, forbid_unknown_fields=True):
     refresh_token: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
-class BrowserSessionView(msgspec.Struct):
-    """Who is signed in, what they may do, and the token that changing requests must bring in ``X-CSRF-Token``."""
+class NewCustomer(msgspec.Struct, forbid_unknown_fields=True):
+    """The account that a customer makes."""
 
-    username: str
-    roles: list[str]
-    permissions: list[str]
-    csrf_token: str
+    username: Username
+    password: Password
+
+
+class BrowserSessionView(msgspec.Struct):
+    """Who is signed in, what they may do, and the token that changing requests must bring in ``X-CSRF-Token``.
+
+    A guest has no name, and nothing else is said.
+    """
+
+    username: str | None
+    roles: list[str] | msgspec.UnsetType = msgspec.UNSET
+    permissions: list[str] | msgspec.UnsetType = msgspec.UNSET
+    csrf_token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@post(
+    "/register",
+    dto=JsonBody[NewCustomer],
+    return_dto=None,
+    summary="Register as a customer",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 403, 409, 429),
+)
+async def register(registration: TheRegistration, data: Annotated[NewCustomer, Body()]) -> Response[UserView]:
+    """Returns the new account, with the role `customer`; sign in next. 403 where registration is switched off."""
+    customer = await registration.register(data.username, data.password, current_exchange().client_ip)
+    return reply(user_view(customer), status=201)
 
 
 @post(
@@ -119,6 +144,7 @@ async def open_browser_session(
     """A session in a cookie that script cannot read, and the CSRF token that changing requests must bring."""
     client_ip, user_agent = current_exchange().client_ip, request.headers.get("user-agent", "")
     user, session, _ = await accounts.begin_session(data.username, data.password, client_ip, user_agent)
+    cookie = browsers.cookie_for(session.session_id)
     answer = reply(
         BrowserSessionView(
             user.username,
@@ -128,20 +154,22 @@ async def open_browser_session(
         ),
         status=201,
     )
-    answer.set_cookie(_session_cookie(request, browsers.cookie_for(session.session_id)))
+    answer.set_cookie(session_cookie(cookie, secure=current_exchange().secure))
     return answer
 
 
 @get(
     "/session",
-    guards=[signed_in],
+    guards=[known],
     summary="Who is signed in",
     operation_class=Described,
     responses=refusals(400, 401, 503),
 )
 async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionView]:
-    """The caller, by cookie or by token, and the CSRF token of its session."""
+    """Returns the caller, by cookie or by token, and the CSRF token of its session; `{"username": null}` to a guest."""
     caller = current_exchange().caller
+    if caller.is_anonymous:
+        return reply(BrowserSessionView(None))
     csrf_token = browsers.csrf_token(caller.session_id)
     return reply(BrowserSessionView(caller.username, sorted(caller.roles), sorted(caller.permissions), csrf_token))
 
@@ -151,32 +179,27 @@ async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSession
     guards=[signed_in],
     summary="Sign out with a browser",
     operation_class=Described,
-    responses=refusals(400, 401, 403, 503),
+    responses=refusals(*SIGN_IN, 403),
 )
-async def close_browser_session(request: Request[Any, Any, Any], accounts: TheAccounts) -> Response[None]:
+async def close_browser_session(accounts: TheAccounts) -> Response[None]:
     """End the session and take the cookie back."""
     await accounts.logout(current_exchange().caller, "")
     answer: Response[None] = Response(None, status_code=204)
-    answer.set_cookie(_session_cookie(request, "", max_age=0))
+    answer.set_cookie(cleared(secure=current_exchange().secure))
     return answer
-
-
-def _session_cookie(request: Request[Any, Any, Any], value: str, max_age: int = COOKIE_SECONDS) -> Cookie:
-    """Secure, but for plain HTTP on the machine itself, where some browsers would not store it."""
-    local = request.url.scheme == "http" and request.url.hostname in {"localhost", "127.0.0.1", "::1"}
-    return Cookie(
-        key=COOKIE,
-        value=value,
-        path="/api/v1",
-        max_age=max_age,
-        secure=not local,
-        httponly=True,
-        samesite="lax",
-    )
 
 
 auth_router = Router(
     path="/auth",
-    route_handlers=[login, refresh, logout, open_browser_session, show_browser_session, close_browser_session],
+    response_headers={"Cache-Control": PRIVATE},
+    route_handlers=[
+        register,
+        login,
+        refresh,
+        logout,
+        open_browser_session,
+        show_browser_session,
+        close_browser_session,
+    ],
     tags=["auth"],
 )

@@ -69,3 +69,38 @@ CREATE TRIGGER security_event_rows_stay BEFORE UPDATE OR DELETE ON security_even
 CREATE TRIGGER security_event_table_stays BEFORE TRUNCATE ON security_event
     FOR EACH STATEMENT EXECUTE FUNCTION security_event_is_append_only();
 """
+
+# What holds for accounts whichever statement changes them, and what an attempt was for.
+ACCOUNT_RULES = """
+CREATE FUNCTION is_set(elements text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT cardinality(elements) = (SELECT count(DISTINCT element) FROM unnest(elements) AS element)
+$$;
+UPDATE "user" SET roles = ARRAY(SELECT role FROM unnest(roles) WITH ORDINALITY AS given (role, place)
+    GROUP BY role ORDER BY min(place)) WHERE NOT is_set(roles);
+ALTER TABLE "user" ADD CONSTRAINT roles_are_a_set CHECK (is_set(roles));
+
+-- User names are ASCII, and are compared without the rules of any language.
+CREATE UNIQUE INDEX username_folded_unique ON "user" (lower(username COLLATE "C"));
+
+-- The lock makes the second of two parallel changes see the first.
+CREATE FUNCTION an_administrator_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7301, 20);
+    IF NOT EXISTS (SELECT FROM "user" WHERE 'admin' = ANY (roles) AND disabled_at IS NULL) THEN
+        RAISE EXCEPTION 'the last enabled administrator stays'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'an_administrator_stays';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER an_administrator_stays_enabled AFTER UPDATE ON "user" FOR EACH ROW
+    WHEN ('admin' = ANY (OLD.roles) AND OLD.disabled_at IS NULL
+        AND NOT ('admin' = ANY (NEW.roles) AND NEW.disabled_at IS NULL))
+    EXECUTE FUNCTION an_administrator_stays();
+CREATE TRIGGER an_administrator_stays_stored AFTER DELETE ON "user" FOR EACH ROW
+    WHEN ('admin' = ANY (OLD.roles) AND OLD.disabled_at IS NULL)
+    EXECUTE FUNCTION an_administrator_stays();
+
+ALTER TABLE login_attempt ADD COLUMN purpose text NOT NULL DEFAULT 'sign_in'
+    CONSTRAINT purpose_known CHECK (purpose IN ('sign_in', 'registration'));
+CREATE INDEX login_attempt_by_pair ON login_attempt (purpose, username, client_ip, attempted_at);
+"""

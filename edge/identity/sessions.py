@@ -25,6 +25,12 @@ INSERT_SESSION: Final = """
 INSERT INTO session (user_id, client_ip, user_agent, expires_at) VALUES ($1, $2, $3, now() + $4) RETURNING *
 """
 
+# A user who may still sign in with the password that was checked. The row stays as it is until the session is stored:
+# a change of the user that comes later sees the session and ends it.
+LOCK_USER: Final = """
+SELECT roles FROM "user" WHERE user_id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR SHARE
+"""
+
 # End the sessions of a user beyond the limit: those that expire first, which are the oldest or the short ones of
 # `token`, but never the new one.
 REVOKE_SURPLUS: Final = """
@@ -117,6 +123,15 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session that has just begun, its first refresh token, and the roles of its user as of then."""
+
+    session: Session
+    refresh_token: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BrowserSession:
     """Whose session a cookie names."""
 
@@ -141,11 +156,15 @@ class Sessions:
         """Use the edge's database."""
         self._database = database
 
-    async def begin(self, user_id: UUID, client_ip: str, user_agent: str) -> tuple[Session, str]:
-        """A new session and its first refresh token."""
+    async def begin(self, user_id: UUID, password_hash: str, client_ip: str, user_agent: str) -> NewSession | None:
+        """A new session of a user whose password was checked; ``None`` when its hash is no longer this one."""
         async with self._database.pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(LOCK_USER, user_id, password_hash)
+            if row is None:
+                return None
             session = await _insert(connection, user_id, client_ip, user_agent, ABSOLUTE)
-            return session, await _issue(connection, session.session_id)
+            token = await _issue(connection, session.session_id)
+            return NewSession(session, token, tuple(row["roles"]))
 
     async def begin_short(self, user_id: UUID, user_agent: str, lifetime: timedelta) -> Session:
         """A new session for one access token: it has no refresh token and expires with the access token."""

@@ -49,6 +49,7 @@ class LoginAttempt(Table, tablename="login_attempt"):
     """One attempt to sign in, for the lock-out."""
 
     login_attempt_id = BigInt(primary_key=True)
+    purpose = Text()
     username = Text()
     client_ip = Text()
     succeeded = Boolean()

@@ -8,13 +8,15 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.password_policy import MAX_LENGTH, MIN_LENGTH
+
 if TYPE_CHECKING:
     from edge.identity.users import User
 
 RoleName = Literal["customer", "support", "stock_manager", "content_editor", "auditor", "admin"]
 # `$` alone matches before a line feed at the end.
 Username = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._@-]{1,64}(?!\n)$")]
-Password = Annotated[str, msgspec.Meta(min_length=8, max_length=200)]
+Password = Annotated[str, msgspec.Meta(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 Roles = Annotated[list[RoleName], msgspec.Meta(max_length=10)]
 
 
@@ -27,7 +29,7 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change; whatever is changed, the user's open sessions end, so that it holds at once."""
+    """What to change. A change ends the user's open sessions, so that it holds at once; no change does nothing."""
 
     password: Password | None = None
     roles: Roles | None = None

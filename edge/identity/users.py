@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+import asyncpg
+
+from edge.errors import LastAdministrator
+from edge.identity.sessions import REVOKE_USER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import asyncpg
-
     from chassis.database import Database
 
-# One user by name, whatever the case.
-SELECT_BY_NAME: Final = 'SELECT * FROM "user" WHERE lower(username) = lower($1)'
+ADMINISTRATOR_STAYS: Final = "an_administrator_stays"  # the constraint that the trigger names
+
+_TO_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+# One user by its folded name.
+SELECT_BY_NAME: Final = 'SELECT * FROM "user" WHERE lower(username COLLATE "C") = $1'
 
 # One user by id.
 SELECT_BY_ID: Final = 'SELECT * FROM "user" WHERE user_id = $1'
 
+# One user by id, kept as it is until the transaction ends.
+LOCK_BY_ID: Final = 'SELECT * FROM "user" WHERE user_id = $1 FOR NO KEY UPDATE'
+
 # Every user by name.
-SELECT_ALL: Final = 'SELECT * FROM "user" ORDER BY lower(username)'
+SELECT_ALL: Final = 'SELECT * FROM "user" ORDER BY lower(username COLLATE "C")'
 
 # The enabled administrator that was created first.
 SELECT_FIRST_ADMIN: Final = """
@@ -31,7 +42,7 @@ SELECT * FROM "user" WHERE 'admin' = ANY (roles) AND disabled_at IS NULL ORDER B
 # A new user; no row when the name is taken.
 INSERT_USER: Final = """
 INSERT INTO "user" (username, password_hash, roles) VALUES ($1, $2, $3)
-ON CONFLICT (lower(username)) DO NOTHING RETURNING *
+ON CONFLICT DO NOTHING RETURNING *
 """
 
 # The first user; no row when there is one already. The lock keeps two migrations from both seeing none.
@@ -47,6 +58,14 @@ UPDATE "user" SET roles = coalesce($2, roles), password_hash = coalesce($3, pass
     updated_at = now()
 WHERE user_id = $1 RETURNING *
 """
+
+
+def folded(username: str) -> str:
+    """Return the form in which user names are compared, everywhere.
+
+    Names are ASCII. Of other letters, different libraries make different things: some fold U+0130 to ``i``.
+    """
+    return username.translate(_TO_LOWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +86,23 @@ class User:
         return cls(**{**dict(row), "roles": tuple(row["roles"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to change of a user; ``None`` leaves a value as it is."""
+
+    roles: tuple[str, ...] | None = None
+    password_hash: str | None = None
+    disabled: bool | None = None
+
+    def of(self, user: User) -> bool:
+        """Whether this changes anything of the user."""
+        return (
+            self.password_hash is not None
+            or (self.roles is not None and set(self.roles) != set(user.roles))
+            or (self.disabled is not None and self.disabled != (user.disabled_at is not None))
+        )
+
+
 class Users:
     """The table of users."""
 
@@ -76,7 +112,7 @@ class Users:
 
     async def by_name(self, username: str) -> User | None:
         """The user of that name."""
-        row = await self._database.pool.fetchrow(SELECT_BY_NAME, username)
+        row = await self._database.pool.fetchrow(SELECT_BY_NAME, folded(username))
         return User.from_row(row) if row else None
 
     async def by_id(self, user_id: UUID) -> User | None:
@@ -105,15 +141,25 @@ class Users:
             row = await connection.fetchrow(INSERT_FIRST_USER, username, password_hash, list(roles))
         return User.from_row(row) if row else None
 
-    async def update(
-        self,
-        user_id: UUID,
-        *,
-        roles: Sequence[str] | None = None,
-        password_hash: str | None = None,
-        disabled: bool | None = None,
-    ) -> User | None:
-        """The changed user; ``None`` when there is none."""
-        given = list(roles) if roles is not None else None
-        row = await self._database.pool.fetchrow(UPDATE_USER, user_id, given, password_hash, disabled)
-        return User.from_row(row) if row else None
+    async def update(self, user_id: UUID, change: Change, revoked_for: str) -> tuple[User, bool] | None:
+        """The user after the change and whether anything changed; ``None`` when there is no such user.
+
+        A change ends the user's sessions in the same transaction. ``LastAdministrator`` when no enabled one would stay.
+        """
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(LOCK_BY_ID, user_id)
+            if row is None:
+                return None
+            user = User.from_row(row)
+            if not change.of(user):
+                return user, False
+            roles = None if change.roles is None else list(change.roles)
+            try:
+                row = await connection.fetchrow(UPDATE_USER, user_id, roles, change.password_hash, change.disabled)
+            except asyncpg.CheckViolationError as error:
+                if error.constraint_name != ADMINISTRATOR_STAYS:
+                    raise
+                message = "This is the last enabled administrator: make another one first."
+                raise LastAdministrator(message) from None
+            await connection.fetch(REVOKE_USER, user_id, revoked_for)
+            return User.from_row(row), True

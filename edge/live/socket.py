@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
-from urllib.parse import urlsplit
 
 import jwt
 from litestar import WebSocket, websocket
@@ -37,6 +36,7 @@ from edge.live.protocol import (
 )
 from edge.live.session import Session
 from edge.live.turns import Turns
+from edge.origins import Origins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ class LiveEndpoint:
         self._publisher = publisher
         self._tree = tree
         self._identity = identity
-        self._allowed_origins = frozenset(allowed_origins)
+        self._origins = Origins(allowed_origins)
         self._door = Doorkeeper(self.limits)
         self._turns = Turns()
 
@@ -128,10 +128,7 @@ class LiveEndpoint:
 
     def _check_origin(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Browsers name the page that opens a socket; other clients name none."""
-        origin = socket.headers.get("origin", "")
-        if not origin or origin.rstrip("/") in self._allowed_origins:
-            return
-        if urlsplit(origin).netloc != socket.headers.get("host", ""):
+        if not self._origins.may_connect(socket.headers.get("origin", ""), socket.headers.get("host", "")):
             raise NotAllowed("ORIGIN_NOT_ALLOWED", "Pages of this origin may not open live connections.")
 
 

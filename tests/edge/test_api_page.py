@@ -26,7 +26,7 @@ async def test_the_page_needs_no_other_site(site: httpx.AsyncClient) -> None:
     assert len(answers) >= 4
     assert [answer.status_code for answer in answers] == [200] * len(answers)
     assert not [name for name in named if "//" in name]
-    assert "default-src 'self'" in page.text
+    assert "script-src 'self';" in page.headers["content-security-policy"]
 
 
 async def test_files_of_the_page_are_compressed_and_revalidated(site: httpx.AsyncClient) -> None:

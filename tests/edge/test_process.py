@@ -14,6 +14,7 @@ import pytest
 from chassis.database import Database
 from devstack.servers.ports import free_port
 from tests.edge.conftest import Keys
+from tests.edge.live.conftest import listening
 
 STOP_SECONDS = 8.0
 
@@ -179,3 +180,49 @@ async def test_a_port_that_somebody_has_is_one_line(environment: dict[str, str])
     assert f"port {environment['PARTSTREAM_PORT']} on 127.0.0.1 is taken" in said.decode()
     assert "panic" not in said.decode()
     assert "Traceback" not in said.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n",
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n",
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    ],
+)
+async def test_chunks_that_cannot_be_read_are_a_malformed_request(
+    process: asyncio.subprocess.Process, environment: dict[str, str], body: bytes
+) -> None:
+    """It was a fault of ours, with a traceback for each request."""
+    port = int(environment["PARTSTREAM_PORT"])
+    await listening(port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: edge\r\n" + body)
+
+    status = await asyncio.wait_for(reader.readline(), 10)
+
+    writer.close()
+    assert status.startswith(b"HTTP/1.1 400 ")
+    assert process.stderr is not None
+    said = await asyncio.wait_for(until_said(process.stderr, "POST /api/v1/auth/login 400"), 60)
+    assert "Traceback" not in said
+
+
+async def test_a_weak_password_of_the_first_administrator_is_rejected_before_the_migration(edge_dsn: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge", "migrate"),
+        env={
+            "PATH": os.environ["PATH"],
+            "PARTSTREAM_EDGE_DATABASE_URL": edge_dsn,
+            "PARTSTREAM_ADMIN_PASSWORD": "adminadminadmin",
+        },
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert said.decode().splitlines() == [
+        "The edge cannot start:",
+        "PARTSTREAM_ADMIN_PASSWORD is wrong: This password is too easy to guess: use several unrelated words.",
+    ]

@@ -1,10 +1,15 @@
 """A generated password is shown once, whatever interrupts the first start."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
-from devstack.supervision.first_admin import NOT_YET_SHOWN, FirstAdmin, first_admin, was_shown
+from devstack.checkout import ROOT
+from devstack.supervision.first_admin import NOT_YET_SHOWN, FirstAdmin, first_admin, password_problems, was_shown
 
 
 def create(edge_dsn: str, admin: FirstAdmin) -> None:
@@ -48,3 +53,42 @@ def test_a_password_that_is_given_takes_the_place_of_a_generated_one(edge_dsn: s
 
     assert first_admin(edge_dsn, "boss", "given", tmp_path) == FirstAdmin("boss", "given", generated=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"PARTSTREAM_ADMIN_PASSWORD": "password1234"}, "too easy to guess"),
+        ({"PARTSTREAM_ADMIN_PASSWORD": "short"}, "12 to 200 characters"),
+        ({"PARTSTREAM_ADMIN_PASSWORD": " " * 12}, "must not be blank"),
+        (
+            {"PARTSTREAM_ADMIN_PASSWORD": "bob.smith!2024", "PARTSTREAM_ADMIN_USERNAME": "bob.smith"},
+            "easy to guess",
+        ),
+    ],
+)
+def test_up_rejects_a_weak_password_before_anything_starts(
+    tmp_path: Path, settings: dict[str, str], reason: str
+) -> None:
+    """A password of one letter was accepted for the account that may do everything."""
+    folder = tmp_path / "data"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "up", "--data-dir", str(folder)],
+        check=False,
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert "PARTSTREAM_ADMIN_PASSWORD is wrong: " in done.stderr
+    assert reason in done.stderr
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("password", [None, "", "seven orange tractors", "  seven orange tractors  "])
+def test_a_strong_password_or_none_is_accepted(password: str | None) -> None:
+    assert password_problems({} if password is None else {"PARTSTREAM_ADMIN_PASSWORD": password}) == []

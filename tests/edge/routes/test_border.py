@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from edge.app import Edge
+from tests.edge.conftest import ADMIN, PASSWORD
 from tests.edge.routes.shop import PART, open_shop
 
 ADJUST = "/admin/parts/LED-5MM-RED/stock/adjust"
@@ -41,13 +43,26 @@ async def test_only_plain_json_is_read(admin: httpx.AsyncClient, headers: dict[s
     assert (answer.status_code, answer.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
 
 
-@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json", None])
-async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str | None) -> None:
-    headers = {"Content-Type": media_type} if media_type else {}
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json"])
+async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str) -> None:
+    headers = {"Content-Type": media_type}
 
     answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
 
     assert answer.json()["reason"] == "PART_NOT_FOUND"
+
+
+async def test_the_cookie_of_the_revision_is_secure_over_https(admin: httpx.AsyncClient, edge: Edge) -> None:
+    await open_shop(admin)
+    transport = httpx.ASGITransport(app=edge.asgi)  # type: ignore[arg-type]
+    for scheme, secure in (("https", True), ("http", False)):
+        async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://shop.example/api/v1") as browser:
+            await browser.post("/auth/session", json={"username": ADMIN, "password": PASSWORD})
+            shown = await browser.get("/parts/LED-5MM-RED")
+
+        (cookie,) = shown.headers.get_list("set-cookie")
+        assert cookie.startswith("partstream_revision=")
+        assert ("; Secure" in cookie) is secure
 
 
 async def test_a_missing_body_is_called_that(admin: httpx.AsyncClient) -> None:

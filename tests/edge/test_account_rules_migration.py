@@ -1,0 +1,41 @@
+"""The rules of accounts come to a database that has accounts from before them."""
+
+import asyncpg
+import pytest
+
+from edge.identity.schema import ACCOUNT_RULES
+
+UNDO = """
+DROP TRIGGER an_administrator_stays_enabled ON "user";
+DROP TRIGGER an_administrator_stays_stored ON "user";
+DROP FUNCTION an_administrator_stays;
+ALTER TABLE "user" DROP CONSTRAINT roles_are_a_set;
+DROP FUNCTION is_set;
+DROP INDEX username_folded_unique;
+DROP INDEX login_attempt_by_pair;
+ALTER TABLE login_attempt DROP COLUMN purpose;
+"""
+
+
+async def test_roles_become_a_set_in_their_order_and_attempts_are_sign_ins(edge_dsn: str) -> None:
+    connection = await asyncpg.connect(edge_dsn)
+    await connection.execute(UNDO)
+    await connection.execute("INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ('admin', '', false)")
+    await connection.execute(
+        """INSERT INTO "user" (username, password_hash, roles) VALUES
+        ('Admin', '', '{support,admin,support}'), ('clerk', '', '{}'), ('zoe', '', '{auditor}')"""
+    )
+
+    await connection.execute(ACCOUNT_RULES)
+
+    roles = [row["roles"] for row in await connection.fetch('SELECT roles FROM "user" ORDER BY username')]
+    assert roles == [["support", "admin"], [], ["auditor"]]
+    assert await connection.fetchval("SELECT purpose FROM login_attempt") == "sign_in"
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute("""INSERT INTO "user" (username, password_hash) VALUES ('ADMIN', '')""")
+    # As the release before this one creates users and counts attempts.
+    await connection.execute(
+        """INSERT INTO "user" (username, password_hash) VALUES ('CLERK', '') ON CONFLICT (lower(username)) DO NOTHING"""
+    )
+    await connection.execute("INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ('admin', '', true)")
+    await connection.close()
