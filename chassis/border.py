@@ -17,7 +17,7 @@ import protovalidate
 from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor
 
-from chassis import telemetry
+from chassis import call_metrics, telemetry
 from chassis.caller import ANONYMOUS, Caller, RequestContext, current_request, set_current_request
 from chassis.database import CONNECTION_LOST
 from chassis.errors import (
@@ -107,6 +107,8 @@ class BorderInterceptor(ServerInterceptor):
     def _stream(self, call: Callable[..., Any], method: str, parse: _Parse) -> Callable[..., Any]:
         async def handle(raw: bytes, context: _Context) -> None:
             began = time.perf_counter()
+            streaming = call_metrics.open_streams(method)
+            streaming.inc()
             try:
                 request = self._admit(raw, parse, context)
                 async with contextlib.aclosing(call(request, context)) as messages:
@@ -118,6 +120,8 @@ class BorderInterceptor(ServerInterceptor):
             except BaseException as error:
                 await self._refuse(context, method, began, error)
                 raise
+            finally:
+                streaming.dec()
             _log_call(method, "OK", began, level=logging.DEBUG)
 
         return handle
@@ -218,7 +222,9 @@ async def _write(context: _Context, message: Any) -> None:
 def _log_call(method: str, code: str, began: float, *, level: int | None = None) -> None:
     """A line for what was refused or slow. What was done is in the change log, with who did it."""
     seconds = time.perf_counter() - began
-    if level is None:
+    call_metrics.calls(method, code).inc()
+    if level is None:  # a stream that goes on has none
+        call_metrics.seconds(method).observe(seconds)
         level = logging.DEBUG if code == "OK" and seconds < SLOW_SECONDS else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, "%s %s", method, code, extra={"ms": round(seconds * 1000, 1)})

@@ -52,7 +52,7 @@ def _told(error: PartstreamError) -> str:
 async def _print_entries(given: argparse.Namespace) -> None:
     settings = service_settings(stack_state.data_folder(given.data_dir))
     token = ServiceToken(SigningKey.load(settings.signing_key), "events")
-    async with open_channel(getattr(settings, given.service), token=token) as channel:
+    async with open_channel(getattr(settings, given.service), token=token, tls=settings.grpc_tls) as channel:
         stub = change_log_service_pb2_grpc.ChangeLogServiceStub(channel)
         cursor = await _print_up_to_now(stub, _first_request(given), given)
         if given.follow:

@@ -6,6 +6,7 @@ from chassis.background import Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
 from chassis.database import Database, TransactionManager
+from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
 from chassis.server import Server
@@ -54,7 +55,12 @@ class App:
         """Load the window, then listen."""
         await self._log.start()
         self._retention.start(lambda: forget_old_claims(self._database))
-        await self.server.start(self._settings.host, self._settings.port)
+        settings = self._settings
+        await self.server.start(settings.host, settings.port, settings.grpc_tls, reflection=settings.grpc_reflection)
+
+    async def health(self) -> HealthDetails:
+        """Return whether the database responds."""
+        return summarised({"database": await checked(self._database.ping)})
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("edge.access")
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_PROBES: Final = ("/health", "/metrics")
+_PROBES: Final = ("/health",)
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"

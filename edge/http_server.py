@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from granian.constants import Interfaces
+from granian.constants import Interfaces, SSLProtocols
 from granian.server.embed import Server
 
-from chassis.server import PortTaken
+from chassis.addresses import PortTaken
+
+if TYPE_CHECKING:
+    from chassis.tls import ServerTls
 
 BACKLOG: Final = 2048
 CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
@@ -20,8 +23,8 @@ STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
 class HttpServer:
     """Listens from ``start`` to ``stop``."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
-        """Serve ``app`` on an address."""
+    def __init__(self, app: Any, host: str, port: int, tls: ServerTls | None = None) -> None:
+        """Serve ``app`` on an address, with ``tls`` over https."""
         self._address = (host, port)
         self._server = Server(
             app,
@@ -31,6 +34,9 @@ class HttpServer:
             backlog=BACKLOG,
             backpressure=CONNECTIONS,
             log_enabled=False,
+            ssl_cert=tls.certificate if tls else None,
+            ssl_key=tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,  # some clients of shops have no newer one
         )
         self._task: asyncio.Task[None] | None = None
 

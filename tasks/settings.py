@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chassis.settings import choice, dsn, port, positive_int, redis_url, setting, text, urls
+from chassis.operations import OperationsSettings
+from chassis.settings import choice, dsn, positive_int, redis_url, setting, urls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +20,11 @@ class MigrateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSettings(MigrateSettings):
+class ProcessSettings(MigrateSettings, OperationsSettings):
     """Settings of every process that goes on running."""
 
     redis_url: str | None = setting(
         "PARTSTREAM_REDIS_URL", redis_url, help="redis:// address of the job queues, or `none`"
-    )
-    host: str = setting("PARTSTREAM_HOST", text, help="address to publish metrics on", default="127.0.0.1")
-    metrics_port: int | None = setting(
-        "PARTSTREAM_METRICS_PORT", port, help="HTTP port for metrics of this process; unset = none", default=None
     )
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
