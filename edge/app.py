@@ -61,6 +61,7 @@ async def serve(settings: EdgeSettings) -> None:
         stack.push_async_callback(edge.close)
         edge.start()
         listener = edge.server.start()
+        await edge.server.until_listening()
         made.append(edge)
         spare_collector()
         scheme = "http" if settings.http_tls is None else "https"

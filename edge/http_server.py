@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 2048
 CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
+_LOOK_SECONDS: Final = 0.01
+_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where this machine reaches the address of all
 STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
 
 
@@ -48,6 +50,16 @@ class HttpServer:
         _require_free(*self._address)
         self._task = asyncio.create_task(self._server.serve(), name="http-server")
         return self._task
+
+    async def until_listening(self) -> None:
+        """Return once a connection is accepted, or when the listener has ended: the server itself does not tell."""
+        host, port = self._address
+        while self._task is not None and not self._task.done():
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(_OWN.get(host, host), port)
+                writer.close()
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Stop listening and let requests under way finish, within a few seconds."""
