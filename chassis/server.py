@@ -19,7 +19,7 @@ from chassis.reflection import enable_reflection
 from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from google.protobuf.message import Message
 
@@ -58,13 +58,18 @@ class Server:
         verifier: TokenVerifier,
         pack: Callable[[object], Message | None],
         pings: Sequence[Callable[[], Awaitable[None]]],
+        multi_line: Collection[str] = frozenset(),
     ) -> None:
-        """``name`` is the full service name; ``pings`` raise while a dependency is away."""
+        """``name`` is the full service name; ``pings`` raise while a dependency is away.
+
+        ``multi_line`` names the fields, in full, whose texts may have line ends.
+        """
         self.name = name
         self._pings = pings
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack)], options=_OPTIONS
+            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, multi_line)],
+            options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._watch: asyncio.Task[None] | None = None

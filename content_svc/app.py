@@ -13,7 +13,7 @@ from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
 from content_svc.queries import Queries
-from content_svc.servicer import ContentServicer, pack
+from content_svc.servicer import MULTI_LINE, ContentServicer, pack
 from content_svc.settings import Settings
 from content_svc.writes import Writes
 from partstream.content.v1 import part_service_pb2
@@ -45,7 +45,8 @@ class App:
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=pack, pings=(database.ping,))
+        verifier, pings = TokenVerifier(settings.jwks), (database.ping,)
+        self.server = Server(SERVICE, verifier=verifier, pack=pack, pings=pings, multi_line=MULTI_LINE)
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)

@@ -18,7 +18,7 @@ from edge.problems import handle_exception
 from edge.public.router import public_router
 from edge.schemas import StrictStructs
 from edge.shop import Shop
-from edge.text_rules import refuse_nul
+from edge.text_rules import refuse_control_characters
 from edge.wellknown import jwks
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
     identity = ingredients.identity
     api = Router(
         path=API,
-        before_request=refuse_nul,
+        before_request=refuse_control_characters,
         route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
     )
     return Litestar(

@@ -44,7 +44,7 @@ def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
         expected,
         request.unconditional,
         request.allow_missing,
-        _text("reason", request.reason) or "counted",
+        request.reason or "counted",
     )
 
 
@@ -54,8 +54,6 @@ def adjust_stock(
     """The difference asked for; ``path`` names the item in violations."""
     kind = _KIND_NAMES.get(request.kind, MovementKind.ADJUSTED)
     reason = request.reason or default_reason
-    if "\0" in reason:
-        raise _invalid(f"{path}reason", "has a character that cannot be stored")
     if kind is MovementKind.ADJUSTED:
         if not reason:
             raise _invalid(f"{path}reason", "is required for an adjustment")
@@ -90,7 +88,7 @@ def transfer_stock(request: messages.TransferStockRequest) -> intents.TransferSt
         request.to_location_id,
         request.quantity,
         request.expected_version if request.HasField("expected_version") else None,
-        _text("reason", request.reason) or "transfer",
+        request.reason or "transfer",
     )
 
 
@@ -99,7 +97,7 @@ def archive_stock(request: messages.ArchiveStockRequest) -> intents.ArchiveStock
     return intents.ArchiveStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
-        _text("reason", request.reason),
+        request.reason,
     )
 
 
@@ -108,7 +106,7 @@ def restore_stock(request: messages.RestoreStockRequest) -> intents.RestoreStock
     return intents.RestoreStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
-        _text("reason", request.reason),
+        request.reason,
     )
 
 
@@ -123,13 +121,13 @@ def set_reorder_point(request: messages.SetReorderPointRequest) -> intents.SetRe
 
 def reverse_movement(request: messages.ReverseMovementRequest, movement: Movement) -> intents.ReverseMovement:
     """The movement to undo."""
-    return intents.ReverseMovement(movement, _text("reason", request.reason))
+    return intents.ReverseMovement(movement, request.reason)
 
 
 def owner(caller: Caller, owner_key: str) -> Owner:
     """Who a reservation belongs to: the signed-in caller, else the key of an anonymous cart."""
     if caller.is_anonymous:
-        return Owner(_text("owner_key", owner_key), is_user=False)
+        return Owner(owner_key, is_user=False)
     return Owner(caller.user_id, is_user=True)
 
 
@@ -140,7 +138,7 @@ def create_reservation(request: messages.CreateReservationRequest, caller: Calle
         [ReservationLine(line.part_id, line.location_id, line.quantity) for line in request.lines],
         request.ttl.ToTimedelta() if request.HasField("ttl") else DEFAULT_HOLD,
         owner(caller, request.owner_key),
-        _text("order_reference", request.order_reference),
+        request.order_reference,
         normal_id(request.replaces_reservation_id) or None,
         caller.may("stock:write"),
     )
@@ -178,12 +176,6 @@ def normal_id(raw: str) -> str:
 def kinds(values: Iterable[int]) -> tuple[str, ...]:
     """Kinds as stored; the unspecified one names none."""
     return tuple(sorted({_KIND_NAMES[value].value for value in values if value in _KIND_NAMES}))
-
-
-def _text(field: str, value: str) -> str:
-    if "\0" in value:
-        raise _invalid(field, "has a character that cannot be stored")
-    return value
 
 
 def _invalid(path: str, message: str) -> FieldInvalid:
