@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 BAD = ["\0", "\a", "\x1b[31m", "\x7f", "\x85", "\x9b31m", "\u2028", "\u2029", "\u202e", "\u2066", "\ufff9", "\uffff"]
 LINES = ["\n", "\r", "\t"]
-# Of scripts and emoji: joiners, direction marks, a byte order mark within a word of Arabic, a flag.
-GOOD = "Ω µm ½ ﷼ می\u200cخواهم \u200f(א)\u200e 👩\u200d🔧 🏴\U000e0067\U000e0062\U000e007f 中"
+# Of scripts and emoji: joiners, direction marks, a flag.
+GOOD = "Ω µm ½ \u0645\u06cc\u200c\u062e \u200f(א)\u200e 👩\u200d🔧 🏴\U000e0067\U000e0062\U000e007f 中"
 NONE: frozenset[str] = frozenset()
 
 
@@ -63,7 +63,9 @@ def filled(message: Descriptor, way: tuple[FieldDescriptor, ...], text: str) -> 
                 getattr(target, field.name)[text].SetInParent()
                 return made
             target = getattr(target, field.name)["name"]
-        elif way[way.index(field)].name == "value" and field.containing_type.GetOptions().map_entry:
+        elif (
+            field.name == "value" and field.containing_type is not None and field.containing_type.GetOptions().map_entry
+        ):
             continue  # the value of a map is what its name led to
         elif field.is_repeated:
             target = getattr(target, field.name).add()
