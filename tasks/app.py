@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,8 @@ async def run_worker(settings: WorkerSettings) -> None:
             dependencies.started = True
             await stopping.wait()
             return
-        client = await stack.enter_async_context(httpx.AsyncClient())
+        trusted = ssl.create_default_context(cafile=settings.edge_authority)
+        client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
         recorder = Recorder(AuditStore(database.pool), stopping)
         broker = open_broker(settings.redis_url, middleware=[CountFailures()])
         warmer = PageWarmer(client, settings.edge_urls)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from chassis.operations import OperationsSettings
-from chassis.settings import choice, dsn, positive_int, redis_url, setting, urls
+from chassis.settings import choice, dsn, file, positive_int, redis_url, setting, urls
+from chassis.tls import authority_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,19 @@ class WorkerSettings(ProcessSettings):
         help="base addresses of the edges whose pages are warmed, comma-separated",
         default=(),
     )
+    edge_authority: Path | None = setting(
+        "PARTSTREAM_EDGE_TLS_CA",
+        file,
+        help="PEM file of the authority that the edges' certificate is checked with; unset = those of the system",
+        default=None,
+    )
     threads: int = setting(
         "PARTSTREAM_WORKER_THREADS", positive_int, help="jobs worked on at once in this process", default=2
     )
+
+    def problems(self) -> list[str]:
+        """Return a line when the certificate of the authority cannot be used."""
+        return authority_problems("PARTSTREAM_EDGE_TLS_CA", self.edge_authority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
