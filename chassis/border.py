@@ -17,7 +17,7 @@ import protovalidate
 from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor
 
-from chassis import telemetry
+from chassis import call_metrics, telemetry
 from chassis.caller import ANONYMOUS, Caller, RequestContext, current_request, set_current_request
 from chassis.database import CONNECTION_LOST
 from chassis.errors import (
@@ -31,9 +31,10 @@ from chassis.errors import (
     WatcherTooSlow,
 )
 from chassis.rich_status import to_status
+from chassis.text_rules import text_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from google.protobuf.message import Message
 
@@ -53,8 +54,17 @@ _STATUS_DETAILS = "grpc-status-details-bin"
 class BorderInterceptor(ServerInterceptor):
     """Wraps every method of our own services; health and reflection pass untouched."""
 
-    def __init__(self, verifier: TokenVerifier, pack: Callable[[object], Message | None]) -> None:
-        """``pack`` turns the domain object in an error into its protobuf message."""
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        pack: Callable[[object], Message | None],
+        multi_line: Collection[str] = frozenset(),
+    ) -> None:
+        """``pack`` turns the domain object in an error into its protobuf message.
+
+        ``multi_line`` names the fields, in full, whose texts may have line ends.
+        """
+        self._multi_line = frozenset(multi_line)
         self._verifier = verifier
         self._pack = pack
         self._wrapped: dict[str, Any] = {}  # handlers by method; a server's methods never change
@@ -107,6 +117,8 @@ class BorderInterceptor(ServerInterceptor):
     def _stream(self, call: Callable[..., Any], method: str, parse: _Parse) -> Callable[..., Any]:
         async def handle(raw: bytes, context: _Context) -> None:
             began = time.perf_counter()
+            streaming = call_metrics.open_streams(method)
+            streaming.inc()
             try:
                 request = self._admit(raw, parse, context)
                 async with contextlib.aclosing(call(request, context)) as messages:
@@ -118,6 +130,8 @@ class BorderInterceptor(ServerInterceptor):
             except BaseException as error:
                 await self._refuse(context, method, began, error)
                 raise
+            finally:
+                streaming.dec()
             _log_call(method, "OK", began, level=logging.DEBUG)
 
         return handle
@@ -162,7 +176,7 @@ class BorderInterceptor(ServerInterceptor):
         except (DecodeError, ValueError):
             text = "The message cannot be read: it is not of the type that this method takes."
             raise FieldInvalid(text) from None
-        check_rules(request)
+        check_rules(request, self._multi_line)
         return request
 
     async def _refuse(self, context: _Context, method: str, began: float, error: BaseException) -> None:
@@ -218,7 +232,9 @@ async def _write(context: _Context, message: Any) -> None:
 def _log_call(method: str, code: str, began: float, *, level: int | None = None) -> None:
     """A line for what was refused or slow. What was done is in the change log, with who did it."""
     seconds = time.perf_counter() - began
-    if level is None:
+    call_metrics.calls(method, code).inc()
+    if level is None:  # a stream that goes on has none
+        call_metrics.seconds(method).observe(seconds)
         level = logging.DEBUG if code == "OK" and seconds < SLOW_SECONDS else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, "%s %s", method, code, extra={"ms": round(seconds * 1000, 1)})
@@ -233,12 +249,13 @@ def peer_address(peer: str) -> str:
     return unquote(place).rpartition(":")[0].strip("[]")
 
 
-def check_rules(request: Message) -> None:
-    """Raise ``FieldInvalid`` naming every field that breaks a rule of the contract."""
+def check_rules(request: Message, multi_line: Collection[str] = frozenset()) -> None:
+    """Raise ``FieldInvalid`` naming every field that breaks a rule of the contract, or whose text nobody can show."""
     violations = protovalidate.collect_violations(request)
-    if not violations:
+    fields = text_violations(request, multi_line)
+    if not violations and not fields:
         return
-    fields = []
+    reported = {field.path for field in fields}
     for violation in violations:
         path = ""
         for element in violation.proto.field.elements if violation.proto.field else ():
@@ -246,7 +263,8 @@ def check_rules(request: Message) -> None:
             subscript = getattr(element, "subscript", None)
             if subscript is not None:
                 path += f"[{getattr(subscript, 'value', subscript)}]"
-        fields.append(FieldViolation(path, violation.proto.message))
+        if path not in reported:  # a pattern fails for the same character, and does not say why
+            fields.append(FieldViolation(path, violation.proto.message))
     message = "; ".join(f"{item.path}: {item.message}" for item in fields[:3])
     raise FieldInvalid(message, fields=fields)
 

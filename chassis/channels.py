@@ -12,6 +12,8 @@ from chassis import telemetry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from chassis.tls import ClientTls
+
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 KEEPALIVE_MS = 20_000  # a peer that is gone is found within 30 s; the server allows pings this often
 
@@ -58,12 +60,13 @@ def open_channel(
     *,
     token: Callable[[], str] | None = None,
     idempotent: tuple[str, Sequence[str]] | None = None,
+    tls: ClientTls | None = None,
 ) -> grpc.aio.Channel:
     """A channel over all replicas of one service.
 
     ``token()`` is sent with calls that bring no ``authorization`` of their own. ``idempotent`` names a service and the
     methods that may be retried on ``UNAVAILABLE``. Open one channel for unary calls and another for watches: a stream
-    that fills its connection's window must not delay a call.
+    that fills its connection's window must not delay a call. Without ``tls`` the channel is plaintext.
     """
     config: dict[str, object] = dict(_SERVICE_CONFIG)
     if idempotent is not None:
@@ -72,7 +75,12 @@ def open_channel(
     interceptors: list[grpc.aio.ClientInterceptor] = list(telemetry.client_interceptors())
     if token is not None:
         interceptors += [_UnaryToken(token), _StreamToken(token)]
-    return grpc.aio.insecure_channel(address(targets), options=options, interceptors=interceptors)
+    if tls is None:
+        return grpc.aio.insecure_channel(address(targets), options=options, interceptors=interceptors)
+    if len(targets) > 1:
+        # One certificate for all replicas, checked against the first one's host: gRPC would check it against the list.
+        options.append(("grpc.ssl_target_name_override", targets[0].rpartition(":")[0].strip("[]")))
+    return grpc.aio.secure_channel(address(targets), tls.grpc_credentials(), options=options, interceptors=interceptors)
 
 
 class _Token:

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # A line break in a path or a name must not look like a line of ours, nor speak to the reader's terminal.
-# Line separators, and the marks that turn the direction of what follows.
-_SEPARATORS_AND_DIRECTIONS = (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
-_VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *range(128, 160), *_SEPARATORS_AND_DIRECTIONS)}
+# The characters of chassis.text_rules, which are refused in requests; what was stored before, or by SQL, may have them.
+_BEYOND_ASCII = (
+    *range(0x80, 0xA0),
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+    *range(0xD800, 0xE000),
+    *range(0xFFF9, 0xFFFC),
+    *(0xFFFE, 0xFFFF),
+)
+_VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *_BEYOND_ASCII)}
+_VISIBLE_JSON = {code: f"\\u{code:04x}" for code in (127, *_BEYOND_ASCII)}
 # Whoever starts a process waits for its line; it is written whatever else is left out.
 READY = "partstream.ready"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
@@ -42,6 +50,11 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
 def visible(text: str) -> str:
     """Return the text with its control characters and line breaks as escapes."""
     return text.translate(_VISIBLE)
+
+
+def visible_json(document: str) -> str:
+    """Return a JSON document with the same characters as escapes of JSON; those of ASCII have them already."""
+    return document.translate(_VISIBLE_JSON)
 
 
 @contextlib.contextmanager
@@ -125,4 +138,4 @@ class JsonFormatter(logging.Formatter):
         }
         if _is_traced(record):
             entry["exception"] = self.formatException(record.exc_info)  # type: ignore[arg-type]
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        return visible_json(json.dumps(entry, default=str, ensure_ascii=False))

@@ -10,10 +10,12 @@ import resource
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from chassis import logs, telemetry
+from chassis.addresses import PortTaken
 from chassis.background import Backoff
 from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
-from chassis.server import PortTaken, until_stopped
+from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
+from chassis.server import until_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,9 +38,20 @@ class ProcessSettings(Protocol):
     def otel_exporter(self) -> str:
         """Where traces go."""
 
+    @property
+    def operations_host(self) -> str:
+        """The address of the operations port."""
+
+    @property
+    def operations_port(self) -> int | None:
+        """The operations port; ``None`` for none."""
+
 
 class App(Protocol):
     """A composition root that is running."""
+
+    async def health(self) -> HealthDetails:
+        """Return what its dependencies are like now."""
 
     async def stop(self) -> None:
         """Drain and close."""
@@ -65,22 +78,32 @@ async def serve_until_stopped(process: str, settings: ProcessSettings, start_onc
     telemetry.configure(process, settings.otel_exporter)
     stopped = asyncio.create_task(until_stopped())
     starting = asyncio.create_task(start_patiently(start_once))
-    await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        return 0
+    operations = OperationsPort(settings.operations_host, settings.operations_port, lambda: _health(starting))
     try:
+        operations.start()
+        await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return 0
         app = starting.result()
+        spare_collector()
+        logging.getLogger(logs.READY).info("%s is ready", process)
+        await stopped
+        await app.stop()
+        telemetry.shutdown()
     except PortTaken as error:
         log.error("%s cannot start: %s", process, error)  # noqa: TRY400 - the message says all
-        stopped.cancel()
         return 1
-    spare_collector()
-    logging.getLogger(logs.READY).info("%s is ready", process)
-    await stopped
-    await app.stop()
-    telemetry.shutdown()
+    finally:
+        stopped.cancel()
+        starting.cancel()
+        await operations.stop()
     return 0
+
+
+async def _health(starting: asyncio.Task[App]) -> HealthDetails:
+    if not starting.done():
+        return summarised({"process": CheckResult("down", detail="starting")})
+    return await starting.result().health()
 
 
 def spare_collector() -> None:

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from chassis import telemetry
+from chassis.addresses import PortTaken, is_loopback, joined
 from chassis.background import end
 from chassis.border import BorderInterceptor
 from chassis.channels import KEEPALIVE_MS, MAX_MESSAGE_BYTES
@@ -18,10 +19,11 @@ from chassis.reflection import enable_reflection
 from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from google.protobuf.message import Message
 
+    from chassis.tls import ServerTls
     from chassis.tokens import TokenVerifier
 
 log = logging.getLogger(__name__)
@@ -46,10 +48,6 @@ _PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait f
 DRAIN_SECONDS = 5.0
 
 
-class PortTaken(Exception):
-    """Another process listens there."""
-
-
 class Server:
     """One service on one port."""
 
@@ -60,16 +58,20 @@ class Server:
         verifier: TokenVerifier,
         pack: Callable[[object], Message | None],
         pings: Sequence[Callable[[], Awaitable[None]]],
+        multi_line: Collection[str] = frozenset(),
     ) -> None:
-        """``name`` is the full service name; ``pings`` raise while a dependency is away."""
+        """``name`` is the full service name; ``pings`` raise while a dependency is away.
+
+        ``multi_line`` names the fields, in full, whose texts may have line ends.
+        """
         self.name = name
         self._pings = pings
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack)], options=_OPTIONS
+            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, multi_line)],
+            options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        enable_reflection(self._server, (name, LOG_SERVICE, health.SERVICE_NAME))
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -78,20 +80,38 @@ class Server:
         """The server to add servicers to."""
         return self._server
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one. ``PortTaken`` when the port is taken."""
-        try:
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError:
-            message = f"port {port} on {host} is taken"
-            raise PortTaken(message) from None
-        if self.port == 0:
-            message = f"port {port} on {host} is taken"
-            raise PortTaken(message)
+    async def start(self, host: str, port: int, tls: ServerTls | None = None, *, reflection: str = "auto") -> None:
+        """Listen; port 0 takes a free one. ``PortTaken`` when the port is taken.
+
+        ``reflection`` is ``on``, ``off``, or ``auto``: on where only this machine reaches the server.
+        """
+        if reflection == "on" or (reflection == "auto" and is_loopback(host)):
+            enable_reflection(self._server, (self.name, LOG_SERVICE, health.SERVICE_NAME))
+        self.port = self._bind(host, port, tls)
+        if tls is None and not is_loopback(host):
+            log.warning(
+                "gRPC is plaintext on %s: anyone on the network reads tokens and data; set PARTSTREAM_GRPC_TLS_CERT, "
+                "or PARTSTREAM_GRPC_HOST to a loopback address",
+                joined(host, self.port),
+            )
         await self._server.start()
         await self._check_health()
         self._watch = asyncio.create_task(self._keep_health(), name="health")
-        log.info("%s listens on %s:%d", self.name, host, self.port)
+        log.info("%s listens on %s (%s)", self.name, joined(host, self.port), "TLS" if tls else "plaintext")
+
+    def _bind(self, host: str, port: int, tls: ServerTls | None) -> int:
+        address = joined(host, port)
+        try:
+            if tls is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, tls.grpc_credentials())
+        except RuntimeError:
+            bound = 0
+        if bound == 0:
+            message = f"port {port} on {host} is taken"
+            raise PortTaken(message)
+        return bound
 
     async def stop(self, drain: Callable[[], Awaitable[None]] | None = None) -> None:
         """Say NOT_SERVING, end streams through ``drain``, finish unary calls, stop."""

@@ -6,7 +6,7 @@ import os
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -24,18 +24,37 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """Settings with rules over several of them."""
+
+    def problems(self) -> list[str]:
+        """Return a line for each rule that the settings violate together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable: how it is read and what it is for."""
+    """One environment variable: how it is read and what it is for.
+
+    Where it is unset, the variable ``fallback`` is read, if it names one.
+    """
 
     name: str
     parse: Callable[[str], Any]
     help: str
+    fallback: str = ""
 
 
-def setting(name: str, parse: Callable[[str], Any], *, help: str, default: Any = MISSING) -> Any:  # noqa: A002 - the field's standard word
-    """Declare a dataclass field that is read from the environment variable ``name``."""
-    return field(default=default, metadata={"setting": Setting(name, parse, help)})
+def setting(
+    name: str,
+    parse: Callable[[str], Any],
+    *,
+    help: str,  # noqa: A002 - the field's standard word
+    default: Any = MISSING,
+    fallback: str = "",
+) -> Any:
+    """Declare a dataclass field that is read from the environment variable ``name``, else from ``fallback``."""
+    return field(default=default, metadata={"setting": Setting(name, parse, help, fallback)})
 
 
 def declared(settings: type[Any]) -> list[tuple[Setting, Any]]:
@@ -52,7 +71,11 @@ def load(settings: type[SettingsT], environment: Mapping[str, str] | None = None
         spec: Setting | None = item.metadata.get("setting")
         if spec is None:
             continue
-        raw = source.get(spec.name, "").strip()
+        name = spec.name
+        raw = source.get(name, "").strip()
+        if not raw and spec.fallback:
+            name = spec.fallback
+            raw = source.get(name, "").strip()
         if not raw:
             if item.default is MISSING:
                 problems.append(f"{spec.name} is not set: {spec.help}")
@@ -60,10 +83,13 @@ def load(settings: type[SettingsT], environment: Mapping[str, str] | None = None
         try:
             values[item.name] = spec.parse(raw)
         except ValueError as error:
-            problems.append(f"{spec.name} is wrong: {error} ({spec.help})")
+            problems.append(f"{name} is wrong: {error} ({spec.help})")
     if problems:
         raise SettingsError(problems)
-    return settings(**values)
+    loaded = settings(**values)
+    if isinstance(loaded, Checked) and (problems := loaded.problems()):
+        raise SettingsError(problems)
+    return loaded
 
 
 def text(raw: str) -> str:

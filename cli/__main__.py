@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+from chassis.logs import visible
 from cli import tree
 from devstack.errors import DevstackError
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     except DevstackError as error:
-        print(f"{given.parser.prog}: {error}", file=sys.stderr)
+        print("\n".join(visible(line) for line in f"{given.parser.prog}: {error}".split("\n")), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED

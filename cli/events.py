@@ -15,6 +15,7 @@ from google.protobuf.json_format import MessageToDict, MessageToJson
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.errors import CursorMalformed, PartstreamError
+from chassis.logs import visible
 from chassis.rich_status import from_rpc_error
 from chassis.tokens import ServiceToken, SigningKey
 from devstack import stack_state
@@ -45,14 +46,14 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _told(error: PartstreamError) -> str:
-    facts = "".join(f"\n  {name}: {value}" for name, value in error.metadata.items())
-    return f"{error.reason}: {error.message}{facts}"
+    facts = "".join(f"\n  {visible(f'{name}: {value}')}" for name, value in error.metadata.items())
+    return f"{visible(f'{error.reason}: {error.message}')}{facts}"
 
 
 async def _print_entries(given: argparse.Namespace) -> None:
     settings = service_settings(stack_state.data_folder(given.data_dir))
     token = ServiceToken(SigningKey.load(settings.signing_key), "events")
-    async with open_channel(getattr(settings, given.service), token=token) as channel:
+    async with open_channel(getattr(settings, given.service), token=token, tls=settings.grpc_tls) as channel:
         stub = change_log_service_pb2_grpc.ChangeLogServiceStub(channel)
         cursor = await _print_up_to_now(stub, _first_request(given), given)
         if given.follow:
@@ -113,7 +114,7 @@ def _as_line(entry: LogEntry) -> str:
     why = f" ({entry.origin.reason})" if entry.origin.reason else ""
     by = f"{who} by {entry.origin.source}" if entry.origin.source != "service" else who
     what = f"{sign} {entry.entity} {entry.entity_id} v{entry.version}"
-    return f"{entry.revision:>9} {when} {what} {_changes(entry)} {by}{why}"
+    return visible(f"{entry.revision:>9} {when} {what} {_changes(entry)} {by}{why}")
 
 
 def _changes(entry: LogEntry) -> str:

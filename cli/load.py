@@ -79,4 +79,5 @@ def _left_to_the_child(number: signal.Signals) -> Iterator[None]:
 
 
 def _running_edge(folder: Path) -> str:
-    return f"http://127.0.0.1:{stack_state.read_running(folder).first_edge}"
+    state = stack_state.read_running(folder)
+    return state.settings["PARTSTREAM_EDGE_URLS"].split(",")[0]

@@ -24,6 +24,7 @@ from chassis.changes.integrity import (
     sign_checkpoint,
     verify_chain,
 )
+from chassis.logs import visible
 from chassis.tokens import SigningKey
 from cli.tree import LOGS
 from devstack import stack_state
@@ -70,15 +71,16 @@ async def _verify(dsn: str, service: str, against: Path | None, key: SigningKey)
             verdict = await _compare(connection, service, against, key, verdict)
         count, differing = await compare_rows(connection)
     except (ValueError, OSError) as error:
-        print(f"{service}: {error}", file=sys.stderr)
+        print(visible(f"{service}: {error}"), file=sys.stderr)
         return 1
     finally:
         await connection.close()
     took = time.monotonic() - began
     if verdict.first_bad_revision is not None:
-        print(f"{service}: revision {verdict.first_bad_revision} does not fit: {verdict.problem}", file=sys.stderr)
+        problem = visible(f"{service}: revision {verdict.first_bad_revision} does not fit: {verdict.problem}")
+        print(problem, file=sys.stderr)
     for row in differing:
-        print(f"{service}: {row.entity} {row.entity_id}: {row.problem}", file=sys.stderr)
+        print(visible(f"{service}: {row.entity} {row.entity_id}: {row.problem}"), file=sys.stderr)
     if count > len(differing):
         print(f"{service}: {count} rows differ; these were the first", file=sys.stderr)
     if count or verdict.first_bad_revision is not None:

@@ -6,13 +6,14 @@ from chassis.background import Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
 from chassis.database import Database, TransactionManager
+from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
 from content_svc.queries import Queries
-from content_svc.servicer import ContentServicer, pack
+from content_svc.servicer import MULTI_LINE, ContentServicer, pack
 from content_svc.settings import Settings
 from content_svc.writes import Writes
 from partstream.content.v1 import part_service_pb2
@@ -44,7 +45,8 @@ class App:
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=pack, pings=(database.ping,))
+        verifier, pings = TokenVerifier(settings.jwks), (database.ping,)
+        self.server = Server(SERVICE, verifier=verifier, pack=pack, pings=pings, multi_line=MULTI_LINE)
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
@@ -54,7 +56,12 @@ class App:
         """Load the window, then listen."""
         await self._log.start()
         self._retention.start(lambda: forget_old_claims(self._database))
-        await self.server.start(self._settings.host, self._settings.port)
+        settings = self._settings
+        await self.server.start(settings.host, settings.port, settings.grpc_tls, reflection=settings.grpc_reflection)
+
+    async def health(self) -> HealthDetails:
+        """Return whether the database responds."""
+        return summarised({"database": await checked(self._database.ping)})
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""

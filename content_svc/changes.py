@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from content_svc.convert import STATUS_NUMBER, fill_struct, timestamp
 from content_svc.rows import specifications_from_json
+from content_svc.sanitise import safe_html
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2
 
@@ -98,14 +99,16 @@ def _fill_states(change: part_change_pb2.PartChange, entry: LogEntry, audience: 
             continue
         fill_part(target, state)
         if not staff:
-            target.ClearField("cost")
-            target.ClearField("updated_by")
+            for name in ("cost", "updated_by", "description_sanitised"):
+                target.ClearField(name)
 
 
 def fill_part(message: part_pb2.Part, state: dict[str, Any]) -> None:
     """Set a part from a snapshot, as change log and versions hold it."""
-    for name in ("part_id", "category_id", "title", "summary", "description", "mpn", "manufacturer", "datasheet_url"):
+    for name in ("part_id", "category_id", "title", "summary", "mpn", "manufacturer", "datasheet_url"):
         setattr(message, name, state[name])
+    message.description = safe_html(state["description"])
+    message.description_sanitised = message.description != state["description"]
     message.category_path.extend(state["category_path"])
     message.version = state["version"]
     message.published_version = state["published_version"]

@@ -15,6 +15,7 @@ from content_svc.domain.part import Image, Money, Part, PartContent, PriceBreak,
 from content_svc.domain.part_rules import canonical
 from content_svc.domain.part_upsert import Outcome, UpsertResult
 from content_svc.domain.violations import field_invalid
+from content_svc.sanitise import safe_html
 from partstream.changes.v1.origin_pb2 import Actor
 from partstream.content.v1 import part_pb2, part_service_pb2
 
@@ -116,13 +117,15 @@ def fill_struct(struct: Struct, values: Mapping[str, Any]) -> None:
 def part_message(part: Part) -> part_pb2.Part:
     """A part as the contract shows it, staff fields included."""
     content = part.content
+    description = safe_html(content.description)
     message = part_pb2.Part(
         part_id=part.part_id,
         category_id=content.category_id,
         category_path=part.category_path,
         title=content.title,
         summary=content.summary,
-        description=content.description,
+        description=description,
+        description_sanitised=part.for_staff and description != content.description,
         images=[
             part_pb2.PartImage(url=image.url, alt=image.alt, width=image.width, height=image.height)
             for image in content.images

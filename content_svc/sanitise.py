@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,18 @@ _CLEANER = nh3.Cleaner(
 )
 
 
+# Text without these is the same after cleaning, which takes 40 us for a thousand characters.
+_MARKUP = re.compile(r"[<>&\xa0\r\0]")
+
+
+def safe_html(description: str) -> str:
+    """Return the description safe to show; one that is safe already stays as it is.
+
+    What the service writes is safe. SQL can write anything, so that reads and watches clean it too.
+    """
+    return _CLEANER.clean(description) if _MARKUP.search(description) else description
+
+
 def sanitise(content: PartContent) -> PartContent:
-    """The content with a safe description; a description that is safe already stays as it is."""
-    return replace(content, description=_CLEANER.clean(content.description)) if content.description else content
+    """The content with a safe description."""
+    return replace(content, description=safe_html(content.description))

@@ -198,6 +198,16 @@ class ContentServicer(ContentServiceServicer):
         return found
 
 
+# Texts of several lines. Those of a batch are checked part by part, by the rules of the domain.
+MULTI_LINE = frozenset(
+    f"partstream.content.v1.{name}"
+    for name in (
+        *("Part.summary", "Part.description", "Part.specifications"),
+        *("CreatePartRequest.comment", "UpdatePartRequest.comment", "BatchUpsertPartsRequest.comment"),
+    )
+)
+
+
 def pack(current: object) -> Message | None:
     """The resource attached to an error, as the caller may see it."""
     return _shown(current) if isinstance(current, Part) else None

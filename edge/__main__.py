@@ -68,7 +68,7 @@ def _run(given: argparse.Namespace) -> int:
 def _serve(settings: EdgeSettings) -> int:
     import uvloop  # noqa: PLC0415 - see above
 
-    from chassis.server import PortTaken  # noqa: PLC0415 - see above
+    from chassis.addresses import PortTaken  # noqa: PLC0415 - see above
     from edge.app import serve  # noqa: PLC0415 - see above
 
     try:

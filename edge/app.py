@@ -9,10 +9,12 @@ import signal
 from typing import TYPE_CHECKING
 
 from chassis import logs, telemetry
+from chassis.addresses import joined
 from chassis.background import Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
+from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.process import allow_open_files, spare_collector
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from edge.settings import EdgeSettings
 
 log = logging.getLogger("edge")
+ready = logging.getLogger(logs.READY)
 
 
 async def serve(settings: EdgeSettings) -> None:
@@ -48,6 +51,10 @@ async def serve(settings: EdgeSettings) -> None:
     stopping = _stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(telemetry.shutdown)
+        made: list[Edge] = []
+        operations = OperationsPort(settings.operations_host, settings.operations_port, lambda: _health(made))
+        operations.start()
+        stack.push_async_callback(operations.stop)
         databases = await _databases(settings, stack, stopping)
         if databases is None:
             return
@@ -55,8 +62,11 @@ async def serve(settings: EdgeSettings) -> None:
         stack.push_async_callback(edge.close)
         edge.start()
         listener = edge.server.start()
+        await edge.server.until_listening()
+        made.append(edge)
         spare_collector()
-        logging.getLogger(logs.READY).info("edge ready on http://%s:%d", settings.host, settings.port)
+        scheme = "http" if settings.http_tls is None else "https"
+        ready.info("edge ready on %s://%s", scheme, joined(settings.host, settings.port))
         stopped = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait({listener, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -66,6 +76,13 @@ async def serve(settings: EdgeSettings) -> None:
             raise RuntimeError(message)
         log.info("edge stopping")
         await edge.drain()
+
+
+async def _health(made: list[Edge]) -> HealthDetails:
+    """Return the details for the operations port, which is there before the edge is made."""
+    if not made:
+        return summarised({"process": CheckResult("down", detail="starting")})
+    return await made[0].health.readiness()
 
 
 class Edge:
@@ -113,7 +130,7 @@ class Edge:
             socket_paths=socket_paths(app),
         )
         self.asgi = envelope
-        self.server = HttpServer(envelope, settings.host, settings.port)
+        self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
         self._dispatcher = self._build_dispatcher(settings, trail)
 
@@ -184,9 +201,9 @@ def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str,
     """
     channels: dict[str, grpc.aio.Channel] = {}
     for service, targets in (("inventory", settings.inventory_targets), ("content", settings.content_targets)):
-        channels[service] = open_channel(targets)
+        channels[service] = open_channel(targets, tls=settings.grpc_tls)
         for use in ("watch", "shared", "dispatch"):
-            channels[f"{service}-{use}"] = open_channel(targets, token=own_token)
+            channels[f"{service}-{use}"] = open_channel(targets, token=own_token, tls=settings.grpc_tls)
     return channels
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("edge.access")
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_PROBES: Final = ("/health", "/metrics")
+_PROBES: Final = ("/health",)
 _FORWARDED_SCHEMES: Final = frozenset({"http", "https"})
 _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

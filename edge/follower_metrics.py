@@ -73,7 +73,8 @@ class FollowerMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """One sample per follower and metric."""
-        signs = [(labels, read()) for labels, read in self._read.items()]
+        # A copy: the operations port collects in a thread of its own.
+        signs = [(labels, read()) for labels, read in list(self._read.items())]
         for name, help_text in _GAUGES:
             gauge = GaugeMetricFamily(f"partstream_edge_follower_{name}", help_text, labels=_LABELS)
             for labels, sign in signs:

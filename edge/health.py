@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from litestar import Response, get
@@ -12,15 +11,12 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from chassis.errors import StoreUnavailable
+from chassis.operations import CheckResult, HealthDetails, Status, checked, summarised
 from edge.openapi import refusals
 from edge.representation import reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-
-PING_SECONDS = 2.0
-
-Word = Literal["ok", "degraded", "down"]
 
 
 class Check(NamedTuple):
@@ -44,26 +40,10 @@ class Pings(Protocol):
         """Whether it answers."""
 
 
-class CheckResult(msgspec.Struct):
-    """What a ping said."""
+class State(msgspec.Struct):
+    """``ok``, ``degraded`` (something optional is unavailable) or ``down``."""
 
-    status: Word
-    required: bool
-    ms: float
-    detail: str
-
-
-class Alive(msgspec.Struct):
-    """The process answers."""
-
-    status: Word
-
-
-class Readiness(msgspec.Struct):
-    """``ok``, ``degraded`` (something optional is away) or ``down``."""
-
-    status: Word
-    checks: dict[str, CheckResult]
+    status: Status
 
 
 class Health:
@@ -74,16 +54,13 @@ class Health:
         self._checks = checks
         self.draining = False
 
-    async def readiness(self) -> Readiness:
-        """What all pings say together."""
-        results = dict(
-            zip((c.name for c in self._checks), await asyncio.gather(*map(_ping, self._checks)), strict=True)
-        )
+    async def readiness(self) -> HealthDetails:
+        """Return what all pings find together."""
+        found = await asyncio.gather(*(checked(check.ping, required=check.required) for check in self._checks))
+        results = dict(zip((check.name for check in self._checks), found, strict=True))
         if self.draining:
-            results["process"] = CheckResult("down", required=True, ms=0.0, detail="being replaced")
-        bad = [result for result in results.values() if result.status != "ok"]
-        down = any(result.required for result in bad)
-        return Readiness("down" if down else "degraded" if bad else "ok", results)
+            results["process"] = CheckResult("down", detail="draining")
+        return summarised(results)
 
 
 class FollowerPing:
@@ -114,30 +91,17 @@ class RedisPing:
             raise StoreUnavailable(message)
 
 
-async def _ping(check: Check) -> CheckResult:
-    began = time.perf_counter()
-    status: Word = "ok"
-    detail = ""
-    try:
-        async with asyncio.timeout(PING_SECONDS):
-            await check.ping()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is not there
-        status = "down" if check.required else "degraded"
-        detail = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return CheckResult(status, check.required, round((time.perf_counter() - began) * 1000, 1), detail)
-
-
 TheHealth: TypeAlias = NamedDependency[SkipValidation[Any]]
 
 
 @get("/health/live", tags=["operations"], summary="Is the process alive")
-async def live() -> Response[Alive]:
-    """200 as long as it answers at all."""
-    return reply(Alive("ok"))
+async def live() -> Response[State]:
+    """200 as long as the process responds; the details are on its operations port."""
+    return reply(State("ok"))
 
 
 @get("/health/ready", tags=["operations"], summary="Can it serve", responses=refusals(503))
-async def ready(health: TheHealth) -> Response[Readiness]:
+async def ready(health: TheHealth) -> Response[State]:
     """200 when it can serve, degraded or not; 503 with the same body when it cannot."""
     readiness = await health.readiness()
-    return reply(readiness, status=503 if readiness.status == "down" else 200)
+    return reply(State(readiness.status), status=503 if readiness.status == "down" else 200)

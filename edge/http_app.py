@@ -19,7 +19,7 @@ from edge.public.router import public_router
 from edge.request_rules import check_request
 from edge.schemas import StrictStructs
 from edge.shop import Shop
-from edge.wellknown import jwks, metrics
+from edge.wellknown import jwks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
     )
     return Litestar(
-        route_handlers=[api, live, ready, jwks, metrics, api_page_asset],
+        route_handlers=[api, live, ready, jwks, api_page_asset],
         dependencies=_dependencies(ingredients),
         exception_handlers={Exception: handle_exception},
         openapi_config=openapi_config(VERSION),

@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from granian.constants import Interfaces
+from granian.constants import Interfaces, SSLProtocols
 from granian.server.embed import Server
 
-from chassis.server import PortTaken
+from chassis.addresses import PortTaken
+
+if TYPE_CHECKING:
+    from chassis.tls import ServerTls
 
 BACKLOG: Final = 2048
 CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
+_LOOK_SECONDS: Final = 0.01
+_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where this machine reaches the address of all
 STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
 
 
 class HttpServer:
     """Listens from ``start`` to ``stop``."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
-        """Serve ``app`` on an address."""
+    def __init__(self, app: Any, host: str, port: int, tls: ServerTls | None = None) -> None:
+        """Serve ``app`` on an address, with ``tls`` over https."""
         self._address = (host, port)
         self._server = Server(
             app,
@@ -31,6 +36,9 @@ class HttpServer:
             backlog=BACKLOG,
             backpressure=CONNECTIONS,
             log_enabled=False,
+            ssl_cert=tls.certificate if tls else None,
+            ssl_key=tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,  # some clients of shops have no newer one
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -42,6 +50,16 @@ class HttpServer:
         _require_free(*self._address)
         self._task = asyncio.create_task(self._server.serve(), name="http-server")
         return self._task
+
+    async def until_listening(self) -> None:
+        """Return once a connection is accepted, or when the listener has ended: the server itself does not tell."""
+        host, port = self._address
+        while self._task is not None and not self._task.done():
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(_OWN.get(host, host), port)
+                writer.close()
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Stop listening and let requests under way finish, within a few seconds."""

@@ -10,7 +10,7 @@ from chassis.errors import FieldViolation
 from edge.errors import MalformedRequest
 from edge.identity.browser_sessions import SAFE_METHODS
 from edge.json_bodies import check_media_type
-from edge.text_rules import refuse_nul
+from edge.text_rules import refuse_control_characters
 
 if TYPE_CHECKING:
     from litestar import Request
@@ -21,7 +21,7 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
 
     A page of any origin can send a body without a type, unasked: to take it for JSON would make every write reachable.
     """
-    refuse_nul(request)
+    refuse_control_characters(request)
     if request.method in SAFE_METHODS:
         return
     if request.headers.get("content-length", "0").strip() != "0":

@@ -6,7 +6,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chassis.operations import OperationsSettings
 from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
+from chassis.tls import GrpcClientSettings, HttpTlsSettings
 from edge.origins import origins
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def networks(raw: str) -> tuple[Network, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeSettings:
+class EdgeSettings(HttpTlsSettings, GrpcClientSettings, OperationsSettings):
     """Settings of ``serve``."""
 
     database_url: str = setting("PARTSTREAM_EDGE_DATABASE_URL", dsn, help="database of users and sessions")
@@ -39,7 +41,13 @@ class EdgeSettings:
     )
     jwks: str = setting("PARTSTREAM_JWKS", text, help="key set to verify tokens with: a path or an http(s) address")
     redis_url: str | None = setting("PARTSTREAM_REDIS_URL", redis_url, help="redis:// address, or `none`", default=None)
-    host: str = setting("PARTSTREAM_HOST", text, help="address to listen on", default="127.0.0.1")
+    host: str = setting(
+        "PARTSTREAM_EDGE_HOST",
+        text,
+        help="address to listen on; unset = PARTSTREAM_HOST",
+        default="127.0.0.1",
+        fallback="PARTSTREAM_HOST",
+    )
     port: int = setting("PARTSTREAM_PORT", port, help="HTTP port of this copy", default=8000)
     trusted_proxies: tuple[Network, ...] = setting(
         "PARTSTREAM_TRUSTED_PROXIES",
@@ -72,6 +80,10 @@ class EdgeSettings:
     log_level: str = setting(
         "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), help="least level logged", default="INFO"
     )
+
+    def problems(self) -> list[str]:
+        """Return a line for each certificate or key that cannot be used."""
+        return HttpTlsSettings.problems(self) + GrpcClientSettings.problems(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

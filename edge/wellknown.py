@@ -1,4 +1,4 @@
-"""Keys that tokens are verified with, and numbers for Prometheus."""
+"""Keys that tokens are verified with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from edge.representation import JSON
 
@@ -26,10 +25,3 @@ async def jwks(key_set: TheKeySet) -> Response[KeySet]:
     """May be cached for five minutes."""
     headers = {"Cache-Control": "public, max-age=300"}
     return Response(msgspec.json.encode(key_set), media_type=JSON, headers=headers)  # type: ignore[arg-type]
-
-
-@get("/metrics", tags=["operations"], summary="Metrics", media_type="text/plain")
-async def metrics() -> Response[str]:
-    """Prometheus text."""
-    headers = {"Cache-Control": "no-store", "Content-Type": CONTENT_TYPE_LATEST}
-    return Response(generate_latest().decode(), media_type=CONTENT_TYPE_LATEST, headers=headers)

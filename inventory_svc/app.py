@@ -8,6 +8,7 @@ from chassis.background import Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
 from chassis.database import Database
+from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
 from chassis.server import Server
@@ -66,7 +67,12 @@ class App:
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_claims(self._database))
-        await self.server.start(self._settings.host, self._settings.port)
+        settings = self._settings
+        await self.server.start(settings.host, settings.port, settings.grpc_tls, reflection=settings.grpc_reflection)
+
+    async def health(self) -> HealthDetails:
+        """Return whether the database responds."""
+        return summarised({"database": await checked(self._database.ping)})
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, writes that wait are committed, connections closed."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chassis.limits import LIMITS_HELP, Limits, limits
+from chassis.operations import OperationsSettings
 from chassis.settings import choice, days, dsn, port, positive_int, setting, text
+from chassis.tls import GrpcServerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,17 @@ class MigrateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(MigrateSettings):
+class Settings(MigrateSettings, GrpcServerSettings, OperationsSettings):
     """For ``serve``."""
 
     jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
-    host: str = setting("PARTSTREAM_HOST", text, default="127.0.0.1", help="the address to listen on")
+    host: str = setting(
+        "PARTSTREAM_GRPC_HOST",
+        text,
+        default="127.0.0.1",
+        fallback="PARTSTREAM_HOST",
+        help="the address to listen on; unset = PARTSTREAM_HOST",
+    )
     port: int = setting("PARTSTREAM_INVENTORY_PORT", port, default=50051, help="the port of this replica")
     pool_size: int = setting(
         "PARTSTREAM_INVENTORY_POOL_SIZE", positive_int, default=10, help="connections to the database at most"

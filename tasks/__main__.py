@@ -6,10 +6,11 @@ import asyncio
 import sys
 
 from chassis import logs, telemetry
+from chassis.addresses import PortTaken
 from chassis.errors import StoreUnavailable
 from chassis.migrate import migrate
 from chassis.settings import SettingsError, load
-from tasks.app import publish_metrics, run_scheduler, run_worker
+from tasks.app import run_scheduler, run_worker
 from tasks.settings import MigrateSettings, SchedulerSettings, WorkerSettings
 
 USAGE = "usage: python -m tasks worker | scheduler | migrate"
@@ -27,6 +28,9 @@ def main(arguments: list[str]) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - likewise
         return 2
+    except PortTaken as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the message says all
+        return 1
     except StoreUnavailable as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - a migration's only line
         return 1
@@ -37,7 +41,6 @@ def _worker() -> None:
     settings = load(WorkerSettings)
     logs.configure("worker", format=settings.log_format, level=settings.log_level)
     telemetry.configure("partstream-worker", settings.otel_exporter)
-    publish_metrics(settings)
     asyncio.run(run_worker(settings))
     telemetry.shutdown()
 
@@ -46,7 +49,6 @@ def _scheduler() -> None:
     settings = load(SchedulerSettings)
     logs.configure("scheduler", format=settings.log_format, level=settings.log_level)
     telemetry.configure("partstream-scheduler", settings.otel_exporter)
-    publish_metrics(settings)
     asyncio.run(run_scheduler(settings))
     telemetry.shutdown()
 

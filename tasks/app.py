@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,17 @@ import asyncpg
 import httpx
 import redis.asyncio as redis
 from dramatiq import Worker
-from prometheus_client import start_http_server
 
 from chassis import logs
 from chassis.background import BackgroundService, Backoff, Elected
 from chassis.database import CONNECTION_LOST, Database
-from chassis.settings import SettingsError
+from chassis.operations import OperationsPort
 from tasks.actors import Actors, CountFailures
 from tasks.audit.recorder import Recorder
 from tasks.audit.store import AuditStore
 from tasks.audit.upkeep import MonthsAhead, Retention
 from tasks.broker import open_broker
+from tasks.dependencies import Dependencies
 from tasks.heartbeat import Heartbeat
 from tasks.metrics import READY
 from tasks.redis_presence import RedisPresence
@@ -49,24 +50,30 @@ async def run_worker(settings: WorkerSettings) -> None:
     """Work on jobs until told to stop."""
     stopping = stop_signal()
     async with contextlib.AsyncExitStack() as stack:
+        dependencies = await stack.enter_async_context(operations(settings))
         database = await _database(settings, "partstream-worker", settings.threads + 1, stopping)
         if database is None:
             return
         stack.push_async_callback(database.close)
+        dependencies.database = database
         if settings.redis_url is None:
             log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
+            dependencies.started = True
             await stopping.wait()
             return
-        client = await stack.enter_async_context(httpx.AsyncClient())
+        trusted = ssl.create_default_context(cafile=settings.edge_authority)
+        client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
         recorder = Recorder(AuditStore(database.pool), stopping)
         broker = open_broker(settings.redis_url, middleware=[CountFailures()])
         warmer = PageWarmer(client, settings.edge_urls)
         stack.push_async_callback(warmer.stop)
         Actors(asyncio.get_running_loop(), recorder, warmer).declare(broker)
         presence = await stack.enter_async_context(_beating(settings.redis_url, "worker"))
+        dependencies.redis = presence
         worker = Worker(broker, worker_threads=settings.threads, worker_timeout=_IDLE_POLL_MS)
         worker.start()
         READY.set(1)
+        dependencies.started = True
         ready.info("worker ready: %d threads", settings.threads)
         await stopping.wait()
         log.info("worker stopping")
@@ -78,12 +85,14 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
     """Do what has to be done by the clock, in one process of many, until told to stop."""
     stopping = stop_signal()
     async with contextlib.AsyncExitStack() as stack:
+        dependencies = await stack.enter_async_context(operations(settings))
         database = await _database(settings, "partstream-scheduler", 2, stopping)
         if database is None:
             return
         stack.push_async_callback(database.close)
+        dependencies.database = database
         if settings.redis_url is not None:
-            await stack.enter_async_context(_beating(settings.redis_url, "scheduler"))
+            dependencies.redis = await stack.enter_async_context(_beating(settings.redis_url, "scheduler"))
         services: list[BackgroundService] = [MonthsAhead(database.pool)]
         if settings.audit_retention_months is not None:
             services.append(Retention(database.pool, settings.audit_retention_months))
@@ -91,20 +100,22 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         elected.start(lambda: _keep_running(services))
         stack.push_async_callback(elected.stop)
         READY.set(1)
+        dependencies.started = True
         ready.info("scheduler ready: %s", ", ".join(service.name for service in services))
         await stopping.wait()
         log.info("scheduler stopping")
 
 
-def publish_metrics(settings: ProcessSettings) -> None:
-    """Serve this process's metrics over HTTP, if a port is set; ``SettingsError`` when it cannot be had."""
-    if settings.metrics_port is None:
-        return
+@contextlib.asynccontextmanager
+async def operations(settings: ProcessSettings) -> AsyncIterator[Dependencies]:
+    """Serve the operations port, with the health of the dependencies that are added to what is yielded."""
+    dependencies = Dependencies()
+    served = OperationsPort(settings.operations_host, settings.operations_port, dependencies.health)
+    served.start()
     try:
-        start_http_server(settings.metrics_port, settings.host)
-    except OSError as error:
-        problem = f"PARTSTREAM_METRICS_PORT is wrong: {settings.metrics_port} on {settings.host}: {error.strerror}"
-        raise SettingsError([problem]) from None
+        yield dependencies
+    finally:
+        await served.stop()
 
 
 def stop_signal() -> asyncio.Event:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from chassis.settings import choice, dsn, port, positive_int, redis_url, setting, text, urls
+from chassis.operations import OperationsSettings
+from chassis.settings import choice, dsn, file, positive_int, redis_url, setting, urls
+from chassis.tls import authority_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +22,11 @@ class MigrateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSettings(MigrateSettings):
+class ProcessSettings(MigrateSettings, OperationsSettings):
     """Settings of every process that goes on running."""
 
     redis_url: str | None = setting(
         "PARTSTREAM_REDIS_URL", redis_url, help="redis:// address of the job queues, or `none`"
-    )
-    host: str = setting("PARTSTREAM_HOST", text, help="address to publish metrics on", default="127.0.0.1")
-    metrics_port: int | None = setting(
-        "PARTSTREAM_METRICS_PORT", port, help="HTTP port for metrics of this process; unset = none", default=None
     )
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
@@ -44,9 +43,19 @@ class WorkerSettings(ProcessSettings):
         help="base addresses of the edges whose pages are warmed, comma-separated",
         default=(),
     )
+    edge_authority: Path | None = setting(
+        "PARTSTREAM_EDGE_TLS_CA",
+        file,
+        help="PEM file of the authority that the edges' certificate is checked with; unset = those of the system",
+        default=None,
+    )
     threads: int = setting(
         "PARTSTREAM_WORKER_THREADS", positive_int, help="jobs worked on at once in this process", default=2
     )
+
+    def problems(self) -> list[str]:
+        """Return a line when the certificate of the authority cannot be used."""
+        return authority_problems("PARTSTREAM_EDGE_TLS_CA", self.edge_authority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from chassis.logs import visible, visible_json
 from cli.catalogue_import.errors import RowRejected, shown
 from cli.catalogue_import.treatments import MEANINGS, Notes, Tally, Treatment
 
@@ -44,9 +45,10 @@ class JsonLines:
 def _as_json(members: dict[str, Any]) -> str:
     """Answer strict JSON; a value that JSON has no word for, such as NaN, or that is nested too deep, as text."""
     try:
-        return json.dumps(members, ensure_ascii=False, allow_nan=False)
+        document = json.dumps(members, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):
-        return json.dumps({name: shown(value) for name, value in members.items()}, ensure_ascii=False)
+        document = json.dumps({name: shown(value) for name, value in members.items()}, ensure_ascii=False)
+    return visible_json(document)
 
 
 class SeenSkus:
@@ -147,7 +149,7 @@ class Report:
 
     def _meaning(self, treatment: Treatment) -> str:
         if treatment is Treatment.KEY_NOT_IMPORTED:
-            return f"{MEANINGS[treatment]}: {', '.join(sorted(self.tally.keys_not_imported))}"
+            return visible(f"{MEANINGS[treatment]}: {', '.join(sorted(self.tally.keys_not_imported))}")
         return MEANINGS[treatment]
 
     def _numbers(self, treatment: Treatment) -> tuple[str, str]:

@@ -8,11 +8,12 @@ import re
 
 import nh3
 
+from chassis.text_rules import CONTROL_BUT_LINES
 from cli.catalogue_import.errors import RowRejected
 from cli.catalogue_import.treatments import Notes, Treatment
 
-# What PostgreSQL or JSON would choke on or nobody can see: C0 and C1 controls but tab and line ends, lone surrogates.
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# What the services refuse in a text of several lines.
+UNPRINTABLE = CONTROL_BUT_LINES
 # Only these count as HTML. `A<B,A=B,A>B` is plain text of a comparator, though a browser would read it as an element.
 HTML_ELEMENT = re.compile(
     r"</?(?:a|b|br|div|em|h[1-6]|hr|i|iframe|img|li|ol|p|pre|script|small|span|strong|style|sub|sup|svg|table|tbody|td|th|thead|tr|u|ul)"

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from chassis.errors import PartstreamError
+from chassis.logs import visible
 from cli.console import terminal
 from cli.console.output_file import check_outputs
 from cli.replay.comparison import Comparison, compare
@@ -82,7 +83,7 @@ def _conclude(report: ReplayReport, summary: dict[str, object], outcome: Compari
         return 0
     console.print(f"{len(outcome.mismatches):,} of {outcome.compared:,} final levels are not as the file says:")
     for mismatch in outcome.mismatches[:SHOWN_MISMATCHES]:
-        console.print(f"  {mismatch}", soft_wrap=True)
+        console.print(visible(f"  {mismatch}"), soft_wrap=True)
     if len(outcome.mismatches) > SHOWN_MISMATCHES:
         console.print("  … --json has all of them")
     return EXIT_MISMATCH

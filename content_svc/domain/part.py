@@ -82,6 +82,7 @@ class Part:
     updated_by: Author | None
     deleted_at: datetime | None = None
     category_path: tuple[str, ...] = ()
+    for_staff: bool = True
 
     @property
     def is_public(self) -> bool:
@@ -90,7 +91,7 @@ class Part:
 
     def for_public(self) -> Part:
         """The part without what is for staff only."""
-        return replace(self, updated_by=None, content=replace(self.content, cost=None))
+        return replace(self, updated_by=None, for_staff=False, content=replace(self.content, cost=None))
 
     def check_writable(self, expected_version: int | None, *, unconditional: bool) -> None:
         """Raise unless the part is live and the caller saw this version, or said that it does not matter."""

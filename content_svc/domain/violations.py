@@ -11,9 +11,11 @@ from chassis.errors import FieldInvalid, FieldViolation
 # Path below the resource, and what is wrong.
 Violations: TypeAlias = Iterator[tuple[str, str]]
 
-# Control characters that no text may hold. Lines and tabs are for texts of several lines.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Characters that no text may hold: those of chassis.text_rules, which a test compares. Lines and tabs are for texts of
+# several lines.
+_BEYOND_C0 = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb\ufffe\uffff"
+CONTROL = re.compile(f"[\x00-\x1f{_BEYOND_C0}]")
+CONTROL_BUT_LINES = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_BEYOND_C0}]")
 
 
 def field_invalid(violations: Sequence[FieldViolation]) -> FieldInvalid:

@@ -29,13 +29,13 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def require_own_address(host: str) -> None:
+def require_own_address(host: str, setting: str = "PARTSTREAM_HOST") -> None:
     """Raise DevstackError when no server could listen there, whatever the port."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         try:
             probe.bind((host, 0))
         except OSError as error:
-            message = f"PARTSTREAM_HOST is {host}, which is no IPv4 address of this machine: {error.strerror}."
+            message = f"{setting} is {host}, which is no IPv4 address of this machine: {error.strerror}."
             raise DevstackError(message) from None
 
 

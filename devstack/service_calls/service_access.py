@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chassis.channels import open_channel
-from chassis.settings import SettingsError, file, setting, targets
+from chassis.settings import SettingsError, declared, file, setting, targets
 from chassis.settings import load as load_settings
+from chassis.tls import GrpcClientSettings
 from chassis.tokens import ServiceToken, SigningKey
 from devstack import stack_state
 from devstack.errors import SettingsRefused
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSettings:
+class ServiceSettings(GrpcClientSettings):
     """What a verb needs to call the services as itself."""
 
     inventory: tuple[str, ...] = setting(
@@ -54,6 +55,8 @@ def service_settings(data_folder: Path) -> ServiceSettings:
     given = {name: os.environ[name] for name in wanted if os.environ.get(name)}
     if len(given) < len(wanted):
         given = {**stack_state.read_running(data_folder).settings, **given}
+    tls = {found.name for found, _ in declared(GrpcClientSettings)}
+    given |= {name: os.environ[name] for name in tls if os.environ.get(name)}
     try:
         settings = load_settings(ServiceSettings, given)
         SigningKey.load(settings.signing_key)
@@ -70,7 +73,7 @@ async def open_services(settings: ServiceSettings, name: str) -> AsyncIterator[S
     """Open both services as the service account `name`, which is what ledger and audit will show."""
     token = ServiceToken(SigningKey.load(settings.signing_key), name)
     async with (
-        open_channel(settings.inventory, token=token) as inventory,
-        open_channel(settings.content, token=token) as content,
+        open_channel(settings.inventory, token=token, tls=settings.grpc_tls) as inventory,
+        open_channel(settings.content, token=token, tls=settings.grpc_tls) as content,
     ):
         yield Services(InventoryServiceStub(inventory), ContentServiceStub(content))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from chassis.settings import Setting, declared
+from chassis.settings import Setting, SettingsError, declared, load
+from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
 from devstack.supervision.leftovers import FOLDER_MARK
 
 PREFIX = "PARTSTREAM_"
@@ -55,7 +56,22 @@ def wrong(environment: Mapping[str, str]) -> list[str]:
                 setting.parse(raw)
             except ValueError as error:
                 problems.setdefault(setting.name, f"{setting.name} is wrong: {error} ({setting.help})")
-    return list(problems.values())
+    return list(dict.fromkeys([*problems.values(), *_tls_problems(environment)]))
+
+
+def _tls_problems(environment: Mapping[str, str]) -> list[str]:
+    """Return a line for each file of TLS that cannot be used, and for each that the processes need of one another."""
+    lines = []
+    for found in (GrpcServerSettings, GrpcClientSettings, HttpTlsSettings):
+        try:
+            load(found, environment)
+        except SettingsError as error:
+            lines += error.problems
+    for ours, theirs in (("CERT", "CA"), ("CA", "CERT"), ("CLIENT_CA", "CLIENT_CERT")):
+        given, needed = f"PARTSTREAM_GRPC_TLS_{ours}", f"PARTSTREAM_GRPC_TLS_{theirs}"
+        if environment.get(given) and not environment.get(needed):
+            lines.append(f"{given} is set, but {needed} is not: the services and their callers need both")
+    return lines
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:

@@ -23,6 +23,7 @@ def banner(facts: StackFacts, admin: FirstAdmin | None, data_folder: Path) -> st
         ("API reference", f"{edge}/schema"),
         ("live updates", f"{edge.replace('http', 'ws', 1)}/api/v1/live"),
         ("health", f"{edge}/health/ready"),
+        ("metrics of edge-1", f"{facts.operations_url('edge-1')}/metrics"),
         *_labelled("gRPC inventory", _addresses(facts, facts.ports.inventory)),
         *_labelled("gRPC content", _addresses(facts, facts.ports.content)),
         ("data folder", str(data_folder)),
@@ -45,7 +46,7 @@ def _labelled(label: str, values: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _addresses(facts: StackFacts, ports: list[int]) -> list[str]:
-    return [f"{facts.settings.host}:{port}" for port in ports]
+    return [f"{facts.settings.grpc_host}:{port}" for port in ports]
 
 
 def _folder_argument(data_folder: Path) -> str:

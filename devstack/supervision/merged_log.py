@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
+from chassis.logs import visible, visible_json
 from devstack.supervision.line_levels import LineLevels, is_routine
 from devstack.supervision.patient_output import PatientOutput
 
@@ -127,12 +128,13 @@ class MergedLog:
 
     def _formatted(self, name: str, line: str) -> str:
         if self._for_machines:
-            return json.dumps(_entry(name, line), ensure_ascii=False) + "\n"
+            return visible_json(json.dumps(_entry(name, line), ensure_ascii=False)) + "\n"
         prefix = f"{name:<{NAME_WIDTH}} │ "
         if self._coloured:
             colour = self._colour_of.setdefault(name, COLOURS[len(self._colour_of) % len(COLOURS)])
             prefix = self.painted(prefix, colour)
-        return f"{prefix}{line}\n"
+        # PostgreSQL logs statements as they were sent, with whatever is in their texts.
+        return f"{prefix}{visible(line.expandtabs())}\n"
 
     def _left_out(self, lines: int) -> str:
         return self._formatted(OWN_NAME, f"{lines} lines are left out here: they came faster than they were read")

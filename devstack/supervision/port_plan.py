@@ -1,8 +1,8 @@
 """Gives every process of the stack its port."""
 
 import itertools
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from devstack.errors import DevstackError
 from devstack.servers.ports import LOOPBACK, free_port, is_free, require_free, require_own_address
@@ -19,7 +19,13 @@ class PortPlan:
     inventory: list[int]
     content: list[int]
     edge: list[int]
-    metrics: tuple[int, ...] = ()  # of the worker and the scheduler, when they are asked for
+    operations: Mapping[str, int] = field(default_factory=dict)  # by the name of the process
+
+    @property
+    def serving(self) -> dict[str, int]:
+        """The port that each copy serves at, by its name, in the order of their start."""
+        kinds = (("inventory", self.inventory), ("content", self.content), ("edge", self.edge))
+        return {f"{kind}-{number}": port for kind, ports in kinds for number, port in enumerate(ports, 1)}
 
 
 def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, log: MergedLog) -> PortPlan:
@@ -28,38 +34,26 @@ def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, 
     Edges get consecutive ports. The services' ports are only known by their settings and by ``status``: when nobody
     set one and the usual one is in use, another is taken, so that two stacks can run on one machine.
     """
-    require_own_address(settings.host)
+    for name in ("edge_host", "grpc_host", "operations_host"):
+        require_own_address(getattr(settings, name), f"PARTSTREAM_{name.upper()}")
     edge = list(range(edge_port, edge_port + edges))
     if edge[-1] > HIGHEST_PORT:
         message = f"--port {edge_port} leaves no room for {edges} edges."
         raise DevstackError(message)
-    require_free([(port, f"edge-{number}") for number, port in enumerate(edge, 1)], settings.host)
+    require_free([(port, f"edge-{number}") for number, port in enumerate(edge, 1)], settings.edge_host)
     used = set(edge)
-    metrics = _metrics(settings, used)
-    used.update(metrics)
-    first_inventory = _first("inventory", settings.inventory_port, DEFAULT_INVENTORY_PORT, used, settings.host, log)
+    first_inventory = _first(
+        "inventory", settings.inventory_port, DEFAULT_INVENTORY_PORT, used, settings.grpc_host, log
+    )
     used.add(first_inventory)
-    first_content = _first("content", settings.content_port, DEFAULT_CONTENT_PORT, used, settings.host, log)
+    first_content = _first("content", settings.content_port, DEFAULT_CONTENT_PORT, used, settings.grpc_host, log)
     used.add(first_content)
     inventory, content = [first_inventory], [first_content]
     for _ in range(1, replicas):
         for ports in (inventory, content):
-            ports.append(_next(ports[-1], used, settings.host))
+            ports.append(_next(ports[-1], used, settings.grpc_host))
             used.add(ports[-1])
-    return PortPlan(inventory, content, edge, metrics)
-
-
-def _metrics(settings: UpSettings, edge: Collection[int]) -> tuple[int, ...]:
-    if settings.metrics_port is None:
-        return ()
-    ports = (settings.metrics_port, settings.metrics_port + 1)
-    if ports[1] > HIGHEST_PORT or any(port in edge for port in ports):
-        message = (
-            f"PARTSTREAM_METRICS_PORT is {ports[0]}: the worker and the scheduler need it and the next for themselves."
-        )
-        raise DevstackError(message)
-    require_free(zip(ports, ("the worker's metrics", "the scheduler's metrics"), strict=True), settings.host)
-    return ports
+    return PortPlan(inventory, content, edge)
 
 
 def _first(name: str, asked: int | None, usual: int, used: Collection[int], host: str, log: MergedLog) -> int:

@@ -4,14 +4,11 @@ import http.client
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
 from devstack.servers import postgres, redis
 from devstack.stack_state import ProcessState
 from devstack.supervision.leftovers import is_alive
 
-PROBE_TIMEOUT_SECONDS = 2.0
+PROBE_TIMEOUT_SECONDS = 3.0  # a process waits 2 s for the ping of a dependency
 
 
 def is_healthy(process: ProcessState) -> bool:
@@ -25,16 +22,6 @@ def _postgres(process: ProcessState) -> bool:
 
 def _redis(process: ProcessState) -> bool:
     return redis.is_ready(process.target)
-
-
-def _grpc(process: ProcessState) -> bool:
-    with grpc.insecure_channel(process.target) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=PROBE_TIMEOUT_SECONDS)
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _http(process: ProcessState) -> bool:
@@ -56,7 +43,6 @@ def _said_ready(process: ProcessState) -> bool:
 PROBES: dict[str, Callable[[ProcessState], bool]] = {
     "postgres": _postgres,
     "redis": _redis,
-    "grpc": _grpc,
     "http": _http,
     # Without a port of its own: it writes a line with the word `ready`; from then on it is healthy while it lives.
     "log": _said_ready,

@@ -20,6 +20,7 @@ from devstack.supervision import leftovers, migrations, signing_keys
 from devstack.supervision.banner import banner
 from devstack.supervision.first_admin import FirstAdmin, first_admin, was_shown
 from devstack.supervision.merged_log import MergedLog
+from devstack.supervision.operations_ports import with_operations_ports
 from devstack.supervision.port_plan import PortPlan, plan_ports
 from devstack.supervision.sample_wanted import is_wanted
 from devstack.supervision.stack_plan import (
@@ -89,6 +90,8 @@ class Stack:
         self._log.starting = True
         await self._end_leftovers()
         ports = plan_ports(self._settings, self._options.port, self._options.edges, self._options.replicas, self._log)
+        tasks = () if self._settings.redis_url is None else TASKS
+        ports = with_operations_ports(ports, self._settings, tasks, self._folder)
         self._announce(ports)
         self._passwords = credentials.load_or_create(self._folder, [POSTGRES, REDIS, *NAMES])
         admin_dsn = await self._find_postgres()

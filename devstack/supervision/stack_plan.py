@@ -41,7 +41,7 @@ class StackFacts:
 
     def environment(self, *databases: str, **settings: object) -> dict[str, str]:
         """Answer the environment of a process with the databases named and further settings."""
-        host = reachable(self.settings.host)
+        host = reachable(self.settings.grpc_host)
         own = {name: value for name, value in os.environ.items() if name not in WITHHELD}
         own |= {
             FOLDER_MARK: str(self.data_folder),
@@ -60,17 +60,30 @@ class StackFacts:
     @property
     def edge_urls(self) -> list[str]:
         """The address of every edge, as this machine reaches it."""
-        return [f"http://{reachable(self.settings.host)}:{port}" for port in self.ports.edge]
+        scheme = "http" if self.settings.http_tls is None else "https"
+        return [f"{scheme}://{reachable(self.settings.edge_host)}:{port}" for port in self.ports.edge]
+
+    def operations_url(self, name: str) -> str:
+        """Return the address of the operations port of a process, as this machine reaches it."""
+        return f"http://{reachable(self.settings.operations_host)}:{self.ports.operations[name]}"
+
+    def plan(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> ProcessPlan:
+        """Return how a process with an operations port runs; its health is asked there, whatever it serves itself."""
+        ports = _ports(self.ports, name)
+        own = {**environment, "PARTSTREAM_OPERATIONS_PORT": str(self.ports.operations[name])}
+        return ProcessPlan(name, command, own, "http", f"{self.operations_url(name)}/health/ready", ports)
 
 
 def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[ProcessState]:
     """Answer what the stack will consist of, in the order of its start, with nothing of it running yet."""
-    numbered = {"inventory": ports.inventory, "content": ports.content, "edge": ports.edge}
+    names = [*ports.serving, *(TASKS if tasks else ())]
     found = [ProcessState(name, None, [], "log", "") for name in servers]
-    for name, given in numbered.items():
-        found += [ProcessState(f"{name}-{number}", None, [port], "log", "") for number, port in enumerate(given, 1)]
-    further = zip(TASKS, _metrics_ports(ports), strict=True) if tasks else ()
-    return found + [ProcessState(name, None, given, "log", "") for name, given in further]
+    return found + [ProcessState(name, None, _ports(ports, name), "log", "") for name in names]
+
+
+def _ports(ports: PortPlan, name: str) -> list[int]:
+    """Return the ports of a process: the one it serves at, if it does, then its operations port."""
+    return [plan[name] for plan in (ports.serving, ports.operations) if name in plan]
 
 
 def service_plans(facts: StackFacts) -> list[ProcessPlan]:
@@ -80,20 +93,18 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
         room, _ = DATABASE_OWNERS[name]
         for number, port in enumerate(ports, 1):
             environment = facts.environment(name, **{f"PARTSTREAM_{name.upper()}_PORT": port})
-            target = f"{reachable(facts.settings.host)}:{port}"
-            plans.append(ProcessPlan(f"{name}-{number}", program(room, "serve"), environment, "grpc", target, [port]))
+            plans.append(facts.plan(f"{name}-{number}", program(room, "serve"), environment))
     return plans
 
 
 def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer every copy of the edge."""
     plans = []
-    for number, (port, url) in enumerate(zip(facts.ports.edge, facts.edge_urls, strict=True), 1):
+    for number, port in enumerate(facts.ports.edge, 1):
         environment = facts.environment(
             "edge", "audit", PARTSTREAM_PORT=port, PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key
         )
-        target = f"{url}/health/ready"
-        plans.append(ProcessPlan(f"edge-{number}", program("edge", "serve"), environment, "http", target, [port]))
+        plans.append(facts.plan(f"edge-{number}", program("edge", "serve"), environment))
     return plans
 
 
@@ -101,17 +112,8 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer the worker and the scheduler; without Redis there is no broker for them."""
     if facts.redis_url is None:
         return []
-    plans = []
-    for name, ports in zip(TASKS, _metrics_ports(facts.ports), strict=True):
-        environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
-        if ports:
-            environment["PARTSTREAM_METRICS_PORT"] = str(ports[0])
-        plans.append(ProcessPlan(name, program("tasks", name), environment, "log", "", ports))
-    return plans
-
-
-def _metrics_ports(ports: PortPlan) -> list[list[int]]:
-    return [[port] for port in ports.metrics] or [[] for _ in TASKS]
+    environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+    return [facts.plan(name, program("tasks", name), environment) for name in TASKS]
 
 
 def program(room: str, *arguments: str) -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+from chassis.logs import visible
 from devstack import stack_state
 from devstack.errors import StackNotRunning
 from devstack.stack_state import ProcessState, StackState
@@ -59,4 +60,4 @@ def _print_table(state: StackState, health: dict[str, str]) -> None:
     print(f"{'process':<14}{'pid':>8}  {'ports':<14}health")
     for process in state.processes:
         ports = ",".join(map(str, process.ports)) or "-"
-        print(f"{process.name:<14}{process.pid or '-':>8}  {ports:<14}{health[process.name]}")
+        print(visible(f"{process.name:<14}{process.pid or '-':>8}  {ports:<14}{health[process.name]}"))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chassis.settings import choice, dsn, port, redis_url, setting, text
+from chassis.tls import HttpTlsSettings
 from devstack.servers.ports import LOOPBACK
 from devstack.supervision.first_admin import DEFAULT_ADMIN
 
@@ -17,18 +18,36 @@ def _redis(raw: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class UpSettings:
+class UpSettings(HttpTlsSettings):
     """Every default runs the whole system on one machine with nothing installed beforehand."""
 
-    host: str = setting("PARTSTREAM_HOST", text, default=LOOPBACK, help="address the services and the edge listen on")
+    host: str = setting(
+        "PARTSTREAM_HOST", text, default=LOOPBACK, help="address that everything listens on unless a setting below says"
+    )
+    edge_host: str = setting(
+        "PARTSTREAM_EDGE_HOST", text, default=LOOPBACK, fallback="PARTSTREAM_HOST", help="address of the edges"
+    )
+    grpc_host: str = setting(
+        "PARTSTREAM_GRPC_HOST", text, default=LOOPBACK, fallback="PARTSTREAM_HOST", help="address of the services"
+    )
+    operations_host: str = setting(
+        "PARTSTREAM_OPERATIONS_HOST",
+        text,
+        default=LOOPBACK,
+        fallback="PARTSTREAM_HOST",
+        help="address of the operations port of every process",
+    )
     inventory_port: int | None = setting(
         "PARTSTREAM_INVENTORY_PORT", port, default=None, help="port of the first inventory service; further ones follow"
     )
     content_port: int | None = setting(
         "PARTSTREAM_CONTENT_PORT", port, default=None, help="port of the first content service; further ones follow"
     )
-    metrics_port: int | None = setting(
-        "PARTSTREAM_METRICS_PORT", port, default=None, help="port of the worker's metrics; the scheduler's is the next"
+    operations_port: int | None = setting(
+        "PARTSTREAM_OPERATIONS_PORT",
+        port,
+        default=None,
+        help="operations port of the first process; those of the others follow, in the order of `status`",
     )
     database_url: str | None = setting(
         "PARTSTREAM_DATABASE_URL",

@@ -44,7 +44,7 @@ async def create_user(dsn: str, username: str, roles: Sequence[str], password: s
     chosen = _chosen(password)
     async with operator_database(dsn) as database:
         user = await _administration(database).create(username, chosen, roles)
-    return _outcome(f"Created user {user.username} with roles {_listed(user.roles)}.", user, password, chosen)
+    return _outcome(f"Created user {visible(user.username)} with roles {_listed(user.roles)}.", user, password, chosen)
 
 
 async def reset_password(dsn: str, username: str, password: str | None) -> Outcome:
@@ -53,7 +53,9 @@ async def reset_password(dsn: str, username: str, password: str | None) -> Outco
     async with operator_database(dsn) as database:
         administration, user = _administration(database), await find_user(Users(database), username)
         user = await administration.change(user.user_id, password=chosen, roles=None, disabled=None)
-    return _outcome(f"Changed the password of user {user.username} and ended its sessions.", user, password, chosen)
+    return _outcome(
+        f"Changed the password of user {visible(user.username)} and ended its sessions.", user, password, chosen
+    )
 
 
 async def unlock_user(dsn: str, username: str) -> Outcome:
@@ -62,7 +64,7 @@ async def unlock_user(dsn: str, username: str) -> Outcome:
         administration, user = _administration(database), await find_user(Users(database), username)
         cleared = await administration.unlock(user)
     attempts = "1 failed attempt" if cleared == 1 else f"{cleared} failed attempts"
-    return Outcome(f"Cleared {attempts} of user {user.username}.", {**_view(user), "failed_attempts": cleared})
+    return Outcome(f"Cleared {attempts} of user {visible(user.username)}.", {**_view(user), "failed_attempts": cleared})
 
 
 async def list_users(dsn: str) -> Outcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from chassis.errors import TokenExpired, TokenInvalid, TokenRevoked
+from chassis.logs import visible
 
 if TYPE_CHECKING:
     import asyncpg
@@ -232,7 +233,7 @@ async def _insert(
     user_agent: str,
     lifetime: timedelta,
 ) -> Session:
-    row = await connection.fetchrow(INSERT_SESSION, user_id, client_ip, user_agent[:500], lifetime)
+    row = await connection.fetchrow(INSERT_SESSION, user_id, client_ip, visible(user_agent)[:500], lifetime)
     session = Session.from_row(row)
     await connection.execute(REVOKE_SURPLUS, user_id, MOST_PER_USER, session.session_id)
     return session

@@ -123,7 +123,10 @@ class PartFieldsList(msgspec.Struct):
 
 
 class StaffPart(msgspec.Struct):
-    """A part as staff see it, drafts and cost included."""
+    """A part as staff see it, drafts and cost included.
+
+    With ``description_sanitised`` the stored description has HTML that is not safe to show; only the rest is here.
+    """
 
     part_id: str
     title: str
@@ -131,6 +134,7 @@ class StaffPart(msgspec.Struct):
     category_path: list[str]
     summary: str
     description: str
+    description_sanitised: bool
     specifications: dict[str, Scalar]
     images: list[Image]
     price: Money | None
@@ -199,6 +203,7 @@ def staff_part(part: part_pb2.Part) -> StaffPart:
         category_path=list(part.category_path),
         summary=part.summary,
         description=part.description,
+        description_sanitised=part.description_sanitised,
         specifications=scalars(part.specifications),
         images=[_image(item) for item in part.images],
         price=_money(part, "price"),

@@ -47,7 +47,7 @@ def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
         expected,
         request.unconditional,
         request.allow_missing,
-        _text("reason", request.reason) or "counted",
+        request.reason or "counted",
     )
 
 
@@ -57,8 +57,6 @@ def adjust_stock(
     """The difference asked for; ``path`` names the item in violations."""
     kind = _KIND_NAMES.get(request.kind, MovementKind.ADJUSTED)
     reason = request.reason or default_reason
-    if "\0" in reason:
-        raise _invalid(f"{path}reason", "has a character that cannot be stored")
     if kind is MovementKind.ADJUSTED:
         if not reason:
             raise _invalid(f"{path}reason", "is required for an adjustment")
@@ -93,7 +91,7 @@ def transfer_stock(request: messages.TransferStockRequest) -> intents.TransferSt
         request.to_location_id,
         request.quantity,
         request.expected_version if request.HasField("expected_version") else None,
-        _text("reason", request.reason) or "transfer",
+        request.reason or "transfer",
     )
 
 
@@ -102,7 +100,7 @@ def archive_stock(request: messages.ArchiveStockRequest) -> intents.ArchiveStock
     return intents.ArchiveStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
-        _text("reason", request.reason),
+        request.reason,
     )
 
 
@@ -111,7 +109,7 @@ def restore_stock(request: messages.RestoreStockRequest) -> intents.RestoreStock
     return intents.RestoreStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
-        _text("reason", request.reason),
+        request.reason,
     )
 
 
@@ -126,7 +124,7 @@ def set_reorder_point(request: messages.SetReorderPointRequest) -> intents.SetRe
 
 def reverse_movement(request: messages.ReverseMovementRequest, movement: Movement) -> intents.ReverseMovement:
     """The movement to undo."""
-    return intents.ReverseMovement(movement, _text("reason", request.reason))
+    return intents.ReverseMovement(movement, request.reason)
 
 
 def owner(caller: Caller, owner_key: str) -> Owner:
@@ -168,7 +166,7 @@ def create_reservation(
         lines,
         ttl,
         owner(caller, request.owner_key),
-        _text("order_reference", request.order_reference),
+        request.order_reference,
         normal_id(request.replaces_reservation_id) or None,
         caller.may(MANAGE),
         guest_network(caller.client_ip) if limits else "",
@@ -211,12 +209,6 @@ def normal_id(raw: str) -> str:
 def kinds(values: Iterable[int]) -> tuple[str, ...]:
     """Kinds as stored; the unspecified one names none."""
     return tuple(sorted({_KIND_NAMES[value].value for value in values if value in _KIND_NAMES}))
-
-
-def _text(field: str, value: str) -> str:
-    if "\0" in value:
-        raise _invalid(field, "has a character that cannot be stored")
-    return value
 
 
 def _invalid(path: str, message: str) -> FieldInvalid:

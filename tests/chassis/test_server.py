@@ -14,12 +14,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from chassis import border, errors
+from chassis.addresses import PortTaken
 from chassis.border import peer_address
 from chassis.caller import current_request, require
 from chassis.channels import open_channel
 from chassis.errors import FieldViolation, PartstreamError, ResourceRef, error_classes
 from chassis.rich_status import from_rpc_error
-from chassis.server import LOG_SERVICE, PortTaken, Server
+from chassis.server import LOG_SERVICE, Server
 from chassis.tokens import SigningKey, TokenVerifier
 from partstream.changes.v1.error_reason_pb2 import ErrorReason
 from partstream.inventory.v1 import stock_service_pb2 as messages

@@ -215,3 +215,18 @@ async def test_whoever_has_read_enough_sees_no_traceback(stack: Stack) -> None:
     _, errors = await process.communicate()
 
     assert (process.returncode, errors) == (141, b"")
+
+
+async def test_stored_control_characters_are_printed_as_escapes(stack: Stack) -> None:
+    """A reason with a line break looked like an entry of its own, and one with ESC spoke to the terminal."""
+    stack.sql("SET partstream.reason = E'found)\\n  9999 2026 forged\\x1b[2J\\u202e'; " + NEW.replace("%s", "'E1'"))
+
+    code, output, _ = await stack.command("events", "--part", "E1")
+    _, document, _ = await stack.command("events", "--part", "E1", "--json")
+
+    (line,) = output.splitlines()
+    assert code == 0
+    assert r"(found)\n  9999 2026 forged\x1b[2J\u202e)" in line
+    (entry,) = (json.loads(text) for text in document.splitlines())
+    assert entry["origin"]["reason"] == "found)\n  9999 2026 forged\x1b[2J\u202e"
+    assert document.isprintable() or not set(document) & {"\x1b", "\u202e"}

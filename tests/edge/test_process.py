@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from chassis.database import Database
 from devstack.servers.ports import free_port
 from tests.edge.conftest import Keys
 from tests.edge.live.conftest import listening
+from tests.harness.certificates import Authority
 
 STOP_SECONDS = 8.0
 
@@ -41,6 +44,7 @@ def environment(edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, s
         "PARTSTREAM_JWKS": str(keys.jwks),
         "PARTSTREAM_REDIS_URL": "none",
         "PARTSTREAM_PORT": str(free_port()),
+        "PARTSTREAM_OPERATIONS_PORT": str(free_port()),
     }
 
 
@@ -77,11 +81,14 @@ async def test_every_missing_setting_is_named_at_once() -> None:
 async def test_process_serves_and_ends_on_sigterm(
     process: asyncio.subprocess.Process, environment: dict[str, str]
 ) -> None:
+    operations = f"http://127.0.0.1:{environment['PARTSTREAM_OPERATIONS_PORT']}"
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{environment['PARTSTREAM_PORT']}") as client:
         alive = await client.get("/health/live")
         ready = await client.get("/health/ready")
         keys = await client.get("/.well-known/jwks.json")
-        numbers = await client.get("/metrics")
+        public_numbers = await client.get("/metrics")
+        numbers = await client.get(f"{operations}/metrics")
+        details = await client.get(f"{operations}/health/ready")
         schema = await client.get("/schema/openapi.json")
         nowhere = await client.get("/api/v1/nowhere")
         head = await client.head("/health/live")
@@ -95,8 +102,10 @@ async def test_process_serves_and_ends_on_sigterm(
     assert code == 0
     assert time.monotonic() - began < STOP_SECONDS
     assert alive.json() == {"status": "ok"}
-    assert ready.status_code == 503
-    assert ready.json()["checks"]["inventory"]["status"] == "down"
+    assert (ready.status_code, ready.json()) == (503, {"status": "down"})
+    assert details.status_code == 503
+    assert details.json()["checks"]["inventory"]["status"] == "down"
+    assert (public_numbers.status_code, public_numbers.json()["reason"]) == (404, "ROUTE_NOT_FOUND")
     assert keys.json()["keys"][0]["crv"] == "Ed25519"
     assert "partstream_edge_requests_total" in numbers.text
     assert "_created" not in numbers.text
@@ -164,6 +173,51 @@ async def test_request_id_of_a_trusted_proxy_reaches_problem_log_and_security_ev
     assert refused.headers["partstream-request-id"] == "proxy-4711"
     assert "request_id=proxy-4711" in said.splitlines()[-1]
     assert recorded == "proxy-4711"
+
+
+async def test_with_a_certificate_the_edge_serves_https(
+    environment: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    own = authority.issue("edge")
+    tls = {"PARTSTREAM_EDGE_TLS_CERT": str(own.certificate), "PARTSTREAM_EDGE_TLS_KEY": str(own.key)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge", "serve"), env=environment | tls, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    address = f"127.0.0.1:{environment['PARTSTREAM_PORT']}"
+    try:
+        said = await asyncio.wait_for(until_said(process.stderr, "edge ready"), 60)
+        trusted = ssl.create_default_context(cafile=str(authority.certificate))
+        async with httpx.AsyncClient(base_url=f"https://{address}", verify=trusted) as client:
+            alive = await client.get("/health/live")
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"https://{address}/health/live")  # an authority that it does not know
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://{address}/health/live")
+    finally:
+        process.terminate()
+        await process.wait()
+
+    assert f"edge ready on https://{address}" in said
+    assert alive.json() == {"status": "ok"}
+
+
+async def test_a_key_of_another_certificate_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    tls = {
+        "PARTSTREAM_EDGE_TLS_CERT": str(authority.issue("edge").certificate),
+        "PARTSTREAM_EDGE_TLS_KEY": str(authority.issue("other").key),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge", "serve"), env=environment | tls, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert said.decode().splitlines()[1].startswith("PARTSTREAM_EDGE_TLS_KEY is wrong: ")
+    assert "Traceback" not in said.decode()
 
 
 async def test_a_port_that_somebody_has_is_one_line(environment: dict[str, str]) -> None:

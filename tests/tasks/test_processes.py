@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 if TYPE_CHECKING:
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("program", ["worker", "scheduler"])
-async def test_the_line_that_says_ready_is_written_at_every_level(program: str, audit_dsn: str, redis_url: str) -> None:
+async def test_the_line_that_says_ready_is_written_at_every_level(
+    program: str, audit_dsn: str, redis_url: str, free_port: int
+) -> None:
     """With WARNING asked for, the stack waited two minutes for a line that was never written, and gave up."""
     environment = os.environ | {
         "PARTSTREAM_AUDIT_DATABASE_URL": audit_dsn,
         "PARTSTREAM_REDIS_URL": redis_url,
         "PARTSTREAM_LOG_LEVEL": "ERROR",
+        "PARTSTREAM_OPERATIONS_PORT": str(free_port),
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tasks", program),
@@ -31,7 +35,14 @@ async def test_the_line_that_says_ready_is_written_at_every_level(program: str, 
 
     lines = [line.decode() async for line in _until_ready(process.stderr)]
 
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}") as client:
+        metrics = await client.get("/metrics")
+        health = await client.get("/health/ready")
+
     assert f"{program} ready" in lines[-1]
+    assert "partstream_tasks_ready 1.0" in metrics.text
+    assert health.json()["status"] == "ok"
+    assert set(health.json()["checks"]) == {"database", "redis"}
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
 

@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 
 from content_svc.domain.part import Image, Money, PartContent, PriceBreak
 
-WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=40)
-TITLES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")), min_size=1, max_size=60)
-LINES = st.text(st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\n\t"), max_size=80)
+# Separators, and marks that turn directions or annotate; besides the categories of control characters.
+FORBIDDEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufff9\ufffa\ufffb\ufffe\uffff"
+CHARACTERS = st.characters(exclude_categories=("Cc", "Cs"), exclude_characters=FORBIDDEN)
+VISIBLE = st.characters(exclude_categories=("Cc", "Cs", "Z"), exclude_characters=FORBIDDEN)
+WORDS = st.text(CHARACTERS, max_size=40)
+TITLES = st.text(VISIBLE, min_size=1, max_size=60)
+LINES = st.text(CHARACTERS | st.sampled_from("\n\t"), max_size=80)
 SCALARS = (
     LINES
     | st.booleans()
@@ -16,7 +20,7 @@ SCALARS = (
     | st.integers(-(2**53) + 1, 2**53 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
 )
-NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")), min_size=1, max_size=30)
+NAMES = st.text(VISIBLE, min_size=1, max_size=30)
 AMOUNTS = st.integers(0, 9_000_000_000_000_000)
 IMAGES = st.builds(
     Image,

@@ -1,7 +1,10 @@
 """What some process would refuse is said before anything starts."""
 
+from pathlib import Path
+
 from devstack.supervision import all_settings
 from devstack.supervision.leftovers import FOLDER_MARK
+from tests.harness.certificates import Authority
 
 
 def test_settings_of_every_process_are_checked_at_once() -> None:
@@ -20,6 +23,27 @@ def test_settings_of_every_process_are_checked_at_once() -> None:
         "PARTSTREAM_MAX_CONCURRENT_REQUESTS",
         "PARTSTREAM_REDIS_URL",
     ]
+
+
+def test_certificates_are_checked_before_anything_starts(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    own, other = authority.issue("services"), authority.issue("other")
+    name = "PARTSTREAM_GRPC_TLS_"
+    whole = {
+        f"{name}CERT": str(own.certificate),
+        f"{name}KEY": str(own.key),
+        f"{name}CA": str(authority.certificate),
+    }
+
+    assert not all_settings.wrong(whole)
+    (mixed,) = all_settings.wrong(whole | {f"{name}KEY": str(other.key)})
+    assert "is not the key of the certificate" in mixed
+    (alone,) = all_settings.wrong({key: value for key, value in whole.items() if key != f"{name}CA"})
+    assert alone == f"{name}CERT is set, but {name}CA is not: the services and their callers need both"
+    (uncertain,) = all_settings.wrong(whole | {f"{name}CLIENT_CA": str(authority.certificate)})
+    assert f"{name}CLIENT_CERT is not" in uncertain
+    (missing,) = all_settings.wrong(whole | {f"{name}CA": str(tmp_path / "nowhere")})
+    assert missing.startswith(f"{name}CA is wrong: no file at")
 
 
 def test_a_setting_that_up_gives_itself_is_not_looked_at() -> None:

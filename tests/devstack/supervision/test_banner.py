@@ -14,7 +14,7 @@ from devstack.supervision.up_settings import UpSettings
 
 @pytest.fixture
 def facts(tmp_path: Path) -> StackFacts:
-    ports = PortPlan(inventory=[50051, 50053], content=[50052, 50054], edge=[8000, 8001])
+    ports = PortPlan(inventory=[50051, 50053], content=[50052, 50054], edge=[8000, 8001], operations={"edge-1": 9001})
     keys = KeyFiles(tmp_path / "key.pem", tmp_path / "jwks.json")
     return StackFacts(UpSettings(), ports, {}, None, keys, tmp_path)
 
@@ -37,6 +37,7 @@ def test_every_address_ends_a_line(facts: StackFacts) -> None:
     for port in (50051, 50052, 50053, 50054):
         assert f"127.0.0.1:{port}" in last_words(shown)
     assert {"http://127.0.0.1:8000", "http://127.0.0.1:8001", str(facts.data_folder)} <= set(last_words(shown))
+    assert "http://127.0.0.1:9001/metrics" in last_words(shown)
     assert "password" not in shown
 
 

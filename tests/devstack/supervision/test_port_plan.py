@@ -3,13 +3,16 @@
 import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from chassis.settings import load
 from devstack.errors import DevstackError, PortTaken
-from devstack.servers.ports import is_free
+from devstack.servers.ports import LOOPBACK, is_free
+from devstack.supervision.operations_ports import with_operations_ports
 from devstack.supervision.port_plan import plan_ports
-from devstack.supervision.stack_plan import expected
+from devstack.supervision.stack_plan import TASKS, expected
 from devstack.supervision.up_settings import UpSettings
 from tests.devstack.listening_log import ListeningLog
 
@@ -51,16 +54,56 @@ def test_taken_port_that_was_asked_for_is_said_with_its_purpose(taken: int, base
         plan_ports(UpSettings(content_port=taken), base, 1, 1, ListeningLog())
 
 
-def test_worker_and_scheduler_have_a_metrics_port_each(base: int) -> None:
-    """Both were given the same one, so that the second of them never started."""
-    plan = plan_ports(UpSettings(metrics_port=base), base + 10, 1, 1, ListeningLog())
+def test_every_process_has_an_operations_port(base: int, tmp_path: Path) -> None:
+    """The worker and the scheduler were given the same one, so that the second of them never started."""
+    settings = UpSettings(inventory_port=base + 10, content_port=base + 11, operations_port=base)
+    plan = plan_ports(settings, base + 12, 2, 1, ListeningLog())
 
-    assert plan.metrics == (base, base + 1)
-    assert [(process.name, process.ports) for process in expected([], plan, tasks=True)][-2:] == [
-        ("worker", [base]),
-        ("scheduler", [base + 1]),
+    plan = with_operations_ports(plan, settings, TASKS, tmp_path)
+
+    assert [(process.name, process.ports) for process in expected([], plan, tasks=True)] == [
+        ("inventory-1", [base + 10, base]),
+        ("content-1", [base + 11, base + 1]),
+        ("edge-1", [base + 12, base + 2]),
+        ("edge-2", [base + 13, base + 3]),
+        ("worker", [base + 4]),
+        ("scheduler", [base + 5]),
     ]
-    with pytest.raises(DevstackError, match="need it and the next"):
-        plan_ports(UpSettings(metrics_port=base + 9), base + 10, 1, 1, ListeningLog())
-    with pytest.raises(DevstackError, match="need it and the next"):
-        plan_ports(UpSettings(metrics_port=65_535), base + 10, 1, 1, ListeningLog())
+
+
+def test_operations_ports_that_are_not_asked_for_are_kept(base: int, tmp_path: Path) -> None:
+    plan = plan_ports(UpSettings(), base, 1, 2, ListeningLog())
+
+    first = with_operations_ports(plan, UpSettings(), TASKS, tmp_path).operations
+    second = with_operations_ports(plan, UpSettings(), TASKS, tmp_path).operations
+
+    assert first == second
+    assert len({*first.values(), *plan.serving.values()}) == len(first) + len(plan.serving) == 7 + 5
+
+
+def test_operations_ports_without_room_are_said(base: int, taken: int, tmp_path: Path) -> None:
+    plan = plan_ports(UpSettings(), base, 1, 1, ListeningLog())
+
+    with pytest.raises(DevstackError, match="5 processes need it and the following ones"):
+        with_operations_ports(plan, UpSettings(operations_port=base - 1), TASKS, tmp_path)
+    with pytest.raises(DevstackError, match="5 processes need it and the following ones"):
+        with_operations_ports(plan, UpSettings(operations_port=65_532), TASKS, tmp_path)
+    with pytest.raises(PortTaken, match=f"port {taken}, wanted for the operations port of inventory-1"):
+        with_operations_ports(plan, UpSettings(operations_port=taken), TASKS, tmp_path)
+
+
+def test_each_kind_of_port_listens_where_its_setting_says() -> None:
+    """One setting opened the services and the metrics to the network together with the shop."""
+    shared = load(UpSettings, {"PARTSTREAM_HOST": "0.0.0.0"})  # noqa: S104 - not listened on
+    own = load(UpSettings, {"PARTSTREAM_EDGE_HOST": "0.0.0.0"})  # noqa: S104 - likewise
+
+    assert {shared.edge_host, shared.grpc_host, shared.operations_host} == {"0.0.0.0"}  # noqa: S104 - likewise
+    assert (own.edge_host, own.grpc_host, own.operations_host) == ("0.0.0.0", LOOPBACK, LOOPBACK)  # noqa: S104 - likewise
+
+
+@pytest.mark.parametrize("name", ["EDGE", "GRPC", "OPERATIONS"])
+def test_an_address_of_another_machine_is_named_with_its_setting(name: str, base: int) -> None:
+    settings = load(UpSettings, {f"PARTSTREAM_{name}_HOST": "192.0.2.1"})
+
+    with pytest.raises(DevstackError, match=f"PARTSTREAM_{name}_HOST is 192.0.2.1"):
+        plan_ports(settings, base, 1, 1, ListeningLog())

@@ -163,6 +163,7 @@ class Part(_message.Message):
     UPDATED_BY_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     CATEGORY_PATH_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_SANITISED_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
     """Immutable identifier chosen by the creator. 1-64 of `A-Z a-z 0-9 . _ -`."""
     category_id: _builtins.str
@@ -185,6 +186,10 @@ class Part(_message.Message):
     """Manufacturer's name. At most 200 characters; may be empty."""
     datasheet_url: _builtins.str
     """Address of the data sheet, http or https. At most 2,000 characters; may be empty."""
+    description_sanitised: _builtins.bool
+    """Whether `description` is not what is stored: SQL wrote HTML that is not safe to show, and only the safe part of it is
+    here. False for callers without `content:read`. Set by the server.
+    """
     @_builtins.property
     def specifications(self) -> _struct_pb2.Struct:
         """Properties: an object whose values are text of at most 2,000 characters, finite numbers, booleans or null (the
@@ -251,10 +256,11 @@ class Part(_message.Message):
         updated_by: _origin_pb2.Actor | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         category_path: _abc.Iterable[_builtins.str] | None = ...,
+        description_sanitised: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "specifications", b"specifications", "update_time", b"update_time", "updated_by", b"updated_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_id", b"category_id", "category_path", b"category_path", "cost", b"cost", "create_time", b"create_time", "datasheet_url", b"datasheet_url", "delete_time", b"delete_time", "description", b"description", "images", b"images", "manufacturer", b"manufacturer", "mpn", b"mpn", "part_id", b"part_id", "price", b"price", "price_breaks", b"price_breaks", "published_version", b"published_version", "specifications", b"specifications", "status", b"status", "summary", b"summary", "title", b"title", "update_time", b"update_time", "updated_by", b"updated_by", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_id", b"category_id", "category_path", b"category_path", "cost", b"cost", "create_time", b"create_time", "datasheet_url", b"datasheet_url", "delete_time", b"delete_time", "description", b"description", "description_sanitised", b"description_sanitised", "images", b"images", "manufacturer", b"manufacturer", "mpn", b"mpn", "part_id", b"part_id", "price", b"price", "price_breaks", b"price_breaks", "published_version", b"published_version", "specifications", b"specifications", "status", b"status", "summary", b"summary", "title", b"title", "update_time", b"update_time", "updated_by", b"updated_by", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,40 @@
+"""Gives every process of the stack its operations port."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from devstack.errors import DevstackError
+from devstack.servers.ports import free_port, remembered_port, require_free
+from devstack.supervision.port_plan import HIGHEST_PORT, PortPlan
+from devstack.supervision.up_settings import UpSettings
+
+
+def with_operations_ports(plan: PortPlan, settings: UpSettings, tasks: Sequence[str], folder: Path) -> PortPlan:
+    """Return the plan with an operations port for each copy and each of the tasks.
+
+    They are consecutive from PARTSTREAM_OPERATIONS_PORT on, or chosen and kept in the data folder. PortTaken when one
+    that was asked for is in use.
+    """
+    names = [*plan.serving, *tasks]
+    used = set(plan.serving.values())
+    if settings.operations_port is None:
+        return replace(plan, operations={name: _chosen(name, used, folder) for name in names})
+    ports = range(settings.operations_port, settings.operations_port + len(names))
+    if ports[-1] > HIGHEST_PORT or used.intersection(ports):
+        message = (
+            f"PARTSTREAM_OPERATIONS_PORT is {ports[0]}: {len(names)} processes need it and the following ones, "
+            f"up to {ports[-1]}, for themselves."
+        )
+        raise DevstackError(message)
+    wanted = zip(ports, (f"the operations port of {name}" for name in names), strict=True)
+    require_free(wanted, settings.operations_host)
+    return replace(plan, operations=dict(zip(names, ports, strict=True)))
+
+
+def _chosen(name: str, used: set[int], folder: Path) -> int:
+    port = remembered_port(folder, f"operations of {name}")
+    while port in used:
+        port = free_port()
+    used.add(port)
+    return port
