@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from chassis.revocation.listing import RevocationList
     from chassis.tokens import TokenVerifier
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ _OPTIONS = (
     # Two processes on one port would share its calls silently.
     ("grpc.so_reuseport", 0),
 )
-LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # every service has a log
+LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # of a service that has a log
 _HEALTH_SECONDS = 1.0
 _PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait for a pool that never gets free
 DRAIN_SECONDS = 5.0
@@ -58,18 +59,22 @@ class Server:
         name: str,
         *,
         verifier: TokenVerifier,
+        revocations: RevocationList,
         pack: Callable[[object], Message | None],
         pings: Sequence[Callable[[], Awaitable[None]]],
+        has_log: bool = True,
     ) -> None:
         """``name`` is the full service name; ``pings`` raise while a dependency is away."""
         self.name = name
         self._pings = pings
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack)], options=_OPTIONS
+            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, revocations)],
+            options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        enable_reflection(self._server, (name, LOG_SERVICE, health.SERVICE_NAME))
+        self._services = (name, LOG_SERVICE) if has_log else (name,)
+        enable_reflection(self._server, (*self._services, health.SERVICE_NAME))
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -116,7 +121,7 @@ class Server:
         except Exception as error:  # noqa: BLE001 - whatever a ping meets, the dependency is not as it must be
             log.warning("not serving: %s", str(error) or type(error).__name__)
             status = health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", self.name, LOG_SERVICE):
+        for service in ("", *self._services):
             await self._health.set(service, status)
 
 

@@ -8,6 +8,7 @@ from chassis.changes.served_log import ServedLog
 from chassis.database import Database, TransactionManager
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
+from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
@@ -39,12 +40,21 @@ class App:
             changes.encode,
             changes.watched_keys,
             changes.entity_ids_of,
-            LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+            LogRetention(settings.log_keep_for, settings.log_keep_bytes, settings.follower_hold_for),
             window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=pack, pings=(database.ping,))
+        self._revoked = FollowedRevocations(
+            settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc")
+        )
+        self.server = Server(
+            SERVICE,
+            verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
+            revocations=self._revoked.entries,
+            pack=pack,
+            pings=(database.ping,),
+        )
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
@@ -54,12 +64,14 @@ class App:
         """Load the window, then listen."""
         await self._log.start()
         self._retention.start(lambda: forget_old_claims(self._database))
+        self._revoked.start()
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
         await self._retention.stop()
         await self.server.stop(self._log.drain)
+        await self._revoked.stop()
         await self._log.stop()
         await self._database.close()
 

@@ -37,8 +37,23 @@ class EdgeSettings:
         "PARTSTREAM_SIGNING_KEY_FILE", file, help="PEM file of the Ed25519 private key that tokens are signed with"
     )
     jwks: str = setting("PARTSTREAM_JWKS", text, help="key set to verify tokens with: a path or an http(s) address")
+    process_keys: str = setting(
+        "PARTSTREAM_PROCESS_KEYS",
+        text,
+        help="keys that processes prove themselves with: a file or its address; unset = no process is known",
+        default="",
+    )
+    credential_file: Path = setting(
+        "PARTSTREAM_CREDENTIAL_FILE", file, help="PEM file of the private key that this process proves itself with"
+    )
     redis_url: str | None = setting("PARTSTREAM_REDIS_URL", redis_url, help="redis:// address, or `none`", default=None)
     host: str = setting("PARTSTREAM_HOST", text, help="address to listen on", default="127.0.0.1")
+    identity_port: int = setting(
+        "PARTSTREAM_IDENTITY_PORT",
+        port,
+        help="gRPC port of this copy, where the services follow what is revoked",
+        default=50060,
+    )
     port: int = setting("PARTSTREAM_PORT", port, help="HTTP port of this copy", default=8000)
     trusted_proxies: tuple[Network, ...] = setting(
         "PARTSTREAM_TRUSTED_PROXIES",

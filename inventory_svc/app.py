@@ -8,6 +8,7 @@ from chassis.changes.served_log import ServedLog
 from chassis.database import Database
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
+from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from inventory_svc import changes, tables
@@ -42,14 +43,23 @@ class App:
             changes.encode,
             changes.watched_keys,
             queries.entity_ids_of,
-            LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+            LogRetention(settings.log_keep_for, settings.log_keep_bytes, settings.follower_hold_for),
             window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
         self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
+        self._revoked = FollowedRevocations(
+            settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc")
+        )
+        self.server = Server(
+            SERVICE,
+            verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
+            revocations=self._revoked.entries,
+            pack=answers.pack,
+            pings=(database.ping,),
+        )
         servicer = InventoryServicer(self.writer, queries, self.feed)
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
@@ -60,6 +70,7 @@ class App:
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_claims(self._database))
+        self._revoked.start()
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
@@ -67,6 +78,7 @@ class App:
         await self.expiry.stop()
         await self._retention.stop()
         await self.server.stop(self._drain)
+        await self._revoked.stop()
         await self._log.stop()
         await self._database.close()
 

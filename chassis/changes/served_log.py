@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.changes.feed import ChangeFeed
+from chassis.changes.followers import Followers
 from chassis.changes.handover import Handover
 from chassis.changes.log_reader import LogReader
 from chassis.changes.log_search import LogSearch
@@ -35,7 +36,7 @@ class ServedLog:
         encode: Callable[[LogEntry, str], bytes],
         keys: Callable[[LogEntry], frozenset[str]],
         entity_ids: EntityIds,
-        retention: LogRetention | None = None,
+        retention: LogRetention,
         *,
         window_bytes: int = WINDOW_BYTES,
     ) -> None:
@@ -44,9 +45,10 @@ class ServedLog:
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
         self.handover = self.begin_handover()
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
-        self._maintenance = LogMaintenance(database, name, retention or LogRetention())
+        self._maintenance = LogMaintenance(database, name, retention)
+        self._followers = self.feed.followers = Followers(database, reader, retention.hold_for)
         self._servicer = ChangeLogServicer(
-            reader, LogSearch(database), self.feed, entity_ids, lambda: self._maintenance.held_by
+            reader, LogSearch(database), self.feed, entity_ids, lambda: self._maintenance.held_by, self._followers
         )
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -58,9 +60,11 @@ class ServedLog:
         await self.feed.start()
         self._notifier.start()
         self._maintenance.start()
+        self._followers.start()
 
     async def stop(self) -> None:
         """Stop all of it."""
+        await self._followers.stop()
         await self._maintenance.stop()
         await self._notifier.stop()
         await self.feed.stop()

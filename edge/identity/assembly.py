@@ -19,6 +19,7 @@ from edge.identity.users import Users
 if TYPE_CHECKING:
     from chassis.database import Database
     from chassis.tokens import SigningKey, TokenVerifier
+    from edge.identity.revocation_feed import RevocationFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,14 @@ class Identity:
     upkeep: IdentityUpkeep
 
 
-def assemble_identity(database: Database, key: SigningKey, verifier: TokenVerifier) -> Identity:
-    """Everything over one database; tokens are signed with ``key`` and checked by ``verifier``."""
-    sessions, users, passwords, events = Sessions(database), Users(database), Passwords(), SecurityEvents(database)
+def assemble_identity(
+    database: Database, key: SigningKey, verifier: TokenVerifier, revocations: RevocationFeed
+) -> Identity:
+    """Everything over one database; tokens are signed with ``key``, checked by ``verifier`` and by revocations."""
+    sessions, users = Sessions(database, revocations.catch_up), Users(database, revocations.catch_up)
+    passwords, events = Passwords(), SecurityEvents(database)
     lockout = Lockout(database)
-    browsers = BrowserSessions(sessions, key)
+    browsers = BrowserSessions(sessions, key, revocations.entries)
     return Identity(
         accounts=Accounts(
             users=users,
@@ -49,7 +53,7 @@ def assemble_identity(database: Database, key: SigningKey, verifier: TokenVerifi
         ),
         administration=UserAdministration(users, sessions, passwords, lockout, events),
         browsers=browsers,
-        authenticator=Authenticator(verifier, sessions, browsers),
+        authenticator=Authenticator(verifier, revocations.entries, browsers),
         events=events,
         upkeep=IdentityUpkeep(database),
     )

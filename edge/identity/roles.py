@@ -18,6 +18,7 @@ PERMISSIONS: Final = frozenset(
         "stock:write",
         "audit:read",
         "changes:read",
+        "followers:write",
         "cache:read",
         "cache:write",
         "users:read",
@@ -46,6 +47,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             "stock:read",
             "stock:write",
             "changes:read",
+            "followers:write",
             "audit:read",
         }
     ),

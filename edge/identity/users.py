@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from edge.identity.sessions import nothing_follows
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import asyncpg
 
@@ -60,6 +62,7 @@ class User:
     disabled_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    tokens_not_before: datetime | None = None
 
     @classmethod
     def from_row(cls, row: asyncpg.Record) -> User:
@@ -70,9 +73,10 @@ class User:
 class Users:
     """The table of users."""
 
-    def __init__(self, database: Database) -> None:
-        """Use the edge's database."""
+    def __init__(self, database: Database, on_change: Callable[[], Awaitable[None]] = nothing_follows) -> None:
+        """Use the edge's database; ``on_change`` returns when this process knows which tokens no longer count."""
         self._database = database
+        self._on_change = on_change
 
     async def by_name(self, username: str) -> User | None:
         """The user of that name."""
@@ -116,4 +120,5 @@ class Users:
         """The changed user; ``None`` when there is none."""
         given = list(roles) if roles is not None else None
         row = await self._database.pool.fetchrow(UPDATE_USER, user_id, given, password_hash, disabled)
+        await self._on_change()
         return User.from_row(row) if row else None

@@ -38,6 +38,9 @@ def environment(edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, s
         "PARTSTREAM_CONTENT_TARGETS": targets[1],
         "PARTSTREAM_SIGNING_KEY_FILE": str(keys.file),
         "PARTSTREAM_JWKS": str(keys.jwks),
+        "PARTSTREAM_CREDENTIAL_FILE": str(keys.credential_file),
+        "PARTSTREAM_PROCESS_KEYS": str(keys.process_keys),
+        "PARTSTREAM_IDENTITY_PORT": str(free_port()),
         "PARTSTREAM_REDIS_URL": "none",
         "PARTSTREAM_PORT": str(free_port()),
     }
