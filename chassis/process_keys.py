@@ -28,13 +28,11 @@ UNTIL: Final = "partstream_until"  # seconds since the epoch: when a rotated key
 _TOOL_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 _READS: Final = frozenset({"content:read", "stock:read", "changes:read"})
-# What each process of the stack may do.
+# What each process that calls another one may do. The worker and the scheduler call none.
 PROCESS_PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
     "edge": _READS | {"followers:write"},
     "inventory": frozenset({"content:read", "changes:read"}),
     "content": frozenset(),
-    "worker": _READS,
-    "scheduler": _READS,
     "tools": _READS
     | {
         "content:write",

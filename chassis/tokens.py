@@ -145,10 +145,11 @@ class ServiceToken:
         self._ttl = ttl_seconds
         self._token = ""
         self._renew_at = 0.0
+        self._file_time = 0
 
     def __call__(self) -> str:
         """A token with at least half of its life before it."""
-        if time.monotonic() >= self._renew_at:
+        if time.monotonic() >= self._renew_at or self._is_rotated():
             key = self._key if isinstance(self._key, SigningKey) else SigningKey.load(self._key)
             self._token = key.mint(
                 subject=process_user_id(self._name),
@@ -159,6 +160,13 @@ class ServiceToken:
             )
             self._renew_at = time.monotonic() + self._ttl / 2
         return self._token
+
+    def _is_rotated(self) -> bool:
+        """Whether the file is another one than the token was signed from: a look costs 1 us."""
+        if isinstance(self._key, SigningKey):
+            return False
+        changed_at, self._file_time = self._file_time, self._key.stat().st_mtime_ns
+        return changed_at != self._file_time
 
 
 @dataclass(frozen=True, slots=True)

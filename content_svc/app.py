@@ -45,13 +45,14 @@ class App:
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self._revoked = FollowedRevocations(
+        self._followed = FollowedRevocations(
             settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc")
         )
+        self.revocations = self._followed.entries
         self.server = Server(
             SERVICE,
             verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
-            revocations=self._revoked.entries,
+            revocations=self.revocations,
             pack=pack,
             pings=(database.ping,),
         )
@@ -64,14 +65,14 @@ class App:
         """Load the window, then listen."""
         await self._log.start()
         self._retention.start(lambda: forget_old_claims(self._database))
-        self._revoked.start()
+        self._followed.start()
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
         await self._retention.stop()
         await self.server.stop(self._log.drain)
-        await self._revoked.stop()
+        await self._followed.stop()
         await self._log.stop()
         await self._database.close()
 

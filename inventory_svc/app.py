@@ -50,13 +50,14 @@ class App:
         self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self._revoked = FollowedRevocations(
+        self._followed = FollowedRevocations(
             settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc")
         )
+        self.revocations = self._followed.entries
         self.server = Server(
             SERVICE,
             verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
-            revocations=self._revoked.entries,
+            revocations=self.revocations,
             pack=answers.pack,
             pings=(database.ping,),
         )
@@ -70,7 +71,7 @@ class App:
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_claims(self._database))
-        self._revoked.start()
+        self._followed.start()
         await self.server.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
@@ -78,7 +79,7 @@ class App:
         await self.expiry.stop()
         await self._retention.stop()
         await self.server.stop(self._drain)
-        await self._revoked.stop()
+        await self._followed.stop()
         await self._log.stop()
         await self._database.close()
 

@@ -83,6 +83,10 @@ class RevocationList:
         self._heard_at = time.monotonic()
         self._heard.set()
 
+    async def until_heard(self) -> None:
+        """Return once the list has been complete for the first time."""
+        await self._heard.wait()
+
     def is_revoked(self, caller: Caller) -> bool:
         """Whether the token of this caller was revoked."""
         if (caller.session_id and ("session", caller.session_id) in self._entries) or (
@@ -109,7 +113,7 @@ class RevocationList:
         if not self._heard.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_SECONDS):
-                    await self._heard.wait()
+                    await self.until_heard()
         if not self.is_known:
             message = "It is not known which tokens are revoked, so nothing is written. Retry with the same request id."
             raise RevocationUnknown(message, retry_after_seconds=1)

@@ -51,6 +51,8 @@ class StackFacts:
             "PARTSTREAM_EDGE_URLS": ",".join(self.edge_urls),
             "PARTSTREAM_REDIS_URL": self.redis_url or "none",
             "PARTSTREAM_JWKS": str(self.keys.jwks),
+            "PARTSTREAM_PROCESS_KEYS": str(self.keys.processes.key_set),
+            "PARTSTREAM_REVOCATION_TARGETS": _targets(host, self.ports.identity),
             "PARTSTREAM_LOG_FORMAT": self.settings.log_format,
             "PYTHONUNBUFFERED": "1",
         }
@@ -65,10 +67,15 @@ class StackFacts:
 
 def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[ProcessState]:
     """Answer what the stack will consist of, in the order of its start, with nothing of it running yet."""
-    numbered = {"inventory": ports.inventory, "content": ports.content, "edge": ports.edge}
+    edges = zip(ports.edge, ports.identity, strict=True)
+    numbered: dict[str, list[list[int]]] = {
+        "inventory": [[port] for port in ports.inventory],
+        "content": [[port] for port in ports.content],
+        "edge": [[*both] for both in edges],
+    }
     found = [ProcessState(name, None, [], "log", "") for name in servers]
     for name, given in numbered.items():
-        found += [ProcessState(f"{name}-{number}", None, [port], "log", "") for number, port in enumerate(given, 1)]
+        found += [ProcessState(f"{name}-{number}", None, taken, "log", "") for number, taken in enumerate(given, 1)]
     further = zip(TASKS, _metrics_ports(ports), strict=True) if tasks else ()
     return found + [ProcessState(name, None, given, "log", "") for name, given in further]
 
@@ -79,7 +86,11 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
     for name, ports in (("inventory", facts.ports.inventory), ("content", facts.ports.content)):
         room, _ = DATABASE_OWNERS[name]
         for number, port in enumerate(ports, 1):
-            environment = facts.environment(name, **{f"PARTSTREAM_{name.upper()}_PORT": port})
+            environment = facts.environment(
+                name,
+                **{f"PARTSTREAM_{name.upper()}_PORT": port},
+                PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key(name),
+            )
             target = f"{reachable(facts.settings.host)}:{port}"
             plans.append(ProcessPlan(f"{name}-{number}", program(room, "serve"), environment, "grpc", target, [port]))
     return plans
@@ -88,12 +99,20 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
 def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer every copy of the edge."""
     plans = []
-    for number, (port, url) in enumerate(zip(facts.ports.edge, facts.edge_urls, strict=True), 1):
+    ports = zip(facts.ports.edge, facts.ports.identity, facts.edge_urls, strict=True)
+    for number, (port, identity_port, url) in enumerate(ports, 1):
         environment = facts.environment(
-            "edge", "audit", PARTSTREAM_PORT=port, PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key
+            "edge",
+            "audit",
+            PARTSTREAM_PORT=port,
+            PARTSTREAM_IDENTITY_PORT=identity_port,
+            PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key,
+            PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key("edge"),
         )
         target = f"{url}/health/ready"
-        plans.append(ProcessPlan(f"edge-{number}", program("edge", "serve"), environment, "http", target, [port]))
+        plans.append(
+            ProcessPlan(f"edge-{number}", program("edge", "serve"), environment, "http", target, [port, identity_port])
+        )
     return plans
 
 
@@ -103,7 +122,7 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
         return []
     plans = []
     for name, ports in zip(TASKS, _metrics_ports(facts.ports), strict=True):
-        environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+        environment = facts.environment("audit")
         if ports:
             environment["PARTSTREAM_METRICS_PORT"] = str(ports[0])
         plans.append(ProcessPlan(name, program("tasks", name), environment, "log", "", ports))
@@ -119,5 +138,5 @@ def program(room: str, *arguments: str) -> list[str]:
     return child_command([sys.executable, "-m", room, *arguments])
 
 
-def _targets(host: str, ports: list[int]) -> str:
+def _targets(host: str, ports: Sequence[int]) -> str:
     return ",".join(f"{host}:{port}" for port in ports)

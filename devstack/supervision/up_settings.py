@@ -7,6 +7,7 @@ from devstack.servers.ports import LOOPBACK
 
 DEFAULT_INVENTORY_PORT = 50051
 DEFAULT_CONTENT_PORT = 50052
+DEFAULT_IDENTITY_PORT = 50060
 # Apart from None, which says: run without Redis.
 EMBEDDED = ""
 
@@ -25,6 +26,12 @@ class UpSettings:
     )
     content_port: int | None = setting(
         "PARTSTREAM_CONTENT_PORT", port, default=None, help="port of the first content service; further ones follow"
+    )
+    identity_port: int | None = setting(
+        "PARTSTREAM_IDENTITY_PORT",
+        port,
+        default=None,
+        help="gRPC port of the first edge, where the services follow what is revoked; further ones follow",
     )
     metrics_port: int | None = setting(
         "PARTSTREAM_METRICS_PORT", port, default=None, help="port of the worker's metrics; the scheduler's is the next"
