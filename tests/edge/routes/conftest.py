@@ -16,7 +16,11 @@ async def targets(inventory_dsn: str, content_dsn: str, keys: Keys) -> AsyncIter
     """Addresses of a running inventory and a running content service."""
     inventory = await inventory_svc.app.start(
         inventory_svc.settings.Settings(
-            database_url=inventory_dsn, jwks=str(keys.jwks), port=0, revocation_targets=None
+            database_url=inventory_dsn,
+            jwks=str(keys.jwks),
+            process_keys=str(keys.process_keys),
+            port=0,
+            revocation_targets=None,
         )
     )
     content = await content_svc.app.start(
