@@ -7,9 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote
 
 import asyncpg
 import grpc
@@ -18,7 +16,8 @@ from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor
 
 from chassis import call_metrics, telemetry
-from chassis.caller import ANONYMOUS, Caller, RequestContext, current_request, set_current_request
+from chassis.call_facts import REQUEST_ID_HEADER, authenticate, is_read, safe_request_id
+from chassis.caller import RequestContext, current_caller, current_request, set_current_request
 from chassis.database import CONNECTION_LOST
 from chassis.errors import (
     DeadlinePassed,
@@ -27,17 +26,18 @@ from chassis.errors import (
     InternalFault,
     PartstreamError,
     StoreUnavailable,
-    TokenInvalid,
+    TokenExpired,
     WatcherTooSlow,
 )
 from chassis.rich_status import to_status
 from chassis.text_rules import text_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 
     from google.protobuf.message import Message
 
+    from chassis.revocation.listing import RevocationList
     from chassis.tokens import TokenVerifier
 
 log = logging.getLogger("partstream.calls")
@@ -58,6 +58,7 @@ class BorderInterceptor(ServerInterceptor):
         self,
         verifier: TokenVerifier,
         pack: Callable[[object], Message | None],
+        revocations: RevocationList,
         multi_line: Collection[str] = frozenset(),
     ) -> None:
         """``pack`` turns the domain object in an error into its protobuf message.
@@ -67,6 +68,7 @@ class BorderInterceptor(ServerInterceptor):
         self._multi_line = frozenset(multi_line)
         self._verifier = verifier
         self._pack = pack
+        self._revocations = revocations
         self._wrapped: dict[str, Any] = {}  # handlers by method; a server's methods never change
         self._given_up: set[asyncio.Future[Any]] = set()  # calls that are not over yet
 
@@ -98,10 +100,14 @@ class BorderInterceptor(ServerInterceptor):
         return wrapped
 
     def _unary(self, call: Callable[..., Any], method: str, parse: _Parse) -> Callable[..., Any]:
+        writes = not is_read(method)
+
         async def handle(raw: bytes, context: _Context) -> Any:
             began = time.perf_counter()
             try:
                 request = self._admit(raw, parse, context)
+                if writes and not self._revocations.is_known:
+                    await self._revocations.require_known()
                 if context.time_remaining() is None:
                     answer = await self._in_time(call(request, context))
                 else:
@@ -121,7 +127,7 @@ class BorderInterceptor(ServerInterceptor):
             streaming.inc()
             try:
                 request = self._admit(raw, parse, context)
-                async with contextlib.aclosing(call(request, context)) as messages:
+                async with self._while_token_counts(), contextlib.aclosing(call(request, context)) as messages:
                     async for message in messages:
                         await _write(context, message)
             except asyncio.CancelledError:
@@ -135,6 +141,33 @@ class BorderInterceptor(ServerInterceptor):
             _log_call(method, "OK", began, level=logging.DEBUG)
 
         return handle
+
+    @contextlib.asynccontextmanager
+    async def _while_token_counts(self) -> AsyncIterator[None]:
+        """End the block when the caller's token is revoked or expires, and raise ``TokenRevoked`` or ``TokenExpired``.
+
+        A process is known by its key and not by the token that it happened to begin with: revoking the key ends it.
+        """
+        caller = current_caller()
+        if caller.is_anonymous:
+            yield
+            return
+        left = None if caller.process else caller.expires_at - time.time()
+        try:
+            async with asyncio.timeout(left) as limit:
+
+                def end_now() -> None:
+                    if not limit.expired():
+                        limit.reschedule(asyncio.get_running_loop().time())
+
+                with self._revocations.watching(caller, end_now):
+                    yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._revocations.check(caller)
+            message = "The token has expired: watch again from your last cursor with a new one."
+            raise TokenExpired(message) from None
 
     async def _in_time(self, call: Coroutine[Any, Any, Any]) -> Any:
         """The answer within the time that a caller without a deadline gets.
@@ -166,9 +199,9 @@ class BorderInterceptor(ServerInterceptor):
         The message is read here and not by gRPC, which would tell the caller what Python says of a broken one.
         """
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        request_id = metadata.get("partstream-request-id", "")[:100] or str(uuid.uuid4())
+        request_id = safe_request_id(metadata.get(REQUEST_ID_HEADER, "")) or str(uuid.uuid4())
         set_current_request(RequestContext(request_id=request_id))
-        caller = self._caller(metadata, context.peer())
+        caller = authenticate(metadata, context.peer(), self._verifier, self._revocations)
         traceparent = telemetry.traceparent_of_call(metadata.get("traceparent", ""))
         set_current_request(RequestContext(caller, request_id, traceparent))
         try:
@@ -204,21 +237,6 @@ class BorderInterceptor(ServerInterceptor):
             grpc.StatusCode[told.code], status.message, ((_STATUS_DETAILS, status.SerializeToString()),)
         )
 
-    def _caller(self, metadata: dict[str, str], peer: str) -> Caller:
-        header = metadata.get("authorization", "")
-        client_ip = metadata.get("partstream-client-ip", "")[:64] or peer_address(peer)
-        if not header:
-            caller = ANONYMOUS
-        else:
-            scheme, _, token = header.partition(" ")
-            if scheme.lower() != "bearer" or not token:
-                message = "The authorization must be of the form `Bearer <token>`."
-                raise TokenInvalid(message)
-            caller = self._verifier.verify(token)
-        if not client_ip:
-            return caller
-        return Caller(caller.user_id, caller.username, caller.session_id, caller.roles, caller.permissions, client_ip)
-
 
 async def _write(context: _Context, message: Any) -> None:
     try:
@@ -238,15 +256,6 @@ def _log_call(method: str, code: str, began: float, *, level: int | None = None)
         level = logging.DEBUG if code == "OK" and seconds < SLOW_SECONDS else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, "%s %s", method, code, extra={"ms": round(seconds * 1000, 1)})
-
-
-@lru_cache(1024)
-def peer_address(peer: str) -> str:
-    """The address in gRPC's name of a peer: whoever calls for nobody else is the client itself. Empty for a socket."""
-    kind, _, place = peer.partition(":")
-    if kind not in {"ipv4", "ipv6"}:
-        return ""
-    return unquote(place).rpartition(":")[0].strip("[]")
 
 
 def check_rules(request: Message, multi_line: Collection[str] = frozenset()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -20,6 +21,10 @@ class Caller:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     client_ip: str = ""
+    issued_at: float = math.inf  # seconds since the epoch, as is the next; nothing was issued to the anonymous caller
+    expires_at: float = math.inf
+    key_id: str = ""  # of the key that signed the token
+    process: str = ""  # name of the process whose credential was shown; empty for people and their programs
 
     @property
     def is_anonymous(self) -> bool:
@@ -75,3 +80,15 @@ def require(permission: str) -> Caller:
         raise TokenMissing(message, metadata={"permission": permission})
     message = f"You are not allowed to do this: it needs the permission {permission}."
     raise PermissionMissing(message, metadata={"permission": permission})
+
+
+def require_process() -> Caller:
+    """The caller, if it is one of our own processes; else ``TokenMissing`` or ``PermissionMissing``."""
+    caller = current_caller()
+    if caller.process:
+        return caller
+    if caller.is_anonymous:
+        message = "This call needs the credential of a process."
+        raise TokenMissing(message)
+    message = "This call is for processes of the system only."
+    raise PermissionMissing(message)

@@ -5,12 +5,13 @@
     PartstreamError
     ├── InvalidArgument: FieldInvalid, RequestIdReused, CursorMalformed, CursorFromFuture, PageTokenInvalid
     ├── NotFound: PartNotFound, LocationNotFound, ReservationNotFound, MovementNotFound, CategoryNotFound,
-    │     VersionNotFound
+    │     VersionNotFound, FollowerNotFound
     ├── AlreadyExists: PartExists, LocationExists, CategoryExists
     ├── FailedPrecondition: VersionRequired, InsufficientStock, PartArchived, HasDependents, LocationArchived,
-    │     ReservationNotHeld, ReservationLimit, MovementNotReversible, IllegalState, BatchAborted, EpochChanged
+    │     ReservationNotHeld, ReservationLimit, MovementNotReversible, IllegalState, BatchAborted, EpochChanged,
+    │     PositionNotSent
     ├── Unauthenticated: TokenMissing, TokenInvalid, TokenExpired, TokenRevoked
-    ├── Unavailable: StoreUnavailable, RevisionNotYetServed, Draining
+    ├── Unavailable: StoreUnavailable, RevisionNotYetServed, Draining, RevocationUnknown
     ├── ResourceExhausted: Overloaded, WatcherTooSlow
     └── VersionConflict, PermissionMissing, CursorCompacted, DeadlinePassed, InternalFault
 """
@@ -148,6 +149,12 @@ class VersionNotFound(NotFound):
     reason = "VERSION_NOT_FOUND"
 
 
+class FollowerNotFound(NotFound):
+    """No follower of this name is registered."""
+
+    reason = "FOLLOWER_NOT_FOUND"
+
+
 class AlreadyExists(PartstreamError):
     """The identifier is taken."""
 
@@ -244,6 +251,12 @@ class EpochChanged(FailedPrecondition):
     reason = "EPOCH_CHANGED"
 
 
+class PositionNotSent(FailedPrecondition):
+    """The position lies beyond what the follower was sent."""
+
+    reason = "POSITION_NOT_SENT"
+
+
 class VersionConflict(PartstreamError):
     """The expected version is stale; ``current`` is what is there now, metadata says who changed it and when."""
 
@@ -331,6 +344,12 @@ class Draining(Unavailable):
     """The server is being replaced."""
 
     reason = "DRAINING"
+
+
+class RevocationUnknown(Unavailable):
+    """It is not known which tokens are revoked, so nothing is written."""
+
+    reason = "REVOCATION_UNKNOWN"
 
 
 class CursorCompacted(PartstreamError):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from chassis.revocation.listing import RevocationList
     from chassis.tls import ServerTls
     from chassis.tokens import TokenVerifier
 
@@ -42,7 +43,7 @@ _OPTIONS = (
     # Two processes on one port would share its calls silently.
     ("grpc.so_reuseport", 0),
 )
-LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # every service has a log
+LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # of a service that has a log
 _HEALTH_SECONDS = 1.0
 _PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait for a pool that never gets free
 DRAIN_SECONDS = 5.0
@@ -56,9 +57,11 @@ class Server:
         name: str,
         *,
         verifier: TokenVerifier,
+        revocations: RevocationList,
         pack: Callable[[object], Message | None],
         pings: Sequence[Callable[[], Awaitable[None]]],
         multi_line: Collection[str] = frozenset(),
+        has_log: bool = True,
     ) -> None:
         """``name`` is the full service name; ``pings`` raise while a dependency is away.
 
@@ -68,10 +71,11 @@ class Server:
         self._pings = pings
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, multi_line)],
+            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, revocations, multi_line)],
             options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._services = (name, LOG_SERVICE) if has_log else (name,)
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -86,7 +90,7 @@ class Server:
         ``reflection`` is ``on``, ``off``, or ``auto``: on where only this machine reaches the server.
         """
         if reflection == "on" or (reflection == "auto" and is_loopback(host)):
-            enable_reflection(self._server, (self.name, LOG_SERVICE, health.SERVICE_NAME))
+            enable_reflection(self._server, (*self._services, health.SERVICE_NAME))
         self.port = self._bind(host, port, tls)
         if tls is None and not is_loopback(host):
             log.warning(
@@ -136,7 +140,7 @@ class Server:
         except Exception as error:  # noqa: BLE001 - whatever a ping meets, the dependency is not as it must be
             log.warning("not serving: %s", str(error) or type(error).__name__)
             status = health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", self.name, LOG_SERVICE):
+        for service in ("", *self._services):
             await self._health.set(service, status)
 
 

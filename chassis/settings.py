@@ -180,6 +180,11 @@ def targets(raw: str) -> tuple[str, ...]:
     return found
 
 
+def targets_or_none(raw: str) -> tuple[str, ...] | None:
+    """``host:port`` addresses, comma-separated, or ``none``."""
+    return None if raw == "none" else targets(raw)
+
+
 def urls(raw: str) -> tuple[str, ...]:
     """``http(s)://`` base addresses, comma-separated, without a trailing slash."""
     found = tuple(item.strip().rstrip("/") for item in raw.split(",") if item.strip())

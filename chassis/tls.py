@@ -85,7 +85,7 @@ class GrpcServerSettings:
         return found + authority_problems("PARTSTREAM_GRPC_TLS_CLIENT_CA", self.grpc_client_authority)
 
     @property
-    def grpc_tls(self) -> ServerTls | None:
+    def grpc_server_tls(self) -> ServerTls | None:
         """What the server shows; ``None`` for plaintext."""
         if self.grpc_certificate is None or self.grpc_key is None:
             return None

@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from chassis.caller import Caller
 from chassis.errors import TokenExpired, TokenInvalid
+from chassis.process_keys import ProcessKey, process_user_id, read_process_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ SERVICE_PERMISSIONS = frozenset(
         "reservations:commit",
         "reservations:manage",
         "changes:read",
+        "followers:write",
         "audit:read",
     }
 )
@@ -84,6 +87,11 @@ class SigningKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
+    @property
+    def key_id(self) -> str:
+        """The id (``kid``) that tokens name the key by."""
+        return self.jwk["kid"]
+
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """The key set that verifiers read."""
         return {"keys": [self.jwk]}
@@ -106,9 +114,14 @@ class SigningKey:
         permissions: Iterable[str] = (),
         session_id: str = "",
         ttl_seconds: int = 600,
+        not_before: datetime | None = None,
     ) -> str:
-        """A signed access token."""
-        now = int(time.time())
+        """A signed access token.
+
+        ``not_before`` is from when on tokens of the subject count: the token is never older, whatever the clocks say.
+        """
+        now = time.time()
+        issued_at = now if not_before is None else max(now, not_before.timestamp())
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -117,30 +130,31 @@ class SigningKey:
             "sid": session_id,
             "roles": sorted(roles),
             "perms": sorted(permissions),
-            "iat": now,
-            "exp": now + ttl_seconds,
+            "iat": issued_at,
+            "exp": int(now) + ttl_seconds,
             "jti": uuid.uuid4().hex,
         }
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self.jwk["kid"]})
 
 
 class ServiceToken:
-    """The token of a process that holds the signing key; renewed before it ends."""
+    """The token of a process, signed with the process's own key; renewed before it ends."""
 
-    def __init__(self, key: SigningKey, name: str, *, ttl_seconds: int = 600) -> None:
-        """Name the process; its user id is derived from the name, so that restarts are the same actor."""
+    def __init__(self, key: SigningKey | Path, name: str, *, ttl_seconds: int = 600) -> None:
+        """Name the process; a key in a file is read again for each token, so that a rotated one is taken up."""
         self._key = key
         self._name = name
         self._ttl = ttl_seconds
-        self._subject = str(uuid.uuid5(uuid.NAMESPACE_URL, f"partstream:service:{name}"))
         self._token = ""
         self._renew_at = 0.0
+        self._file_time = 0
 
     def __call__(self) -> str:
         """A token with at least half of its life before it."""
-        if time.monotonic() >= self._renew_at:
-            self._token = self._key.mint(
-                subject=self._subject,
+        if time.monotonic() >= self._renew_at or self._is_rotated():
+            key = self._key if isinstance(self._key, SigningKey) else SigningKey.load(self._key)
+            self._token = key.mint(
+                subject=process_user_id(self._name),
                 name=self._name,
                 roles=["service"],
                 permissions=SERVICE_PERMISSIONS,
@@ -148,6 +162,13 @@ class ServiceToken:
             )
             self._renew_at = time.monotonic() + self._ttl / 2
         return self._token
+
+    def _is_rotated(self) -> bool:
+        """Whether the file is another one than the token was signed from: a look costs 1 us."""
+        if isinstance(self._key, SigningKey):
+            return False
+        changed_at, self._file_time = self._file_time, self._key.stat().st_mtime_ns
+        return changed_at != self._file_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +178,17 @@ class _Verified:
 
 
 class TokenVerifier:
-    """Checks tokens against a key set from a file or an address; verified tokens are remembered until they end."""
+    """Checks tokens against key sets from a file or an address; verified tokens are remembered until they end."""
 
     REMEMBERED = 4096  # an Ed25519 check costs about 100 us, a look-up 0.1 us
-    RELOAD_SECONDS = 10.0  # a token with an unknown key id makes the set be read again at most this often
+    RELOAD_SECONDS = 10.0  # a token with an unknown key id makes the sets be read again at most this often
 
-    def __init__(self, source: str) -> None:
-        """Name the JWKS: a path, or an http(s) address."""
+    def __init__(self, source: str, *, processes: str = "") -> None:
+        """Name the key set of users and, where processes may call, that of processes: paths, or http(s) addresses."""
         self._source = source
+        self._process_source = processes
         self._keys: dict[str, jwt.PyJWK] = {}
+        self._processes: dict[str, ProcessKey] = {}
         self._loaded_at = float("-inf")
         self._verified: dict[str, _Verified] = {}
 
@@ -174,59 +197,78 @@ class TokenVerifier:
         known = self._verified.get(token)
         if known is not None and known.expires_at > time.time():
             return known.caller
-        claims = self._claims(token)
-        caller = Caller(
-            user_id=str(uuid.UUID(claims["sub"])),
-            username=str(claims.get("name", "")) or claims["sub"],
-            session_id=str(claims.get("sid", "")),
-            roles=frozenset(claims.get("roles", ())),
-            permissions=frozenset(claims.get("perms", ())),
-        )
+        key_id, claims = self._claims(token)
+        expires_at = claims["exp"] + LEEWAY_SECONDS
+        process = self._processes.get(key_id)
+        if process is not None:
+            caller = process.caller(str(claims.get("name", "")))
+        else:
+            caller = Caller(
+                user_id=str(uuid.UUID(claims["sub"])),
+                username=str(claims.get("name", "")) or claims["sub"],
+                session_id=str(claims.get("sid", "")),
+                roles=frozenset(claims.get("roles", ())),
+                permissions=frozenset(claims.get("perms", ())),
+                issued_at=float(claims["iat"]),
+                expires_at=expires_at,
+                key_id=key_id,
+            )
         if len(self._verified) >= self.REMEMBERED:
             self._verified.clear()
-        self._verified[token] = _Verified(caller, claims["exp"] + LEEWAY_SECONDS)
+        self._verified[token] = _Verified(caller, expires_at)
         return caller
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str) -> tuple[str, dict[str, Any]]:
         try:
-            key = self._key_of(jwt.get_unverified_header(token).get("kid", ""))
+            key_id = str(jwt.get_unverified_header(token).get("kid", ""))
             claims: dict[str, Any] = jwt.decode(
                 token,
-                key,
+                self._key_of(key_id),
                 algorithms=["EdDSA"],
                 issuer=ISSUER,
                 audience=AUDIENCE,
                 leeway=LEEWAY_SECONDS,
-                options={"require": ["exp", "sub", "iss", "aud"]},
+                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
             )
             uuid.UUID(claims["sub"])
         except jwt.ExpiredSignatureError:
-            message = "The token's time is over: sign in again or refresh it."
+            message = "The token has expired: sign in again or refresh it."
             raise TokenExpired(message) from None
         except (jwt.PyJWTError, ValueError, TypeError):
             message = "The token cannot be accepted."
             raise TokenInvalid(message) from None
-        return claims
+        return key_id, claims
 
     def _key_of(self, key_id: str) -> jwt.PyJWK:
-        if key_id not in self._keys and time.monotonic() - self._loaded_at > self.RELOAD_SECONDS:
+        found = self._find(key_id)
+        if found is None and time.monotonic() - self._loaded_at > self.RELOAD_SECONDS:
             self._load()
-        if key_id not in self._keys:
+            found = self._find(key_id)
+        if found is None:
             message = "The token is signed with a key that is not ours."
             raise TokenInvalid(message)
-        return self._keys[key_id]
+        return found
+
+    def _find(self, key_id: str) -> jwt.PyJWK | None:
+        process = self._processes.get(key_id)
+        if process is None:
+            return self._keys.get(key_id)
+        return process.jwk if process.is_current else None
 
     def _load(self) -> None:
         self._loaded_at = time.monotonic()
         try:
-            raw = self._read()
-        except OSError as error:
-            log.warning("the key set cannot be read: %s", error)
+            raw = _read(self._source)
+            processes = read_process_keys(_read(self._process_source)) if self._process_source else {}
+        except (OSError, ValueError) as error:
+            log.warning("key set unreadable: %s", error)
             return
         self._keys = {key.key_id or "": key for key in jwt.PyJWKSet.from_json(raw.decode()).keys}
+        self._processes = processes
 
-    def _read(self) -> bytes:
-        if not self._source.startswith(("http://", "https://")):
-            return Path(self._source).read_bytes()
-        with urllib.request.urlopen(self._source, timeout=2) as response:  # noqa: S310 - the scheme is checked
-            return bytes(response.read())
+
+def _read(source: str) -> bytes:
+    if not source.startswith(("http://", "https://")):
+        return Path(source).read_bytes()
+    with urllib.request.urlopen(source, timeout=2) as response:  # noqa: S310 - the scheme is checked
+        return bytes(response.read())

@@ -17,7 +17,7 @@ from chassis.channels import open_channel
 from chassis.errors import CursorMalformed, PartstreamError
 from chassis.logs import visible
 from chassis.rich_status import from_rpc_error
-from chassis.tokens import ServiceToken, SigningKey
+from chassis.tokens import ServiceToken
 from devstack import stack_state
 from devstack.service_calls.service_access import service_settings
 from partstream.changes.v1 import change_log_service_pb2, change_log_service_pb2_grpc, origin_pb2
@@ -52,7 +52,7 @@ def _told(error: PartstreamError) -> str:
 
 async def _print_entries(given: argparse.Namespace) -> None:
     settings = service_settings(stack_state.data_folder(given.data_dir))
-    token = ServiceToken(SigningKey.load(settings.signing_key), "events")
+    token = ServiceToken(settings.credential, "events")
     async with open_channel(getattr(settings, given.service), token=token, tls=settings.grpc_tls) as channel:
         stub = change_log_service_pb2_grpc.ChangeLogServiceStub(channel)
         cursor = await _print_up_to_now(stub, _first_request(given), given)

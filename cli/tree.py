@@ -22,6 +22,7 @@ DESCRIPTION = "Run and operate Partstream: a parts catalogue that stays consiste
 EPILOG = "Each command explains itself: partstream COMMAND --help. More: README.md and docs/."
 DATABASES = ("inventory", "content", "edge", "audit")
 LOGS = ("inventory", "content")
+PROCESSES = ("edge", "inventory", "content", "tools")  # those with a credential
 STREAM_PARTS = ("latency", "fan-out", "write-path", "catch-up", "memory", "snapshot")
 SHELLS = ("bash", "zsh")
 RUNTIME, DEVELOPMENT = "runtime", "development"
@@ -170,6 +171,10 @@ def _add_operation(tree: Parser) -> None:
 
 
 def _add_accounts(tree: Parser) -> None:
+    keys = tree.group("keys", "credentials of the processes of the running stack")
+    rotate = keys.command("rotate", "replace the keys of processes", "cli.keys:rotate").with_data_dir()
+    rotate.add_argument("--process", action="append", choices=PROCESSES, help="whose key (default: of every process)")
+    rotate.add_argument("--revoke", action="store_true", help="refuse the old keys at once, not after an hour")
     token = tree.command("token", "sign in to the running stack and print an access token", "cli.accounts:token")
     token.with_data_dir()
     token.add_argument("--user", metavar="NAME", help="account to sign in as (default: the first administrator)")

@@ -9,6 +9,7 @@ from chassis.database import Database, TransactionManager
 from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
+from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
@@ -40,13 +41,23 @@ class App:
             changes.encode,
             changes.watched_keys,
             changes.entity_ids_of,
-            LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+            LogRetention(settings.log_keep_for, settings.log_keep_bytes, settings.follower_hold_for),
             window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        verifier, pings = TokenVerifier(settings.jwks), (database.ping,)
-        self.server = Server(SERVICE, verifier=verifier, pack=pack, pings=pings, multi_line=MULTI_LINE)
+        self._followed = FollowedRevocations(
+            settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc"), settings.grpc_tls
+        )
+        self.revocations = self._followed.entries
+        self.server = Server(
+            SERVICE,
+            verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
+            revocations=self.revocations,
+            pack=pack,
+            pings=(database.ping,),
+            multi_line=MULTI_LINE,
+        )
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
@@ -56,8 +67,10 @@ class App:
         """Load the window, then listen."""
         await self._log.start()
         self._retention.start(lambda: forget_old_claims(self._database))
+        self._followed.start()
         settings = self._settings
-        await self.server.start(settings.host, settings.port, settings.grpc_tls, reflection=settings.grpc_reflection)
+        tls = settings.grpc_server_tls
+        await self.server.start(settings.host, settings.port, tls, reflection=settings.grpc_reflection)
 
     async def health(self) -> HealthDetails:
         """Return whether the database responds."""
@@ -67,6 +80,7 @@ class App:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
         await self._retention.stop()
         await self.server.stop(self._log.drain)
+        await self._followed.stop()
         await self._log.stop()
         await self._database.close()
 

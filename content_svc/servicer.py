@@ -7,7 +7,8 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from chassis.caller import current_caller
+from chassis.caller import current_caller, require
+from chassis.changes.followers import PERMISSION
 from chassis.changes.snapshot_gate import SnapshotGate
 from content_svc import commands, convert
 from content_svc.domain.part import Part
@@ -183,7 +184,10 @@ class ContentServicer(ContentServiceServicer):
         interval = request.bookmark_interval.ToTimedelta().total_seconds() or _BOOKMARK_SECONDS
         caller = current_caller()
         staff = caller.may("changes:read") and caller.may("content:read")
-        return self._feed.watch(request.cursor, request.part_ids, interval, "staff" if staff else "public")
+        if request.follower:
+            require(PERMISSION)
+        audience = "staff" if staff else "public"
+        return self._feed.watch(request.cursor, request.part_ids, interval, audience, request.follower)
 
     def _answer(
         self, answer: Answer[ResultT], response: type[ResponseT], respond: Callable[[ResultT], ResponseT]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from chassis.operations import OperationsSettings
-from chassis.settings import choice, days, dsn, port, positive_int, setting, text
-from chassis.tls import GrpcServerSettings
+from chassis.settings import choice, days, dsn, file, port, positive_int, setting, targets_or_none, text
+from chassis.tls import GrpcClientSettings, GrpcServerSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +30,28 @@ class MigrateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(MigrateSettings, GrpcServerSettings, OperationsSettings):
+class Settings(MigrateSettings, GrpcServerSettings, GrpcClientSettings, OperationsSettings):
     """For ``serve``."""
 
     jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
+    process_keys: str = setting(
+        "PARTSTREAM_PROCESS_KEYS",
+        text,
+        default="",
+        help="keys that processes prove themselves with: a file or its address; unset = no process is known",
+    )
+    revocation_targets: tuple[str, ...] | None = setting(
+        "PARTSTREAM_REVOCATION_TARGETS",
+        targets_or_none,
+        help="gRPC addresses of the edges, which say what is revoked, host:port, comma-separated; `none` = revoked "
+        "tokens count until they expire",
+    )
+    credential_file: Path | None = setting(
+        "PARTSTREAM_CREDENTIAL_FILE",
+        file,
+        default=None,
+        help="PEM file of the private key that this process proves itself with",
+    )
     host: str = setting(
         "PARTSTREAM_GRPC_HOST",
         text,
@@ -47,6 +69,12 @@ class Settings(MigrateSettings, GrpcServerSettings, OperationsSettings):
     log_keep_bytes: int = setting(
         "PARTSTREAM_LOG_KEEP_BYTES", positive_int, default=50 * 1024**3, help="bytes that the change log may take"
     )
+    follower_hold_for: timedelta = setting(
+        "PARTSTREAM_FOLLOWER_HOLD_DAYS",
+        days,
+        default=timedelta(days=7),
+        help="days that the change log is kept for a registered follower that no longer reports",
+    )
     log_window_bytes: int = setting(
         "PARTSTREAM_LOG_WINDOW_BYTES",
         positive_int,
@@ -56,3 +84,7 @@ class Settings(MigrateSettings, GrpcServerSettings, OperationsSettings):
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
     )
+
+    def problems(self) -> list[str]:
+        """Return a line for each certificate or key that cannot be used."""
+        return GrpcServerSettings.problems(self) + GrpcClientSettings.problems(self)

@@ -21,6 +21,7 @@ from chassis.settings import SettingsError, load
 from edge.identity import operator_users
 from edge.identity.first_admin import ensure_first_admin
 from edge.identity.operator import OperatorError, Outcome
+from edge.identity.operator_keys import revoke_key
 from edge.identity.operator_tokens import issue_token
 from edge.settings import EdgeSettings, MigrateSettings, TokenSettings, UsersSettings
 
@@ -57,6 +58,9 @@ def _run(given: argparse.Namespace) -> int:
         case "token":
             logs.configure("edge", level="WARNING")
             _print(asyncio.run(issue_token(load(TokenSettings), given.user, given.role)))
+        case "revoke-key":
+            logs.configure("edge", level="WARNING")
+            _print(asyncio.run(revoke_key(load(UsersSettings).database_url, given.key_id)))
         case _:
             logs.configure("edge", level="WARNING")
             outcome = asyncio.run(_users(load(UsersSettings), given))
@@ -143,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("serve", help="run one edge")
     verbs.add_parser("migrate", help="bring the database to the newest schema")
+    key = verbs.add_parser("revoke-key", help="refuse what is signed with the key of a process", allow_abbrev=False)
+    key.add_argument("key_id", help="id of the key, as in the key set of processes")
     token = verbs.add_parser("token", help="print an access token for 10 minutes", allow_abbrev=False)
     token.add_argument("--user", metavar="NAME", help="whose token; default: the first enabled administrator")
     token.add_argument("--role", help="the one role that the token carries; default: all of the user's")

@@ -16,21 +16,25 @@ from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.process import allow_open_files, spare_collector
+from chassis.revocation.listing import RevocationList
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch.dispatcher import Dispatcher
+from edge.dispatch.report import FOLLOWER
 from edge.envelope import Envelope
 from edge.follow import Following
 from edge.health import Check, FollowerPing, Health, RedisPing
 from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
 from edge.identity.assembly import assemble_identity
+from edge.identity.revocation_feed import RevocationFeed
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
 from edge.page_tokens import PageTokens
 from edge.revision import RevisionGate
+from edge.revocation_service import build_revocation_server
 from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
@@ -61,6 +65,10 @@ async def serve(settings: EdgeSettings) -> None:
         edge = Edge(settings, *databases)
         stack.push_async_callback(edge.close)
         edge.start()
+        tls = settings.grpc_server_tls
+        await edge.revocation_server.start(
+            settings.grpc_host, settings.identity_port, tls, reflection=settings.grpc_reflection
+        )
         listener = edge.server.start()
         await edge.server.until_listening()
         made.append(edge)
@@ -91,18 +99,29 @@ class Edge:
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
         key = SigningKey.load(settings.signing_key_file)
-        self._channels = _open_channels(settings, ServiceToken(key, "edge"))
-        self.services = Services(self._channels["inventory"], self._channels["content"])
+        own_token = ServiceToken(settings.credential_file, "edge")
+        self._channels = _open_channels(settings, own_token)
+        self.services = Services(self._channels["inventory"], self._channels["content"], own_token)
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers, lambda: self.services.newest)
         self.health = Health(self._checks(settings, database, trail))
-        verifier, registration_open = TokenVerifier(settings.jwks), settings.registration == "on"
-        identity = assemble_identity(database, key, verifier, registration_open=registration_open)
+        self.revocations = RevocationFeed(settings.database_url, RevocationList())
+        self.revocation_server = build_revocation_server(
+            self.revocations, TokenVerifier(settings.jwks, processes=settings.process_keys)
+        )
+        identity = assemble_identity(
+            database,
+            key,
+            TokenVerifier(settings.jwks),
+            self.revocations,
+            registration_open=settings.registration == "on",
+        )
         self._upkeep = identity.upkeep
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
             identity.authenticator,
+            self.revocations.entries,
             allowed_origins=settings.allowed_origins,
         )
         app = build_http_app(
@@ -153,11 +172,15 @@ class Edge:
         if self._jobs is None:
             log.warning("there is no Redis: no audit jobs are queued; the audit trail waits until there is one")
             return None
-        sources = [StockSource(self._channels["inventory-dispatch"]), PartSource(self._channels["content-dispatch"])]
+        sources = [
+            StockSource(self._channels["inventory-dispatch"], FOLLOWER),
+            PartSource(self._channels["content-dispatch"], FOLLOWER),
+        ]
         return Dispatcher(settings.audit_database_url, trail.pool, sources, self._jobs)
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.revocations.start()
         self.following.start()
         self._upkeep.start()
         if self._dispatcher is not None:
@@ -168,12 +191,15 @@ class Edge:
         self.health.draining = True
         if self._dispatcher is not None:
             await self._dispatcher.stop()
+        self.revocations.drain()
         await self.following.drain()
         await self.server.stop()
 
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
         await self._upkeep.stop()
+        await self.revocations.stop()
+        await self.revocation_server.stop()
         await self.following.stop()
         if self._jobs is not None:
             self._jobs.close()

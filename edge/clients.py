@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from chassis.call_facts import CLIENT_IP_HEADER, PROCESS_HEADER, REQUEST_ID_HEADER
 from chassis.changes import cursor as cursors
 from chassis.errors import PartstreamError, StoreUnavailable
 from chassis.rich_status import from_rpc_error
@@ -23,7 +24,7 @@ from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
@@ -68,9 +69,10 @@ class RetryBudget:
 class Upstream:
     """Unary calls to one service. Every call is safe to send again: reads are, and writes carry a ``request_id``."""
 
-    def __init__(self, name: str) -> None:
-        """Name the service, for metrics."""
+    def __init__(self, name: str, own_token: Callable[[], str]) -> None:
+        """Name the service, for metrics; ``own_token`` proves that the edge is calling."""
         self.name = name
+        self._own_token = own_token
         self.newest: cursors.Position | None = None  # of its log, among all responses to any caller
         self._budget = RetryBudget()
 
@@ -84,7 +86,7 @@ class Upstream:
     ) -> ResponseT:
         """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks."""
         exchange = current_exchange()
-        metadata = _metadata(exchange, anonymous=anonymous)
+        metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(exchange, anonymous=anonymous)]
         label = type(request).__name__.removesuffix("Request")
         started = time.perf_counter()
         outcome = "CANCELLED"
@@ -133,9 +135,9 @@ class Upstream:
 
 
 def _metadata(exchange: Exchange, *, anonymous: bool) -> list[tuple[str, str]]:
-    metadata = [("partstream-request-id", exchange.request_id)] if exchange.request_id else []
+    metadata = [(REQUEST_ID_HEADER, exchange.request_id)] if exchange.request_id else []
     if exchange.client_ip:
-        metadata.append(("partstream-client-ip", exchange.client_ip))
+        metadata.append((CLIENT_IP_HEADER, exchange.client_ip))
     if exchange.bearer and not anonymous:
         metadata.append(("authorization", f"Bearer {exchange.bearer}"))
     return metadata
@@ -144,14 +146,14 @@ def _metadata(exchange: Exchange, *, anonymous: bool) -> list[tuple[str, str]]:
 class Services:
     """Both services: their stubs over the unary channels, and the way to call them."""
 
-    def __init__(self, inventory: grpc.aio.Channel, content: grpc.aio.Channel) -> None:
-        """Take one channel for unary calls to each service; whoever made them closes them."""
+    def __init__(self, inventory: grpc.aio.Channel, content: grpc.aio.Channel, own_token: Callable[[], str]) -> None:
+        """Take one channel for unary calls to each service, closed by their owner, and the token of this process."""
         self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(inventory)
         self.content: ContentServiceAsyncStub = ContentServiceStub(content)
         self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(inventory)
         self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(content)
-        self._inventory = Upstream("inventory")
-        self._content = Upstream("content")
+        self._inventory = Upstream("inventory", own_token)
+        self._content = Upstream("content", own_token)
 
     @property
     def newest(self) -> str:

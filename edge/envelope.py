@@ -16,6 +16,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import NotFoundException
 from litestar.response.base import ASGIResponse
 
+from chassis.call_facts import valid_address
 from chassis.caller import ANONYMOUS, RequestContext, set_current_request
 from chassis.errors import Overloaded
 from chassis.telemetry import current_traceparent
@@ -127,11 +128,11 @@ class Envelope:
     def _client_ip(self, scope: Any, forwarded: str) -> str:
         """The nearest address that is no proxy of ours, read from the right: what is left of it anyone can write."""
         address = _peer(scope)
-        for hop in (item.strip() for item in reversed(forwarded.split(","))):
+        for hop in (valid_address(item.strip()) for item in reversed(forwarded.split(","))):
             if not hop or not self._is_trusted(address):
                 break
             address = hop
-        return address[:64]
+        return valid_address(address)
 
     def _scheme(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
         """Return the scheme by which the client reached us, or the first proxy when all of them are ours."""

@@ -71,6 +71,9 @@ STATUS_BY_REASON: Final[dict[str, tuple[int, str]]] = {
     "VERSION_NOT_FOUND": (404, "No such version"),
     "ILLEGAL_STATE": (409, "Not possible in this state"),
     "BATCH_ABORTED": (409, "Nothing of the batch was applied"),
+    "REVOCATION_UNKNOWN": (503, "Writes are paused"),
+    "FOLLOWER_NOT_FOUND": (404, "No such follower"),
+    "POSITION_NOT_SENT": (409, "Beyond what the follower was sent"),
 }
 
 # Statuses that Litestar raises by itself → the reason we give them.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chassis.operations import OperationsSettings
 from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
-from chassis.tls import GrpcClientSettings, HttpTlsSettings
+from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
 from edge.origins import origins
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def networks(raw: str) -> tuple[Network, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeSettings(HttpTlsSettings, GrpcClientSettings, OperationsSettings):
+class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, OperationsSettings):
     """Settings of ``serve``."""
 
     database_url: str = setting("PARTSTREAM_EDGE_DATABASE_URL", dsn, help="database of users and sessions")
@@ -40,7 +40,29 @@ class EdgeSettings(HttpTlsSettings, GrpcClientSettings, OperationsSettings):
         "PARTSTREAM_SIGNING_KEY_FILE", file, help="PEM file of the Ed25519 private key that tokens are signed with"
     )
     jwks: str = setting("PARTSTREAM_JWKS", text, help="key set to verify tokens with: a path or an http(s) address")
+    process_keys: str = setting(
+        "PARTSTREAM_PROCESS_KEYS",
+        text,
+        help="keys that processes prove themselves with: a file or its address; unset = no process is known",
+        default="",
+    )
+    credential_file: Path = setting(
+        "PARTSTREAM_CREDENTIAL_FILE", file, help="PEM file of the private key that this process proves itself with"
+    )
     redis_url: str | None = setting("PARTSTREAM_REDIS_URL", redis_url, help="redis:// address, or `none`", default=None)
+    grpc_host: str = setting(
+        "PARTSTREAM_GRPC_HOST",
+        text,
+        help="address that the gRPC port listens on; unset = PARTSTREAM_HOST",
+        default="127.0.0.1",
+        fallback="PARTSTREAM_HOST",
+    )
+    identity_port: int = setting(
+        "PARTSTREAM_IDENTITY_PORT",
+        port,
+        help="gRPC port of this copy, where the services follow what is revoked",
+        default=50060,
+    )
     host: str = setting(
         "PARTSTREAM_EDGE_HOST",
         text,
@@ -83,7 +105,8 @@ class EdgeSettings(HttpTlsSettings, GrpcClientSettings, OperationsSettings):
 
     def problems(self) -> list[str]:
         """Return a line for each certificate or key that cannot be used."""
-        return HttpTlsSettings.problems(self) + GrpcClientSettings.problems(self)
+        found = (part.problems(self) for part in (HttpTlsSettings, GrpcServerSettings, GrpcClientSettings))
+        return [problem for problems in found for problem in problems]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from chassis.database import Database
 from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
+from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from inventory_svc import changes, tables
@@ -48,7 +49,7 @@ class App:
             changes.encode,
             changes.watched_keys,
             queries.entity_ids_of,
-            LogRetention(settings.log_keep_for, settings.log_keep_bytes),
+            LogRetention(settings.log_keep_for, settings.log_keep_bytes, settings.follower_hold_for),
             window_bytes=settings.log_window_bytes,
             shown_state=changes.shown_state,
         )
@@ -56,7 +57,17 @@ class App:
         self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
-        self.server = Server(SERVICE, verifier=TokenVerifier(settings.jwks), pack=answers.pack, pings=(database.ping,))
+        self._followed = FollowedRevocations(
+            settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc"), settings.grpc_tls
+        )
+        self.revocations = self._followed.entries
+        self.server = Server(
+            SERVICE,
+            verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
+            revocations=self.revocations,
+            pack=answers.pack,
+            pings=(database.ping,),
+        )
         servicer = InventoryServicer(self.writer, queries, self.feed, _guest_limits(settings))
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
@@ -67,8 +78,10 @@ class App:
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_claims(self._database))
+        self._followed.start()
         settings = self._settings
-        await self.server.start(settings.host, settings.port, settings.grpc_tls, reflection=settings.grpc_reflection)
+        tls = settings.grpc_server_tls
+        await self.server.start(settings.host, settings.port, tls, reflection=settings.grpc_reflection)
 
     async def health(self) -> HealthDetails:
         """Return whether the database responds."""
@@ -79,6 +92,7 @@ class App:
         await self.expiry.stop()
         await self._retention.stop()
         await self.server.stop(self._drain)
+        await self._followed.stop()
         await self._log.stop()
         await self._database.close()
 

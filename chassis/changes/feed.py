@@ -21,6 +21,7 @@ from chassis.errors import (
     CursorMalformed,
     Draining,
     EpochChanged,
+    FollowerNotFound,
     RevisionNotYetServed,
     StoreUnavailable,
     WatcherTooSlow,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
     from uuid import UUID
 
+    from chassis.changes.followers import Followers
     from chassis.changes.log_entry import LogEntry
     from chassis.changes.log_reader import LogReader
     from chassis.changes.window import Window, WindowEntry
@@ -77,6 +79,7 @@ class ChangeFeed:
             reader, encode, keys, max_window_bytes=max_window_bytes, max_window_entries=max_window_entries
         )
         self._catch_up = CatchUp(self._tailer)
+        self.followers: Followers | None = None  # of the log, where followers are registered
         self._draining = False
         self._shared: dict[tuple[int, int, int, str], _Step] = {}
 
@@ -163,10 +166,14 @@ class ChangeFeed:
             await self._tailer.moved.wait(min(left, 0.05))
 
     async def watch(
-        self, cursor: str, part_ids: Collection[str], bookmark_interval: float, audience: str
+        self, cursor: str, part_ids: Collection[str], bookmark_interval: float, audience: str, follower: str = ""
     ) -> AsyncGenerator[bytes, None]:
-        """Serialised Watch responses after a cursor, for ever; the first one is a bookmark of where it begins."""
+        """Serialised Watch responses after a cursor, without end; the first one is a bookmark of where it begins.
+
+        Under the name of a registered ``follower`` it is noted how far that was sent.
+        """
         watcher = await self._admit(cursor, frozenset(part_ids), audience)
+        note = await self._noting(follower, watcher, has_start=bool(cursor))
         self._tailer.watchers += 1
         try:
             self._check(watcher)
@@ -177,6 +184,8 @@ class ChangeFeed:
                 step = await self._next(watcher)
                 if step is not None:
                     watcher.revision = step.reached
+                    if note is not None:
+                        note(cursors.Position(self.log, watcher.epoch, step.reached))
                     if step.message is not None:
                         yield step.message
                         spoke_at = time.monotonic()
@@ -190,6 +199,17 @@ class ChangeFeed:
                     await self._tailer.moved.wait(left)
         finally:
             self._tailer.watchers -= 1
+
+    async def _noting(
+        self, follower: str, watcher: _Watcher, *, has_start: bool
+    ) -> Callable[[cursors.Position], None] | None:
+        if not follower:
+            return None
+        if self.followers is None:
+            message = "Followers are not registered here."
+            raise FollowerNotFound(message)
+        start = cursors.Position(self.log, watcher.epoch, watcher.revision)
+        return await self.followers.sending(follower, start if has_start else None)
 
     async def _admit(self, cursor: str, part_ids: frozenset[str], audience: str) -> _Watcher:
         """Check a cursor and place the watcher; raises what the contract lists for cursors that cannot be served."""

@@ -35,20 +35,6 @@ SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint FROM pg_inheri
 WHERE inhparent = 'change_log'::regclass
 """
 
-# Registered followers of the present epoch.
-_FOLLOWERS = """
-SELECT name, revision, reported_at FROM change_log_follower
-WHERE epoch = (SELECT epoch FROM change_log_identity) ORDER BY name
-"""
-
-# Take a follower's position; within an epoch it never goes back.
-_REPORT = """
-INSERT INTO change_log_follower AS f (name, epoch, revision) VALUES ($1, $2, $3)
-ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, reported_at = now(),
-    revision = CASE WHEN f.epoch = excluded.epoch THEN greatest(f.revision, excluded.revision)
-                    ELSE excluded.revision END
-"""
-
 # Bounds and committed_at of one revision or the first after it, for a search by time.
 _TIME_AT = "SELECT revision, committed_at FROM change_log WHERE revision >= $1 ORDER BY revision LIMIT 1"
 
@@ -93,21 +79,6 @@ class LogReader:
     async def disk_bytes(self) -> int:
         """Bytes of the log on disk."""
         return int((await self._fetchrow(_DISK_BYTES))[0])
-
-    async def followers(self) -> list[tuple[str, int, datetime]]:
-        """Registered followers: name, revision, when it was reported."""
-        try:
-            rows = await self._database.pool.fetch(_FOLLOWERS)
-        except CONNECTION_LOST as error:
-            raise _away() from error
-        return [(row["name"], row["revision"], row["reported_at"]) for row in rows]
-
-    async def report(self, name: str, position: Position) -> None:
-        """Register how far a follower has come."""
-        try:
-            await self._database.pool.execute(_REPORT, name, position.epoch, position.revision)
-        except CONNECTION_LOST as error:
-            raise _away() from error
 
     async def revision_before(self, moment: datetime) -> int:
         """The newest revision committed before a moment, found by halving: commit times rise with revisions.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.caller import require
 from chassis.changes import cursor as cursors
+from chassis.changes.followers import PERMISSION
 from chassis.changes.log_search import Found
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
 from chassis.timestamps import moment
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from chassis.changes.feed import ChangeFeed
+    from chassis.changes.followers import Followers, RegisteredFollower
     from chassis.changes.log_entry import LogEntry
     from chassis.changes.log_reader import LogReader
     from chassis.changes.log_search import LogSearch
@@ -37,6 +39,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         entity_ids: EntityIds,
         held_by: Callable[[], str | None],
         shown_state: Callable[[str, dict[str, Any]], dict[str, Any]],
+        followers: Followers,
     ) -> None:
         """``entity_ids`` answers under which ids entries of some parts are, ``held_by`` who holds retention back.
 
@@ -48,6 +51,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         self._feed = feed
         self._entity_ids = entity_ids
         self._held_by = held_by
+        self._followers = followers
 
     async def ListEntries(self, request: messages.ListEntriesRequest, _context: Any) -> messages.ListEntriesResponse:  # noqa: N802
         """Page through the log."""
@@ -85,19 +89,40 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             open_watches=self._feed.watchers,
             held_by=self._held_by() or "",
         )
-        for name, revision, reported_at in await self._reader.followers():
-            position = status.followers.add(name=name, revision=revision)
-            position.report_time.FromDatetime(reported_at)
+        status.followers.extend(map(_follower, await self._followers.listed()))
         return status
+
+    async def RegisterFollower(  # noqa: N802
+        self, request: messages.RegisterFollowerRequest, _context: Any
+    ) -> messages.RegisterFollowerResponse:
+        """Make a follower known."""
+        caller = require(PERMISSION)
+        position = await self._position(request.cursor) if request.cursor else None
+        follower = await self._followers.register(request.name, position, caller.username)
+        return messages.RegisterFollowerResponse(follower=_follower(follower))
 
     async def ReportPosition(  # noqa: N802
         self, request: messages.ReportPositionRequest, _context: Any
     ) -> messages.ReportPositionResponse:
-        """Register how far a follower has come."""
-        require("changes:read")
-        position = await self._position(request.cursor)
-        await self._reader.report(request.name, position)
+        """Take the position of a registered follower."""
+        require(PERMISSION)
+        await self._followers.report(request.name, await self._position(request.cursor))
         return messages.ReportPositionResponse()
+
+    async def ListFollowers(  # noqa: N802
+        self, _request: messages.ListFollowersRequest, _context: Any
+    ) -> messages.ListFollowersResponse:
+        """Every registered follower."""
+        require("changes:read")
+        return messages.ListFollowersResponse(followers=map(_follower, await self._followers.listed()))
+
+    async def RemoveFollower(  # noqa: N802
+        self, request: messages.RemoveFollowerRequest, _context: Any
+    ) -> messages.RemoveFollowerResponse:
+        """Forget a follower."""
+        require(PERMISSION)
+        await self._followers.remove(request.name)
+        return messages.RemoveFollowerResponse()
 
     async def _position(self, cursor: str) -> cursors.Position:
         position = cursors.position_in(cursor, self._reader.log)
@@ -146,3 +171,15 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         if entry.details is not None:
             message.details.update(entry.details)
         return message
+
+
+def _follower(follower: RegisteredFollower) -> messages.FollowerPosition:
+    message = messages.FollowerPosition(
+        name=follower.name,
+        revision=follower.revision,
+        sent_revision=follower.sent_revision,
+        registered_by=follower.registered_by,
+        inactive=follower.inactive,
+    )
+    message.report_time.FromDatetime(follower.reported_at)
+    return message

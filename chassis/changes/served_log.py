@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chassis.changes.feed import ChangeFeed
+from chassis.changes.followers import Followers
 from chassis.changes.handover import Handover
 from chassis.changes.log_reader import LogReader
 from chassis.changes.log_search import LogSearch
@@ -35,7 +36,7 @@ class ServedLog:
         encode: Callable[[LogEntry, str], bytes],
         keys: Callable[[LogEntry], frozenset[str]],
         entity_ids: EntityIds,
-        retention: LogRetention | None = None,
+        retention: LogRetention,
         *,
         window_bytes: int = WINDOW_BYTES,
         shown_state: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda _entity, state: state,
@@ -48,9 +49,16 @@ class ServedLog:
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
         self.handover = self.begin_handover()
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
-        self._maintenance = LogMaintenance(database, name, retention or LogRetention())
+        self._maintenance = LogMaintenance(database, name, retention)
+        self._followers = self.feed.followers = Followers(database, reader, retention.hold_for)
         self._servicer = ChangeLogServicer(
-            reader, LogSearch(database), self.feed, entity_ids, lambda: self._maintenance.held_by, shown_state
+            reader,
+            LogSearch(database),
+            self.feed,
+            entity_ids,
+            lambda: self._maintenance.held_by,
+            shown_state,
+            self._followers,
         )
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -62,9 +70,11 @@ class ServedLog:
         await self.feed.start()
         self._notifier.start()
         self._maintenance.start()
+        self._followers.start()
 
     async def stop(self) -> None:
         """Stop all of it."""
+        await self._followers.stop()
         await self._maintenance.stop()
         await self._notifier.stop()
         await self.feed.stop()

@@ -13,7 +13,11 @@ from chassis.changes.cursor import position_in
 from chassis.changes.follower import ChangeBatch
 from chassis.errors import EpochChanged
 from chassis.rich_status import from_rpc_error
-from partstream.changes.v1.change_log_service_pb2 import GetLogStatusRequest, ReportPositionRequest
+from partstream.changes.v1.change_log_service_pb2 import (
+    GetLogStatusRequest,
+    RegisterFollowerRequest,
+    ReportPositionRequest,
+)
 from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.content.v1 import part_service_pb2, part_service_pb2_grpc
 from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
@@ -32,7 +36,10 @@ class _Source:
 
     log = ""
 
-    def __init__(self, channel: grpc.aio.Channel, watch: Callable[..., Any], snapshot: Callable[..., Any]) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, watch: Callable[..., Any], snapshot: Callable[..., Any], follower: str
+    ) -> None:
+        self.follower = follower
         self._watch = watch
         self._snapshot = snapshot
         self._log_service = ChangeLogServiceStub(channel)
@@ -93,10 +100,19 @@ class _Source:
         cursor: str = status.head_cursor
         return cursor
 
-    async def report(self, name: str, cursor: str) -> None:
-        """Tell the service how far the follower ``name`` has come: it keeps what comes after."""
+    async def register(self, cursor: str) -> None:
+        """Make the follower known to the service: it keeps what comes after the cursor."""
+        request = RegisterFollowerRequest(name=self.follower, cursor=cursor)
         try:
-            await self._log_service.ReportPosition(ReportPositionRequest(name=name, cursor=cursor), timeout=5)
+            await self._log_service.RegisterFollower(request, timeout=5)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+
+    async def report(self, cursor: str) -> None:
+        """Tell the service how far the follower has come: it keeps what comes after."""
+        request = ReportPositionRequest(name=self.follower, cursor=cursor)
+        try:
+            await self._log_service.ReportPosition(request, timeout=5)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
 
@@ -121,13 +137,15 @@ class StockSource(_Source):
 
     log = "inventory"
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Use a channel that brings its own token."""
+    def __init__(self, channel: grpc.aio.Channel, follower: str = "") -> None:
+        """Use a channel that brings its own token; ``follower`` is the name of a registered follower that reports."""
         stub = stock_service_pb2_grpc.InventoryServiceStub(channel)
-        super().__init__(channel, stub.WatchStock, stub.SnapshotStock)
+        super().__init__(channel, stub.WatchStock, stub.SnapshotStock, follower)
 
     def _watch_request(self, cursor: str, interval: Duration, part_ids: Sequence[str]) -> Any:
-        return stock_service_pb2.WatchStockRequest(cursor=cursor, part_ids=part_ids, bookmark_interval=interval)
+        return stock_service_pb2.WatchStockRequest(
+            cursor=cursor, part_ids=part_ids, bookmark_interval=interval, follower=self.follower
+        )
 
     def _snapshot_request(self, start_after: str) -> Any:
         return stock_service_pb2.SnapshotStockRequest(start_after=start_after)
@@ -142,13 +160,15 @@ class PartSource(_Source):
 
     log = "content"
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Use a channel that brings its own token."""
+    def __init__(self, channel: grpc.aio.Channel, follower: str = "") -> None:
+        """Use a channel that brings its own token; ``follower`` is the name of a registered follower that reports."""
         stub = part_service_pb2_grpc.ContentServiceStub(channel)
-        super().__init__(channel, stub.WatchParts, stub.SnapshotParts)
+        super().__init__(channel, stub.WatchParts, stub.SnapshotParts, follower)
 
     def _watch_request(self, cursor: str, interval: Duration, part_ids: Sequence[str]) -> Any:
-        return part_service_pb2.WatchPartsRequest(cursor=cursor, part_ids=part_ids, bookmark_interval=interval)
+        return part_service_pb2.WatchPartsRequest(
+            cursor=cursor, part_ids=part_ids, bookmark_interval=interval, follower=self.follower
+        )
 
     def _snapshot_request(self, start_after: str) -> Any:
         return part_service_pb2.SnapshotPartsRequest(start_after=start_after)

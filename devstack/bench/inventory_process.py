@@ -73,6 +73,7 @@ def _service(folder: Path, dsn: str) -> Iterator[InventoryProcess]:
     settings = {
         "PARTSTREAM_INVENTORY_DATABASE_URL": dsn,
         "PARTSTREAM_JWKS": str(jwks),
+        "PARTSTREAM_REVOCATION_TARGETS": "none",
         "PARTSTREAM_INVENTORY_PORT": str(port),
     }
     program = [sys.executable, "-m", "inventory_svc"]

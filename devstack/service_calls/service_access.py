@@ -35,7 +35,7 @@ class ServiceSettings(GrpcClientSettings):
     content: tuple[str, ...] = setting(
         "PARTSTREAM_CONTENT_TARGETS", targets, help="addresses of the content services, host:port, …"
     )
-    signing_key: Path = setting("PARTSTREAM_SIGNING_KEY_FILE", file, help="the key that signs access tokens")
+    credential: Path = setting("PARTSTREAM_CREDENTIAL_FILE", file, help="the key that a verb proves itself with")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def service_settings(data_folder: Path) -> ServiceSettings:
 
     Raises StackNotRunning when something is missing and no stack runs there, SettingsRefused when something is wrong.
     """
-    wanted = ("PARTSTREAM_INVENTORY_TARGETS", "PARTSTREAM_CONTENT_TARGETS", "PARTSTREAM_SIGNING_KEY_FILE")
+    wanted = ("PARTSTREAM_INVENTORY_TARGETS", "PARTSTREAM_CONTENT_TARGETS", "PARTSTREAM_CREDENTIAL_FILE")
     given = {name: os.environ[name] for name in wanted if os.environ.get(name)}
     if len(given) < len(wanted):
         given = {**stack_state.read_running(data_folder).settings, **given}
@@ -59,11 +59,11 @@ def service_settings(data_folder: Path) -> ServiceSettings:
     given |= {name: os.environ[name] for name in tls if os.environ.get(name)}
     try:
         settings = load_settings(ServiceSettings, given)
-        SigningKey.load(settings.signing_key)
+        SigningKey.load(settings.credential)
     except SettingsError as fault:
         raise SettingsRefused(str(fault)) from fault
     except (OSError, ValueError) as fault:
-        message = f"PARTSTREAM_SIGNING_KEY_FILE is wrong: {given['PARTSTREAM_SIGNING_KEY_FILE']}: {fault}"
+        message = f"PARTSTREAM_CREDENTIAL_FILE is wrong: {given['PARTSTREAM_CREDENTIAL_FILE']}: {fault}"
         raise SettingsRefused(message) from fault
     return settings
 
@@ -71,7 +71,7 @@ def service_settings(data_folder: Path) -> ServiceSettings:
 @contextlib.asynccontextmanager
 async def open_services(settings: ServiceSettings, name: str) -> AsyncIterator[Services]:
     """Open both services as the service account `name`, which is what ledger and audit will show."""
-    token = ServiceToken(SigningKey.load(settings.signing_key), name)
+    token = ServiceToken(settings.credential, name)
     async with (
         open_channel(settings.inventory, token=token, tls=settings.grpc_tls) as inventory,
         open_channel(settings.content, token=token, tls=settings.grpc_tls) as content,

@@ -17,7 +17,7 @@ def with_operations_ports(plan: PortPlan, settings: UpSettings, tasks: Sequence[
     that was asked for is in use.
     """
     names = [*plan.serving, *tasks]
-    used = set(plan.serving.values())
+    used = {*plan.serving.values(), *plan.identity}
     if settings.operations_port is None:
         return replace(plan, operations={name: _chosen(name, used, folder) for name in names})
     ports = range(settings.operations_port, settings.operations_port + len(names))

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from devstack.errors import DevstackError
 from devstack.servers.ports import LOOPBACK, free_port, is_free, require_free, require_own_address
 from devstack.supervision.merged_log import MergedLog
-from devstack.supervision.up_settings import DEFAULT_CONTENT_PORT, DEFAULT_INVENTORY_PORT, UpSettings
+from devstack.supervision.up_settings import (
+    DEFAULT_CONTENT_PORT,
+    DEFAULT_IDENTITY_PORT,
+    DEFAULT_INVENTORY_PORT,
+    UpSettings,
+)
 
 HIGHEST_PORT = 65_535
 
@@ -19,7 +24,13 @@ class PortPlan:
     inventory: list[int]
     content: list[int]
     edge: list[int]
+    identity: list[int]  # gRPC, one for each edge
     operations: Mapping[str, int] = field(default_factory=dict)  # by the name of the process
+
+    @property
+    def of_identity(self) -> dict[str, int]:
+        """The gRPC port of each edge, by its name."""
+        return {f"edge-{number}": port for number, port in enumerate(self.identity, 1)}
 
     @property
     def serving(self) -> dict[str, int]:
@@ -48,12 +59,17 @@ def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, 
     used.add(first_inventory)
     first_content = _first("content", settings.content_port, DEFAULT_CONTENT_PORT, used, settings.grpc_host, log)
     used.add(first_content)
+    identity = [_first("identity", settings.identity_port, DEFAULT_IDENTITY_PORT, used, settings.grpc_host, log)]
+    used.add(identity[0])
+    for _ in range(1, edges):
+        identity.append(_next(identity[-1], used, settings.grpc_host))
+        used.add(identity[-1])
     inventory, content = [first_inventory], [first_content]
     for _ in range(1, replicas):
         for ports in (inventory, content):
             ports.append(_next(ports[-1], used, settings.grpc_host))
             used.add(ports[-1])
-    return PortPlan(inventory, content, edge)
+    return PortPlan(inventory, content, edge, identity)
 
 
 def _first(name: str, asked: int | None, usual: int, used: Collection[int], host: str, log: MergedLog) -> int:

@@ -1,4 +1,4 @@
-"""The key that access tokens are signed with, and the key set that everyone verifies with."""
+"""The key that access tokens are signed with, which only edges have, and the key set that everyone verifies with."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chassis.tokens import SigningKey
 from devstack.credentials import write_private
+from devstack.supervision.process_credentials import ProcessCredentials
 
 KEY_FILE = "signing-key.pem"
 JWKS_FILE = "jwks.json"
@@ -18,6 +19,11 @@ class KeyFiles:
     signing_key: Path
     jwks: Path
 
+    @property
+    def processes(self) -> ProcessCredentials:
+        """The credentials of the processes."""
+        return ProcessCredentials(self.signing_key.parent)
+
 
 def ensure(data_folder: Path) -> KeyFiles:
     """Create the key once per data folder; the key set is written anew each time, so that the two always agree."""
@@ -28,4 +34,5 @@ def ensure(data_folder: Path) -> KeyFiles:
         key = SigningKey.generate()
         write_private(files.signing_key, key.pem().decode())
     files.jwks.write_text(json.dumps(key.jwks(), indent=2) + "\n")
+    files.processes.ensure()
     return files

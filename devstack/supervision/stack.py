@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chassis.process_keys import TOOLS
 from chassis.settings import load
 from devstack import credentials, stack_state
 from devstack.errors import StartFailed
@@ -163,7 +164,9 @@ class Stack:
             keys = signing_keys.ensure(self._folder)
             facts = StackFacts(self._settings, ports, databases, redis_url, keys, self._folder)
             self._state.databases = dict(databases)
-            own = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=keys.signing_key)
+            own = facts.environment(
+                PARTSTREAM_SIGNING_KEY_FILE=keys.signing_key, PARTSTREAM_CREDENTIAL_FILE=keys.processes.key(TOOLS)
+            )
             self._state.settings = {name: value for name, value in own.items() if name.startswith("PARTSTREAM_")}
             admin = await asyncio.to_thread(
                 first_admin,
@@ -224,7 +227,7 @@ class Stack:
         await self._run_to_end(database, program(room, "migrate"), environment)
 
     async def _load_sample(self, facts: StackFacts) -> None:
-        environment = facts.environment(PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+        environment = facts.environment(PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key(TOOLS))
         if self._options.empty or not await is_wanted(load(ServiceSettings, environment), self._folder):
             return
         command = program("cli.sample_catalogue", "--data-dir", str(self._folder))

@@ -51,6 +51,8 @@ class StackFacts:
             "PARTSTREAM_EDGE_URLS": ",".join(self.edge_urls),
             "PARTSTREAM_REDIS_URL": self.redis_url or "none",
             "PARTSTREAM_JWKS": str(self.keys.jwks),
+            "PARTSTREAM_PROCESS_KEYS": str(self.keys.processes.key_set),
+            "PARTSTREAM_REVOCATION_TARGETS": _targets(host, self.ports.identity),
             "PARTSTREAM_LOG_FORMAT": self.settings.log_format,
             "PYTHONUNBUFFERED": "1",
         }
@@ -82,8 +84,8 @@ def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[Pr
 
 
 def _ports(ports: PortPlan, name: str) -> list[int]:
-    """Return the ports of a process: the one it serves at, if it does, then its operations port."""
-    return [plan[name] for plan in (ports.serving, ports.operations) if name in plan]
+    """Return the ports of a process: those that it serves at, then its operations port."""
+    return [plan[name] for plan in (ports.serving, ports.of_identity, ports.operations) if name in plan]
 
 
 def service_plans(facts: StackFacts) -> list[ProcessPlan]:
@@ -92,7 +94,11 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
     for name, ports in (("inventory", facts.ports.inventory), ("content", facts.ports.content)):
         room, _ = DATABASE_OWNERS[name]
         for number, port in enumerate(ports, 1):
-            environment = facts.environment(name, **{f"PARTSTREAM_{name.upper()}_PORT": port})
+            environment = facts.environment(
+                name,
+                **{f"PARTSTREAM_{name.upper()}_PORT": port},
+                PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key(name),
+            )
             plans.append(facts.plan(f"{name}-{number}", program(room, "serve"), environment))
     return plans
 
@@ -100,9 +106,14 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
 def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer every copy of the edge."""
     plans = []
-    for number, port in enumerate(facts.ports.edge, 1):
+    for number, (port, identity_port) in enumerate(zip(facts.ports.edge, facts.ports.identity, strict=True), 1):
         environment = facts.environment(
-            "edge", "audit", PARTSTREAM_PORT=port, PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key
+            "edge",
+            "audit",
+            PARTSTREAM_PORT=port,
+            PARTSTREAM_IDENTITY_PORT=identity_port,
+            PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key,
+            PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key("edge"),
         )
         plans.append(facts.plan(f"edge-{number}", program("edge", "serve"), environment))
     return plans
@@ -112,7 +123,7 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer the worker and the scheduler; without Redis there is no broker for them."""
     if facts.redis_url is None:
         return []
-    environment = facts.environment("audit", PARTSTREAM_SIGNING_KEY_FILE=facts.keys.signing_key)
+    environment = facts.environment("audit")
     return [facts.plan(name, program("tasks", name), environment) for name in TASKS]
 
 
@@ -121,5 +132,5 @@ def program(room: str, *arguments: str) -> list[str]:
     return child_command([sys.executable, "-m", room, *arguments])
 
 
-def _targets(host: str, ports: list[int]) -> str:
+def _targets(host: str, ports: Sequence[int]) -> str:
     return ",".join(f"{host}:{port}" for port in ports)

@@ -9,6 +9,7 @@ from devstack.supervision.first_admin import DEFAULT_ADMIN
 
 DEFAULT_INVENTORY_PORT = 50051
 DEFAULT_CONTENT_PORT = 50052
+DEFAULT_IDENTITY_PORT = 50060
 # Apart from None, which says: run without Redis.
 EMBEDDED = ""
 
@@ -42,6 +43,12 @@ class UpSettings(HttpTlsSettings):
     )
     content_port: int | None = setting(
         "PARTSTREAM_CONTENT_PORT", port, default=None, help="port of the first content service; further ones follow"
+    )
+    identity_port: int | None = setting(
+        "PARTSTREAM_IDENTITY_PORT",
+        port,
+        default=None,
+        help="gRPC port of the first edge, where the services follow what is revoked; further ones follow",
     )
     operations_port: int | None = setting(
         "PARTSTREAM_OPERATIONS_PORT",

@@ -5,6 +5,7 @@ from litestar import Router
 from edge.admin.audit import list_audit
 from edge.admin.categories import create_category
 from edge.admin.events import list_events
+from edge.admin.followers import list_followers, remove_follower
 from edge.admin.ledger import list_movements, reverse_movement
 from edge.admin.locations import archive_location, create_location, list_locations
 from edge.admin.parts import create_part, list_staff_parts, replace_part, show_staff_part
@@ -46,6 +47,8 @@ admin_router = Router(
         archive_location,
         list_audit,
         list_events,
+        list_followers,
+        remove_follower,
         list_security_events,
         list_users,
         create_user,

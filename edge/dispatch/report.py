@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from chassis.background import BackgroundService
 from chassis.changes import cursor as cursors
 from chassis.changes.follower import ChangeSource
-from chassis.errors import EpochChanged
+from chassis.errors import EpochChanged, FollowerNotFound, PositionNotSent
 from tasks.audit.queries import position_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,11 @@ class ReportingSource(ChangeSource, Protocol):
     async def head(self) -> str:
         """Cursor of the newest entry."""
 
-    async def report(self, name: str, cursor: str) -> None:
-        """Everything up to the cursor is stored with ``name``."""
+    async def register(self, cursor: str) -> None:
+        """Make the follower known: what comes after the cursor is kept for it."""
+
+    async def report(self, cursor: str) -> None:
+        """Everything up to the cursor is stored."""
 
 
 class PositionReport(BackgroundService):
@@ -49,7 +52,12 @@ class PositionReport(BackgroundService):
         else:
             position = cursors.Position(self._source.log, stored.epoch, stored.revision)
         try:
-            await self._source.report(FOLLOWER, cursors.encode(position))
+            await self._source.report(cursors.encode(position))
+        except FollowerNotFound:
+            await self._source.register(cursors.encode(position))
+        except PositionNotSent as error:
+            # Another replica sent it, or the watch has not begun again: the next report is due soon.
+            log.info("%s: position not taken: %s", self._source.log, error)
         except EpochChanged:
             # The trail has not crossed over yet. Until it has, the log keeps all that came after the restore.
             log.info("%s: the audit trail is still in the epoch before", self._source.log)

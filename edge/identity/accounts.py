@@ -140,4 +140,5 @@ def mint_access_token(key: SigningKey, user: User, session: Session, roles: Sequ
         permissions=permissions_of(roles) & permissions_of(user.roles),
         session_id=str(session.session_id),
         ttl_seconds=ACCESS_SECONDS,
+        not_before=user.tokens_not_before,
     )

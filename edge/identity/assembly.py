@@ -20,6 +20,7 @@ from edge.identity.users import Users
 if TYPE_CHECKING:
     from chassis.database import Database
     from chassis.tokens import SigningKey, TokenVerifier
+    from edge.identity.revocation_feed import RevocationFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,18 @@ class Identity:
 
 
 def assemble_identity(
-    database: Database, key: SigningKey, verifier: TokenVerifier, *, registration_open: bool
+    database: Database,
+    key: SigningKey,
+    verifier: TokenVerifier,
+    revocations: RevocationFeed,
+    *,
+    registration_open: bool,
 ) -> Identity:
-    """Everything over one database; tokens are signed with ``key`` and checked by ``verifier``."""
-    sessions, users, passwords, events = Sessions(database), Users(database), Passwords(), SecurityEvents(database)
+    """Everything over one database; tokens are signed with ``key``, checked by ``verifier`` and by revocations."""
+    sessions, users = Sessions(database, revocations.catch_up), Users(database, revocations.catch_up)
+    passwords, events = Passwords(), SecurityEvents(database)
     lockout = Lockout(database)
-    browsers = BrowserSessions(sessions, key)
+    browsers = BrowserSessions(sessions, key, revocations.entries)
     return Identity(
         accounts=Accounts(
             users=users,
@@ -54,7 +61,7 @@ def assemble_identity(
         administration=UserAdministration(users, sessions, passwords, lockout, events),
         registration=Registration(users, passwords, lockout, events, is_open=registration_open),
         browsers=browsers,
-        authenticator=Authenticator(verifier, sessions, browsers),
+        authenticator=Authenticator(verifier, revocations.entries, browsers),
         events=events,
         upkeep=IdentityUpkeep(database),
     )

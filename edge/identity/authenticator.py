@@ -1,23 +1,22 @@
-"""From a bearer token to a caller: signature, time, and whether the session still counts."""
+"""From a bearer token or a cookie to a caller: signature, time, and whether it was revoked. No query per request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_request
 from chassis.database import CONNECTION_LOST
-from chassis.errors import StoreUnavailable, TokenInvalid, TokenRevoked, Unauthenticated
+from chassis.errors import StoreUnavailable, TokenInvalid, Unauthenticated
 from edge.exchange import current_exchange
-from edge.identity.browser_sessions import CSRF_HEADER
+from edge.identity.browser_sessions import CSRF_HEADER, SAFE_METHODS
 from edge.identity.cookies import name_of
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
 
+    from chassis.revocation.listing import RevocationList
     from chassis.tokens import TokenVerifier
     from edge.identity.browser_sessions import BrowserSessions
-    from edge.identity.sessions import Sessions
 
 _SCHEME = "bearer"
 
@@ -25,17 +24,18 @@ _SCHEME = "bearer"
 class Authenticator:
     """Tells who asks."""
 
-    def __init__(self, verifier: TokenVerifier, sessions: Sessions, browsers: BrowserSessions) -> None:
-        """Verify with the key set, and ask the session store each time."""
+    def __init__(self, verifier: TokenVerifier, revocations: RevocationList, browsers: BrowserSessions) -> None:
+        """Verify with the key set, and hold each token against the list of revocations in memory."""
         self._verifier = verifier
-        self._sessions = sessions
+        self._revocations = revocations
         self._browsers = browsers
 
     async def identify(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
         """The caller of a request, anonymous without token and cookie; noted in the exchange for all that follows.
 
         Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``CsrfTokenMissing``; ``StoreUnavailable`` when
-        sessions cannot be read. A bearer token goes before a cookie.
+        the session of a cookie cannot be read; ``RevocationUnknown`` for a write while it is not known what is revoked.
+        A bearer token goes before a cookie.
         """
         exchange = current_exchange()
         if exchange.bearer:
@@ -50,6 +50,8 @@ class Authenticator:
             exchange.by_cookie = True
         else:
             return ANONYMOUS
+        if str(connection.scope.get("method", "GET")) not in SAFE_METHODS:
+            await self._revocations.require_known()
         exchange.bearer = token
         set_current_request(RequestContext(exchange.caller, exchange.request_id, exchange.traceparent))
         return exchange.caller
@@ -66,22 +68,10 @@ class Authenticator:
         return found.caller, found.access_token
 
     async def verify(self, token: str) -> Caller:
-        """The caller behind a token whose session still counts. A token without a session is a service's own."""
+        """The caller behind a token that still counts."""
         caller = self._verifier.verify(token)
-        if caller.session_id and not await self._is_live(caller.session_id):
-            message = "The session was ended: sign in again."
-            raise TokenRevoked(message)
+        self._revocations.check(caller)
         return caller
-
-    async def _is_live(self, session_id: str) -> bool:
-        try:
-            UUID(session_id)
-        except ValueError:
-            return False
-        try:
-            return await self._sessions.is_live(session_id)
-        except CONNECTION_LOST as error:
-            raise _store_away() from error
 
 
 def _store_away() -> StoreUnavailable:

@@ -1,7 +1,8 @@
 """Sessions of browsers: a cookie that script cannot read, and a second secret that other sites cannot send.
 
-The cookie names a session and proves that we named it. The caller's permissions are read from the database each time,
-and a short access token is minted to go on to the services, so that behind the edge a browser is like any client.
+The cookie names a session and proves that we named it. The session and the rights of its user are read from the
+database and remembered for a short time, or until they are revoked; a short access token is minted to go on to the
+services, so that behind the edge a browser is like any client.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from edge.identity.accounts import ACCESS_SECONDS
 from edge.identity.roles import permissions_of
 
 if TYPE_CHECKING:
+    from chassis.revocation.listing import RevocationList
     from chassis.tokens import SigningKey
-    from edge.identity.sessions import Sessions
+    from edge.identity.sessions import BrowserSession, Sessions
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _REMEMBERED_TOKENS: Final = 2000
 _RENEW_SECONDS: Final = ACCESS_SECONDS / 2
+_REMEMBERED_SESSIONS: Final = 10_000
+_READ_AGAIN_SECONDS: Final = 30.0  # the use of a session is noted once a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,14 @@ class BrowserCaller:
 class BrowserSessions:
     """Cookies and their cross-site protection."""
 
-    def __init__(self, sessions: Sessions, key: SigningKey) -> None:
+    def __init__(self, sessions: Sessions, key: SigningKey, revocations: RevocationList) -> None:
         """Derive the secret from the signing key, which every edge has."""
         self._sessions = sessions
+        self._revocations = revocations
+        self._known: dict[UUID, tuple[BrowserSession, float]] = {}
         self._key = key
         self._secret = hashlib.blake2b(key.pem(), digest_size=32, person=b"browser-session").digest()
-        self._minted: dict[tuple[str, frozenset[str]], tuple[str, float]] = {}
+        self._minted: dict[tuple[str, frozenset[str], float], tuple[str, float]] = {}
 
     def cookie_for(self, session_id: UUID) -> str:
         """The value of a session's cookie."""
@@ -70,19 +76,37 @@ class BrowserSessions:
         Raises ``TokenInvalid`` and ``TokenRevoked``; ``CsrfTokenMissing`` for a change without the session's token.
         """
         session_id = self.session_of(cookie)
-        found = await self._sessions.browser_session(session_id)
-        if found is None:
-            message = "The session was ended: sign in again."
-            raise TokenRevoked(message)
+        found = await self._session(session_id)
         if method not in SAFE_METHODS and not _same(csrf, self.csrf_token(str(session_id))):
             message = f"A request that changes something must bring the {CSRF_HEADER} of its session."
             raise CsrfTokenMissing(message)
         roles = frozenset(found.roles)
         caller = Caller(str(found.user_id), found.username, str(session_id), roles, permissions_of(roles))
-        return BrowserCaller(caller, self._access_token(caller))
+        self._revocations.check(caller)
+        return BrowserCaller(caller, self._access_token(caller, found))
 
-    def _access_token(self, caller: Caller) -> str:
-        known = self._minted.get((caller.session_id, caller.roles))
+    async def _session(self, session_id: UUID) -> BrowserSession:
+        """The session, read again when it was read too long ago or before its user's rights changed."""
+        found, read_at = self._known.get(session_id, (None, 0.0))
+        if found is not None and time.monotonic() - read_at < _READ_AGAIN_SECONDS and self._holds(found):
+            return found
+        found = await self._sessions.browser_session(session_id)
+        if found is None:
+            self._known.pop(session_id, None)
+            message = "The session was ended: sign in again."
+            raise TokenRevoked(message)
+        if len(self._known) >= _REMEMBERED_SESSIONS:
+            self._known.clear()
+        self._known[session_id] = found, time.monotonic()
+        return found
+
+    def _holds(self, found: BrowserSession) -> bool:
+        changed_at = self._revocations.not_before(str(found.user_id))
+        return found.read_at.timestamp() > changed_at and found.expires_at.timestamp() > time.time()
+
+    def _access_token(self, caller: Caller, found: BrowserSession) -> str:
+        key = (caller.session_id, caller.roles, self._revocations.not_before(caller.user_id))
+        known = self._minted.get(key)
         if known is not None and known[1] > time.monotonic():
             return known[0]
         if len(self._minted) >= _REMEMBERED_TOKENS:
@@ -94,8 +118,9 @@ class BrowserSessions:
             permissions=caller.permissions,
             session_id=caller.session_id,
             ttl_seconds=ACCESS_SECONDS,
+            not_before=found.tokens_not_before,
         )
-        self._minted[caller.session_id, caller.roles] = token, time.monotonic() + _RENEW_SECONDS
+        self._minted[key] = token, time.monotonic() + _RENEW_SECONDS
         return token
 
     def _mac(self, use: str, session_id: str) -> str:

@@ -20,6 +20,7 @@ PERMISSIONS: Final = frozenset(
         "reservations:manage",
         "audit:read",
         "changes:read",
+        "followers:write",
         "cache:read",
         "cache:write",
         "users:read",
@@ -52,6 +53,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             "reservations:commit",
             "reservations:manage",
             "changes:read",
+            "followers:write",
             "audit:read",
         }
     ),

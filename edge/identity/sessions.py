@@ -13,6 +13,8 @@ from chassis.errors import TokenExpired, TokenInvalid, TokenRevoked
 from chassis.logs import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     import asyncpg
 
     from chassis.database import Database
@@ -63,23 +65,18 @@ SELECT session.*, "user".disabled_at IS NULL AS user_enabled
 FROM session JOIN "user" USING (user_id) WHERE session_id = $1
 """
 
-# The session that a token was issued for, if it still counts.
-SELECT_LIVE: Final = """
-SELECT session.revoked_at IS NULL AND session.expires_at > now() AND "user".disabled_at IS NULL AS live
-FROM session JOIN "user" USING (user_id) WHERE session_id = $1
-"""
-
 # A browser's session with its user, if both still count; noting at most once a minute that it was used.
 USE_BROWSER_SESSION: Final = """
 WITH live AS (
-    SELECT session_id, user_id, username, roles, last_seen_at FROM session JOIN "user" USING (user_id)
+    SELECT session_id, user_id, username, roles, last_seen_at, session.expires_at, tokens_not_before
+    FROM session JOIN "user" USING (user_id)
     WHERE session_id = $1 AND revoked_at IS NULL AND expires_at > now() AND last_seen_at > now() - $2::interval
         AND disabled_at IS NULL
 ), touched AS (
     UPDATE session SET last_seen_at = now() FROM live
     WHERE session.session_id = live.session_id AND live.last_seen_at < now() - interval '1 minute'
 )
-SELECT user_id, username, roles FROM live
+SELECT user_id, username, roles, expires_at, tokens_not_before, clock_timestamp() AS read_at FROM live
 """
 
 # Remember that a session was used.
@@ -139,6 +136,9 @@ class BrowserSession:
     user_id: UUID
     username: str
     roles: tuple[str, ...]
+    expires_at: datetime
+    tokens_not_before: datetime | None
+    read_at: datetime
 
 
 class RefreshTokenReused(Exception):
@@ -150,12 +150,17 @@ class RefreshTokenReused(Exception):
         self.session_id = session_id
 
 
+async def nothing_follows() -> None:
+    """What a process does after a revocation that does not check tokens itself: the database tells those that do."""
+
+
 class Sessions:
     """The tables of sessions and refresh tokens."""
 
-    def __init__(self, database: Database) -> None:
-        """Use the edge's database."""
+    def __init__(self, database: Database, on_revoke: Callable[[], Awaitable[None]] = nothing_follows) -> None:
+        """Use the edge's database; ``on_revoke`` returns when this process knows which tokens no longer count."""
         self._database = database
+        self._on_revoke = on_revoke
 
     async def begin(self, user_id: UUID, password_hash: str, client_ip: str, user_agent: str) -> NewSession | None:
         """A new session of a user whose password was checked; ``None`` when its hash is no longer this one."""
@@ -193,24 +198,25 @@ class Sessions:
             message = "The refresh token cannot be accepted."
             raise TokenInvalid(message)
         await connection.execute(REVOKE_SESSION, known["session_id"], "refresh token used twice")
+        await self._on_revoke()
         raise RefreshTokenReused(known["session_id"])
-
-    async def is_live(self, session_id: str) -> bool:
-        """Whether a session still counts. Asked anew each time, so that ending one works at once on every edge."""
-        return bool(await self._database.pool.fetchval(SELECT_LIVE, UUID(session_id)))
 
     async def browser_session(self, session_id: UUID) -> BrowserSession | None:
         """Whose session it is; ``None`` when it was ended, is too old, or was not used for too long."""
         row = await self._database.pool.fetchrow(USE_BROWSER_SESSION, session_id, IDLE)
-        return BrowserSession(row["user_id"], row["username"], tuple(row["roles"])) if row else None
+        return BrowserSession(**{**dict(row), "roles": tuple(row["roles"])}) if row else None
 
     async def revoke(self, session_id: UUID, reason: str) -> bool:
         """End a session; whether it was open."""
-        return await self._database.pool.fetchval(REVOKE_SESSION, session_id, reason) is not None
+        ended = await self._database.pool.fetchval(REVOKE_SESSION, session_id, reason) is not None
+        await self._on_revoke()
+        return ended
 
     async def revoke_user(self, user_id: UUID, reason: str) -> int:
         """End every session of a user; how many there were."""
-        return len(await self._database.pool.fetch(REVOKE_USER, user_id, reason))
+        ended = len(await self._database.pool.fetch(REVOKE_USER, user_id, reason))
+        await self._on_revoke()
+        return ended
 
     async def revoke_by_token(self, token: str, reason: str) -> Session | None:
         """End the session of a refresh token, used or not; ``None`` when there is none."""

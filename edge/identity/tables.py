@@ -19,6 +19,7 @@ class User(Table, tablename="user"):
     disabled_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz()
     updated_at = Timestamptz()
+    tokens_not_before = Timestamptz(null=True, default=None)
 
 
 class Session(Table, tablename="session"):
@@ -68,3 +69,14 @@ class SecurityEvent(Table, tablename="security_event"):
     client_ip = Text()
     request_id = Text()
     details = JSONB()
+
+
+class Revocation(Table, tablename="revocation"):
+    """Tokens that no longer count, of a session, a user or a key; written by triggers, in the order of commits."""
+
+    revocation_id = BigInt(primary_key=True)
+    kind = Text()
+    subject = Text()
+    not_before = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz()
+    expires_at = Timestamptz(null=True, default=None)

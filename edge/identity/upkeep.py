@@ -22,6 +22,9 @@ DELETE FROM session WHERE least(expires_at, coalesce(revoked_at, expires_at)) < 
 # Refresh tokens that were used or ran out long ago; a recent one is kept, so that its reuse is noticed.
 DELETE_OLD_REFRESH: Final = "DELETE FROM refresh_token WHERE expires_at < now() - interval '7 days'"
 
+# Revocations that no token is left for.
+DELETE_OLD_REVOCATIONS: Final = "DELETE FROM revocation WHERE expires_at < now() - interval '1 hour'"
+
 
 class IdentityUpkeep(BackgroundService):
     """Runs every hour."""
@@ -33,5 +36,5 @@ class IdentityUpkeep(BackgroundService):
 
     async def run_once(self) -> None:
         """Delete what is old."""
-        for statement in (DELETE_OLD_ATTEMPTS, DELETE_OLD_SESSIONS, DELETE_OLD_REFRESH):
+        for statement in (DELETE_OLD_ATTEMPTS, DELETE_OLD_SESSIONS, DELETE_OLD_REFRESH, DELETE_OLD_REVOCATIONS):
             await self._database.pool.execute(statement)

@@ -11,10 +11,10 @@ from uuid import UUID
 import asyncpg
 
 from edge.errors import LastAdministrator
-from edge.identity.sessions import REVOKE_USER
+from edge.identity.sessions import REVOKE_USER, nothing_follows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from chassis.database import Database
 
@@ -79,6 +79,7 @@ class User:
     disabled_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    tokens_not_before: datetime | None = None
 
     @classmethod
     def from_row(cls, row: asyncpg.Record) -> User:
@@ -106,9 +107,10 @@ class Change:
 class Users:
     """The table of users."""
 
-    def __init__(self, database: Database) -> None:
-        """Use the edge's database."""
+    def __init__(self, database: Database, on_change: Callable[[], Awaitable[None]] = nothing_follows) -> None:
+        """Use the edge's database; ``on_change`` returns when this process knows which tokens no longer count."""
         self._database = database
+        self._on_change = on_change
 
     async def by_name(self, username: str) -> User | None:
         """The user of that name."""
@@ -162,4 +164,5 @@ class Users:
                 message = "This is the last enabled administrator: make another one first."
                 raise LastAdministrator(message) from None
             await connection.fetch(REVOKE_USER, user_id, revoked_for)
-            return User.from_row(row), True
+        await self._on_change()
+        return User.from_row(row), True

@@ -45,12 +45,13 @@ if TYPE_CHECKING:
     from litestar.handlers import WebsocketRouteHandler
     from litestar.types import Receive, Send
 
+    from chassis.revocation.listing import RevocationList
     from edge.cache.category_tree import CategoryTree
     from edge.live.publisher import EventPublisher
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS: Final = 5.0  # a revoked session loses its staff frames within this time
+RECHECK_SECONDS: Final = 5.0  # how often the end of a token is looked for; a revocation is acted on at once
 CLOSE_SECONDS: Final = 2.0
 CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns why it was closed only after reading them
 RETRY_SECONDS: Final = 0.5
@@ -91,6 +92,7 @@ class LiveEndpoint:
         publisher: EventPublisher,
         tree: CategoryTree,
         identity: Identity,
+        revocations: RevocationList,
         *,
         allowed_origins: Sequence[str] = (),
         limits: LiveLimits | None = None,
@@ -101,6 +103,7 @@ class LiveEndpoint:
         self._tree = tree
         self._identity = identity
         self._origins = Origins(allowed_origins)
+        self._revocations = revocations
         self._door = Doorkeeper(self.limits)
         self._turns = Turns()
 
@@ -115,7 +118,7 @@ class LiveEndpoint:
             await _close(socket, why)
             return
         session = Session(self.limits, self._tree, turns=self._turns)
-        connection = LiveConnection(socket, session, self._publisher, self._identity)
+        connection = LiveConnection(socket, session, self._publisher, self._identity, self._revocations)
         try:
             self._publisher.enter(session)
             await connection.run()
@@ -141,12 +144,16 @@ class LiveConnection:
         session: Session,
         publisher: EventPublisher,
         identity: Identity,
+        revocations: RevocationList,
     ) -> None:
         """Serve ``session`` over ``socket``."""
         self._socket = socket
         self._session = session
         self._publisher = publisher
         self._identity = identity
+        self._revocations = revocations
+        self._holding = contextlib.ExitStack()  # told when the token is revoked
+        self._revoked = False
         self._limits = session.outbox.limits
         self._rate = TokenBucket(self._limits.messages_per_second, self._limits.message_burst)
         self._token = ""
@@ -174,6 +181,7 @@ class LiveConnection:
             for task in tasks:
                 task.cancel()
             self._bookmark.cancel()
+            self._holding.close()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._count_frames()
         reasons = [outcome for outcome in outcomes if isinstance(outcome, CloseSocket)]
@@ -254,6 +262,12 @@ class LiveConnection:
         claims = jwt.decode(token, options={"verify_signature": False})  # verified by whoever gave it
         self._token, self._expires_at = token, float(claims["exp"])
         self._session.caller = caller
+        self._holding.close()
+        self._holding.enter_context(self._revocations.watching(caller, self._on_revoked))
+
+    def _on_revoked(self) -> None:
+        self._revoked = True
+        self._token_changed.set()
 
     async def _write(self) -> NoReturn:
         outbox = self._session.outbox
@@ -307,9 +321,11 @@ class LiveConnection:
             self._token_changed.clear()
             left = self._expires_at - time.time() if self._token else RECHECK_SECONDS
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(left, RECHECK_SECONDS))):
+                async with asyncio.timeout(0.0 if self._revoked else max(0.0, min(left, RECHECK_SECONDS))):
                     await self._token_changed.wait()
-                continue
+                if not self._revoked:
+                    continue
+            self._revoked = False
             if self._token:
                 await self._recheck()
 

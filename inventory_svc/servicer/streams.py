@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chassis.caller import current_caller
+from chassis.caller import current_caller, require
+from chassis.changes.followers import PERMISSION
 from chassis.changes.snapshot_gate import SnapshotGate
 from inventory_svc.convert import answers
 from inventory_svc.servicer.base import Base
@@ -55,4 +56,7 @@ class Streams(Base):
         interval = request.bookmark_interval.ToTimedelta().total_seconds() or _BOOKMARK_SECONDS
         caller = current_caller()
         is_staff = caller.may("changes:read") and caller.may("stock:read")
-        return self.feed.watch(request.cursor, request.part_ids, interval, "staff" if is_staff else "public")
+        if request.follower:
+            require(PERMISSION)
+        audience = "staff" if is_staff else "public"
+        return self.feed.watch(request.cursor, request.part_ids, interval, audience, request.follower)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chassis.changes.announce_schema import ANNOUNCE_RAW_SQL
 from chassis.changes.feed import ChangeFeed
+from chassis.changes.follower_schema import REGISTERED_FOLLOWERS
 from chassis.changes.guard_schema import LOG_GUARDS, PIN_TRIGGERS
 from chassis.changes.handover import WRITTEN
 from chassis.changes.log_reader import LogReader
@@ -58,7 +59,14 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
     database = await Database.open(dsn, application_name="test", max_size=10)
     try:
         await database.pool.execute(
-            CHANGE_LOG + CHANGE_LOG_LOOKUP + WRITTEN + THING + LOG_GUARDS + PIN_TRIGGERS + ANNOUNCE_RAW_SQL
+            CHANGE_LOG
+            + CHANGE_LOG_LOOKUP
+            + WRITTEN
+            + THING
+            + LOG_GUARDS
+            + PIN_TRIGGERS
+            + ANNOUNCE_RAW_SQL
+            + REGISTERED_FOLLOWERS
         )
         yield database
     finally:

@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from chassis.changes.follower_schema import REGISTERED_FOLLOWERS
 from chassis.changes.integrity import verify_chain
 from chassis.changes.lookup_schema import CHANGE_LOG_LOOKUP
 from chassis.changes.maintenance import LogMaintenance, LogRetention
@@ -21,7 +22,7 @@ REPORT = "INSERT INTO change_log_follower SELECT 'audit', epoch, $1 FROM change_
 async def filled(dsn: str, entries: int) -> Database:
     """A log whose partitions hold 300 revisions each."""
     database = await Database.open(dsn, application_name="test")
-    await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + THING)
+    await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + THING + REGISTERED_FOLLOWERS)
     await database.pool.execute("SELECT change_log_resize_partitions(300)")
     for batch in range(entries // 50):
         await database.pool.execute("INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, 50) AS n", f"{batch}-")

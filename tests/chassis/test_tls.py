@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from chassis.channels import open_channel
+from chassis.revocation.listing import RevocationList
 from chassis.server import Server
 from chassis.settings import SettingsError, load
 from chassis.tls import ClientTls, GrpcClientSettings, GrpcServerSettings, HttpTlsSettings, ServerTls
@@ -39,7 +40,8 @@ def own(authority: Authority) -> Certificate:
 
 @asynccontextmanager
 async def serving(host: str, tls: ServerTls | None, reflection: str = "auto") -> AsyncIterator[Server]:
-    server = Server(NAME, verifier=TokenVerifier(""), pack=lambda _: None, pings=[])
+    revocations = RevocationList(followed=False)
+    server = Server(NAME, verifier=TokenVerifier(""), revocations=revocations, pack=lambda _: None, pings=[])
     await server.start(host, 0, tls, reflection=reflection)
     try:
         yield server
@@ -103,10 +105,14 @@ def test_settings_that_fit_give_both_sides(authority: Authority, own: Certificat
         f"{GRPC}CLIENT_KEY": str(own.key),
     }
 
-    assert load(GrpcServerSettings, environment).grpc_tls == ServerTls(own.certificate, own.key, authority.certificate)
-    assert load(GrpcClientSettings, environment).grpc_tls == ClientTls(authority.certificate, own.certificate, own.key)
-    assert load(GrpcServerSettings, {}).grpc_tls is None
-    assert load(GrpcClientSettings, {}).grpc_tls is None
+    assert load(GrpcServerSettings, environment).grpc_server_tls == ServerTls(
+        own.certificate, own.key, authority.certificate
+    )
+    assert load(GrpcClientSettings, environment).grpc_server_tls == ClientTls(
+        authority.certificate, own.certificate, own.key
+    )
+    assert load(GrpcServerSettings, {}).grpc_server_tls is None
+    assert load(GrpcClientSettings, {}).grpc_server_tls is None
     assert load(HttpTlsSettings, {}).http_tls is None
 
 

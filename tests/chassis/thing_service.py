@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.log_reader import LogReader
+from chassis.revocation.listing import RevocationList
 from chassis.server import Server
 from chassis.tokens import TokenVerifier
 from partstream.inventory.v1 import stock_service_pb2 as messages
@@ -74,7 +75,9 @@ class ThingService:
         self.feed = ChangeFeed(LogReader(self._database, "inventory"), encode, keys, **self._bounds)
         await self.feed.start()
         self.servicer = ThingServicer(self._database, self.feed)  # type: ignore[abstract]
-        self._server = Server(NAME, verifier=TokenVerifier(""), pack=lambda _: None, pings=[])
+        self._server = Server(
+            NAME, verifier=TokenVerifier(""), revocations=RevocationList(followed=False), pack=lambda _: None, pings=[]
+        )
         stock_service_pb2_grpc.add_InventoryServiceServicer_to_server(self.servicer, self._server.grpc_server)
         await self._server.start("127.0.0.1", self.port)
 

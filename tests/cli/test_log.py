@@ -81,7 +81,9 @@ async def stack(inventory_dsn: str, tmp_path: Path) -> AsyncIterator[Stack]:
     key_file.write_bytes(key.pem())
     key_file.chmod(0o600)
     jwks.write_text(json.dumps(key.jwks()))
-    app = await inventory_svc.app.start(Settings(database_url=inventory_dsn, jwks=str(jwks), port=0))
+    app = await inventory_svc.app.start(
+        Settings(database_url=inventory_dsn, jwks=str(jwks), port=0, revocation_targets=None)
+    )
     made = Stack(tmp_path / "data", inventory_dsn)
     with stack_state.hold(made.folder):
         settings = {

@@ -19,7 +19,7 @@ from tests.content_svc.running_service import RunningService
 
 @asynccontextmanager
 async def _running(dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
-    settings = Settings(database_url=dsn, jwks=str(jwks), port=0, pool_size=6)
+    settings = Settings(database_url=dsn, jwks=str(jwks), port=0, pool_size=6, revocation_targets=None)
     app = App(settings, await Database.open(dsn, application_name="content_svc", max_size=6))
     await app.start()
     running = RunningService(app, key, dsn)

@@ -107,7 +107,7 @@ def test_status_of_a_stack_that_comes_up_names_what_is_not_there_yet(
 ) -> None:
     """With PostgreSQL alone up, everything that was named was healthy, and the exit code said so."""
     with stack_state.hold(tmp_path):
-        state = StackState(1, expected(["postgres"], PortPlan([1], [2], [3]), tasks=True))
+        state = StackState(1, expected(["postgres"], PortPlan([1], [2], [3], [4]), tasks=True))
         stack_state.write(tmp_path, state)
 
         code = status.run(tree.parse(["status", "--json", "--data-dir", str(tmp_path)]))

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from chassis.database import Database
+from chassis.process_keys import entry
 from chassis.tokens import SigningKey
 from devstack.servers.ports import free_port
 from edge.app import Edge
@@ -22,11 +23,14 @@ PASSWORD = "correct horse battery staple"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The signing key of a test and the key set that verifies it."""
+    """The signing key of a test, the credential of its edge, and the key sets that verify them."""
 
     key: SigningKey
     file: Path
     jwks: Path
+    credential: SigningKey
+    credential_file: Path
+    process_keys: Path
 
 
 @pytest.fixture
@@ -36,7 +40,14 @@ def keys(tmp_path: Path) -> Keys:
     file, jwks = tmp_path / "signing.pem", tmp_path / "jwks.json"
     file.write_bytes(key.pem())
     jwks.write_text(json.dumps(key.jwks()))
-    return Keys(key, file, jwks)
+    credential, credential_file, process_keys = (
+        SigningKey.generate(),
+        tmp_path / "edge.pem",
+        tmp_path / "processes.json",
+    )
+    credential_file.write_bytes(credential.pem())
+    process_keys.write_text(json.dumps({"keys": [entry(credential.jwk, "edge")]}))
+    return Keys(key, file, jwks, credential, credential_file, process_keys)
 
 
 @pytest.fixture
@@ -86,6 +97,8 @@ async def edge(
         content_targets=(targets[1],),
         signing_key_file=keys.file,
         jwks=str(keys.jwks),
+        process_keys=str(keys.process_keys),
+        credential_file=keys.credential_file,
         redis_url=queue_url,
     )
     made = Edge(settings, database, trail)

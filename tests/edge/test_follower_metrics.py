@@ -35,7 +35,13 @@ QUIET = Signs(True, 0, 0.0, 0.1, 0, 0, 0)
 async def proxy(inventory_dsn: str, keys: Keys) -> AsyncIterator[TcpProxy]:
     """The network before a running inventory service."""
     service = await inventory_svc.app.start(
-        inventory_svc.settings.Settings(database_url=inventory_dsn, jwks=str(keys.jwks), port=0)
+        inventory_svc.settings.Settings(
+            database_url=inventory_dsn,
+            jwks=str(keys.jwks),
+            process_keys=str(keys.process_keys),
+            port=0,
+            revocation_targets=None,
+        )
     )
     async with proxy_to(service.server.port) as made:
         yield made
@@ -46,7 +52,13 @@ async def proxy(inventory_dsn: str, keys: Keys) -> AsyncIterator[TcpProxy]:
 async def targets(proxy: TcpProxy, content_dsn: str, keys: Keys) -> AsyncIterator[tuple[str, str]]:
     """The inventory service behind its network, and a content service."""
     service = await content_svc.app.start(
-        content_svc.settings.Settings(database_url=content_dsn, jwks=str(keys.jwks), port=0)
+        content_svc.settings.Settings(
+            database_url=content_dsn,
+            jwks=str(keys.jwks),
+            process_keys=str(keys.process_keys),
+            port=0,
+            revocation_targets=None,
+        )
     )
     yield f"127.0.0.1:{proxy.port}", f"127.0.0.1:{service.server.port}"
     await service.stop()

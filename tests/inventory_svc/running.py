@@ -14,8 +14,9 @@ import psycopg
 from chassis.channels import open_channel
 from chassis.errors import PartstreamError
 from chassis.limits import limits
+from chassis.process_keys import entry
 from chassis.rich_status import from_rpc_error
-from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
+from chassis.tokens import SERVICE_PERMISSIONS, ServiceToken, SigningKey
 from inventory_svc.app import App, start
 from inventory_svc.settings import Settings
 from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
@@ -37,10 +38,11 @@ _numbers = itertools.count(1)
 class Running:
     """A service, a client of the staff and one of nobody in particular."""
 
-    def __init__(self, app: App, dsn: str, key: SigningKey) -> None:
+    def __init__(self, app: App, dsn: str, key: SigningKey, edge: SigningKey) -> None:
         self.app = app
         self.dsn = dsn
         self.key = key
+        self.by_edge = (("partstream-process", ServiceToken(edge, "edge")()),)  # metadata of calls made by an edge
         self._channels: list[grpc.aio.Channel] = []
         self.staff = self.client("admin", ADMIN_ID, SERVICE_PERMISSIONS)
         self.public = self.client()
@@ -107,8 +109,19 @@ async def running(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Runn
     key = SigningKey.generate()
     jwks = folder / f"jwks-{uuid.uuid4().hex}.json"
     jwks.write_text(json.dumps(key.jwks()))
-    app = await start(Settings(database_url=dsn, jwks=str(jwks), port=0, **(settings or NO_LIMITS)))
-    service = Running(app, dsn, key)
+    edge, processes = SigningKey.generate(), folder / f"processes-{uuid.uuid4().hex}.json"
+    processes.write_text(json.dumps({"keys": [entry(edge.jwk, "edge")]}))
+    app = await start(
+        Settings(
+            database_url=dsn,
+            jwks=str(jwks),
+            process_keys=str(processes),
+            port=0,
+            revocation_targets=None,
+            **(settings or NO_LIMITS),
+        )
+    )
+    service = Running(app, dsn, key, edge)
     try:
         yield service
     finally:

@@ -11,8 +11,14 @@ from chassis.changes import maintenance
 from chassis.channels import open_channel
 from chassis.tokens import SERVICE_PERMISSIONS
 from inventory_svc.settings import Settings
-from partstream.changes.v1.change_log_service_pb2 import GetLogStatusRequest, ReportPositionRequest
+from partstream.changes.v1.change_log_service_pb2 import (
+    GetLogStatusRequest,
+    RegisterFollowerRequest,
+    ReportPositionRequest,
+)
 from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
+from partstream.inventory.v1.stock_service_pb2 import WatchStockRequest
+from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 from tests.harness.small_partitions import make_small
 from tests.inventory_svc import running as services
 from tests.inventory_svc.running import ADMIN_ID
@@ -49,7 +55,7 @@ async def test_a_follower_that_lags_too_far_is_told_of_until_it_comes(
                         await asyncio.sleep(0.02)
 
             start = await log.GetLogStatus(GetLogStatusRequest())
-            await log.ReportPosition(ReportPositionRequest(name="audit", cursor=start.head_cursor))
+            await log.RegisterFollower(RegisterFollowerRequest(name="audit", cursor=start.head_cursor))
             assert start.held_by == ""
             service.sql(LEVELS)
 
@@ -57,5 +63,9 @@ async def test_a_follower_that_lags_too_far_is_told_of_until_it_comes(
             assert [(item.name, item.revision) for item in held.followers] == [("audit", start.head_revision)]
             assert "the follower audit has come only to revision 1" in caplog.text
 
+            stub: Any = InventoryServiceStub(channel)
+            watch = stub.WatchStock(WatchStockRequest(cursor=start.head_cursor, follower="audit"))
+            while (await watch.read()).cursor != held.head_cursor:
+                pass
             await log.ReportPosition(ReportPositionRequest(name="audit", cursor=held.head_cursor))
             await status_when("", 256)

@@ -66,12 +66,35 @@ async def test_movements_are_filtered(inventory: Running) -> None:
 async def test_a_movement_says_who_why_and_from_where(inventory: Running) -> None:
     part = await inventory.have(1)
     request = pb.AdjustStockRequest(part_id=part, delta=2, reason="found two")
-    await inventory.staff.AdjustStock(request, metadata=(("partstream-client-ip", "10.1.2.3"),))
+    await inventory.staff.AdjustStock(request, metadata=(*inventory.by_edge, ("partstream-client-ip", "10.1.2.3")))
 
     origin = (await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part))).movements[0].origin
 
     assert (origin.actor.username, origin.source, origin.reason) == ("admin", "service", "found two")
     assert origin.client_ip == "10.1.2.3"
+
+
+@pytest.mark.parametrize("stated", ["6.6.6.6", "7.7.7.7<script>", "fe80::1%eth0", "10.0.0.1 ", "x" * 300])
+async def test_a_caller_that_is_no_process_cannot_state_its_address(inventory: Running, stated: str) -> None:
+    """Any gRPC caller wrote what it liked into the audit trail; loopback is no proof of identity."""
+    part = await inventory.have(1)
+    request = pb.AdjustStockRequest(part_id=part, delta=2, reason="found two")
+    await inventory.staff.AdjustStock(request, metadata=(("partstream-client-ip", stated),))
+
+    origin = (await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part))).movements[0].origin
+
+    assert origin.client_ip == "127.0.0.1"
+
+
+@pytest.mark.parametrize("stated", ["7.7.7.7<script>", "not an address", "fe80::1%eth0", "1.2.3", "x" * 300])
+async def test_what_is_no_address_is_never_stored(inventory: Running, stated: str) -> None:
+    part = await inventory.have(1)
+    request = pb.AdjustStockRequest(part_id=part, delta=2, reason="found two")
+    await inventory.staff.AdjustStock(request, metadata=(*inventory.by_edge, ("partstream-client-ip", stated)))
+
+    origin = (await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part))).movements[0].origin
+
+    assert origin.client_ip == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

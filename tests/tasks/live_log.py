@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chassis.changes import cursor as cursors
 from chassis.changes.feed import ChangeFeed
 from chassis.changes.follower import ChangeBatch
+from chassis.changes.followers import Followers
 from chassis.changes.log_reader import LogReader
 from devstack.servers.launcher import child_command
 from partstream.changes.v1 import origin_pb2
@@ -62,20 +64,24 @@ class FeedSource:
 
     log = "inventory"
 
-    def __init__(self, feed: ChangeFeed, reader: LogReader) -> None:
+    def __init__(self, feed: ChangeFeed, reader: LogReader, followers: Followers) -> None:
         self.feed = feed
         self._reader = reader
+        self._followers = followers
 
     async def head(self) -> str:
         return cursors.encode(await self._reader.head())
 
-    async def report(self, name: str, cursor: str) -> None:
+    async def register(self, cursor: str) -> None:
+        await self._followers.register("audit", cursors.position_in(cursor, self.log), "test")
+
+    async def report(self, cursor: str) -> None:
         position = cursors.position_in(cursor, self.log)
         assert position is not None
-        await self._reader.report(name, position)
+        await self._followers.report("audit", position)
 
     async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
-        async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff")) as stream:
+        async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff", "audit")) as stream:
             async for raw in stream:
                 message = WatchStockResponse.FromString(raw)
                 yield ChangeBatch(message.cursor, message.changes, message.fragment)
@@ -89,7 +95,9 @@ class LiveLog:
 
     def __init__(self, database: Database, feed: ChangeFeed) -> None:
         self.database = database
-        self.source = FeedSource(feed, LogReader(database, "inventory"))
+        reader = LogReader(database, "inventory")
+        feed.followers = Followers(database, reader, timedelta(days=7))
+        self.source = FeedSource(feed, reader, feed.followers)
 
     async def write(self, prefix: str, count: int) -> None:
         await self.database.pool.execute(WRITE_MANY, prefix, count)

@@ -168,6 +168,7 @@ async def _start(folder: Path, dsn: str, settings: dict[str, str]) -> Rig:
     environment = os.environ | {
         "PARTSTREAM_INVENTORY_DATABASE_URL": dsn,
         "PARTSTREAM_JWKS": str(folder / "jwks.json"),
+        "PARTSTREAM_REVOCATION_TARGETS": "none",
         "PARTSTREAM_INVENTORY_PORT": str(port),
         "PARTSTREAM_LOG_LEVEL": "WARNING",
         "PARTSTREAM_BENCH_STAMPS": str(folder / "stamps"),

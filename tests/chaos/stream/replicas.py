@@ -79,6 +79,7 @@ class Replica:
         environment = {
             "PARTSTREAM_INVENTORY_DATABASE_URL": self.dsn,
             "PARTSTREAM_JWKS": str(self.jwks),
+            "PARTSTREAM_REVOCATION_TARGETS": "none",
             "PARTSTREAM_INVENTORY_PORT": str(self.port),
             "PARTSTREAM_LOG_WINDOW_BYTES": str(_WINDOW_BYTES),
             "PARTSTREAM_INVENTORY_POOL_SIZE": "6",

@@ -92,9 +92,9 @@ def test_settings_that_are_wrong_are_said_and_not_thrown(tmp_path: Path, monkeyp
     path.write_text('{"sku": "A1"}\n')
     for name in ("INVENTORY", "CONTENT"):
         monkeypatch.setenv(f"PARTSTREAM_{name}_TARGETS", "127.0.0.1:1")
-    monkeypatch.setenv("PARTSTREAM_SIGNING_KEY_FILE", str(path))
+    monkeypatch.setenv("PARTSTREAM_CREDENTIAL_FILE", str(path))
 
-    with pytest.raises(SettingsRefused, match="SIGNING_KEY_FILE is wrong"):
+    with pytest.raises(SettingsRefused, match="CREDENTIAL_FILE is wrong"):
         command.run(tree.parse(["import", str(path)]))
     monkeypatch.setenv("PARTSTREAM_CONTENT_TARGETS", "nowhere")
     with pytest.raises(SettingsRefused, match="CONTENT_TARGETS is wrong"):

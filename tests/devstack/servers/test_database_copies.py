@@ -84,7 +84,7 @@ def position(token: str) -> cursors.Position:
 async def serving(dsn: str, folder: Path) -> AsyncIterator[Client]:
     key = SigningKey.generate()
     (folder / "jwks.json").write_text(json.dumps(key.jwks()))
-    app = await start(Settings(database_url=dsn, jwks=str(folder / "jwks.json"), port=0))
+    app = await start(Settings(database_url=dsn, jwks=str(folder / "jwks.json"), port=0, revocation_targets=None))
     client = Client(app.server.port, key)
     client.follower.start()
     try:

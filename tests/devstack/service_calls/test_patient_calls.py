@@ -8,6 +8,7 @@ import pytest
 
 from chassis.border import BorderInterceptor
 from chassis.errors import PartNotFound, PartstreamError, StoreUnavailable
+from chassis.revocation.listing import RevocationList
 from chassis.tokens import TokenVerifier
 from devstack.servers.ports import free_port
 from devstack.service_calls.patient_calls import PatientCalls, ServiceGone
@@ -43,7 +44,9 @@ class Inventory:
 
 @asynccontextmanager
 async def serving(inventory: Inventory, port: int) -> AsyncIterator[None]:
-    server = grpc.aio.server(interceptors=[BorderInterceptor(TokenVerifier("/nonexistent"), lambda _: None)])
+    server = grpc.aio.server(
+        interceptors=[BorderInterceptor(TokenVerifier("/nonexistent"), lambda _: None, RevocationList(followed=False))]
+    )
     server.add_generic_rpc_handlers((inventory.handler(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -14,7 +14,13 @@ from devstack.supervision.up_settings import UpSettings
 
 @pytest.fixture
 def facts(tmp_path: Path) -> StackFacts:
-    ports = PortPlan(inventory=[50051, 50053], content=[50052, 50054], edge=[8000, 8001], operations={"edge-1": 9001})
+    ports = PortPlan(
+        inventory=[50051, 50053],
+        content=[50052, 50054],
+        edge=[8000, 8001],
+        identity=[50060, 50061],
+        operations={"edge-1": 9001},
+    )
     keys = KeyFiles(tmp_path / "key.pem", tmp_path / "jwks.json")
     return StackFacts(UpSettings(), ports, {}, None, keys, tmp_path)
 

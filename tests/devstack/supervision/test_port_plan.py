@@ -36,15 +36,16 @@ def base() -> int:
 
 
 def test_no_port_is_given_twice(base: int) -> None:
-    settings = UpSettings(inventory_port=base, content_port=base + 1)
+    settings = UpSettings(inventory_port=base, content_port=base + 1, identity_port=base + 14)
 
     plan = plan_ports(settings, base + 10, 2, 3, ListeningLog())
 
     assert plan.inventory[0] == base
     assert plan.content[0] == base + 1
     assert plan.edge == [base + 10, base + 11]
-    every = [*plan.inventory, *plan.content, *plan.edge]
-    assert len(set(every)) == len(every) == 8
+    assert plan.identity[0] == base + 14
+    every = [*plan.inventory, *plan.content, *plan.edge, *plan.identity]
+    assert len(set(every)) == len(every) == 10
 
 
 def test_taken_port_that_was_asked_for_is_said_with_its_purpose(taken: int, base: int) -> None:

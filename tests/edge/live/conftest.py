@@ -81,6 +81,8 @@ async def edge(
         content_targets=(targets[1],),
         signing_key_file=keys.file,
         jwks=str(keys.jwks),
+        process_keys=str(keys.process_keys),
+        credential_file=keys.credential_file,
         port=free_port,
         allowed_origins=("https://shop.example",),
     )

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from chassis.caller import ANONYMOUS, Caller
+from chassis.revocation.listing import RevocationList
 from edge.live.errors import TooSlow
 from edge.live.limits import LiveLimits
 from edge.live.socket import LiveConnection
@@ -58,7 +59,7 @@ class Nobody:
 def connect(shop: Shop) -> tuple[Wire, LiveConnection, Any]:
     session = shop.enter()
     wire = Wire()
-    return wire, LiveConnection(wire, session, shop.publisher, Nobody()), session  # type: ignore[arg-type]
+    return wire, LiveConnection(wire, session, shop.publisher, Nobody(), RevocationList()), session  # type: ignore[arg-type]
 
 
 async def test_client_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ class Replica:
         self._environment = os.environ | {
             "PARTSTREAM_INVENTORY_DATABASE_URL": dsn,
             "PARTSTREAM_JWKS": str(jwks),
+            "PARTSTREAM_REVOCATION_TARGETS": "none",
             "PARTSTREAM_INVENTORY_PORT": str(self.port),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -182,10 +182,19 @@ class FollowerPosition(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
+    SENT_REVISION_FIELD_NUMBER: _builtins.int
+    REGISTERED_BY_FIELD_NUMBER: _builtins.int
+    INACTIVE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the follower, for example `audit`."""
     revision: _builtins.int
     """Everything up to here is stored there."""
+    sent_revision: _builtins.int
+    """The newest revision that it was sent, without a gap since its registration."""
+    registered_by: _builtins.str
+    """Who registered it. Empty for followers that were registered before this was recorded."""
+    inactive: _builtins.bool
+    """True when it has not reported for so long that entries are no longer kept for it."""
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
         """When it last said so."""
@@ -196,14 +205,151 @@ class FollowerPosition(_message.Message):
         name: _builtins.str = ...,
         revision: _builtins.int = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
+        sent_revision: _builtins.int = ...,
+        registered_by: _builtins.str = ...,
+        inactive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "report_time", b"report_time", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inactive", b"inactive", "name", b"name", "registered_by", b"registered_by", "report_time", b"report_time", "revision", b"revision", "sent_revision", b"sent_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FollowerPosition: _TypeAlias = FollowerPosition  # noqa: Y015
+
+@_typing.final
+class RegisterFollowerRequest(_message.Message):
+    """RegisterFollowerRequest names a follower and where it starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the follower: 1-64 of `a-z 0-9 -`. One that is registered already starts again at `cursor` if that is given,
+    otherwise nothing changes.
+    """
+    cursor: _builtins.str
+    """Everything up to this cursor is stored there. Must be of this log and not beyond its newest entry. Empty = the
+    beginning of what is kept.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterFollowerRequest: _TypeAlias = RegisterFollowerRequest  # noqa: Y015
+
+@_typing.final
+class RegisterFollowerResponse(_message.Message):
+    """RegisterFollowerResponse is the follower as registered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLLOWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def follower(self) -> Global___FollowerPosition:
+        """The follower."""
+
+    def __init__(
+        self,
+        *,
+        follower: Global___FollowerPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["follower", b"follower"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follower", b"follower"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterFollowerResponse: _TypeAlias = RegisterFollowerResponse  # noqa: Y015
+
+@_typing.final
+class ListFollowersRequest(_message.Message):
+    """ListFollowersRequest has no fields: at most 100 followers are registered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFollowersRequest: _TypeAlias = ListFollowersRequest  # noqa: Y015
+
+@_typing.final
+class ListFollowersResponse(_message.Message):
+    """ListFollowersResponse holds every follower."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLLOWERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def followers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowerPosition]:
+        """Followers by name."""
+
+    def __init__(
+        self,
+        *,
+        followers: _abc.Iterable[Global___FollowerPosition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["followers", b"followers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFollowersResponse: _TypeAlias = ListFollowersResponse  # noqa: Y015
+
+@_typing.final
+class RemoveFollowerRequest(_message.Message):
+    """RemoveFollowerRequest names a follower."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the follower: 1-64 of `a-z 0-9 -`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveFollowerRequest: _TypeAlias = RemoveFollowerRequest  # noqa: Y015
+
+@_typing.final
+class RemoveFollowerResponse(_message.Message):
+    """RemoveFollowerResponse is empty: the follower is no longer registered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveFollowerResponse: _TypeAlias = RemoveFollowerResponse  # noqa: Y015
 
 @_typing.final
 class ReportPositionRequest(_message.Message):
@@ -214,9 +360,9 @@ class ReportPositionRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the follower: 1-64 of `a-z 0-9 -`."""
+    """Name of a registered follower: 1-64 of `a-z 0-9 -`."""
     cursor: _builtins.str
-    """Everything up to this cursor is stored. Must be of this log."""
+    """Everything up to this cursor is stored. Must be of this log, and no further than a watch with this `follower` got."""
     def __init__(
         self,
         *,

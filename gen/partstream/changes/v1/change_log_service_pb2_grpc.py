@@ -46,10 +46,25 @@ class ChangeLogServiceStub:
                 request_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.GetLogStatusRequest.SerializeToString,
                 response_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.GetLogStatusResponse.FromString,
                 _registered_method=True)
+        self.RegisterFollower = channel.unary_unary(
+                '/partstream.changes.v1.ChangeLogService/RegisterFollower',
+                request_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RegisterFollowerRequest.SerializeToString,
+                response_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RegisterFollowerResponse.FromString,
+                _registered_method=True)
         self.ReportPosition = channel.unary_unary(
                 '/partstream.changes.v1.ChangeLogService/ReportPosition',
                 request_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ReportPositionRequest.SerializeToString,
                 response_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ReportPositionResponse.FromString,
+                _registered_method=True)
+        self.ListFollowers = channel.unary_unary(
+                '/partstream.changes.v1.ChangeLogService/ListFollowers',
+                request_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ListFollowersRequest.SerializeToString,
+                response_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ListFollowersResponse.FromString,
+                _registered_method=True)
+        self.RemoveFollower = channel.unary_unary(
+                '/partstream.changes.v1.ChangeLogService/RemoveFollower',
+                request_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RemoveFollowerRequest.SerializeToString,
+                response_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RemoveFollowerResponse.FromString,
                 _registered_method=True)
 
 
@@ -72,8 +87,30 @@ class ChangeLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RegisterFollower(self, request, context):
+        """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportPosition(self, request, context):
-        """ReportPosition registers a follower: entries after its position are kept. Needs `changes:read`.
+        """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+        `followers:write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFollowers(self, request, context):
+        """ListFollowers returns the registered followers by name. Needs `changes:read`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveFollower(self, request, context):
+        """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,10 +129,25 @@ def add_ChangeLogServiceServicer_to_server(servicer, server):
                     request_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.GetLogStatusRequest.FromString,
                     response_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.GetLogStatusResponse.SerializeToString,
             ),
+            'RegisterFollower': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterFollower,
+                    request_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RegisterFollowerRequest.FromString,
+                    response_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RegisterFollowerResponse.SerializeToString,
+            ),
             'ReportPosition': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportPosition,
                     request_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ReportPositionRequest.FromString,
                     response_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ReportPositionResponse.SerializeToString,
+            ),
+            'ListFollowers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFollowers,
+                    request_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ListFollowersRequest.FromString,
+                    response_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ListFollowersResponse.SerializeToString,
+            ),
+            'RemoveFollower': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveFollower,
+                    request_deserializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RemoveFollowerRequest.FromString,
+                    response_serializer=partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RemoveFollowerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -165,6 +217,33 @@ class ChangeLogService:
             _registered_method=True)
 
     @staticmethod
+    def RegisterFollower(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partstream.changes.v1.ChangeLogService/RegisterFollower',
+            partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RegisterFollowerRequest.SerializeToString,
+            partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RegisterFollowerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ReportPosition(request,
             target,
             options=(),
@@ -181,6 +260,60 @@ class ChangeLogService:
             '/partstream.changes.v1.ChangeLogService/ReportPosition',
             partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ReportPositionRequest.SerializeToString,
             partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ReportPositionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFollowers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partstream.changes.v1.ChangeLogService/ListFollowers',
+            partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ListFollowersRequest.SerializeToString,
+            partstream_dot_changes_dot_v1_dot_change__log__service__pb2.ListFollowersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveFollower(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partstream.changes.v1.ChangeLogService/RemoveFollower',
+            partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RemoveFollowerRequest.SerializeToString,
+            partstream_dot_changes_dot_v1_dot_change__log__service__pb2.RemoveFollowerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,8 +39,16 @@ class ChangeLogServiceStub:
     """ListEntries pages through the log, oldest first. Needs `changes:read`."""
     GetLogStatus: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.GetLogStatusRequest, _change_log_service_pb2.GetLogStatusResponse]
     """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`."""
+    RegisterFollower: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.RegisterFollowerRequest, _change_log_service_pb2.RegisterFollowerResponse]
+    """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`."""
     ReportPosition: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.ReportPositionRequest, _change_log_service_pb2.ReportPositionResponse]
-    """ReportPosition registers a follower: entries after its position are kept. Needs `changes:read`."""
+    """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+    `followers:write`.
+    """
+    ListFollowers: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.ListFollowersRequest, _change_log_service_pb2.ListFollowersResponse]
+    """ListFollowers returns the registered followers by name. Needs `changes:read`."""
+    RemoveFollower: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.RemoveFollowerRequest, _change_log_service_pb2.RemoveFollowerResponse]
+    """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`."""
 
 @_typing.type_check_only
 class ChangeLogServiceAsyncStub(ChangeLogServiceStub):
@@ -53,8 +61,16 @@ class ChangeLogServiceAsyncStub(ChangeLogServiceStub):
     """ListEntries pages through the log, oldest first. Needs `changes:read`."""
     GetLogStatus: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.GetLogStatusRequest, _change_log_service_pb2.GetLogStatusResponse]  # type: ignore[assignment]
     """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`."""
+    RegisterFollower: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.RegisterFollowerRequest, _change_log_service_pb2.RegisterFollowerResponse]  # type: ignore[assignment]
+    """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`."""
     ReportPosition: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.ReportPositionRequest, _change_log_service_pb2.ReportPositionResponse]  # type: ignore[assignment]
-    """ReportPosition registers a follower: entries after its position are kept. Needs `changes:read`."""
+    """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+    `followers:write`.
+    """
+    ListFollowers: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.ListFollowersRequest, _change_log_service_pb2.ListFollowersResponse]  # type: ignore[assignment]
+    """ListFollowers returns the registered followers by name. Needs `changes:read`."""
+    RemoveFollower: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.RemoveFollowerRequest, _change_log_service_pb2.RemoveFollowerResponse]  # type: ignore[assignment]
+    """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`."""
 
 class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
     """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
@@ -78,11 +94,37 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`."""
 
     @_abc_1.abstractmethod
+    def RegisterFollower(
+        self,
+        request: _change_log_service_pb2.RegisterFollowerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_change_log_service_pb2.RegisterFollowerResponse, _abc.Awaitable[_change_log_service_pb2.RegisterFollowerResponse]]:
+        """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`."""
+
+    @_abc_1.abstractmethod
     def ReportPosition(
         self,
         request: _change_log_service_pb2.ReportPositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.ReportPositionResponse, _abc.Awaitable[_change_log_service_pb2.ReportPositionResponse]]:
-        """ReportPosition registers a follower: entries after its position are kept. Needs `changes:read`."""
+        """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+        `followers:write`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFollowers(
+        self,
+        request: _change_log_service_pb2.ListFollowersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_change_log_service_pb2.ListFollowersResponse, _abc.Awaitable[_change_log_service_pb2.ListFollowersResponse]]:
+        """ListFollowers returns the registered followers by name. Needs `changes:read`."""
+
+    @_abc_1.abstractmethod
+    def RemoveFollower(
+        self,
+        request: _change_log_service_pb2.RemoveFollowerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_change_log_service_pb2.RemoveFollowerResponse, _abc.Awaitable[_change_log_service_pb2.RemoveFollowerResponse]]:
+        """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`."""
 
 def add_ChangeLogServiceServicer_to_server(servicer: ChangeLogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -104,6 +104,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an item of an atomic batch failed, so that nothing was applied; metadata names the item."""
     ERROR_REASON_RESERVATION_LIMIT: _ErrorReason.ValueType  # 44
     """FAILED_PRECONDITION: a guest's cart is at a limit; metadata `limit` names it, `allowed` is its value."""
+    ERROR_REASON_REVOCATION_UNKNOWN: _ErrorReason.ValueType  # 50
+    """UNAVAILABLE: the service has not heard for 10 s which tokens are revoked, so it takes no writes; reads continue."""
+    ERROR_REASON_FOLLOWER_NOT_FOUND: _ErrorReason.ValueType  # 51
+    """NOT_FOUND: no follower of this name is registered."""
+    ERROR_REASON_POSITION_NOT_SENT: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION: the position lies beyond what the follower was sent; metadata `sent_revision` says how far that is."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists every value of `google.rpc.ErrorInfo.reason` under the domain `partstream`, without the prefix.
@@ -194,4 +200,10 @@ ERROR_REASON_BATCH_ABORTED: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: an item of an atomic batch failed, so that nothing was applied; metadata names the item."""
 ERROR_REASON_RESERVATION_LIMIT: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION: a guest's cart is at a limit; metadata `limit` names it, `allowed` is its value."""
+ERROR_REASON_REVOCATION_UNKNOWN: ErrorReason.ValueType  # 50
+"""UNAVAILABLE: the service has not heard for 10 s which tokens are revoked, so it takes no writes; reads continue."""
+ERROR_REASON_FOLLOWER_NOT_FOUND: ErrorReason.ValueType  # 51
+"""NOT_FOUND: no follower of this name is registered."""
+ERROR_REASON_POSITION_NOT_SENT: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION: the position lies beyond what the follower was sent; metadata `sent_revision` says how far that is."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1925,8 +1925,13 @@ class WatchStockRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     PART_IDS_FIELD_NUMBER: _builtins.int
     BOOKMARK_INTERVAL_FIELD_NUMBER: _builtins.int
+    FOLLOWER_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Send changes after this one. Empty = from now."""
+    follower: _builtins.str
+    """Name of the registered follower that reads: its positions count up to what it was sent here. Needs `followers:write`.
+    Empty = none.
+    """
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these parts, at most 1000. Empty = all."""
@@ -1941,10 +1946,11 @@ class WatchStockRequest(_message.Message):
         cursor: _builtins.str = ...,
         part_ids: _abc.Iterable[_builtins.str] | None = ...,
         bookmark_interval: _duration_pb2.Duration | None = ...,
+        follower: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bookmark_interval", b"bookmark_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark_interval", b"bookmark_interval", "cursor", b"cursor", "part_ids", b"part_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark_interval", b"bookmark_interval", "cursor", b"cursor", "follower", b"follower", "part_ids", b"part_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

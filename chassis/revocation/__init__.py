@@ -1,0 +1,1 @@
+"""Which tokens no longer count: kept in memory by every server, followed from the edges."""
