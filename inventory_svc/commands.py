@@ -12,6 +12,7 @@ from chassis.changes.handover import ENTRIES_AT_MOST
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, StockLevel
+from inventory_svc.sql.visibility import PUBLISHED
 from inventory_svc.sql.writing import (
     EXISTING_LEVELS,
     INSERT_LOCATION,
@@ -76,11 +77,21 @@ async def open_book(
         reservations=_reservations(row),
         locations={item[0]: Location(*item) for item in _rows(row, "p_location", "p_name", "p_archived_at")},
     )
+    if any(need.published is not None for need in needs):
+        book.published = await _published(connection, needs, book)
     taken = {
         str(item[0]): Taken(item[1], item[2] or b"", item[3])
         for item in _rows(row, "taken_id", "taken_hash", "taken_response", "taken_revision")
     }
     return Opened(book, taken)
+
+
+async def _published(
+    connection: asyncpg.Connection[asyncpg.Record], needs: Sequence[Needs], book: Book
+) -> frozenset[str]:
+    named = {part_id for need in needs for part_id in need.published or ()}
+    held = {line.part_id for reservation in book.reservations.values() for line in reservation.lines}
+    return frozenset(row[0] for row in await connection.fetch(PUBLISHED, list(named | held)))
 
 
 def _rows(row: asyncpg.Record, first: str, *others: str) -> Iterable[tuple[Any, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
-from chassis.settings import choice, days, dsn, port, positive_int, setting, text
+from chassis.settings import choice, days, dsn, file, port, positive_int, setting, targets, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,18 @@ class Settings(MigrateSettings):
     """For ``serve``."""
 
     jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
+    content_targets: tuple[str, ...] = setting(
+        "PARTSTREAM_CONTENT_TARGETS",
+        targets,
+        default=(),
+        help="content replicas, host:port, comma-separated: they say which parts are published",
+    )
+    signing_key_file: Path | None = setting(
+        "PARTSTREAM_SIGNING_KEY_FILE",
+        file,
+        default=None,
+        help="key that signs the token for content replicas",
+    )
     host: str = setting("PARTSTREAM_HOST", text, default="127.0.0.1", help="the address to listen on")
     port: int = setting("PARTSTREAM_INVENTORY_PORT", port, default=50051, help="the port of this replica")
     pool_size: int = setting(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chassis.errors import FieldInvalid, FieldViolation
+from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert.answers import KINDS
 from inventory_svc.domain import intents
 from inventory_svc.domain.reservation import Owner, ReservationLine
@@ -126,6 +127,11 @@ def reverse_movement(request: messages.ReverseMovementRequest, movement: Movemen
     return intents.ReverseMovement(movement, _text("reason", request.reason))
 
 
+def is_public(caller: Caller) -> bool:
+    """Whether the caller sees published parts only."""
+    return audience(caller, "inventory") == PUBLIC
+
+
 def owner(caller: Caller, owner_key: str) -> Owner:
     """Who a reservation belongs to: the signed-in caller, else the key of an anonymous cart."""
     if caller.is_anonymous:
@@ -143,6 +149,7 @@ def create_reservation(request: messages.CreateReservationRequest, caller: Calle
         _text("order_reference", request.order_reference),
         normal_id(request.replaces_reservation_id) or None,
         caller.may("stock:write"),
+        only_published=is_public(caller),
     )
 
 
@@ -153,13 +160,17 @@ def extend_reservation(request: messages.ExtendReservationRequest, caller: Calle
         request.ttl.ToTimedelta(),
         owner(caller, request.owner_key),
         caller.may("stock:write"),
+        only_published=is_public(caller),
     )
 
 
 def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> intents.CommitReservation:
     """The sale of what is held."""
     return intents.CommitReservation(
-        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may("stock:write")
+        normal_id(request.reservation_id),
+        owner(caller, request.owner_key),
+        caller.may("stock:write"),
+        only_published=is_public(caller),
     )
 
 

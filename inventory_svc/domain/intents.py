@@ -24,6 +24,7 @@ class Needs:
     reservations: Sequence[str] = ()  # with every level of their lines
     locations: Sequence[str] = ()
     all_overdue: bool = False  # every hold whose time is over, not only those on the parts named
+    published: Sequence[str] | None = None  # which of these parts, and of those reserved, are published; None = any
 
 
 @dataclass(slots=True)
@@ -153,6 +154,7 @@ class CreateReservation:
     order_reference: str
     replaces: str | None
     may_act_for_others: bool
+    only_published: bool = False  # for the public, other parts do not exist
 
     def needs(self) -> Needs:
         """The levels named; every level of the parts whose location is to be chosen; the hold that is replaced."""
@@ -161,6 +163,7 @@ class CreateReservation:
             parts=[line.part_id for line in self.lines if not line.location_id],
             reservations=[self.replaces] if self.replaces else (),
             locations=[line.location_id for line in self.lines if line.location_id],
+            published=[line.part_id for line in self.lines] if self.only_published else None,
         )
 
 
@@ -172,10 +175,11 @@ class ExtendReservation:
     ttl: timedelta
     owner: Owner
     may_act_for_others: bool
+    only_published: bool = False
 
     def needs(self) -> Needs:
         """The hold."""
-        return Needs(reservations=(self.reservation_id,))
+        return Needs(reservations=(self.reservation_id,), published=() if self.only_published else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +189,11 @@ class CommitReservation:
     reservation_id: str
     owner: Owner
     may_act_for_others: bool
+    only_published: bool = False
 
     def needs(self) -> Needs:
         """The hold."""
-        return Needs(reservations=(self.reservation_id,))
+        return Needs(reservations=(self.reservation_id,), published=() if self.only_published else None)
 
 
 @dataclass(frozen=True, slots=True)

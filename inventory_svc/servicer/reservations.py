@@ -14,6 +14,9 @@ from inventory_svc.servicer.base import Base
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inventory_svc.domain import intents
     from inventory_svc.domain.reservation import Reservation
     from inventory_svc.servicer.base import Context
 
@@ -30,6 +33,7 @@ class Reservations(Base):
     ) -> pb.CreateReservationResponse:
         """Hold every line or none."""
         intent = requests.create_reservation(request, current_caller())
+        await self._settle([intent])
         return await self.write(request, intent, pb.CreateReservationResponse, _created, weight=len(intent.lines))
 
     async def BatchCreateReservations(
@@ -38,6 +42,7 @@ class Reservations(Base):
         """Hold for many owners, each hold by itself."""
         caller = current_caller()
         wanted = [(item, requests.create_reservation(item, caller), len(item.lines)) for item in request.reservations]
+        await self._settle([intent for _, intent, _ in wanted])
         results, token = await self.write_each(wanted, pb.CreateReservationResponse, _created)
         return pb.BatchCreateReservationsResponse(
             results=[
@@ -54,6 +59,7 @@ class Reservations(Base):
     ) -> pb.ExtendReservationResponse:
         """Give a hold a new end."""
         intent = requests.extend_reservation(request, current_caller())
+        await self._settle_lines(intent)
 
         def respond(held: Reservation) -> pb.ExtendReservationResponse:
             return pb.ExtendReservationResponse(reservation=answers.reservation(held))
@@ -65,6 +71,7 @@ class Reservations(Base):
     ) -> pb.CommitReservationResponse:
         """Ship what is held."""
         intent = requests.commit_reservation(request, current_caller())
+        await self._settle_lines(intent)
 
         def respond(held: Reservation) -> pb.CommitReservationResponse:
             return pb.CommitReservationResponse(reservation=answers.reservation(held))
@@ -81,6 +88,16 @@ class Reservations(Base):
             return pb.ReleaseReservationResponse(reservation=answers.reservation(held))
 
         return await self.write(request, intent, pb.ReleaseReservationResponse, respond)
+
+    async def _settle(self, wishes: Sequence[intents.CreateReservation]) -> None:
+        """Have it known which of the parts are published, where the decision asks for it."""
+        await self.published.settle({line.part_id for wish in wishes if wish.only_published for line in wish.lines})
+
+    async def _settle_lines(self, intent: intents.ExtendReservation | intents.CommitReservation) -> None:
+        """The same for what is reserved already."""
+        if intent.only_published:
+            found, _ = await self.queries.reservation(intent.reservation_id)
+            await self.published.settle({line.part_id for line in found.lines} if found else ())
 
     async def GetReservation(self, request: pb.GetReservationRequest, context: Context) -> pb.GetReservationResponse:
         """One reservation of the caller's."""

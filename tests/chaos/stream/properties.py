@@ -52,7 +52,7 @@ class Log:
     def wanted(self, recorder: Recorder, revision: int) -> bool:
         """Whether a recorder is to be told of a revision."""
         entry = self.entries[revision]
-        if recorder.is_public and entry.seen.entity == "reservation":
+        if recorder.is_public and entry.seen.entity != "stock_level":
             return False
         return not recorder.part_ids or not entry.keys.isdisjoint(recorder.part_ids)
 
@@ -125,7 +125,7 @@ def _check_session(recorder: Recorder, cursor: str, messages: list[Message], log
         assert message.epoch == at.epoch, f"{where}: histories are mixed"
         assert message.revision >= at.revision, f"{where}: the cursor went back"
         due = [
-            log.entries[revision].seen
+            recorder.sees(log.entries[revision].seen)
             for revision in range(at.revision + 1, message.revision + 1)
             if log.wanted(recorder, revision)
         ]
