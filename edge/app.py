@@ -73,8 +73,9 @@ class Edge:
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
         key = SigningKey.load(settings.signing_key_file)
-        self._channels = _open_channels(settings, ServiceToken(key, "edge"))
-        self.services = Services(self._channels["inventory"], self._channels["content"])
+        own_token = ServiceToken(key, "edge")
+        self._channels = _open_channels(settings, own_token)
+        self.services = Services(self._channels["inventory"], self._channels["content"], own_token)
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers, lambda: self.services.newest)
         self.health = Health(self._checks(settings, database, trail))

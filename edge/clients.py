@@ -23,7 +23,7 @@ from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
@@ -68,9 +68,10 @@ class RetryBudget:
 class Upstream:
     """Unary calls to one service. Every call is safe to send again: reads are, and writes carry a ``request_id``."""
 
-    def __init__(self, name: str) -> None:
-        """Name the service, for metrics."""
+    def __init__(self, name: str, own_token: Callable[[], str]) -> None:
+        """Name the service, for metrics. ``own_token`` is this process's."""
         self.name = name
+        self._own_token = own_token
         self.newest: cursors.Position | None = None  # of its log, among all responses to any caller
         self._budget = RetryBudget()
 
@@ -81,10 +82,15 @@ class Upstream:
         *,
         seconds: float = READ_SECONDS,
         anonymous: bool = False,
+        own: bool = False,
     ) -> ResponseT:
-        """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks."""
+        """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks.
+
+        ``own`` reads as this process: show callers only what their groups allow.
+        """
         exchange = current_exchange()
-        metadata = _metadata(exchange, anonymous=anonymous)
+        bearer = self._own_token() if own else "" if anonymous else exchange.bearer
+        metadata = _metadata(exchange, bearer)
         label = type(request).__name__.removesuffix("Request")
         started = time.perf_counter()
         outcome = "CANCELLED"
@@ -132,26 +138,26 @@ class Upstream:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _metadata(exchange: Exchange, *, anonymous: bool) -> list[tuple[str, str]]:
+def _metadata(exchange: Exchange, bearer: str) -> list[tuple[str, str]]:
     metadata = [("partstream-request-id", exchange.request_id)] if exchange.request_id else []
     if exchange.client_ip:
         metadata.append(("partstream-client-ip", exchange.client_ip))
-    if exchange.bearer and not anonymous:
-        metadata.append(("authorization", f"Bearer {exchange.bearer}"))
+    if bearer:
+        metadata.append(("authorization", f"Bearer {bearer}"))
     return metadata
 
 
 class Services:
     """Both services: their stubs over the unary channels, and the way to call them."""
 
-    def __init__(self, inventory: grpc.aio.Channel, content: grpc.aio.Channel) -> None:
+    def __init__(self, inventory: grpc.aio.Channel, content: grpc.aio.Channel, own_token: Callable[[], str]) -> None:
         """Take one channel for unary calls to each service; whoever made them closes them."""
         self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(inventory)
         self.content: ContentServiceAsyncStub = ContentServiceStub(content)
         self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(inventory)
         self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(content)
-        self._inventory = Upstream("inventory")
-        self._content = Upstream("content")
+        self._inventory = Upstream("inventory", own_token)
+        self._content = Upstream("content", own_token)
 
     @property
     def newest(self) -> str:
@@ -165,10 +171,10 @@ class Services:
         request: RequestT,
         *,
         seconds: float = READ_SECONDS,
-        anonymous: bool = False,
+        own: bool = False,
     ) -> ResponseT:
-        """Call the inventory."""
-        return await self._inventory.call(method, request, seconds=seconds, anonymous=anonymous)
+        """Call the inventory; ``own`` as this process, which sees more than most callers."""
+        return await self._inventory.call(method, request, seconds=seconds, own=own)
 
     async def ask_content(
         self,

@@ -97,23 +97,23 @@ class PublishedParts:
         """Those among some parts that the public may not hear of."""
         return frozenset(part_ids) - await self._store.published(part_ids)
 
-    async def settle(self, part_ids: Collection[str], min_token: str = "") -> None:
-        """Have the table know of these parts what the content service knows, and at least what the token stands for.
+    async def learn(self, part_ids: Collection[str]) -> frozenset[str]:
+        """Those among some parts that are published, after the content service was asked for the others.
 
-        ``RevisionNotYetServed`` when the follower does not reach the token's revision in time. When the content service
-        is unavailable, what was known last holds.
+        Call it when a public call missed them: what the follower has not applied yet must not refuse it. When the
+        content service is unavailable, what was known last holds.
         """
-        await self._wait_for(min_token)
-        if self._content is None or not part_ids or time.monotonic() < self._quiet_until:
-            return
         unsure = iter(sorted(await self.hides(part_ids)))
-        while asked := list(islice(unsure, MOST_ASKED)):
+        while self._content is not None and time.monotonic() >= self._quiet_until:
+            asked = list(islice(unsure, MOST_ASKED))
+            if not asked:
+                break
             try:
                 await self._ask(asked)
             except grpc.aio.AioRpcError as error:
                 self._quiet_until = time.monotonic() + QUIET_SECONDS
                 log.info("content service unavailable, last known published parts are used: %s", error.code().name)
-                return
+        return await self._store.published(part_ids)
 
     async def _ask(self, part_ids: list[str]) -> None:
         request = part_service_pb2.BatchGetPartsRequest(part_ids=part_ids)
@@ -124,8 +124,8 @@ class PublishedParts:
         if found and here is not None and position is not None and here.epoch == position.epoch:
             await self._store.keep(found, position.revision)
 
-    async def _wait_for(self, token: str) -> None:
-        """Return once what the token stands for is applied."""
+    async def wait_for(self, token: str) -> None:
+        """Return once what the token stands for is applied; ``RevisionNotYetServed`` when that takes too long."""
         wanted = cursors.position_in(token, LOG) if token and self._content is not None else None
         if wanted is None:
             return

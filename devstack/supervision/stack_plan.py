@@ -78,8 +78,10 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
     plans = []
     for name, ports in (("inventory", facts.ports.inventory), ("content", facts.ports.content)):
         room, _ = DATABASE_OWNERS[name]
+        # The inventory follows the content service as itself.
+        own = {"PARTSTREAM_SIGNING_KEY_FILE": facts.keys.signing_key} if name == "inventory" else {}
         for number, port in enumerate(ports, 1):
-            environment = facts.environment(name, **{f"PARTSTREAM_{name.upper()}_PORT": port})
+            environment = facts.environment(name, **{f"PARTSTREAM_{name.upper()}_PORT": port}, **own)
             target = f"{reachable(facts.settings.host)}:{port}"
             plans.append(ProcessPlan(f"{name}-{number}", program(room, "serve"), environment, "grpc", target, [port]))
     return plans

@@ -60,7 +60,7 @@ class StockReads(Base):
             levels, token, revision = await self.queries.list_levels(where, size, request.page_token)
             shown = [answers.level(item) for item in levels]
         else:
-            await self.published.settle((), request.min_revision_token)
+            await self.published.wait_for(request.min_revision_token)
             stocks, token, revision = await self.queries.list_public(where, size, request.page_token)
             shown = [answers.public_level(item) for item in stocks]
         return pb.ListStockResponse(levels=shown, next_page_token=token, revision_token=self.feed.token_for(revision))
@@ -71,11 +71,14 @@ class StockReads(Base):
         """Levels of those parts that the caller may see, the revision, and the groups it sees."""
         await self.feed.wait_for(min_token)
         seen = groups(current_caller(), "inventory")
-        is_public = Group.STAFF not in seen
-        if is_public:
-            await self.published.settle(part_ids, min_token)
-        levels, revision = await self.queries.levels_of(part_ids, only_published=is_public)
-        return levels, revision, seen
+        if Group.STAFF in seen:
+            return *await self.queries.levels_of(part_ids), seen
+        await self.published.wait_for(min_token)
+        found = await self.queries.levels_of(part_ids, only_published=True)
+        missed = frozenset(part_ids).difference(level.part_id for level in found[0])
+        if missed and await self.published.learn(missed):
+            found = await self.queries.levels_of(part_ids, only_published=True)
+        return *found, seen
 
 
 class StockWrites(Base):

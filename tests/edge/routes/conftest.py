@@ -14,11 +14,17 @@ from tests.edge.conftest import Keys
 @pytest.fixture
 async def targets(inventory_dsn: str, content_dsn: str, keys: Keys) -> AsyncIterator[tuple[str, str]]:
     """Addresses of a running inventory and a running content service."""
-    inventory = await inventory_svc.app.start(
-        inventory_svc.settings.Settings(database_url=inventory_dsn, jwks=str(keys.jwks), port=0)
-    )
     content = await content_svc.app.start(
         content_svc.settings.Settings(database_url=content_dsn, jwks=str(keys.jwks), port=0)
+    )
+    inventory = await inventory_svc.app.start(
+        inventory_svc.settings.Settings(
+            database_url=inventory_dsn,
+            jwks=str(keys.jwks),
+            port=0,
+            content_targets=(f"127.0.0.1:{content.server.port}",),
+            signing_key_file=keys.file,
+        )
     )
     yield f"127.0.0.1:{inventory.server.port}", f"127.0.0.1:{content.server.port}"
     await inventory.stop()
