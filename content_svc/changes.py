@@ -1,10 +1,11 @@
-"""The content log as watchers see it: entries as ``PartChange``, each for staff and for everyone."""
+"""The content log as watchers see it: entries as ``PartChange``, each for the audiences that watch."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from chassis.visibility import AUDIENCES, PUBLIC, hidden_fields, redact
 from content_svc.convert import STATUS_NUMBER, fill_struct, timestamp
 from content_svc.rows import specifications_from_json
 from content_svc.sanitise import safe_html
@@ -21,8 +22,7 @@ _OPERATION = {
     "updated": origin_pb2.OPERATION_UPDATED,
     "deleted": origin_pb2.OPERATION_DELETED,
 }
-# What only staff may know of, also by name.
-_STAFF_FIELDS = frozenset({"cost"})
+_PART: str = part_pb2.Part.DESCRIPTOR.full_name
 
 
 def watched_keys(entry: LogEntry) -> frozenset[str]:
@@ -36,7 +36,7 @@ async def entity_ids_of(part_ids: Sequence[str]) -> Sequence[str]:
 
 
 def encode(entry: LogEntry, audience: str) -> bytes:
-    """The serialised ``PartChange`` for ``staff`` or ``public``; ``b""`` where the public must not even know."""
+    """The serialised ``PartChange`` for an audience; ``b""`` where the public must not even know."""
     change = part_change_pb2.PartChange(
         revision=entry.revision,
         version=entry.version,
@@ -47,17 +47,17 @@ def encode(entry: LogEntry, audience: str) -> bytes:
         entity=entry.entity,
         entity_id=entry.entity_id,
     )
-    if audience == "staff":
-        change.origin.CopyFrom(_origin(entry))
+    change.origin.CopyFrom(_origin(entry))
     if entry.entity == "category":
         for state, target in ((entry.before, change.category.before), (entry.after, change.category.after)):
             if state is not None:
                 target.CopyFrom(_category(state))
     else:
         change.part_id = entry.entity_id
-        if audience != "staff" and not _shape_for_public(change, entry):
+        if audience == PUBLIC and not _shape_for_public(change, entry):
             return b""
         _fill_states(change, entry, audience)
+    redact(change, AUDIENCES[audience])
     return change.SerializeToString()
 
 
@@ -86,21 +86,19 @@ def _shape_for_public(change: part_change_pb2.PartChange, entry: LogEntry) -> bo
         change.operation = origin_pb2.OPERATION_DELETED
     else:
         return False
-    kept = [name for name in change.changed_fields if name not in _STAFF_FIELDS] if after else []
+    hidden = hidden_fields(_PART, AUDIENCES[PUBLIC])
+    kept = [name for name in change.changed_fields if name not in hidden] if after else []
     del change.changed_fields[:]
     change.changed_fields.extend(kept)
     return True
 
 
 def _fill_states(change: part_change_pb2.PartChange, entry: LogEntry, audience: str) -> None:
-    staff = audience == "staff"
+    is_public = audience == PUBLIC
     for state, target in ((entry.before, change.before), (entry.after, change.after)):
-        if state is None or not (staff or (_is_public(state) and _is_public(entry.after))):
+        if state is None or (is_public and not (_is_public(state) and _is_public(entry.after))):
             continue
         fill_part(target, state)
-        if not staff:
-            for name in ("cost", "updated_by", "description_sanitised"):
-                target.ClearField(name)
 
 
 def fill_part(message: part_pb2.Part, state: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from partstream.changes.v1.origin_pb2 import Actor
 from partstream.content.v1 import part_pb2, part_service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from google.protobuf.message import Message
@@ -125,7 +125,7 @@ def part_message(part: Part) -> part_pb2.Part:
         title=content.title,
         summary=content.summary,
         description=description,
-        description_sanitised=part.for_staff and description != content.description,
+        description_sanitised=description != content.description,
         images=[
             part_pb2.PartImage(url=image.url, alt=image.alt, width=image.width, height=image.height)
             for image in content.images
@@ -211,8 +211,3 @@ def upsert_result(result: UpsertResult) -> part_service_pb2.PartUpsertResult:
         error_field=error.fields[0].path if error and error.fields else "",
         error_message=error.message if error else "",
     )
-
-
-def messages(parts: Sequence[Part]) -> list[part_pb2.Part]:
-    """Many parts."""
-    return [part_message(part) for part in parts]

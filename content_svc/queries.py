@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import asyncpg
 from chassis.caller import current_caller, require
 from chassis.database import Database
 from chassis.errors import CategoryNotFound, Overloaded, PartNotFound, ResourceRef
+from chassis.visibility import PUBLIC, audience
 from content_svc import rows
 from content_svc.domain.category import Category, depth_first
 from content_svc.domain.listing import DEFAULT_PAGE, PagePosition, PartListing, page_position, page_token
@@ -56,8 +57,7 @@ class Queries:
         records = await self._database.pool.fetch(reads.PARTS_BY_ID, list(set(part_ids)))
         by_id = {record["part_id"]: rows.part_from_row(record) for record in records}
         parts = (by_id[part_id] for part_id in dict.fromkeys(part_ids) if part_id in by_id)
-        visible = [part for part in map(_for_caller, parts) if part is not None]
-        return Found(visible, records[0]["log_revision"] if records else None)
+        return Found(_visible(parts), records[0]["log_revision"] if records else None)
 
     async def list_parts(self, listing: PartListing, page_size: int, token: str) -> Found:
         """A page. Raises ``PageTokenInvalid``, ``CategoryNotFound``, and needs a permission for unpublished parts."""
@@ -72,7 +72,7 @@ class Queries:
         more = len(records) > len(taken)
         following = PagePosition(taken[-1]["page_key"], taken[-1]["part_id"]) if more else None
         return Found(
-            [part for part in map(_for_caller, map(rows.part_from_row, taken)) if part is not None],
+            _visible(map(rows.part_from_row, taken)),
             records[0]["log_revision"] if records else None,
             page_token(listing, following) if following else "",
         )
@@ -92,14 +92,12 @@ class Queries:
 
     async def snapshot(self, start_after: str) -> AsyncGenerator[int | Part, None]:
         """The revision of one moment, then every part as of then that the caller may see, by id."""
-        staff = current_caller().may("content:read")
-        query = reads.SNAPSHOT_ALL if staff else reads.SNAPSHOT_PUBLIC
+        query = reads.SNAPSHOT_PUBLIC if _is_public() else reads.SNAPSHOT_ALL
         async with self._snapshot_connection() as connection:
             position = await connection.fetchrow(reads.LOG_POSITION)
             yield int(position["log_revision"]) if position else 0
             async for record in connection.cursor(query, start_after, prefetch=_SNAPSHOT_PREFETCH):
-                part = rows.part_from_row(record)
-                yield part if staff else part.for_public()
+                yield rows.part_from_row(record)
 
     @asynccontextmanager
     async def _snapshot_connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
@@ -119,10 +117,14 @@ class Queries:
             self._snapshots.release()
 
 
-def _for_caller(part: Part) -> Part | None:
-    if current_caller().may("content:read"):
-        return part
-    return part.for_public() if part.is_public else None
+def _is_public() -> bool:
+    return audience(current_caller(), "content") == PUBLIC
+
+
+def _visible(parts: Iterable[Part]) -> list[Part]:
+    """Those that the caller may see; which of their fields, the border decides."""
+    is_public = _is_public()
+    return [part for part in parts if part.is_public or not is_public]
 
 
 def _fitting(records: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from chassis.caller import current_caller, require
 from chassis.changes.followers import PERMISSION
 from chassis.changes.snapshot_gate import SnapshotGate
+from chassis.visibility import audience, groups, redact
 from content_svc import commands, convert
 from content_svc.domain.part import Part
 from content_svc.domain.violations import lines_violations, raise_any
@@ -121,9 +122,7 @@ class ContentServicer(ContentServiceServicer):
         """One part."""
         await self._feed.wait_for(request.min_revision_token)
         found = await self._queries.get_part(request.part_id)
-        return pb.GetPartResponse(
-            part=convert.part_message(found.parts[0]), revision_token=self._feed.token_for(found.revision)
-        )
+        return pb.GetPartResponse(part=_shown(found.parts[0]), revision_token=self._feed.token_for(found.revision))
 
     async def BatchGetParts(self, request: pb.BatchGetPartsRequest, context: Context) -> pb.BatchGetPartsResponse:
         """Many parts."""
@@ -131,7 +130,7 @@ class ContentServicer(ContentServiceServicer):
         found = await self._queries.get_parts(request.part_ids)
         seen = {part.part_id for part in found.parts}
         return pb.BatchGetPartsResponse(
-            parts=convert.messages(found.parts),
+            parts=map(_shown, found.parts),
             missing_part_ids=[part_id for part_id in dict.fromkeys(request.part_ids) if part_id not in seen],
             revision_token=self._feed.token_for(found.revision),
         )
@@ -142,7 +141,7 @@ class ContentServicer(ContentServiceServicer):
         listing = convert.listing_from_request(request)
         found = await self._queries.list_parts(listing, request.page_size, request.page_token)
         return pb.ListPartsResponse(
-            parts=convert.messages(found.parts),
+            parts=map(_shown, found.parts),
             next_page_token=found.next_page_token,
             revision_token=self._feed.token_for(found.revision),
         )
@@ -166,7 +165,7 @@ class ContentServicer(ContentServiceServicer):
                     if not isinstance(item, Part):
                         yield pb.SnapshotPartsResponse(cursor=self._feed.token_for(item))
                         continue
-                    message = convert.part_message(item)
+                    message = _shown(item)
                     page.parts.append(message)
                     page.resume_key = item.part_id
                     size += message.ByteSize()
@@ -182,12 +181,10 @@ class ContentServicer(ContentServiceServicer):
     ) -> AsyncIterator[bytes]:
         """Changes after a cursor, serialised once for all watchers."""
         interval = request.bookmark_interval.ToTimedelta().total_seconds() or _BOOKMARK_SECONDS
-        caller = current_caller()
-        staff = caller.may("changes:read") and caller.may("content:read")
         if request.follower:
             require(PERMISSION)
-        audience = "staff" if staff else "public"
-        return self._feed.watch(request.cursor, request.part_ids, interval, audience, request.follower)
+        watching = audience(current_caller(), "content")
+        return self._feed.watch(request.cursor, request.part_ids, interval, watching, follower=request.follower)
 
     def _answer(
         self, answer: Answer[ResultT], response: type[ResponseT], respond: Callable[[ResultT], ResponseT]
@@ -232,4 +229,6 @@ def _serialised(respond: Callable[[ResultT], Message]) -> Callable[[ResultT], by
 
 
 def _shown(part: Part) -> part_pb2.Part:
-    return convert.part_message(part if current_caller().may("content:read") else part.for_public())
+    message = convert.part_message(part)
+    redact(message, groups(current_caller(), "content"))
+    return message

@@ -83,10 +83,15 @@ class Upstream:
         *,
         seconds: float = READ_SECONDS,
         anonymous: bool = False,
+        own: bool = False,
     ) -> ResponseT:
-        """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks."""
+        """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks.
+
+        ``own`` reads as this process: show callers only what their groups allow.
+        """
         exchange = current_exchange()
-        metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(exchange, anonymous=anonymous)]
+        bearer = self._own_token() if own else "" if anonymous else exchange.bearer
+        metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(exchange, bearer)]
         label = type(request).__name__.removesuffix("Request")
         started = time.perf_counter()
         outcome = "CANCELLED"
@@ -134,12 +139,12 @@ class Upstream:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _metadata(exchange: Exchange, *, anonymous: bool) -> list[tuple[str, str]]:
+def _metadata(exchange: Exchange, bearer: str) -> list[tuple[str, str]]:
     metadata = [(REQUEST_ID_HEADER, exchange.request_id)] if exchange.request_id else []
     if exchange.client_ip:
         metadata.append((CLIENT_IP_HEADER, exchange.client_ip))
-    if exchange.bearer and not anonymous:
-        metadata.append(("authorization", f"Bearer {exchange.bearer}"))
+    if bearer:
+        metadata.append(("authorization", f"Bearer {bearer}"))
     return metadata
 
 
@@ -167,10 +172,10 @@ class Services:
         request: RequestT,
         *,
         seconds: float = READ_SECONDS,
-        anonymous: bool = False,
+        own: bool = False,
     ) -> ResponseT:
-        """Call the inventory."""
-        return await self._inventory.call(method, request, seconds=seconds, anonymous=anonymous)
+        """Call the inventory; ``own`` as this process, which sees more than most callers."""
+        return await self._inventory.call(method, request, seconds=seconds, own=own)
 
     async def ask_content(
         self,

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from chassis.background import Elected
 from chassis.changes.maintenance import LogRetention
 from chassis.changes.served_log import ServedLog
+from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
-from chassis.tokens import TokenVerifier
+from chassis.tokens import ServiceToken, TokenVerifier
 from inventory_svc import changes, tables
 from inventory_svc.convert import answers
 from inventory_svc.domain.guest_limits import GuestLimits
 from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
+from inventory_svc.publication import PUBLICATION_LOCK, PublishedParts
 from inventory_svc.queries import Queries
 from inventory_svc.servicer import InventoryServicer
 from inventory_svc.settings import Settings
+from inventory_svc.visibility import VisibilityStore
 from inventory_svc.writer import Writer
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import add_InventoryServiceServicer_to_server
+
+if TYPE_CHECKING:
+    import grpc
+
+log = logging.getLogger(__name__)
 
 PROCESS = "inventory_svc"
 SERVICE: str = stock_service_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
@@ -68,7 +78,10 @@ class App:
             pack=answers.pack,
             pings=(database.ping,),
         )
-        servicer = InventoryServicer(self.writer, queries, self.feed, _guest_limits(settings))
+        self._content = _content_channel(settings)
+        self.published = PublishedParts(VisibilityStore(database), self._content)
+        self._publication = Elected(settings.database_url, PUBLICATION_LOCK, "publication")
+        servicer = InventoryServicer(self.writer, queries, self.feed, self.published, _guest_limits(settings))
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
 
@@ -78,6 +91,8 @@ class App:
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_claims(self._database))
+        if self._content is not None:
+            self._publication.start(self.published.follow)
         self._followed.start()
         settings = self._settings
         tls = settings.grpc_server_tls
@@ -91,10 +106,16 @@ class App:
         """Drain: streams end with ``DRAINING``, writes that wait are committed, connections closed."""
         await self.expiry.stop()
         await self._retention.stop()
+        await self._publication.stop()
         await self.server.stop(self._drain)
         await self._followed.stop()
         await self._log.stop()
+        await self._close_content()
         await self._database.close()
+
+    async def _close_content(self) -> None:
+        if self._content is not None:
+            await self._content.close()
 
     async def _drain(self) -> None:
         await self._log.drain()
@@ -111,6 +132,15 @@ def _guest_limits(settings: Settings) -> GuestLimits:
         open_per_address=settings.limits.count("open_reservations_per_address", _OPEN_PER_ADDRESS),
         share=settings.limits.share("reservation_share", _RESERVATION_SHARE),
     )
+
+
+def _content_channel(settings: Settings) -> grpc.aio.Channel | None:
+    """The channel to the content service, with the credential of this process."""
+    if not settings.content_targets or settings.credential_file is None:
+        log.warning("no content service is configured: nothing new becomes public; set PARTSTREAM_CONTENT_TARGETS")
+        return None
+    token = ServiceToken(settings.credential_file, PROCESS.removesuffix("_svc"))
+    return open_channel(settings.content_targets, token=token, tls=settings.grpc_tls)
 
 
 async def start(settings: Settings) -> App:

@@ -1,10 +1,11 @@
-"""The inventory log as watchers see it: entries as ``StockChange``, each for staff and for everyone."""
+"""The inventory log as watchers see it: entries as ``StockChange``, each for the audiences that watch."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from chassis.visibility import AUDIENCES, PUBLIC, Group
 from inventory_svc.convert.answers import STATES, timestamp
 from inventory_svc.convert.change_bytes import level_change
 from partstream.changes.v1 import origin_pb2
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from chassis.changes.log_entry import LogEntry
 
-STAFF = "staff"
 # Entries of before the keys of guests were hashed have the second one, with keys in clear.
 _OWNER_COLUMNS = ("owner", "owner_key")
 
@@ -27,14 +27,13 @@ _OPERATIONS = {
 
 
 def encode(entry: LogEntry, audience: str) -> bytes:
-    """The serialised ``StockChange``; the public learns neither who nor why, and nothing of reservations.
+    """The serialised ``StockChange``; to the public, that the stock of a part changed and nothing else.
 
-    Knowing a reservation's identifier is what lets an anonymous buyer act on it, so that it must not be told around.
+    Knowing a reservation's identifier is what lets an anonymous buyer act on it; locations are for staff.
     """
-    is_staff = audience == STAFF
     if entry.entity == "stock_level":
-        return level_change(entry, is_staff)
-    if entry.entity == "reservation" and not is_staff:
+        return level_change(entry, audience)
+    if audience == PUBLIC:
         return b""
     change = stock_change_pb2.StockChange(
         revision=entry.revision,
@@ -45,7 +44,7 @@ def encode(entry: LogEntry, audience: str) -> bytes:
         entity=entry.entity,
         entity_id=entry.entity_id,
     )
-    if is_staff:
+    if Group.ORIGIN in AUDIENCES[audience]:
         change.origin.CopyFrom(_entry_origin(entry))
     _FILL[entry.entity](change, entry)
     return change.SerializeToString()

@@ -12,6 +12,7 @@ from chassis.changes.handover import ENTRIES_AT_MOST
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, StockLevel
+from inventory_svc.sql.visibility import PUBLISHED
 from inventory_svc.sql.writing import (
     EXISTING_LEVELS,
     INSERT_LOCATION,
@@ -85,11 +86,21 @@ async def open_book(
             for guest, part_id, location_id, quantity in _rows(row, "gl_guest", "gl_part", "gl_location", "gl_quantity")
         },
     )
+    if any(need.published is not None for need in needs):
+        book.published = await _published(connection, needs, book)
     taken = {
         (item[0], str(item[1])): Taken(item[2], item[3] or b"", item[4])
         for item in _rows(row, "taken_principal", "taken_id", "taken_hash", "taken_response", "taken_revision")
     }
     return Opened(book, taken)
+
+
+async def _published(
+    connection: asyncpg.Connection[asyncpg.Record], needs: Sequence[Needs], book: Book
+) -> frozenset[str]:
+    named = {part_id for need in needs for part_id in need.published or ()}
+    held = {line.part_id for reservation in book.reservations.values() for line in reservation.lines}
+    return frozenset(row[0] for row in await connection.fetch(PUBLISHED, list(named | held)))
 
 
 def _rows(row: asyncpg.Record, first: str, *others: str) -> Iterable[tuple[Any, ...]]:

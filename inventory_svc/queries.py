@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chassis.errors import MovementNotFound, PartNotFound, ResourceRef
 from inventory_svc import page_tokens
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
-from inventory_svc.domain.stock import Location, Movement, Origin, StockLevel
+from inventory_svc.domain.stock import Location, Movement, Origin, PublicStock, StockLevel
 from inventory_svc.sql import reading
 
 if TYPE_CHECKING:
@@ -66,9 +66,12 @@ class Queries:
         """Read through the pool."""
         self._database = database
 
-    async def levels_of(self, part_ids: Sequence[str]) -> tuple[list[StockLevel], int | None]:
+    async def levels_of(
+        self, part_ids: Sequence[str], *, only_published: bool = False
+    ) -> tuple[list[StockLevel], int | None]:
         """Every level of some parts, by part and location; the revision is ``None`` when there is no level at all."""
-        rows = await self._database.pool.fetch(reading.LEVELS_OF_PARTS, part_ids)
+        statement = reading.LEVELS_OF_PUBLISHED_PARTS if only_published else reading.LEVELS_OF_PARTS
+        rows = await self._database.pool.fetch(statement, part_ids)
         return [_level(row) for row in rows], rows[0]["revision"] if rows else None
 
     async def entity_ids_of(self, part_ids: Sequence[str]) -> list[str]:
@@ -93,6 +96,18 @@ class Queries:
         levels = [_level(row) for row in rows[:page_size]]
         token = page_tokens.encode(where, *levels[-1].key) if len(rows) > page_size else ""
         return levels, token, rows[0]["revision"] if rows else None
+
+    async def list_public(
+        self, where: LevelFilter, page_size: int, page_token: str
+    ) -> tuple[list[PublicStock], str, int | None]:
+        """A page of what the public sees: published parts, each summed up; the token of the next page, the revision."""
+        place = page_tokens.decode(page_token, (where, "by part"), (str,)) or ("",)
+        rows = await self._database.pool.fetch(
+            reading.PUBLIC_PAGE, *place, where.low_stock, where.in_stock, page_size + 1
+        )
+        found = [_public(row) for row in rows[:page_size]]
+        token = page_tokens.encode((where, "by part"), found[-1].part_id) if len(rows) > page_size else ""
+        return found, token, rows[0]["revision"] if rows else None
 
     async def list_movements(
         self, where: MovementFilter, page_size: int, page_token: str
@@ -204,6 +219,18 @@ class Snapshot:
             levels = [_level(row) for row in rows]
             yield levels
             place = levels[-1].key
+
+    async def public_pages(self, start_after: str) -> AsyncIterator[list[PublicStock]]:
+        """Pages of published parts in order, each summed up."""
+        place = start_after
+        while rows := await self._connection.fetch(reading.PUBLIC_PAGE, place, None, None, SNAPSHOT_PAGE_ROWS):
+            found = [_public(row) for row in rows]
+            yield found
+            place = found[-1].part_id
+
+
+def _public(row: asyncpg.Record) -> PublicStock:
+    return PublicStock(*tuple(row)[:4])
 
 
 def _level(row: asyncpg.Record) -> StockLevel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.operations import OperationsSettings
-from chassis.settings import choice, days, dsn, file, port, positive_int, setting, targets_or_none, text
+from chassis.settings import choice, days, dsn, file, port, positive_int, setting, targets, targets_or_none, text
 from chassis.tls import GrpcClientSettings, GrpcServerSettings
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ class Settings(MigrateSettings, GrpcServerSettings, GrpcClientSettings, Operatio
     """For ``serve``."""
 
     jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
+    content_targets: tuple[str, ...] = setting(
+        "PARTSTREAM_CONTENT_TARGETS",
+        targets,
+        default=(),
+        help="content replicas, host:port, comma-separated: they say which parts are published",
+    )
     process_keys: str = setting(
         "PARTSTREAM_PROCESS_KEYS",
         text,

@@ -120,6 +120,22 @@ class RequestRow(Table, tablename="request"):
     created_at = Timestamptz()
 
 
+class PartVisibilityRow(Table, tablename="part_visibility"):
+    """Whether a part is published, as of a revision of the content log."""
+
+    part_id = Text(primary_key=True, default=None)
+    published = Boolean()
+    revision = BigInt()
+
+
+class PartVisibilityPositionRow(Table, tablename="part_visibility_position"):
+    """Up to where the content log is applied to ``part_visibility``."""
+
+    only_row = Boolean(primary_key=True, default=True)
+    epoch = UUID(default=None)
+    revision = BigInt()
+
+
 TABLES: tuple[type[Table], ...] = (
     UserRow,
     LocationRow,
@@ -128,6 +144,8 @@ TABLES: tuple[type[Table], ...] = (
     ReservationRow,
     ReservationLineRow,
     RequestRow,
+    PartVisibilityRow,
+    PartVisibilityPositionRow,
 )
 
 

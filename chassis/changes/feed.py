@@ -28,13 +28,17 @@ from chassis.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+    from typing import TypeAlias
     from uuid import UUID
 
     from chassis.changes.followers import Followers
     from chassis.changes.log_entry import LogEntry
     from chassis.changes.log_reader import LogReader
     from chassis.changes.window import Window, WindowEntry
+
+    # Given part ids, those of them that a watcher may not hear of at this moment.
+    Hides: TypeAlias = Callable[[Collection[str]], Awaitable[frozenset[str]]]
 
 _REMEMBERED_MESSAGES = 8
 _HONEST_LEAD = 1000  # revisions; a token further beyond the head was never given out by this log
@@ -49,6 +53,7 @@ class _Watcher:
     generation: int
     part_ids: frozenset[str]
     audience: str
+    hides: Hides | None = None
     joined: bool = False  # once in the window, falling out of it means too slow
     page: list[WindowEntry] = field(default_factory=list)  # read from the table and not yet sent
 
@@ -166,13 +171,21 @@ class ChangeFeed:
             await self._tailer.moved.wait(min(left, 0.05))
 
     async def watch(
-        self, cursor: str, part_ids: Collection[str], bookmark_interval: float, audience: str, follower: str = ""
+        self,
+        cursor: str,
+        part_ids: Collection[str],
+        bookmark_interval: float,
+        audience: str,
+        hides: Hides | None = None,
+        follower: str = "",
     ) -> AsyncGenerator[bytes, None]:
         """Serialised Watch responses after a cursor, without end; the first one is a bookmark of where it begins.
 
+        ``hides`` is asked before every message, so that a part is hidden from the moment on from which it must be.
         Under the name of a registered ``follower`` it is noted how far that was sent.
         """
         watcher = await self._admit(cursor, frozenset(part_ids), audience)
+        watcher.hides = hides
         note = await self._noting(follower, watcher, has_start=bool(cursor))
         self._tailer.watchers += 1
         try:
@@ -261,7 +274,7 @@ class ChangeFeed:
         window = self._tailer.window
         if window.covers(watcher.revision, watcher.audience):
             watcher.joined, watcher.page = True, []
-            return None if watcher.revision == window.end else self._step_in_window(window, watcher)
+            return None if watcher.revision == window.end else await self._step_in_window(window, watcher)
         if watcher.revision > window.end:
             return None
         if watcher.joined and watcher.revision < window.start:
@@ -269,7 +282,9 @@ class ChangeFeed:
             raise WatcherTooSlow(message, metadata={"cursor": self._cursor(watcher.revision)})
         return await self._step_in_table(watcher)
 
-    def _step_in_window(self, window: Window, watcher: _Watcher) -> _Step | None:
+    async def _step_in_window(self, window: Window, watcher: _Watcher) -> _Step | None:
+        if watcher.hides is not None:
+            return await self._cut_visible(list(window.after(watcher.revision)), watcher)
         if watcher.part_ids:
             return self._cut(window.after(watcher.revision), watcher)
         # Watchers of everything stand at the same places: the whole message is shared.
@@ -295,20 +310,38 @@ class ChangeFeed:
             watcher.page = []
             await self._refuse_compacted(watcher.revision)
             return None
-        step = self._cut(page, watcher)
+        step = await self._cut_visible(page, watcher)
         if step is None and not is_fresh:
             # The page ends within a transaction: read again from where that begins.
             watcher.page = []
             return await self._step_in_table(watcher)
         if step is None:
             # One transaction fills the whole page and goes on: send it as a fragment.
-            chunks = [framed for entry in page if (framed := entry.framed_for[watcher.audience])]
+            hidden = await self._hidden(page, watcher)
+            shown = [entry for entry in page if not (entry.keys and entry.keys <= hidden)]
+            chunks = [framed for entry in shown if (framed := entry.framed_for[watcher.audience])]
             step = self._step(Cut(b"".join(chunks), len(chunks), page[-1].revision, fragment=True))
         watcher.page = page[step.reached - watcher.revision :]
         return step
 
-    def _cut(self, entries: Iterable[WindowEntry], watcher: _Watcher) -> _Step | None:
-        cut = cut_message(entries, watcher.revision, audience=watcher.audience, part_ids=watcher.part_ids)
+    async def _cut_visible(self, entries: Sequence[WindowEntry], watcher: _Watcher) -> _Step | None:
+        hidden = await self._hidden(entries, watcher)
+        self._check(watcher)
+        return self._cut(entries, watcher, hidden)
+
+    @staticmethod
+    async def _hidden(entries: Iterable[WindowEntry], watcher: _Watcher) -> frozenset[str]:
+        """Part ids in some entries that the watcher may not hear of now."""
+        if watcher.hides is None:
+            return frozenset()
+        return await watcher.hides(frozenset().union(*(entry.keys for entry in entries)))
+
+    def _cut(
+        self, entries: Iterable[WindowEntry], watcher: _Watcher, hidden: frozenset[str] = frozenset()
+    ) -> _Step | None:
+        cut = cut_message(
+            entries, watcher.revision, audience=watcher.audience, part_ids=watcher.part_ids, hidden=hidden
+        )
         return self._step(cut) if cut.reached > watcher.revision else None
 
     def _step(self, cut: Cut) -> _Step:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chassis.caller import require
+from chassis.caller import current_caller, require
 from chassis.changes import cursor as cursors
 from chassis.changes.followers import PERMISSION
 from chassis.changes.log_search import Found
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
 from chassis.timestamps import moment
+from chassis.visibility import READ_PERMISSIONS, Group, groups
 from partstream.changes.v1 import change_log_service_pb2 as messages
 from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
 
@@ -146,6 +147,12 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             return await self._reader.revision_before(moment(request.since, "since"))
         return oldest - 1
 
+    def _shown_states(self) -> tuple[str, ...]:
+        """Fields with the rows of an entry: they are for those who may read what the log is of."""
+        log = self._reader.log
+        is_reader = log not in READ_PERMISSIONS or Group.STAFF in groups(current_caller(), log)
+        return ("before", "after", "details") if is_reader else ()
+
     def _message(self, entry: LogEntry) -> log_entry_pb2.LogEntry:
         message = log_entry_pb2.LogEntry(
             revision=entry.revision,
@@ -164,12 +171,11 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
             ),
         )
         message.commit_time.FromDatetime(entry.committed_at)
-        for name in ("before", "after"):
-            state = getattr(entry, name)
-            if state is not None:
-                getattr(message, name).update(self._shown_state(entry.entity, state))
-        if entry.details is not None:
-            message.details.update(entry.details)
+        for name in self._shown_states():
+            value = getattr(entry, name)
+            if value is not None:
+                shown = value if name == "details" else self._shown_state(entry.entity, value)
+                getattr(message, name).update(shown)
         return message
 
 

@@ -35,19 +35,21 @@ def cut_message(
     *,
     audience: str,
     part_ids: Collection[str],
+    hidden: frozenset[str] = frozenset(),
     max_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Cut:
     """Take entries for one message, ending at the end of a transaction whenever that is possible.
 
     ``reached == after`` says that the only transaction there is still arriving: wait. Filtered-out entries are passed
-    over and counted in ``reached``, so that a bookmark can speak for them.
+    over and counted in ``reached``, so that a bookmark can speak for them. So are entries about hidden parts only.
     """
     chunks: list[bytes] = []
     size = 0
     whole = (0, after)  # chunks and revision at the last end of a transaction
     reached = after
     for entry in entries:
-        framed = b"" if part_ids and entry.keys.isdisjoint(part_ids) else entry.framed_for[audience]
+        is_left_out = (part_ids and entry.keys.isdisjoint(part_ids)) or (entry.keys and entry.keys <= hidden)
+        framed = b"" if is_left_out else entry.framed_for[audience]
         if size + len(framed) > max_bytes and chunks:
             if whole[1] > after and whole[0]:
                 break

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chassis.changes.wire import varint
+from chassis.visibility import STAFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from chassis.changes.log_entry import LogEntry
 
-STAFF = "staff"
 WINDOW_BYTES = 64 * 1024**2  # a minute and a half of 1,000 changes/s of about 700 bytes
 WINDOW_ENTRIES = 100_000
 _CHANGES_TAG = b"\x12"  # field 2, length-delimited: `changes` of every Watch response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -82,16 +82,11 @@ class Part:
     updated_by: Author | None
     deleted_at: datetime | None = None
     category_path: tuple[str, ...] = ()
-    for_staff: bool = True
 
     @property
     def is_public(self) -> bool:
         """Whether everyone may see it."""
         return self.content.status == "published" and self.deleted_at is None
-
-    def for_public(self) -> Part:
-        """The part without what is for staff only."""
-        return replace(self, updated_by=None, for_staff=False, content=replace(self.content, cost=None))
 
     def check_writable(self, expected_version: int | None, *, unconditional: bool) -> None:
         """Raise unless the part is live and the caller saw this version, or said that it does not matter."""

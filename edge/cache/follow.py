@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from chassis.background import Backoff
 from chassis.changes import cursor as cursors
+from chassis.visibility import AUDIENCES, PUBLIC, is_published, redact
 from edge import metrics
 from edge.cache import keys
 from edge.cache.errors import SharedTierAway, SharedTierBehind
 from edge.cache.memory import LogChange, MemoryCache
-from edge.cache.values import Absent
+from edge.cache.values import Absent, cached_level
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_pb2
 from partstream.inventory.v1 import stock_pb2
@@ -30,25 +31,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAFF_FIELDS: Final = ("cost", "updated_by")
-
 
 def public_part(part: part_pb2.Part) -> part_pb2.Part | Absent:
     """The part as everyone may see it; nothing, as of its version, when it is not for everyone."""
-    if part.status != part_pb2.PART_STATUS_PUBLISHED or part.HasField("delete_time"):
+    if not is_published(part):
         return Absent(part.version)
     shown = part_pb2.Part()
     shown.CopyFrom(part)
-    for field in STAFF_FIELDS:
-        shown.ClearField(field)
-    return shown
-
-
-def public_level(level: stock_pb2.StockLevel) -> stock_pb2.StockLevel:
-    """The level as an anonymous read answers it."""
-    shown = stock_pb2.StockLevel()
-    shown.CopyFrom(level)
-    shown.ClearField("last_updated_by")
+    redact(shown, AUDIENCES[PUBLIC])
     return shown
 
 
@@ -63,7 +53,7 @@ def read_stock_change(change: stock_change_pb2.StockChange) -> LogChange:
 
 
 def _stock_of(level: stock_pb2.StockLevel) -> stock_pb2.PartStock:
-    return stock_pb2.PartStock(part_id=level.part_id, levels=[public_level(level)])
+    return stock_pb2.PartStock(part_id=level.part_id, levels=[cached_level(level)])
 
 
 class PartChangeReader:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chassis.changes import cursor as cursors
 from chassis.errors import EpochChanged, PartNotFound, ResourceRef
+from chassis.visibility import Group, sees
 from edge.cache import keys
 from edge.cache.manager import Answer, CacheManager, Loaded
-from edge.cache.values import Absent, Listing
+from edge.cache.values import Absent, Listing, cached_level, total
 from edge.exchange import current_exchange
 from edge.reads import UPSTREAM, CategoriesRead, ListingRead, PartRead, StockRead, no_stock
 from partstream.content.v1 import part_pb2, part_service_pb2
@@ -25,13 +26,16 @@ TIERS: Final = ("memory", "shared", "stale", "source")  # from best to worst
 
 
 def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], Awaitable[Loaded]]]:
-    """How missing parts and stocks are read, many at once, as the public sees them."""
+    """How missing parts and stocks are read, many at once: parts as the public sees them, stock with every level.
+
+    What a caller is shown of a level is decided where it is shown.
+    """
 
     async def stocks(part_ids: list[str], min_token: str) -> Loaded:
         request = stock_service_pb2.BatchGetStockRequest(part_ids=part_ids, min_revision_token=min_token)
-        answer = await services.ask_inventory(services.inventory.BatchGetStock, request, anonymous=True)
+        answer = await services.ask_inventory(services.inventory.BatchGetStock, request, own=True)
         values: dict[str, Any] = {part_id: no_stock(part_id) for part_id in part_ids}
-        values.update((stock.part_id, stock) for stock in answer.stocks)
+        values.update((stock.part_id, total(stock.part_id, map(cached_level, stock.levels))) for stock in answer.stocks)
         return Loaded(values, answer.revision_token)
 
     async def parts(part_ids: list[str], min_token: str) -> Loaded:
@@ -63,14 +67,17 @@ class CachedReads:
         return PartRead(content.value, stock.value, cache_status((content, stock)))
 
     async def stock(self, part_id: str, min_token: str) -> StockRead:
-        """The stock of a part; ``PartNotFound`` when there is neither stock nor a published part."""
+        """The stock of a published part, for staff of any part with stock; ``PartNotFound``."""
+        content = await self._cache.get(keys.PART, part_id, min_token)
+        is_hidden = isinstance(content.value, Absent)
+        if is_hidden and not sees(current_exchange().caller, keys.INVENTORY, Group.STAFF):
+            raise _no_part(part_id)
         stock = await self._cache.get(keys.STOCK, part_id, min_token)
-        if not stock.value.levels:
-            content = await self._cache.get(keys.PART, part_id, min_token)
-            if isinstance(content.value, Absent):
-                raise _no_part(part_id)
+        if is_hidden and not stock.value.levels:
+            raise _no_part(part_id)
+        self._saw(keys.CONTENT, content)
         self._saw(keys.INVENTORY, stock)
-        return StockRead(stock.value, cache_status((stock,)))
+        return StockRead(stock.value, cache_status((content, stock)))
 
     async def listing(self, query: ListingQuery, min_token: str) -> ListingRead:
         """A page of published parts with live stock: the listing gives ids, every part and stock has its own entry."""

@@ -64,6 +64,14 @@ class Codec(Protocol):
         """The value of these members."""
 
 
+def cached_level(level: stock_pb2.StockLevel) -> stock_pb2.StockLevel:
+    """The level as the cache holds it, wherever it came from: sums need its numbers, nothing shows who changed it."""
+    held = stock_pb2.StockLevel()
+    held.CopyFrom(level)
+    held.ClearField("last_updated_by")
+    return held
+
+
 def total(part_id: str, levels: Iterable[stock_pb2.StockLevel]) -> stock_pb2.PartStock:
     """The stock of a part from all its levels: sums over live ones, version over all."""
     ordered = sorted(levels, key=lambda level: level.location_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from chassis.changes import cursor as cursors
-from edge.cache.follow import STAFF_FIELDS
+from chassis.visibility import AUDIENCES, PUBLIC, hidden_fields, is_published
 from edge.live.protocol import ContentFrame, Location, StaffStockFrame, StockFrame, encode
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_pb2
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from partstream.inventory.v1 import stock_change_pb2, stock_pb2
 
 Kind = Literal["stock", "content"]
+
+STAFF_FIELDS: Final = hidden_fields(part_pb2.Part.DESCRIPTOR.full_name, AUDIENCES[PUBLIC])
 
 OPERATIONS: Final = {
     origin_pb2.OPERATION_CREATED: "created",
@@ -69,7 +71,8 @@ class PartState:
 
     part_id: str
     stock: stock_pb2.PartStock | None = None
-    category_id: str | None = None  # None = not known yet
+    category_id: str | None = None  # None = its content is not known yet
+    is_public: bool = False  # as far as its content is known
     content_version: int = 0
     watchers: int = 0
     serial: int = 0  # when it came to be, counted in states
@@ -100,6 +103,11 @@ class StockEvent(Event):
         self.change = change
         self.state = state
         self.stock = stock
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its stock, and who may hear of it, are known."""
+        return self.stock is not None and self.state.category_id is not None
 
     @property
     def version(self) -> int:
@@ -152,8 +160,8 @@ class ContentEvent(Event):
         self.changed: frozenset[str] = frozenset(change.changed_fields)
         self.commit_time = change.commit_time.ToJsonString()
         self.operation = OPERATIONS.get(change.operation, "updated")
-        before = change.HasField("before") and _is_public(change.before)
-        after = change.HasField("after") and _is_public(change.after)
+        before = change.HasField("before") and is_published(change.before)
+        after = change.HasField("after") and is_published(change.after)
         if change.HasField("after") and change.after.HasField("delete_time"):
             self.operation = "deleted"
         self.public_operation = _public_operation(before=before, after=after)
@@ -184,7 +192,14 @@ class ContentEvent(Event):
             return None
         changed = self.changed if staff else self.changed.difference(STAFF_FIELDS)
         return encode(
-            ContentFrame(self.part_id, self._version, sorted(changed), operation, self.cursor, self.commit_time)
+            ContentFrame(
+                self.part_id,
+                self._version,
+                sorted(changed),
+                operation,
+                self.cursor,
+                self.commit_time,
+            )
         )
 
 
@@ -195,10 +210,6 @@ def locations(stock: stock_pb2.PartStock) -> list[Location]:
         for level in stock.levels
         if not level.HasField("archive_time")
     ]
-
-
-def _is_public(part: part_pb2.Part) -> bool:
-    return part.status == part_pb2.PART_STATUS_PUBLISHED and not part.HasField("delete_time")
 
 
 def _public_operation(*, before: bool, after: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from chassis.visibility import is_published
 from edge.cache.loading import BatchedFlight
 from edge.cache.values import Absent, StockCodec, total
 from edge.live.events import PartState
@@ -100,12 +101,14 @@ class PartStates:
         )
 
     def follow_content(self, change: part_change_pb2.PartChange) -> None:
-        """Note the category a part is in now."""
+        """Note the category a part is in now, and whether it is public."""
         state = self._states.get(change.part_id)
-        if state is not None:
-            state.content_version = max(state.content_version, change.version)
-            if change.HasField("after"):
-                state.category_id = change.after.category_id
+        if state is None or change.version < state.content_version:
+            return  # a read was ahead
+        state.content_version = change.version
+        state.is_public = change.HasField("after") and is_published(change.after)
+        if change.HasField("after"):
+            state.category_id = change.after.category_id
 
     async def ensure(self, states: Iterable[PartState]) -> None:
         """Return once these are known; raises what the read raises."""
@@ -147,9 +150,12 @@ def _learn(state: PartState, stock: stock_pb2.PartStock, content: Any) -> None:
     if isinstance(content, Absent):
         if state.category_id is None:
             state.category_id = ""
+        if content.version >= state.content_version:  # else the log told more, after this was read
+            state.is_public = False
     elif content.version >= state.content_version:
         state.content_version = content.version
         state.category_id = content.category_id
+        state.is_public = is_published(content)
     waiting, state.waiting = state.waiting, []
     base = stock if state.stock is None else _join(stock, state.stock)
     state.stock = base

@@ -20,6 +20,7 @@ from edge.live.ring import Ring
 from edge.live.session import Subscription
 from edge.live.snapshot import snapshot_parts
 from edge.live.subscriptions import SubscriptionIndex
+from partstream.inventory.v1 import stock_change_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from edge.cache.category_tree import CategoryTree
     from edge.live.part_states import PartStates
     from edge.live.protocol import Subscribe
+    from edge.live.ring import Published
     from edge.live.session import Session
     from partstream.content.v1 import part_change_pb2
-    from partstream.inventory.v1 import stock_change_pb2
 
 BEGIN_SECONDS: Final = 5.0  # to wait for the first message of both logs after a start
 AHEAD_SECONDS: Final = 1.0  # to wait for what a client has seen through another edge
@@ -154,6 +155,8 @@ class EventPublisher:
             return
         while (event := backlog.take()) is not None:
             session.offer(event)
+            if isinstance(event, ContentEvent):
+                self._offer_stock_of_published(event, {session})
 
     def unsubscribe(self, session: Session, subscription_id: str) -> bool:
         """End a subscription; whether there was one."""
@@ -176,10 +179,14 @@ class EventPublisher:
     ) -> Backlog | None:
         """What the client missed, or ``None`` when only a snapshot helps."""
         missed = missed_changes(self._ring, client, subscription, self._states, self._tree)
+        made_public = 0 if missed is None or session.sees_stock else _made_public(missed)
+        if made_public and subscription.every_event:
+            return None  # what happened to a part before it was published is not for the public
         if missed is not None and not subscription.every_event:
             missed = newest_states(missed)
             # Half of the bound: one who gets the other half before taking any would come back to the same.
-            if len({(entry.log, entry.change.part_id) for entry in missed}) > session.outbox.limits.pending_parts // 2:
+            told = len({(entry.log, entry.change.part_id) for entry in missed}) + made_public
+            if told > session.outbox.limits.pending_parts // 2:
                 return None
         return None if missed is None else Backlog(self._ring, missed, client, self._states)
 
@@ -263,6 +270,23 @@ class EventPublisher:
         if self._index.has_categories:
             sessions = sessions | self._index.of_categories(categories)
         self._offer(event, sessions)
+        self._offer_stock_of_published(event, sessions)
+
+    def _offer_stock_of_published(self, event: ContentEvent, sessions: set[Session]) -> None:
+        """The public has not heard of the stock of a part until now: tell what it is."""
+        if event.public_operation != "created":
+            return
+        public = {session for session in sessions if not session.sees_stock}
+        if not public:
+            return
+        state = self._states.obtain(event.part_id)
+        here = self._positions[keys.INVENTORY]
+        change = stock_change_pb2.StockChange(part_id=event.part_id, revision=here.revision)
+        change.commit_time.FromJsonString(event.commit_time)
+        stock = StockEvent(change, state, event.positions, state.stock)
+        if state.stock is None:
+            state.waiting.append(stock)
+        self._offer(stock, public)
 
     @staticmethod
     def _offer(event: StockEvent | ContentEvent, sessions: set[Session]) -> None:
@@ -323,6 +347,12 @@ class EventPublisher:
             return cursors.decode(cursor) or None
         except CursorMalformed as error:
             raise Refused(error.reason, error.message) from None
+
+
+def _made_public(missed: Sequence[Published]) -> int:
+    """How often a part became public meanwhile."""
+    changes = [entry.change for entry in missed if isinstance(entry.change, ContentEvent)]
+    return sum(change.public_operation == "created" for change in changes)
 
 
 class LiveSink:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chassis.caller import ANONYMOUS, Caller
+from chassis.visibility import Group, sees
+from edge.cache import keys
 from edge.live.events import ContentEvent, Event, StockEvent
 from edge.live.outbox import Outbox
 
 if TYPE_CHECKING:
     from edge.cache.category_tree import CategoryTree
+    from edge.live.events import PartState
     from edge.live.limits import LiveLimits
     from edge.live.turns import Turns
 
@@ -47,12 +50,12 @@ class Session:
     @property
     def sees_stock(self) -> bool:
         """Whether stock frames are those for staff."""
-        return self.caller.may("stock:read")
+        return sees(self.caller, keys.INVENTORY, Group.STAFF)
 
     @property
     def sees_content(self) -> bool:
         """Whether content frames are those for staff."""
-        return self.caller.may("content:read")
+        return sees(self.caller, keys.CONTENT, Group.STAFF)
 
     def add(self, subscription: Subscription) -> None:
         """Listen to more."""
@@ -64,6 +67,10 @@ class Session:
         subscription = self.subscriptions.pop(subscription_id, None)
         self._sum_up()
         return subscription
+
+    def may_hear_of(self, state: PartState) -> bool:
+        """Whether the client may know the stock of a part whose content is known."""
+        return state.is_public or self.sees_stock
 
     def showed(self, kind: str, part_id: str, version: int) -> None:
         """A snapshot showed this version: events up to it bring nothing new."""
@@ -78,7 +85,7 @@ class Session:
 
     def render(self, event: Event) -> str | None:
         """The frame of an event whose state is known; ``None`` when this client is not to get it."""
-        if not self._listens_to(event):
+        if not self._listens_to(event) or (isinstance(event, StockEvent) and not self.may_hear_of(event.state)):
             return None
         key = (event.kind, event.part_id)
         shown = self._shown.get(key)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.live.events import locations
+from edge.live.events import PartState, locations
 from edge.live.protocol import SnapshotPart, StaffSnapshotPart
 from partstream.inventory.v1 import stock_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.live.events import PartState
     from edge.live.part_states import PartStates
     from edge.live.session import Session
 
@@ -19,11 +18,12 @@ if TYPE_CHECKING:
 def snapshot_parts(
     session: Session, states: PartStates, part_ids: Sequence[str]
 ) -> list[SnapshotPart | StaffSnapshotPart]:
-    """Each part in the order asked, known or not."""
+    """Each part in the order asked; one that the client may not hear of looks like one that there never was."""
     shown: list[SnapshotPart | StaffSnapshotPart] = []
     for part_id in part_ids:
         state = states.obtain(part_id)
-        part = _staff_part(state) if session.sees_stock else _part(state)
+        known = state if session.may_hear_of(state) else PartState(part_id)
+        part = _staff_part(known) if session.sees_stock else _part(known)
         session.showed("stock", part_id, part.version)
         if part.content_version:
             session.showed("content", part_id, part.content_version)

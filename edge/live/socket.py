@@ -297,7 +297,7 @@ class LiveConnection:
         if isinstance(item, Slot):
             return await item.frame()
         if isinstance(item, StockEvent):
-            while item.stock is None or (item.state.category_id is None and item.part_id not in self._session.parts):
+            while not item.is_known:
                 try:
                     await self._publisher.resolve(item)
                 except PartstreamError:

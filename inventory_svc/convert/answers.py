@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.visibility import redact
 from inventory_svc.domain.reservation import Reservation
 from inventory_svc.domain.stock import Location, StockLevel
 from partstream.changes.v1 import origin_pb2
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from chassis.errors import PartstreamError
-    from inventory_svc.domain.stock import Movement
+    from chassis.visibility import Group
+    from inventory_svc.domain.stock import Movement, PublicStock
     from inventory_svc.domain.stock_rules import ItemResult, Reversed, Transferred
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,8 +51,8 @@ def timestamp(moment: datetime) -> Timestamp:
     return Timestamp(seconds=since.days * _DAY_SECONDS + since.seconds, nanos=since.microseconds * 1000)
 
 
-def level(found: StockLevel, *, show_actor: bool = True) -> stock_pb2.StockLevel:
-    """A level; ``show_actor`` says whether the reader may know who moved it last."""
+def level(found: StockLevel) -> stock_pb2.StockLevel:
+    """A level, for staff."""
     available = found.on_hand - found.reserved
     return stock_pb2.StockLevel(
         part_id=found.part_id,
@@ -63,20 +65,31 @@ def level(found: StockLevel, *, show_actor: bool = True) -> stock_pb2.StockLevel
         reorder_point=found.reorder_point,
         version=found.version,
         update_time=timestamp(found.updated_at),
-        last_updated_by=origin_pb2.Actor(user_id=found.last_updated_by, username=found.last_updated_by_name)
-        if show_actor
-        else None,
+        last_updated_by=origin_pb2.Actor(user_id=found.last_updated_by, username=found.last_updated_by_name),
         archive_time=timestamp(found.archived_at) if found.archived_at else None,
     )
 
 
-def part_stocks(levels: Iterable[StockLevel], *, show_actor: bool) -> list[stock_pb2.PartStock]:
+def part_stocks(levels: Iterable[StockLevel], seen: frozenset[Group]) -> list[stock_pb2.PartStock]:
     """Levels in order of part, summed up for each part. Archived levels are shown and not summed."""
-    groups = groupby(levels, key=lambda item: item.part_id)
-    return [_part_stock(part_id, list(group), show_actor=show_actor) for part_id, group in groups]
+    stocks = [_part_stock(part_id, list(own)) for part_id, own in groupby(levels, key=lambda item: item.part_id)]
+    for stock in stocks:
+        redact(stock, seen)
+    return stocks
 
 
-def _part_stock(part_id: str, levels: Sequence[StockLevel], *, show_actor: bool) -> stock_pb2.PartStock:
+def public_level(found: PublicStock) -> stock_pb2.StockLevel:
+    """What a part has over all its locations, in the shape of a level without a location."""
+    return stock_pb2.StockLevel(
+        part_id=found.part_id,
+        available=found.available,
+        in_stock=found.available > 0,
+        low_stock=found.low_stock,
+        version=found.version,
+    )
+
+
+def _part_stock(part_id: str, levels: Sequence[StockLevel]) -> stock_pb2.PartStock:
     live = [item for item in levels if item.archived_at is None]
     on_hand = sum(item.on_hand for item in live)
     reserved = sum(item.reserved for item in live)
@@ -88,7 +101,7 @@ def _part_stock(part_id: str, levels: Sequence[StockLevel], *, show_actor: bool)
         in_stock=on_hand > reserved,
         low_stock=on_hand - reserved <= sum(item.reorder_point for item in live),
         version=sum(item.version for item in levels),
-        levels=[level(item, show_actor=show_actor) for item in levels],
+        levels=[level(item) for item in levels],
     )
 
 

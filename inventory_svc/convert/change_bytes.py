@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chassis.changes.wire import actor, origin, sized, timestamp, varint
+from chassis.visibility import AUDIENCES, PUBLIC, Group
 from inventory_svc.convert.answers import KINDS
 from partstream.changes.v1 import origin_pb2
 
@@ -23,7 +24,8 @@ _OPERATIONS = {
     "updated": b"\x28" + varint(origin_pb2.OPERATION_UPDATED),
     "deleted": b"\x28" + varint(origin_pb2.OPERATION_DELETED),
 }
-_ENTITY_ID = b"\x62" + sized("stock_level") + b"\x6a"
+_ENTITY = b"\x62" + sized("stock_level")
+_ENTITY_ID = _ENTITY + b"\x6a"
 _IN_STOCK = b"\x30\x01"
 _LOW_STOCK = b"\x38\x01"
 
@@ -69,24 +71,27 @@ _read_level = msgspec.json.Decoder(_Level).decode
 _read_details = msgspec.json.Decoder(_Details).decode
 
 
-def level_change(entry: LogEntry, is_staff: bool) -> bytes:  # noqa: FBT001 - as of every conversion for an audience
+def level_change(entry: LogEntry, audience: str) -> bytes:
     """The serialised change. Identifiers in the JSON are the entry's: no level ever changes its key."""
     part_id, _, location_id = entry.entity_id.partition("/")
+    if audience == PUBLIC:
+        return _public_change(entry, part_id)
+    with_origin = Group.ORIGIN in AUDIENCES[audience]
     part, location = sized(part_id), sized(location_id)
     key = b"\x0a" + part + b"\x12" + location
     chunks = [b"\x08", varint(entry.revision), b"\x12", part, b"\x1a", location]
     chunks += (b"\x20", varint(entry.version), _OPERATIONS[entry.operation])
     if entry.before_json is not None:
-        before = _level(key, _read_level(entry.before_json), is_staff)
+        before = _level(key, _read_level(entry.before_json))
         chunks += (b"\x32", varint(len(before)), before)
     if entry.after_json is not None:
-        after = _level(key, _read_level(entry.after_json), is_staff)
+        after = _level(key, _read_level(entry.after_json))
         chunks += (b"\x3a", varint(len(after)), after)
     if entry.details_json is not None:
         for movement in _read_details(entry.details_json).movements:
-            moved = _movement(key, movement, is_staff)
+            moved = _movement(key, movement, with_origin)
             chunks += (b"\x42", varint(len(moved)), moved)
-    if is_staff:
+    if with_origin:
         chunks.append(
             origin(
                 b"\x4a", entry.actor, entry.actor_name, entry.source, entry.reason, entry.client_ip, entry.request_id
@@ -99,7 +104,16 @@ def level_change(entry: LogEntry, is_staff: bool) -> bytes:  # noqa: FBT001 - as
     return b"".join(chunks)
 
 
-def _level(key: bytes, row: _Level, is_staff: bool) -> bytes:  # noqa: FBT001
+def _public_change(entry: LogEntry, part_id: str) -> bytes:
+    """That the stock of a part changed: an entry knows one location only, and the public sees the sum over all.
+
+    Every change is an update of that sum: that a location was added is not for the public.
+    """
+    head = (b"\x08", varint(entry.revision), b"\x12", sized(part_id), _OPERATIONS["updated"])
+    return b"".join((*head, b"\x52", timestamp(entry.committed_at), _ENTITY))
+
+
+def _level(key: bytes, row: _Level) -> bytes:
     on_hand, reserved, reorder_point = row.on_hand, row.reserved, row.reorder_point
     available = on_hand - reserved
     chunks = [key]
@@ -114,14 +128,13 @@ def _level(key: bytes, row: _Level, is_staff: bool) -> bytes:  # noqa: FBT001
     if reorder_point:
         chunks += (b"\x40", varint(reorder_point))
     chunks += (b"\x48", varint(row.version), b"\x52", timestamp(row.updated_at))
-    if is_staff:
-        chunks.append(actor(b"\x5a", row.last_updated_by, row.last_updated_by_name))
+    chunks.append(actor(b"\x5a", row.last_updated_by, row.last_updated_by_name))
     if row.archived_at is not None:
         chunks += (b"\x62", timestamp(row.archived_at))
     return b"".join(chunks)
 
 
-def _movement(key: bytes, row: _Movement, is_staff: bool) -> bytes:  # noqa: FBT001
+def _movement(key: bytes, row: _Movement, with_origin: bool) -> bytes:  # noqa: FBT001
     chunks = [key, b"\x18", varint(row.version), _KINDS[row.kind]]
     if row.on_hand_delta:
         chunks += (b"\x28", varint(row.on_hand_delta))
@@ -131,10 +144,10 @@ def _movement(key: bytes, row: _Movement, is_staff: bool) -> bytes:  # noqa: FBT
         chunks += (b"\x38", varint(row.on_hand_after))
     if row.reserved_after:
         chunks += (b"\x40", varint(row.reserved_after))
-    if is_staff:
-        chunks.append(origin(b"\x4a", row.actor, row.actor_name, row.source, row.reason, row.client_ip, row.request_id))
-        if row.reservation_id:
-            chunks += (b"\x52", sized(row.reservation_id))
+    client_ip = row.client_ip if with_origin else ""
+    chunks.append(origin(b"\x4a", row.actor, row.actor_name, row.source, row.reason, client_ip, row.request_id))
+    if row.reservation_id:
+        chunks += (b"\x52", sized(row.reservation_id))
     chunks += (b"\x5a", timestamp(row.occurred_at))
     if row.reverses_version:
         chunks += (b"\x60", varint(row.reverses_version))

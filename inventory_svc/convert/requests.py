@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chassis.errors import FieldInvalid, FieldViolation
+from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert.answers import KINDS
 from inventory_svc.domain import intents
 from inventory_svc.domain.reservation import Owner, ReservationLine
@@ -127,6 +128,11 @@ def reverse_movement(request: messages.ReverseMovementRequest, movement: Movemen
     return intents.ReverseMovement(movement, request.reason)
 
 
+def is_public(caller: Caller) -> bool:
+    """Whether the caller sees published parts only."""
+    return audience(caller, "inventory") == PUBLIC
+
+
 def owner(caller: Caller, owner_key: str) -> Owner:
     """Who a reservation belongs to: the signed-in caller, else the cart of a guest."""
     return Owner.of_cart(owner_key) if caller.is_anonymous else Owner(caller.user_id, is_user=True)
@@ -171,6 +177,7 @@ def create_reservation(
         caller.may(MANAGE),
         guest_network(caller.client_ip) if limits else "",
         limits,
+        only_published=is_public(caller),
     )
 
 
@@ -183,14 +190,22 @@ def extend_reservation(
     if limits is not None:
         limits.check_ttl(ttl)
     return intents.ExtendReservation(
-        normal_id(request.reservation_id), ttl, owner(caller, request.owner_key), caller.may(MANAGE), limits
+        normal_id(request.reservation_id),
+        ttl,
+        owner(caller, request.owner_key),
+        caller.may(MANAGE),
+        limits,
+        only_published=is_public(caller),
     )
 
 
 def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> intents.CommitReservation:
     """The sale of what is held."""
     return intents.CommitReservation(
-        normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may(MANAGE)
+        normal_id(request.reservation_id),
+        owner(caller, request.owner_key),
+        caller.may(MANAGE),
+        only_published=is_public(caller),
     )
 
 

@@ -40,6 +40,7 @@ class Book:
     levels: dict[LevelKey, StockLevel] = field(default_factory=dict)
     reservations: dict[str, Reservation] = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
+    published: frozenset[str] = frozenset()  # of the parts that a decision asked about
     movements: list[Movement] = field(default_factory=list)
     changed_levels: dict[LevelKey, StockLevel | None] = field(default_factory=dict)  # as they were before
     changed_reservations: dict[str, Change[Reservation]] = field(default_factory=dict)

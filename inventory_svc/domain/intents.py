@@ -27,6 +27,7 @@ class Needs:
     all_overdue: bool = False  # every hold whose time is over, not only those on the parts named
     guests: Sequence[str] = ()  # carts and addresses whose open reservations are counted
     counted_parts: Sequence[str] = ()  # parts of which the units that those guests hold are added up
+    published: Sequence[str] | None = None  # which of these parts, and of those reserved, are published; None = any
 
 
 @dataclass(slots=True)
@@ -158,6 +159,7 @@ class CreateReservation:
     may_act_for_others: bool
     opened_from: str = ""
     limits: GuestLimits | None = None  # of a guest's cart
+    only_published: bool = False  # for the public, other parts do not exist
 
     def needs(self) -> Needs:
         """The levels named; every level of the parts whose location is to be chosen; the hold that is replaced."""
@@ -168,6 +170,7 @@ class CreateReservation:
             locations=[line.location_id for line in self.lines if line.location_id],
             guests=[guest for guest in (self.owner.identifier, self.opened_from) if guest] if self.limits else (),
             counted_parts=self.limits.counted_parts(self.lines) if self.limits else (),
+            published=[line.part_id for line in self.lines] if self.only_published else None,
         )
 
 
@@ -180,10 +183,11 @@ class ExtendReservation:
     owner: Owner
     may_act_for_others: bool
     limits: GuestLimits | None = None  # of a guest's cart
+    only_published: bool = False
 
     def needs(self) -> Needs:
         """The hold."""
-        return Needs(reservations=(self.reservation_id,))
+        return Needs(reservations=(self.reservation_id,), published=() if self.only_published else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +197,11 @@ class CommitReservation:
     reservation_id: str
     owner: Owner
     may_act_for_others: bool
+    only_published: bool = False
 
     def needs(self) -> Needs:
         """The hold."""
-        return Needs(reservations=(self.reservation_id,))
+        return Needs(reservations=(self.reservation_id,), published=() if self.only_published else None)
 
 
 @dataclass(frozen=True, slots=True)

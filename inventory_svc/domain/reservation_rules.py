@@ -59,6 +59,8 @@ def create_reservation(draft: Draft, intent: CreateReservation) -> Reservation:
         limits.check_extensions(extensions)
         check_open(draft, limits, intent.owner, intent.opened_from)
     wanted = _sum_lines(intent.lines)
+    if intent.only_published:
+        _require_published(draft, wanted)
     lines, short = _allocate(draft, wanted)
     if short and expire_overdue(draft, {item.part_id for item in short}):
         lines, short = _allocate(draft, wanted)
@@ -97,11 +99,16 @@ def extend_reservation(draft: Draft, intent: ExtendReservation) -> Reservation:
     extensions = held.extensions + 1
     if intent.limits is not None:
         intent.limits.check_extensions(extensions)
+    if intent.only_published:
+        _require_published(draft, held.lines)
     return draft.change_reservation(replace(held, expires_at=draft.now + intent.ttl, extensions=extensions))
 
 
 def commit_reservation(draft: Draft, intent: CommitReservation) -> Reservation:
     """What was held is shipped."""
+    if intent.only_published:
+        held = _held(draft, intent.reservation_id, intent.owner, any_owner=intent.may_act_for_others)
+        _require_published(draft, held.lines)
     return _end(
         draft, intent.reservation_id, intent.owner, ReservationState.COMMITTED, any_owner=intent.may_act_for_others
     )
@@ -152,6 +159,21 @@ def _held(draft: Draft, reservation_id: str, owner: Owner, *, any_owner: bool) -
     return found
 
 
+def _require_published(draft: Draft, lines: Iterable[ReservationLine]) -> None:
+    """To the public a part that is not published is one that there never was."""
+    for line in lines:
+        if line.part_id not in draft.book.published:
+            raise _no_stock(line)
+
+
+def _no_stock(line: ReservationLine) -> PartNotFound:
+    return PartNotFound(
+        f"There is no stock of {line.part_id}" + (f" at {line.location_id}." if line.location_id else "."),
+        metadata={"part_id": line.part_id},
+        resource=ResourceRef("stock_level", "/".join(line.key).rstrip("/")),
+    )
+
+
 def _sum_lines(lines: Iterable[ReservationLine]) -> list[ReservationLine]:
     """One line per part and location; those with a chosen location first, so that the free choice sees what is left."""
     sums: dict[tuple[str, str], int] = {}
@@ -181,12 +203,7 @@ def _source(draft: Draft, line: ReservationLine, taken: dict[tuple[str, str], in
     if not line.location_id:
         levels = draft.levels_of(line.part_id)
     if not levels:
-        message = f"There is no stock of {line.part_id}" + (f" at {line.location_id}." if line.location_id else ".")
-        raise PartNotFound(
-            message,
-            metadata={"part_id": line.part_id},
-            resource=ResourceRef("stock_level", "/".join(line.key).rstrip("/")),
-        )
+        raise _no_stock(line)
     live = [level for level in levels if level.archived_at is None]
     if not live:
         message = f"The stock of {line.part_id} is archived."

@@ -84,6 +84,16 @@ class StockLevel:
             raise version_conflict(self, expected)
 
 
+@dataclass(frozen=True, slots=True)
+class PublicStock:
+    """What the public sees of a part: sums over its live levels, and the sum of all versions."""
+
+    part_id: str
+    available: int
+    low_stock: bool
+    version: int
+
+
 def version_conflict(level: StockLevel, expected: int) -> VersionConflict:
     """The error for a writer who saw another version than is there."""
     return VersionConflict(

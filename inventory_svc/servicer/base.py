@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chassis.changes.feed import ChangeFeed
     from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.domain.intents import Intent
+    from inventory_svc.publication import PublishedParts
     from inventory_svc.queries import Queries
     from inventory_svc.writer import Writer
 
@@ -63,12 +64,15 @@ PAGE_SIZE = 50
 class Base:
     """Shared by the methods of every noun."""
 
-    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed, guest_limits: GuestLimits) -> None:
+    def __init__(
+        self, writer: Writer, queries: Queries, feed: ChangeFeed, published: PublishedParts, guest_limits: GuestLimits
+    ) -> None:
         """Stand on what the composition root made."""
         self.guest_limits = guest_limits
         self.writer = writer
         self.queries = queries
         self.feed = feed
+        self.published = published
 
     async def write(
         self,

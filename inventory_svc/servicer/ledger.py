@@ -7,16 +7,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from chassis.caller import require
+from chassis.caller import current_caller, require
 from chassis.errors import FieldInvalid, FieldViolation
 from chassis.timestamps import moment
+from chassis.visibility import groups, redact
 from inventory_svc.convert import answers, requests
 from inventory_svc.queries import MovementFilter
 from inventory_svc.servicer.base import Base, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from inventory_svc.queries import LedgerRow
     from inventory_svc.servicer.base import Context
+    from partstream.inventory.v1.movement_pb2 import StockMovement
+
+
+def _shown(row: LedgerRow) -> StockMovement:
+    """A movement as the caller may see it."""
+    message = answers.movement(row.movement, row.source)
+    redact(message, groups(current_caller(), "inventory"))
+    return message
 
 
 class Ledger(Base):
@@ -39,7 +49,7 @@ class Ledger(Base):
             where, page_size(request.page_size), request.page_token
         )
         return pb.ListMovementsResponse(
-            movements=[answers.movement(item.movement, item.source) for item in found],
+            movements=[_shown(item) for item in found],
             next_page_token=token,
             revision_token=self.feed.token_for(revision),
         )
@@ -53,7 +63,7 @@ class Ledger(Base):
             raise FieldInvalid(f"time {message}", fields=(FieldViolation("time", message),))
         found, revision = await self.queries.movement_at(requests.key(request.part_id, request.location_id), asked)
         return pb.GetStockAtTimeResponse(
-            movement=answers.movement(found.movement, found.source) if found else None,
+            movement=_shown(found) if found else None,
             revision_token=self.feed.token_for(revision),
         )
 

@@ -7,17 +7,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.caller import current_caller, require
-from chassis.errors import PartstreamError, TokenMissing
+from chassis.changes import cursor as cursors
+from chassis.errors import PartNotFound, PartstreamError, TokenMissing
 from inventory_svc.convert import answers, requests
 from inventory_svc.domain.intents import TakeOverCart
 from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.reservation_rules import require_owner
-from inventory_svc.servicer.base import Base, page_size
+from inventory_svc.servicer.base import Base, ResponseT, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from inventory_svc.domain import intents
     from inventory_svc.domain.reservation import Reservation
-    from inventory_svc.servicer.base import Context
+    from inventory_svc.servicer.base import Context, WriteRequest
 
 
 def _created(held: Reservation) -> pb.CreateReservationResponse:
@@ -33,7 +38,7 @@ class Reservations(Base):
         """Hold every line or none."""
         await self._take_over_cart(request.owner_key)
         intent = requests.create_reservation(request, current_caller(), self.guest_limits)
-        return await self.write(request, intent, pb.CreateReservationResponse, _created, weight=len(intent.lines))
+        return await self._write(request, intent, pb.CreateReservationResponse, _created, weight=len(intent.lines))
 
     async def BatchCreateReservations(
         self, request: pb.BatchCreateReservationsRequest, context: Context
@@ -45,6 +50,16 @@ class Reservations(Base):
             for item in request.reservations
         ]
         results, token = await self.write_each(wanted, pb.CreateReservationResponse, _created)
+        missed = [
+            at
+            for at, ((_, intent, _), result) in enumerate(zip(wanted, results, strict=True))
+            if intent.only_published and isinstance(result, PartNotFound)
+        ]
+        if await self._became_published(line.part_id for at in missed for line in wanted[at][1].lines):
+            again, later = await self.write_each([wanted[at] for at in missed], pb.CreateReservationResponse, _created)
+            token = cursors.merge(token, later)
+            for at, result in zip(missed, again, strict=True):
+                results[at] = result
         return pb.BatchCreateReservationsResponse(
             results=[
                 answers.refused_reservation(result)
@@ -65,7 +80,7 @@ class Reservations(Base):
         def respond(held: Reservation) -> pb.ExtendReservationResponse:
             return pb.ExtendReservationResponse(reservation=answers.reservation(held))
 
-        return await self.write(request, intent, pb.ExtendReservationResponse, respond)
+        return await self._write(request, intent, pb.ExtendReservationResponse, respond)
 
     async def CommitReservation(
         self, request: pb.CommitReservationRequest, context: Context
@@ -78,7 +93,7 @@ class Reservations(Base):
         def respond(held: Reservation) -> pb.CommitReservationResponse:
             return pb.CommitReservationResponse(reservation=answers.reservation(held))
 
-        return await self.write(request, intent, pb.CommitReservationResponse, respond)
+        return await self._write(request, intent, pb.CommitReservationResponse, respond)
 
     async def ReleaseReservation(
         self, request: pb.ReleaseReservationRequest, context: Context
@@ -91,6 +106,36 @@ class Reservations(Base):
             return pb.ReleaseReservationResponse(reservation=answers.reservation(held))
 
         return await self.write(request, intent, pb.ReleaseReservationResponse, respond)
+
+    async def _write(
+        self,
+        request: WriteRequest,
+        intent: intents.CreateReservation | intents.ExtendReservation | intents.CommitReservation,
+        response: type[ResponseT],
+        respond: Callable[[Any], ResponseT],
+        *,
+        weight: int = 1,
+    ) -> ResponseT:
+        """Decide again when a part was refused of which the follower had not yet applied that it is published."""
+        try:
+            return await self.write(request, intent, response, respond, weight=weight)
+        except PartNotFound:
+            if not intent.only_published or not await self._became_published(await self._parts_of(intent)):
+                raise
+        return await self.write(request, intent, response, respond, weight=weight)
+
+    async def _parts_of(
+        self, intent: intents.CreateReservation | intents.ExtendReservation | intents.CommitReservation
+    ) -> Iterable[str]:
+        lines = getattr(intent, "lines", None)
+        if lines is None:
+            found, _ = await self.queries.reservation(intent.reservation_id)
+            lines = found.lines if found else ()
+        return (line.part_id for line in lines)
+
+    async def _became_published(self, part_ids: Iterable[str]) -> bool:
+        wanted = frozenset(part_ids)
+        return bool(wanted) and bool(await self.published.learn(wanted))
 
     async def GetReservation(self, request: pb.GetReservationRequest, context: Context) -> pb.GetReservationResponse:
         """One reservation of the caller's."""

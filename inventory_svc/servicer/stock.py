@@ -8,38 +8,35 @@ from typing import TYPE_CHECKING
 
 from chassis.caller import current_caller, require
 from chassis.errors import PartNotFound, ResourceRef
+from chassis.visibility import Group, groups
 from inventory_svc.convert import answers, requests
 from inventory_svc.queries import LevelFilter
 from inventory_svc.servicer.base import Base, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inventory_svc.domain.stock import StockLevel
     from inventory_svc.servicer.base import Context
 
 
-def _may_see_actors() -> bool:
-    return current_caller().may("stock:read")
-
-
 class StockReads(Base):
-    """Levels as they are; open to everybody."""
+    """Levels as they are. The public sees sums over all locations, and nothing of parts that are not published."""
 
     async def GetStock(self, request: pb.GetStockRequest, context: Context) -> pb.GetStockResponse:
         """One part over all its locations."""
-        await self.feed.wait_for(request.min_revision_token)
-        levels, revision = await self.queries.levels_of([request.part_id])
+        levels, revision, seen = await self._levels([request.part_id], request.min_revision_token)
         if not levels:
             message = f"There is no stock of {request.part_id}."
             raise PartNotFound(message, resource=ResourceRef("part", request.part_id))
-        (stock,) = answers.part_stocks(levels, show_actor=_may_see_actors())
+        (stock,) = answers.part_stocks(levels, seen)
         return pb.GetStockResponse(stock=stock, revision_token=self.feed.token_for(revision))
 
     async def BatchGetStock(self, request: pb.BatchGetStockRequest, context: Context) -> pb.BatchGetStockResponse:
         """Many parts, in the order asked."""
-        await self.feed.wait_for(request.min_revision_token)
-        levels, revision = await self.queries.levels_of(sorted(set(request.part_ids)))
-        found = {stock.part_id: stock for stock in answers.part_stocks(levels, show_actor=_may_see_actors())}
+        levels, revision, seen = await self._levels(sorted(set(request.part_ids)), request.min_revision_token)
+        found = {stock.part_id: stock for stock in answers.part_stocks(levels, seen)}
         asked = list(dict.fromkeys(request.part_ids))
         return pb.BatchGetStockResponse(
             stocks=[found[part_id] for part_id in asked if part_id in found],
@@ -48,7 +45,9 @@ class StockReads(Base):
         )
 
     async def ListStock(self, request: pb.ListStockRequest, context: Context) -> pb.ListStockResponse:
-        """A page of levels."""
+        """A page of levels; for the public, of published parts."""
+        if request.location_id or request.show_archived:
+            require("stock:read")
         await self.feed.wait_for(request.min_revision_token)
         where = LevelFilter(
             request.location_id,
@@ -56,15 +55,30 @@ class StockReads(Base):
             request.in_stock if request.HasField("in_stock") else None,
             request.show_archived,
         )
-        levels, token, revision = await self.queries.list_levels(
-            where, page_size(request.page_size), request.page_token
-        )
-        show_actor = _may_see_actors()
-        return pb.ListStockResponse(
-            levels=[answers.level(item, show_actor=show_actor) for item in levels],
-            next_page_token=token,
-            revision_token=self.feed.token_for(revision),
-        )
+        size = page_size(request.page_size)
+        if Group.STAFF in groups(current_caller(), "inventory"):
+            levels, token, revision = await self.queries.list_levels(where, size, request.page_token)
+            shown = [answers.level(item) for item in levels]
+        else:
+            await self.published.wait_for(request.min_revision_token)
+            stocks, token, revision = await self.queries.list_public(where, size, request.page_token)
+            shown = [answers.public_level(item) for item in stocks]
+        return pb.ListStockResponse(levels=shown, next_page_token=token, revision_token=self.feed.token_for(revision))
+
+    async def _levels(
+        self, part_ids: Sequence[str], min_token: str
+    ) -> tuple[list[StockLevel], int | None, frozenset[Group]]:
+        """Levels of those parts that the caller may see, the revision, and the groups it sees."""
+        await self.feed.wait_for(min_token)
+        seen = groups(current_caller(), "inventory")
+        if Group.STAFF in seen:
+            return *await self.queries.levels_of(part_ids), seen
+        await self.published.wait_for(min_token)
+        found = await self.queries.levels_of(part_ids, only_published=True)
+        missed = frozenset(part_ids).difference(level.part_id for level in found[0])
+        if missed and await self.published.learn(missed):
+            found = await self.queries.levels_of(part_ids, only_published=True)
+        return *found, seen
 
 
 class StockWrites(Base):

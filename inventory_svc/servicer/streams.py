@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chassis.caller import current_caller, require
 from chassis.changes.followers import PERMISSION
 from chassis.changes.snapshot_gate import SnapshotGate
+from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert import answers
 from inventory_svc.servicer.base import Base
 from partstream.inventory.v1 import stock_service_pb2 as pb
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from chassis.changes.feed import ChangeFeed
     from inventory_svc.domain.guest_limits import GuestLimits
+    from inventory_svc.publication import PublishedParts
     from inventory_svc.queries import Queries
     from inventory_svc.servicer.base import Context
     from inventory_svc.writer import Writer
@@ -26,26 +28,34 @@ _BOOKMARK_SECONDS = 5.0
 
 
 class Streams(Base):
-    """Open to everybody; staff see who and why."""
+    """The public gets published parts, summed over their locations; staff get every level and movement."""
 
-    def __init__(self, writer: Writer, queries: Queries, feed: ChangeFeed, guest_limits: GuestLimits) -> None:
+    def __init__(
+        self, writer: Writer, queries: Queries, feed: ChangeFeed, published: PublishedParts, guest_limits: GuestLimits
+    ) -> None:
         """Stand on what the composition root made."""
-        super().__init__(writer, queries, feed, guest_limits)
+        super().__init__(writer, queries, feed, published, guest_limits)
         self._snapshots = SnapshotGate()
 
     async def SnapshotStock(
         self, request: pb.SnapshotStockRequest, context: Context
     ) -> AsyncIterator[pb.SnapshotStockResponse]:
         """The cursor first, then every level in pages."""
-        show_actor = current_caller().may("stock:read")
+        is_public = audience(current_caller(), "inventory") == PUBLIC
         part_id, _, location_id = request.start_after.partition("/")
         with self._snapshots.enter() as require_time:
             async with self.queries.snapshot() as snapshot:
                 yield pb.SnapshotStockResponse(cursor=self.feed.token_for(snapshot.revision))
+                if is_public:
+                    async for stocks in snapshot.public_pages(part_id):
+                        require_time()
+                        shown = [answers.public_level(item) for item in stocks]
+                        yield pb.SnapshotStockResponse(levels=shown, resume_key=stocks[-1].part_id)
+                    return
                 async for levels in snapshot.pages((part_id, location_id)):
                     require_time()
                     yield pb.SnapshotStockResponse(
-                        levels=[answers.level(item, show_actor=show_actor) for item in levels],
+                        levels=[answers.level(item) for item in levels],
                         resume_key="/".join(levels[-1].key),
                     )
 
@@ -54,9 +64,8 @@ class Streams(Base):
     ) -> AsyncIterator[bytes]:
         """Changes after a cursor, serialised once for all watchers."""
         interval = request.bookmark_interval.ToTimedelta().total_seconds() or _BOOKMARK_SECONDS
-        caller = current_caller()
-        is_staff = caller.may("changes:read") and caller.may("stock:read")
         if request.follower:
             require(PERMISSION)
-        audience = "staff" if is_staff else "public"
-        return self.feed.watch(request.cursor, request.part_ids, interval, audience, request.follower)
+        watching = audience(current_caller(), "inventory")
+        hides = self.published.hides if watching == PUBLIC else None
+        return self.feed.watch(request.cursor, request.part_ids, interval, watching, hides, follower=request.follower)

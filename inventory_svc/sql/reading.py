@@ -18,6 +18,32 @@ SELECT {_LEVEL_COLUMNS}, {_REVISION}
 FROM stock_level WHERE part_id = ANY ($1::text[]) ORDER BY part_id, location_id
 """
 
+# Every level of those among some parts that are published.
+LEVELS_OF_PUBLISHED_PARTS = f"""
+SELECT {_LEVEL_COLUMNS}, {_REVISION}
+FROM stock_level AS s
+WHERE part_id = ANY ($1::text[])
+  AND EXISTS (SELECT FROM part_visibility AS v WHERE v.part_id = s.part_id AND v.published)
+ORDER BY part_id, location_id
+"""
+
+# A page of published parts after an id, each summed over its locations. Filters that are NULL do not filter.
+PUBLIC_PAGE = f"""
+SELECT p.*, {_REVISION}
+FROM (
+    SELECT s.part_id::text, coalesce(sum(s.on_hand - s.reserved) FILTER (WHERE s.archived_at IS NULL), 0)::bigint
+           AS available,
+           coalesce(sum(s.on_hand - s.reserved - s.reorder_point) FILTER (WHERE s.archived_at IS NULL), 0) <= 0
+           AS low_stock,
+           sum(s.version)::bigint AS version
+    FROM stock_level AS s
+    WHERE s.part_id > $1 AND EXISTS (SELECT FROM part_visibility AS v WHERE v.part_id = s.part_id AND v.published)
+    GROUP BY s.part_id ORDER BY s.part_id
+) AS p
+WHERE ($2::boolean IS NULL OR p.low_stock = $2) AND ($3::boolean IS NULL OR (p.available > 0) = $3)
+LIMIT $4
+"""
+
 # A page of levels after a key. Parameters that are NULL, or empty for the location, do not filter.
 LEVELS_PAGE = f"""
 SELECT {_LEVEL_COLUMNS}, {_REVISION}

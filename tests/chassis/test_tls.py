@@ -108,11 +108,9 @@ def test_settings_that_fit_give_both_sides(authority: Authority, own: Certificat
     assert load(GrpcServerSettings, environment).grpc_server_tls == ServerTls(
         own.certificate, own.key, authority.certificate
     )
-    assert load(GrpcClientSettings, environment).grpc_server_tls == ClientTls(
-        authority.certificate, own.certificate, own.key
-    )
+    assert load(GrpcClientSettings, environment).grpc_tls == ClientTls(authority.certificate, own.certificate, own.key)
     assert load(GrpcServerSettings, {}).grpc_server_tls is None
-    assert load(GrpcClientSettings, {}).grpc_server_tls is None
+    assert load(GrpcClientSettings, {}).grpc_tls is None
     assert load(HttpTlsSettings, {}).http_tls is None
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import asyncpg
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from chassis.channels import open_channel
 from partstream.changes.v1 import origin_pb2
-from partstream.content.v1 import part_pb2
+from partstream.changes.v1.change_log_service_pb2 import ListEntriesRequest
+from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
+from partstream.content.v1 import part_change_pb2, part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from tests.content_svc.running_service import USER_ID, RunningService, new_id, resistor
@@ -215,3 +219,36 @@ async def test_a_public_snapshot_holds_what_the_public_may_see(service: RunningS
 
     assert [part.part_id for part in page.parts] == ["R1"]
     assert not page.parts[0].HasField("cost")
+
+
+async def test_a_reader_sees_drafts_and_cost_but_not_who_asked(service: RunningService, resistors: str) -> None:
+    reader = service.client("ann", {"content:read"})
+    call: Any = reader.WatchParts(pb.WatchPartsRequest())
+    await call.read()
+    cost = part_pb2.Money(amount_minor=3, currency="EUR")
+    made = await service.add_part(part_pb2.Part(part_id="R1", title="R1", category_id=resistors, cost=cost))
+
+    changes: list[part_change_pb2.PartChange] = []
+    while not any(change.part_id for change in changes):
+        changes += (await call.read()).changes
+    call.cancel()
+
+    change = changes[-1]
+    assert change.after == made
+    assert (change.after.status, change.after.cost) == (part_pb2.PART_STATUS_DRAFT, cost)
+    assert not change.HasField("origin")
+    assert (await reader.GetPart(pb.GetPartRequest(part_id="R1"))).part == made
+
+
+async def test_a_log_entry_without_its_rows_is_for_those_who_may_not_read_parts(
+    service: RunningService, resistors: str
+) -> None:
+    async def entries(*permissions: str) -> list[bool]:
+        token = service.key.mint(subject=USER_ID, name="ann", permissions=permissions)
+        async with open_channel([f"127.0.0.1:{service.app.server.port}"], token=lambda: token) as channel:
+            log: Any = ChangeLogServiceStub(channel)
+            listed = await log.ListEntries(ListEntriesRequest())
+        return [entry.HasField("after") for entry in listed.entries]
+
+    assert await entries("changes:read") == [False]
+    assert await entries("changes:read", "content:read") == [True]

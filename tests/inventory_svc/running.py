@@ -23,6 +23,7 @@ from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceSt
 from partstream.inventory.v1 import stock_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+from tests.harness.published_parts import publish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -67,12 +68,17 @@ class Running:
         typed: ChangeLogServiceAsyncStub = stub
         return typed
 
+    def token(self) -> str:
+        """The token of the staff."""
+        return self.key.mint(subject=ADMIN_ID, name="admin", permissions=SERVICE_PERMISSIONS)
+
     async def have(self, on_hand: int, location_id: str = "main", part_id: str = "") -> str:
-        """A part with so many units; answers its id."""
+        """A published part with so many units; answers its id."""
         part_id = part_id or f"part-{next(_numbers)}"
         await self.staff.SetStock(
             pb.SetStockRequest(part_id=part_id, location_id=location_id, on_hand=on_hand, expected_version=0)
         )
+        publish(self.dsn, part_id)
         return part_id
 
     async def level(self, part_id: str, location_id: str = "main") -> stock_pb2.StockLevel:

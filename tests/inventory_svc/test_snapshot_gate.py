@@ -127,14 +127,14 @@ async def test_a_fifth_snapshot_is_sent_away_until_one_is_cancelled(
 ) -> None:
     async with serving(inventory_dsn, tmp_path, monkeypatch, MANY) as (service, gate):
         calls = [await begun(service.staff) for _ in range(AT_ONCE)]
-        busy = await refusal(service.public.SnapshotStock(pb.SnapshotStockRequest()).read())
+        busy = await refusal(service.staff.SnapshotStock(pb.SnapshotStockRequest()).read())
         assert isinstance(busy, Overloaded)
         assert busy.retry_after_seconds == 2.0
         assert gate.open == AT_ONCE
 
         calls[0].cancel()
         await until_open(gate, AT_ONCE - 1)
-        calls[0] = await begun(service.public)
+        calls[0] = await begun(service.staff)
 
         for call in calls:
             call.cancel()
@@ -145,7 +145,10 @@ async def test_a_slot_is_free_when_its_reader_dies(
     inventory_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(inventory_dsn, tmp_path, monkeypatch, MANY) as (service, gate):
-        async with proxy_to(service.app.server.port) as net, open_channel([f"127.0.0.1:{net.port}"]) as channel:
+        async with (
+            proxy_to(service.app.server.port) as net,
+            open_channel([f"127.0.0.1:{net.port}"], token=service.token) as channel,
+        ):
             stub: Any = InventoryServiceStub(channel)
             calls = [await begun(stub) for _ in range(AT_ONCE)]
             await until_open(gate, AT_ONCE)
@@ -213,7 +216,9 @@ async def test_a_herd_of_followers_is_resynced_four_at_a_time(
         sinks = [Levels() for _ in range(FOLLOWERS)]
         followers = []
         for sink in sinks:
-            channel = await stack.enter_async_context(open_channel([f"127.0.0.1:{service.app.server.port}"]))
+            channel = await stack.enter_async_context(
+                open_channel([f"127.0.0.1:{service.app.server.port}"], token=service.token)
+            )
             follower = Follower(StockSource(channel), sink, backoff=Backoff(0.02, 0.2))
             stack.push_async_callback(follower.stop)
             follower.start()
@@ -242,7 +247,7 @@ async def test_a_snapshot_that_is_ended_again_and_again_is_resumed_to_its_end(
 ) -> None:
     async with (
         serving(inventory_dsn, tmp_path, monkeypatch, FEW) as (service, gate),
-        open_channel([f"127.0.0.1:{service.app.server.port}"]) as channel,
+        open_channel([f"127.0.0.1:{service.app.server.port}"], token=service.token) as channel,
     ):
         gate.pages_each = 1
         pages = [(cursor, len(levels)) async for cursor, levels in StockSource(channel).snapshot()]

@@ -64,7 +64,7 @@ async def test_a_change_by_hand_reaches_watchers_with_the_role_as_actor(inventor
 
 
 async def test_locations_are_in_the_stream_too(inventory: Running) -> None:
-    watch: Any = inventory.public.WatchStock(pb.WatchStockRequest())
+    watch: Any = inventory.staff.WatchStock(pb.WatchStockRequest())
     await watch.read()
     await inventory.staff.CreateLocation(pb.CreateLocationRequest(location_id="berlin", name="Berlin"))
 

@@ -81,7 +81,7 @@ class FeedSource:
         await self._followers.report("audit", position)
 
     async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
-        async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff", "audit")) as stream:
+        async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff", follower="audit")) as stream:
             async for raw in stream:
                 message = WatchStockResponse.FromString(raw)
                 yield ChangeBatch(message.cursor, message.changes, message.fragment)

@@ -11,6 +11,7 @@ import asyncpg
 from chassis.changes import cursor as cursors
 from chassis.changes.integrity import verify_chain
 from tests.chaos.stream.recorders import Seen
+from tests.chaos.stream.storm import PARTS
 
 if TYPE_CHECKING:
     from tests.chaos.stream.recorders import Message, Recorder, StateSink
@@ -24,6 +25,8 @@ ORDER BY revision
 
 HEAD = "SELECT epoch, (SELECT max(revision) FROM change_log) AS revision FROM change_log_identity"
 LEVELS = "SELECT part_id, location_id, version, on_hand, reserved FROM stock_level"
+
+PUBLISHED = frozenset(PARTS)  # parts made by hand meanwhile are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Log:
     def wanted(self, recorder: Recorder, revision: int) -> bool:
         """Whether a recorder is to be told of a revision."""
         entry = self.entries[revision]
-        if recorder.is_public and entry.seen.entity == "reservation":
+        if recorder.is_public and not (entry.seen.entity == "stock_level" and entry.keys <= PUBLISHED):
             return False
         return not recorder.part_ids or not entry.keys.isdisjoint(recorder.part_ids)
 
@@ -125,7 +128,7 @@ def _check_session(recorder: Recorder, cursor: str, messages: list[Message], log
         assert message.epoch == at.epoch, f"{where}: histories are mixed"
         assert message.revision >= at.revision, f"{where}: the cursor went back"
         due = [
-            log.entries[revision].seen
+            recorder.sees(log.entries[revision].seen)
             for revision in range(at.revision + 1, message.revision + 1)
             if log.wanted(recorder, revision)
         ]

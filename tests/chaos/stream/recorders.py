@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from chassis.background import Backoff
@@ -84,6 +84,10 @@ class Recorder:
     def is_public(self) -> bool:
         """Whether it belongs to the public by its name."""
         return self.name.startswith("public")
+
+    def sees(self, change: Seen) -> Seen:
+        """What it is told of a change: the public hears that the stock of a part changed, and no number."""
+        return replace(change, entity_id="", version=0, on_hand=None) if self.is_public else change
 
     @property
     def position(self) -> cursors.Position:

@@ -25,6 +25,9 @@ _CALL_SECONDS = 3.0
 _PAUSE_SECONDS = 0.03
 
 SEED = """
+WITH shown AS (
+    INSERT INTO part_visibility (part_id, published, revision) SELECT part, true, 1 FROM unnest($1::text[]) AS part
+)
 INSERT INTO stock_level (part_id, location_id, on_hand)
 SELECT part, location, 500 FROM unnest($1::text[]) AS part, unnest($2::text[]) AS location
 """

@@ -12,6 +12,7 @@ from chassis.caller import ANONYMOUS, Caller
 from chassis.changes import cursor as cursors
 from chassis.changes.cursor import Position
 from chassis.changes.follower import ChangeBatch
+from chassis.visibility import is_published
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.manager import Answer
@@ -128,8 +129,14 @@ class Reads:
         return {part_id: Answer(stock.read(part_id), stock.head, "source") for part_id in part_ids}
 
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
-        parts = self._shop.parts
-        return {part_id: Answer(parts.get(part_id, Absent()), 0, "source") for part_id in part_ids}
+        return {part_id: Answer(self._part(part_id), 0, "source") for part_id in part_ids}
+
+    def _part(self, part_id: str) -> part_pb2.Part | Absent:
+        """As the public sees it. A part of which no content was ever written counts as published in no category."""
+        part = self._shop.parts.get(part_id)
+        if part is None:
+            return part_pb2.Part(part_id=part_id, status=part_pb2.PART_STATUS_PUBLISHED)
+        return part if is_published(part) else Absent()
 
 
 async def subscribe(shop: Shop, session: Session, *part_ids: str, **options: Any) -> None:

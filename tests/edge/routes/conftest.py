@@ -14,15 +14,6 @@ from tests.edge.conftest import Keys
 @pytest.fixture
 async def targets(inventory_dsn: str, content_dsn: str, keys: Keys) -> AsyncIterator[tuple[str, str]]:
     """Addresses of a running inventory and a running content service."""
-    inventory = await inventory_svc.app.start(
-        inventory_svc.settings.Settings(
-            database_url=inventory_dsn,
-            jwks=str(keys.jwks),
-            process_keys=str(keys.process_keys),
-            port=0,
-            revocation_targets=None,
-        )
-    )
     content = await content_svc.app.start(
         content_svc.settings.Settings(
             database_url=content_dsn,
@@ -30,6 +21,17 @@ async def targets(inventory_dsn: str, content_dsn: str, keys: Keys) -> AsyncIter
             process_keys=str(keys.process_keys),
             port=0,
             revocation_targets=None,
+        )
+    )
+    inventory = await inventory_svc.app.start(
+        inventory_svc.settings.Settings(
+            database_url=inventory_dsn,
+            jwks=str(keys.jwks),
+            process_keys=str(keys.process_keys),
+            port=0,
+            revocation_targets=None,
+            content_targets=(f"127.0.0.1:{content.server.port}",),
+            credential_file=keys.credential_file,
         )
     )
     yield f"127.0.0.1:{inventory.server.port}", f"127.0.0.1:{content.server.port}"

@@ -95,6 +95,7 @@ async def test_a_thousand_faults_are_still_a_refusal(admin: httpx.AsyncClient) -
 
 async def test_a_hundred_short_lines_are_still_a_refusal(admin: httpx.AsyncClient) -> None:
     part_ids = [f"{at}-{'x' * 60}" for at in range(100)]
+    await open_shop(admin, *part_ids)
     for part_id in part_ids:
         await admin.put(f"/admin/parts/{part_id}/stock", json={"on_hand": 1, "expected_version": 0})
 

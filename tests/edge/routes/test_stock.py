@@ -221,6 +221,7 @@ async def test_stock_moves_between_locations(admin: httpx.AsyncClient) -> None:
 
 
 async def test_reservation_holds_and_ships(admin: httpx.AsyncClient) -> None:
+    await open_shop(admin)
     await stock(admin, 5)
 
     held = await admin.post(

@@ -85,7 +85,8 @@ Global___ReservationChange: _TypeAlias = ReservationChange  # noqa: Y015
 
 @_typing.final
 class StockChange(_message.Message):
-    """StockChange is one entry of the inventory change log.
+    """StockChange is one entry of the inventory change log. Callers without `stock:read` receive `revision`, `part_id`,
+    `operation`, `commit_time` and `entity` of changes of published parts; `GetStock` returns the stock.
     `before` and `after` are set for stock levels; other entities come in their own fields.
     """
 

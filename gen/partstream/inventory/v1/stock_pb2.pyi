@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StockLevel(_message.Message):
-    """StockLevel is the stock of one part at one location."""
+    """StockLevel is the stock of one part at one location. Callers without `stock:read` receive one level per part, summed over
+    its locations: `part_id`, `available`, `in_stock`, `low_stock` and `version`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -94,7 +96,9 @@ Global___StockLevel: _TypeAlias = StockLevel  # noqa: Y015
 
 @_typing.final
 class PartStock(_message.Message):
-    """PartStock is the stock of one part over all its locations."""
+    """PartStock is the stock of one part over all its locations. Callers without `stock:read` receive it without `on_hand`,
+    `reserved` and `levels`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -154,13 +154,13 @@ class ListStockRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     location_id: _builtins.str
-    """Only this location. Empty = all."""
+    """Only this location; needs `stock:read`. Empty = all."""
     low_stock: _builtins.bool
     """Only levels that are, or are not, low. Absent = both."""
     in_stock: _builtins.bool
     """Only levels that are, or are not, in stock. Absent = both."""
     show_archived: _builtins.bool
-    """Archived levels too. Default no."""
+    """Archived levels too; needs `stock:read`. Default no."""
     page_size: _builtins.int
     """At most this many; 0 = 50, at most 200."""
     page_token: _builtins.str

@@ -181,7 +181,7 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListStock(self, request, context):
-        """ListStock pages through stock levels by part id and location id.
+        """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

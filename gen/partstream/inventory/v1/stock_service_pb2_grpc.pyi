@@ -38,7 +38,7 @@ class InventoryServiceStub:
     BatchGetStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.BatchGetStockRequest, _stock_service_pb2.BatchGetStockResponse]
     """BatchGetStock answers the stock of many parts in the order asked; unknown parts are named apart."""
     ListStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListStockRequest, _stock_service_pb2.ListStockResponse]
-    """ListStock pages through stock levels by part id and location id."""
+    """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts."""
     SetStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.SetStockRequest, _stock_service_pb2.SetStockResponse]
     """SetStock sets the counted number of a level, or creates it."""
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.AdjustStockRequest, _stock_service_pb2.AdjustStockResponse]
@@ -94,7 +94,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     BatchGetStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.BatchGetStockRequest, _stock_service_pb2.BatchGetStockResponse]  # type: ignore[assignment]
     """BatchGetStock answers the stock of many parts in the order asked; unknown parts are named apart."""
     ListStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListStockRequest, _stock_service_pb2.ListStockResponse]  # type: ignore[assignment]
-    """ListStock pages through stock levels by part id and location id."""
+    """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts."""
     SetStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.SetStockRequest, _stock_service_pb2.SetStockResponse]  # type: ignore[assignment]
     """SetStock sets the counted number of a level, or creates it."""
     AdjustStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.AdjustStockRequest, _stock_service_pb2.AdjustStockResponse]  # type: ignore[assignment]
@@ -165,7 +165,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ListStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListStockResponse, _abc.Awaitable[_stock_service_pb2.ListStockResponse]]:
-        """ListStock pages through stock levels by part id and location id."""
+        """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts."""
 
     @_abc_1.abstractmethod
     def SetStock(

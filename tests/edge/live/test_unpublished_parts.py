@@ -1,0 +1,149 @@
+"""To the public a part that is not published is one that there never was, from the moment on that it is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.cache import keys
+from edge.live.session import Session
+from partstream.content.v1 import part_pb2
+from tests.edge.live.histories import STAFF, Shop, begun, sent, subscribe
+
+DRAFT = part_pb2.PART_STATUS_DRAFT
+PUBLISHED = part_pb2.PART_STATUS_PUBLISHED
+ARCHIVED = part_pb2.PART_STATUS_ARCHIVED
+
+BY_NAME_OR_CATEGORY = pytest.mark.parametrize("categories", [[], ["leds"]], ids=["named", "by category"])
+
+
+def shop_with(status: part_pb2.PartStatus.ValueType) -> Shop:
+    """A part with stock in a category."""
+    shop = begun()
+    shop.tree.put(part_pb2.Category(category_id="leds"))
+    shop.write("LED", category_id="leds", status=status)
+    shop.tell(keys.CONTENT)
+    shop.move("LED")
+    shop.tell()
+    return shop
+
+
+async def listening(shop: Shop, categories: list[str], **more: Any) -> Session:
+    session = shop.enter()
+    named = () if categories else ("LED",)
+    await subscribe(shop, session, *named, categories=categories, **more)
+    return session
+
+
+def moved(shop: Shop) -> None:
+    shop.move("LED")
+    shop.tell()
+
+
+def rewritten(shop: Shop, status: part_pb2.PartStatus.ValueType) -> None:
+    shop.write("LED", status=status)
+    shop.tell(keys.CONTENT)
+
+
+def told(frames: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    return [(frame["type"], frame.get("operation") or frame.get("version")) for frame in frames]
+
+
+@pytest.mark.parametrize("status", [DRAFT, ARCHIVED])
+async def test_a_snapshot_shows_a_hidden_part_as_one_that_never_was(status: part_pb2.PartStatus.ValueType) -> None:
+    shop = shop_with(status)
+    session = shop.enter()
+    shop.parts["never"] = part_pb2.Part(status=DRAFT)
+
+    await subscribe(shop, session, "LED", "never")
+    (subscribed,) = await sent(shop, session)
+
+    led, never = subscribed["parts"]
+    assert led == {**never, "part_id": "LED"}
+    assert (led["available"], led["version"], led["content_version"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["latest", "all"])
+@BY_NAME_OR_CATEGORY
+async def test_stock_of_a_hidden_part_is_not_told(categories: list[str], mode: str) -> None:
+    shop = shop_with(DRAFT)
+    session = await listening(shop, categories, mode=mode)
+    await sent(shop, session)
+
+    moved(shop)
+    shop.write("LED", title="still a draft")
+    shop.tell(keys.CONTENT)
+
+    assert await sent(shop, session) == []
+
+
+@pytest.mark.parametrize("mode", ["latest", "all"])
+@pytest.mark.parametrize("hidden", [DRAFT, ARCHIVED])
+@BY_NAME_OR_CATEGORY
+async def test_a_part_that_is_hidden_is_told_as_deleted_and_nothing_more(
+    categories: list[str], hidden: part_pb2.PartStatus.ValueType, mode: str
+) -> None:
+    shop = shop_with(PUBLISHED)
+    session = await listening(shop, categories, mode=mode)
+    await sent(shop, session)
+    moved(shop)
+
+    rewritten(shop, hidden)
+    moved(shop)
+
+    assert told(await sent(shop, session)) == [("content", "deleted")]
+    moved(shop)
+    assert await sent(shop, session) == []
+
+
+@BY_NAME_OR_CATEGORY
+async def test_a_part_that_is_published_is_told_with_its_stock(categories: list[str]) -> None:
+    shop = shop_with(DRAFT)
+    session = await listening(shop, categories)
+    await sent(shop, session)
+    moved(shop)
+
+    rewritten(shop, PUBLISHED)
+
+    content, stock = await sent(shop, session)
+    assert told([content, stock]) == [("content", "created"), ("stock", 2)]
+    assert stock["available"] == shop.stock.read("LED").available
+
+
+@BY_NAME_OR_CATEGORY
+async def test_who_comes_back_after_a_part_was_published_gets_its_stock(categories: list[str]) -> None:
+    shop = shop_with(DRAFT)
+    cursor = shop.publisher.cursor
+    rewritten(shop, PUBLISHED)
+
+    session = await listening(shop, categories, cursor=cursor)
+    resumed, *frames = await sent(shop, session)
+
+    assert resumed["recovered"]
+    assert told(frames) == [("content", "created"), ("stock", 1)]
+
+
+async def test_what_happened_to_a_draft_is_not_told_afterwards() -> None:
+    shop = shop_with(DRAFT)
+    cursor = shop.publisher.cursor
+    moved(shop)
+    moved(shop)
+    rewritten(shop, PUBLISHED)
+
+    session = await listening(shop, [], cursor=cursor, mode="all")
+    (subscribed,) = await sent(shop, session)
+
+    assert not subscribed["recovered"]
+    assert subscribed["parts"][0]["version"] == 3
+
+
+async def test_staff_are_told_of_hidden_parts() -> None:
+    shop = shop_with(DRAFT)
+    session = shop.enter(STAFF)
+    await subscribe(shop, session, "LED")
+    await sent(shop, session)
+
+    moved(shop)
+
+    assert told(await sent(shop, session)) == [("stock", 2)]
