@@ -81,6 +81,7 @@ class FeedSource:
         await self._followers.report("audit", position)
 
     async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
+        self.feed.followers = self._followers
         async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff", "audit")) as stream:
             async for raw in stream:
                 message = WatchStockResponse.FromString(raw)
@@ -96,8 +97,7 @@ class LiveLog:
     def __init__(self, database: Database, feed: ChangeFeed) -> None:
         self.database = database
         reader = LogReader(database, "inventory")
-        feed.followers = Followers(database, reader, timedelta(days=7))
-        self.source = FeedSource(feed, reader, feed.followers)
+        self.source = FeedSource(feed, reader, Followers(database, reader, timedelta(days=7)))
 
     async def write(self, prefix: str, count: int) -> None:
         await self.database.pool.execute(WRITE_MANY, prefix, count)
