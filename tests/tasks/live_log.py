@@ -81,6 +81,7 @@ class FeedSource:
         await self._followers.report("audit", position)
 
     async def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
+        self.feed.followers = self._followers
         async with aclosing(self.feed.watch(cursor, (), bookmark_seconds, "staff", follower="audit")) as stream:
             async for raw in stream:
                 message = WatchStockResponse.FromString(raw)
