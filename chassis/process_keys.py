@@ -37,8 +37,6 @@ PROCESS_PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
     | {
         "content:write",
         "content:publish",
-        "content:rollback",
-        "content:delete",
         "stock:write",
         "audit:read",
         "followers:write",

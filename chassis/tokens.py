@@ -35,8 +35,6 @@ SERVICE_PERMISSIONS = frozenset(
         "content:read",
         "content:write",
         "content:publish",
-        "content:rollback",
-        "content:delete",
         "stock:read",
         "stock:write",
         "reservations:commit",

@@ -12,8 +12,6 @@ PERMISSIONS: Final = frozenset(
         "content:read",
         "content:write",
         "content:publish",
-        "content:rollback",
-        "content:delete",
         "stock:read",
         "stock:write",
         "reservations:commit",
@@ -21,12 +19,8 @@ PERMISSIONS: Final = frozenset(
         "audit:read",
         "changes:read",
         "followers:write",
-        "cache:read",
-        "cache:write",
         "users:read",
         "users:write",
-        "integrity:read",
-        "status:read",
     }
 )
 
@@ -36,18 +30,14 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "stock_manager": frozenset(
         {"content:read", "stock:read", "stock:write", "reservations:commit", "reservations:manage"}
     ),
-    "content_editor": frozenset(
-        {"content:read", "content:write", "content:publish", "content:rollback", "content:delete", "stock:read"}
-    ),
-    "auditor": frozenset({"content:read", "stock:read", "audit:read", "changes:read", "integrity:read", "status:read"}),
+    "content_editor": frozenset({"content:read", "content:write", "content:publish", "stock:read"}),
+    "auditor": frozenset({"content:read", "stock:read", "audit:read", "changes:read"}),
     "admin": PERMISSIONS,
     "service": frozenset(
         {
             "content:read",
             "content:write",
             "content:publish",
-            "content:rollback",
-            "content:delete",
             "stock:read",
             "stock:write",
             "reservations:commit",
