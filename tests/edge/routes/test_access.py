@@ -10,7 +10,6 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -88,11 +87,14 @@ def callers(keys: Keys) -> list[CallerKind]:
     for role, permissions in access_tables.role_permissions().items():
         token = keys.key.mint(subject=str(uuid.uuid4()), name=role, roles=[role], permissions=permissions)
         kinds.append(CallerKind(role, token, permissions))
-    admin = {"name": "admin", "roles": ["admin"], "permissions": PERMISSIONS, "subject": str(uuid.uuid4())}
+
+    def mint(key: SigningKey, **claims: Any) -> str:
+        return key.mint(subject=str(uuid.uuid4()), name="admin", roles=["admin"], permissions=PERMISSIONS, **claims)
+
     kinds += [
-        CallerKind("forged", SigningKey.generate().mint(**admin)),
-        CallerKind("expired", keys.key.mint(**admin, ttl_seconds=-60)),
-        CallerKind("revoked", keys.key.mint(**admin, session_id=SESSION)),
+        CallerKind("forged", mint(SigningKey.generate())),
+        CallerKind("expired", mint(keys.key, ttl_seconds=-60)),
+        CallerKind("revoked", mint(keys.key, session_id=SESSION)),
     ]
     return kinds
 
@@ -230,7 +232,7 @@ def _request(message: Message, depth: int = 0) -> Message:
     return message
 
 
-def _fill_message(message: Message, field: FieldDescriptor, depth: int) -> None:
+def _fill_message(message: Message, field: Any, depth: int) -> None:
     name = field.message_type.full_name
     if name == "google.protobuf.Duration":
         getattr(message, field.name).seconds = 60
