@@ -70,5 +70,7 @@ def test_fields_are_cleared_at_any_depth() -> None:
 
 
 def test_names_of_hidden_fields_are_told_by_the_same_table() -> None:
-    assert hidden_fields("partstream.content.v1.Part", AUDIENCES["public"]) == {"cost", "updated_by"}
+    assert hidden_fields("partstream.content.v1.Part", AUDIENCES["public"]) == {
+        *("cost", "updated_by", "description_sanitised")
+    }
     assert hidden_fields("partstream.content.v1.Part", frozenset(Group)) == frozenset()

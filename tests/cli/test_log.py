@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 import inventory_svc.app
+from chassis.process_keys import TOOLS, entry
 from chassis.tokens import SigningKey
 from devstack import stack_state
 from devstack.checkout import ROOT
@@ -76,13 +77,22 @@ class Stack:
 @pytest.fixture
 async def stack(inventory_dsn: str, tmp_path: Path) -> AsyncIterator[Stack]:
     """The location `main` and the parts A and B, each counted once: five entries."""
-    key = SigningKey.generate()
-    key_file, jwks = tmp_path / "signing.pem", tmp_path / "jwks.json"
-    key_file.write_bytes(key.pem())
-    key_file.chmod(0o600)
+    key, tools = SigningKey.generate(), SigningKey.generate()
+    key_file, tools_file = tmp_path / "signing.pem", tmp_path / "tools.pem"
+    for file, held in ((key_file, key), (tools_file, tools)):
+        file.write_bytes(held.pem())
+        file.chmod(0o600)
+    jwks, process_keys = tmp_path / "jwks.json", tmp_path / "processes.json"
     jwks.write_text(json.dumps(key.jwks()))
+    process_keys.write_text(json.dumps({"keys": [entry(tools.jwk, TOOLS)]}))
     app = await inventory_svc.app.start(
-        Settings(database_url=inventory_dsn, jwks=str(jwks), port=0, revocation_targets=None)
+        Settings(
+            database_url=inventory_dsn,
+            jwks=str(jwks),
+            process_keys=str(process_keys),
+            port=0,
+            revocation_targets=None,
+        )
     )
     made = Stack(tmp_path / "data", inventory_dsn)
     with stack_state.hold(made.folder):
@@ -90,6 +100,7 @@ async def stack(inventory_dsn: str, tmp_path: Path) -> AsyncIterator[Stack]:
             "PARTSTREAM_INVENTORY_TARGETS": f"127.0.0.1:{app.server.port}",
             "PARTSTREAM_CONTENT_TARGETS": f"127.0.0.1:{free_port()}",
             "PARTSTREAM_SIGNING_KEY_FILE": str(key_file),
+            "PARTSTREAM_CREDENTIAL_FILE": str(tools_file),
         }
         databases = {"inventory": inventory_dsn}
         stack_state.write(made.folder, stack_state.StackState(os.getpid(), [], databases, settings))

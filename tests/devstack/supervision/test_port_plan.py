@@ -65,8 +65,8 @@ def test_every_process_has_an_operations_port(base: int, tmp_path: Path) -> None
     assert [(process.name, process.ports) for process in expected([], plan, tasks=True)] == [
         ("inventory-1", [base + 10, base]),
         ("content-1", [base + 11, base + 1]),
-        ("edge-1", [base + 12, base + 2]),
-        ("edge-2", [base + 13, base + 3]),
+        ("edge-1", [base + 12, plan.identity[0], base + 2]),
+        ("edge-2", [base + 13, plan.identity[1], base + 3]),
         ("worker", [base + 4]),
         ("scheduler", [base + 5]),
     ]

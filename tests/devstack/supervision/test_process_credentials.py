@@ -22,6 +22,8 @@ from devstack.supervision.up_settings import UpSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
+COPIES = ("inventory-1", "content-1", "edge-1", "worker", "scheduler")
+
 
 @pytest.fixture
 def credentials(tmp_path: Path) -> ProcessCredentials:
@@ -77,7 +79,7 @@ def test_a_rotated_key_counts_beside_the_new_one_until_its_time(credentials: Pro
 
 def test_the_key_that_signs_tokens_is_given_to_edges_only(tmp_path: Path) -> None:
     """Worker, scheduler and every tool had it, and could have signed a token of any user."""
-    ports = PortPlan(inventory=[1], content=[2], edge=[3], identity=[4])
+    ports = PortPlan([1], [2], [3], [4], dict(zip(COPIES, range(5, 10), strict=True)))
     databases = dict.fromkeys(("inventory", "content", "edge", "audit"), "postgresql://x/y")
     facts = StackFacts(UpSettings(), ports, databases, "redis://x", signing_keys.ensure(tmp_path), tmp_path)
 
@@ -93,4 +95,4 @@ def test_the_key_that_signs_tokens_is_given_to_edges_only(tmp_path: Path) -> Non
         "scheduler": "",
     }
     assert {one["PARTSTREAM_REVOCATION_TARGETS"] for one in plans.values()} == {"127.0.0.1:4"}
-    assert [process.ports for process in expected([], ports, tasks=False)][-1] == [3, 4]
+    assert [process.ports for process in expected([], ports, tasks=False)][-1] == [3, 4, 7]
