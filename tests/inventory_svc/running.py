@@ -61,7 +61,7 @@ class Running:
 
     def log_client(self) -> ChangeLogServiceAsyncStub:
         """A client of the operators' view of the log."""
-        token = self.key.mint(subject=ADMIN_ID, name="auditor", permissions=["changes:read"])
+        token = self.key.mint(subject=ADMIN_ID, name="auditor", permissions=["changes:read", "stock:read"])
         channel = open_channel([f"127.0.0.1:{self.app.server.port}"], token=lambda: token)
         self._channels.append(channel)
         stub: Any = ChangeLogServiceStub(channel)

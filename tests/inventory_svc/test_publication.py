@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from chassis import errors
 from chassis.changes import cursor as cursors
 from chassis.channels import open_channel
 from chassis.database import Database
+from chassis.process_keys import entry
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
 from inventory_svc import publication
 from inventory_svc.visibility import VisibilityStore
@@ -43,13 +45,22 @@ class Content:
     def __init__(self, dsn: str, folder: Path) -> None:
         self.dsn = dsn
         self.key = SigningKey.generate()
-        self.key_file, self.jwks = folder / "signing.pem", folder / "jwks.json"
-        self.key_file.write_bytes(self.key.pem())
+        self.jwks = folder / "jwks.json"
         self.jwks.write_text(json.dumps(self.key.jwks()))
+        credential = SigningKey.generate()
+        self.credential_file, self.process_keys = folder / "inventory.pem", folder / "content-processes.json"
+        self.credential_file.write_bytes(credential.pem())
+        self.process_keys.write_text(json.dumps({"keys": [entry(credential.jwk, "inventory")]}))
         self.port = 0
 
     async def start(self) -> None:
-        settings = content_svc.settings.Settings(database_url=self.dsn, jwks=str(self.jwks), port=self.port)
+        settings = content_svc.settings.Settings(
+            database_url=self.dsn,
+            jwks=str(self.jwks),
+            process_keys=str(self.process_keys),
+            port=self.port,
+            revocation_targets=None,
+        )
         self.app = await content_svc.app.start(settings)
         self.port = self.app.server.port
         token = self.key.mint(subject=ADMIN_ID, name="editor", permissions=SERVICE_PERMISSIONS)
@@ -90,11 +101,10 @@ def following(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every inventory follows the content service."""
 
     def settings(**given: Any) -> inventory_svc.settings.Settings:
-        own = {"content_targets": (f"127.0.0.1:{content.port}",), "signing_key_file": content.key_file}
-        return inventory_svc.settings.Settings(**{**given, **own, "jwks": str(content.jwks)})
+        own = {"content_targets": (f"127.0.0.1:{content.port}",), "credential_file": content.credential_file}
+        return inventory_svc.settings.Settings(**{**given, **own})
 
     monkeypatch.setattr(services, "Settings", settings)
-    monkeypatch.setattr("tests.inventory_svc.running.SigningKey.generate", lambda: content.key)
 
 
 @pytest.fixture
@@ -155,7 +165,7 @@ async def test_a_part_is_sold_right_after_it_was_published(content: Content, inv
         await content.become("a", DRAFT)  # perhaps not applied yet when it is published again
         await content.become("a", PUBLISHED)
         line = reservation_pb2.ReservationLine(part_id="a", quantity=1)
-        await inventory.public.CreateReservation(pb.CreateReservationRequest(lines=[line]))
+        await inventory.public.CreateReservation(pb.CreateReservationRequest(lines=[line], owner_key=str(uuid.uuid4())))
         await content.become("a", DRAFT)
 
 

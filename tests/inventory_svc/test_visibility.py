@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.inventory_svc.running import Running, refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+CART = "cart" * 8
 READER = frozenset({"stock:read"})
 
 
@@ -46,7 +48,7 @@ async def unknown(inventory: Running) -> str:
 
 def wish(part_id: str) -> pb.CreateReservationRequest:
     return pb.CreateReservationRequest(
-        lines=[reservation_pb2.ReservationLine(part_id=part_id, quantity=1)], owner_key="cart"
+        lines=[reservation_pb2.ReservationLine(part_id=part_id, quantity=1)], owner_key=CART
     )
 
 
@@ -120,17 +122,18 @@ async def test_staff_see_and_hold_any_part(inventory: Running, draft: str) -> No
 
 
 async def test_what_is_held_is_not_sold_or_held_longer_once_the_part_is_a_draft(inventory: Running, part: str) -> None:
-    held = (await inventory.public.CreateReservation(wish(part))).reservation.reservation_id
+    customer = inventory.client("kim", str(uuid.uuid4()), permissions=frozenset({"reservations:commit"}))
+    held = (await customer.CreateReservation(wish(part))).reservation.reservation_id
     publish(inventory.dsn, part, published=False)
-    commit = pb.CommitReservationRequest(reservation_id=held, owner_key="cart")
-    extend = pb.ExtendReservationRequest(reservation_id=held, owner_key="cart")
+    commit = pb.CommitReservationRequest(reservation_id=held, owner_key=CART)
+    extend = pb.ExtendReservationRequest(reservation_id=held, owner_key=CART)
     extend.ttl.FromSeconds(60)
 
-    for call in (inventory.public.CommitReservation(commit), inventory.public.ExtendReservation(extend)):
+    for call in (customer.CommitReservation(commit), customer.ExtendReservation(extend)):
         assert isinstance(await refusal(call), errors.PartNotFound)
 
-    release = pb.ReleaseReservationRequest(reservation_id=held, owner_key="cart")
-    released = (await inventory.public.ReleaseReservation(release)).reservation
+    release = pb.ReleaseReservationRequest(reservation_id=held, owner_key=CART)
+    released = (await customer.ReleaseReservation(release)).reservation
     assert released.state == reservation_pb2.RESERVATION_STATE_RELEASED
 
 
