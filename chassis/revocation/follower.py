@@ -7,13 +7,14 @@ import itertools
 import logging
 import math
 import random
+import time
 from typing import TYPE_CHECKING, Final, Literal
 
 import grpc
 
 from chassis.background import Backoff, end
 from chassis.channels import open_channel
-from chassis.revocation.listing import Revocation
+from chassis.revocation.listing import KNOWN_SECONDS, Revocation
 from partstream.identity.v1.revocation_service_pb2 import WatchRevocationsRequest
 from partstream.identity.v1.revocation_service_pb2_grpc import RevocationServiceStub
 
@@ -57,14 +58,18 @@ class RevocationFollower:
             self._task = None
 
     async def _run(self) -> None:
-        backoff = Backoff(0.1, 1.0)
+        backoff, quiet_until = Backoff(0.1, 1.0), time.monotonic() + KNOWN_SECONDS
         order = random.sample(list(self._targets), len(self._targets))  # spreads the services over the edges
         for target in itertools.cycle(order):
             try:
                 await self._follow(target, backoff)
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 why = error.details() if isinstance(error, grpc.aio.AioRpcError) else "no heartbeat"
-                log.warning("revocations are not heard target=%s age=%.1f: %s", target, self._revocations.age, why)
+                # Services start before the edges that they follow: silence at the start is no news.
+                age = self._revocations.age
+                is_starting = math.isinf(age) and time.monotonic() < quiet_until
+                level = logging.DEBUG if is_starting else logging.WARNING
+                log.log(level, "revocation feed unavailable target=%s age_seconds=%.1f reason=%r", target, age, why)
             await asyncio.sleep(backoff.next())
 
     async def _follow(self, target: str, backoff: Backoff) -> None:

@@ -57,7 +57,11 @@ def _report(state: StackState, health: dict[str, str]) -> dict[str, object]:
 
 
 def _print_table(state: StackState, health: dict[str, str]) -> None:
-    print(f"{'process':<14}{'pid':>8}  {'ports':<14}health")
+    width = max((len(_ports(process)) for process in state.processes), default=0) + 2
+    print(f"{'process':<14}{'pid':>8}  {'ports':<{width}}health")
     for process in state.processes:
-        ports = ",".join(map(str, process.ports)) or "-"
-        print(visible(f"{process.name:<14}{process.pid or '-':>8}  {ports:<14}{health[process.name]}"))
+        print(visible(f"{process.name:<14}{process.pid or '-':>8}  {_ports(process):<{width}}{health[process.name]}"))
+
+
+def _ports(process: ProcessState) -> str:
+    return ",".join(map(str, process.ports)) or "-"

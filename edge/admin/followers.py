@@ -64,7 +64,7 @@ async def list_followers(services: TheServices) -> Response[FollowerList]:
     guards=[permits("followers:write")],
     summary="Remove a follower",
     operation_class=Described,
-    responses=refusals(*ADMIN_READ, 404),
+    responses=refusals(*ADMIN_READ, 404, 415),
 )
 async def remove_follower(
     services: TheServices,

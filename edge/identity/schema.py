@@ -77,6 +77,7 @@ CREATE FUNCTION is_set(elements text[]) RETURNS boolean LANGUAGE sql IMMUTABLE A
 $$;
 UPDATE "user" SET roles = ARRAY(SELECT role FROM unnest(roles) WITH ORDINALITY AS given (role, place)
     GROUP BY role ORDER BY min(place)) WHERE NOT is_set(roles);
+SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE "user" ADD CONSTRAINT roles_are_a_set CHECK (is_set(roles));
 
 -- User names are ASCII, and are compared without the rules of any language.

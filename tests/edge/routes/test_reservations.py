@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from edge.app import Edge
-from tests.edge.routes.shop import PART, stock
+from tests.edge.routes.shop import PART, open_shop, stock
 
 KEY = "3f1c9a52e0b84d7f9a6612c04be8d1aa"
 OTHER_KEY = "b07d45e61c2f4e93871ad5520f9c66e4"
@@ -35,7 +35,8 @@ async def customer(admin: httpx.AsyncClient, client: httpx.AsyncClient, name: st
 
 @pytest.fixture
 async def stocked(admin: httpx.AsyncClient) -> None:
-    """A hundred units of the part."""
+    """A hundred units of a published part."""
+    await open_shop(admin)
     await stock(admin, 100)
 
 

@@ -263,7 +263,7 @@ async def test_services_go_on_with_another_edge_and_end_writes_without_any(world
     refused = await ended(clerk.write())
 
     assert isinstance(refused, RevocationUnknown)
-    await world.stub.GetStock(pb.GetStockRequest(part_id="R1"))
+    await world.stub.ListStock(pb.ListStockRequest())
 
 
 async def test_only_processes_follow_revocations(world: World) -> None:
