@@ -64,11 +64,11 @@ async def serve(settings: EdgeSettings) -> None:
             return
         edge = Edge(settings, *databases)
         stack.push_async_callback(edge.close)
-        edge.start()
         tls = settings.grpc_server_tls
         await edge.revocation_server.start(
             settings.grpc_host, settings.identity_port, tls, reflection=settings.grpc_reflection
         )
+        edge.start()
         listener = edge.server.start()
         await edge.server.until_listening()
         made.append(edge)

@@ -99,8 +99,9 @@ class Stack:
         redis_url = await self._start_redis()
         facts, admin = await self._prepare_databases(ports, admin_dsn, redis_url)
         await self._run_in_steps(service_plans(facts))
-        front = [*edge_plans(facts), *task_plans(facts)]
-        await _all([self._run_in_steps(front), self._load_sample(facts)])
+        await self._run_in_steps([*edge_plans(facts), *task_plans(facts)])
+        # Only now: a service takes writes once an edge has sent it what is revoked.
+        await self._load_sample(facts)
         self._state.complete = True
         self._write_state()
         self._log.show(banner(facts, admin, self._folder))

@@ -42,6 +42,7 @@ class RunningStack:
             **{name: value for name, value in os.environ.items() if not name.startswith("PARTSTREAM_")},
             "PARTSTREAM_INVENTORY_PORT": str(free_port()),
             "PARTSTREAM_CONTENT_PORT": str(free_port()),
+            "PARTSTREAM_IDENTITY_PORT": str(free_port()),
             "PARTSTREAM_ADMIN_PASSWORD": ADMIN_PASSWORD,
             "NO_COLOR": "1",
             **(settings or {}),

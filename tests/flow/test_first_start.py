@@ -47,6 +47,7 @@ def running(folder: Path, port: int, *arguments: str, **options: object) -> Iter
         **{name: value for name, value in os.environ.items() if not name.startswith("PARTSTREAM_")},
         "PARTSTREAM_INVENTORY_PORT": str(free_port()),
         "PARTSTREAM_CONTENT_PORT": str(free_port()),
+        "PARTSTREAM_IDENTITY_PORT": str(free_port()),
         **settings,
     }
     command = child_command(
