@@ -116,7 +116,10 @@ class StockRecorder(Recorder):
 
 
 class LiveRecorder(Recorder):
-    """A browser that is subscribed to some parts; a fault is a version that goes back or comes twice.
+    """A browser that is subscribed to some parts; a fault is a version that goes back.
+
+    A version may come twice: a part that becomes public is announced with its stock, which a client that subscribed
+    from a read ahead of the log has already. The protocol calls duplicates harmless, gaps not.
 
     One that wants all events may also miss none: a fault is a version that is not the one after the last. It may be
     sent away because it is too slow, as on a busy machine it is, and comes back with its cursor.
@@ -168,11 +171,11 @@ class LiveRecorder(Recorder):
         match message["type"]:
             case "subscribed":
                 for part in message["parts"]:
-                    self._see(part, newer_than=self.version(part["part_id"]) - 1)
+                    self._see(part, at_least=self.version(part["part_id"]))
                 self._began.set()
             case "stock":
                 before = self.version(message["part_id"])
-                self._see(message, newer_than=before)
+                self._see(message, at_least=before)
                 if self._mode == "all" and message["version"] > before + 1:
                     self.faults.append(f"{message['part_id']}: version {message['version']} after {before}")
                 self.events.append(message)
@@ -181,7 +184,7 @@ class LiveRecorder(Recorder):
             case "error" if message["reason"] != TOO_SLOW or self._mode != "all":
                 self.faults.append(json.dumps(message))
 
-    def _see(self, level: dict[str, Any], *, newer_than: int) -> None:
-        if level["version"] <= newer_than:
-            self.faults.append(f"{level['part_id']}: version {level['version']}, which is not above {newer_than}")
+    def _see(self, level: dict[str, Any], *, at_least: int) -> None:
+        if level["version"] < at_least:
+            self.faults.append(f"{level['part_id']}: version {level['version']} after {at_least}")
         self.levels[level["part_id"]] = level
