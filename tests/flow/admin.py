@@ -1,5 +1,7 @@
 """The admin of a stack, over REST."""
 
+import asyncio
+import uuid
 from types import TracebackType
 from typing import Any, Self
 
@@ -7,11 +9,14 @@ import httpx
 
 from tests.flow.running_stack import ADMIN_PASSWORD, RunningStack
 
+UNAVAILABLE_SECONDS = 20.0
+
 
 class Admin:
     """Signed in at the first edge; raises for every answer that is not a success."""
 
     def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
         self._client = httpx.AsyncClient(base_url=f"{stack.edge_url()}/api/v1", timeout=20.0)
 
     async def __aenter__(self) -> Self:
@@ -28,9 +33,19 @@ class Admin:
 
     async def create_part(self, part_id: str, **members: Any) -> dict[str, Any]:
         """Create a published part in a category of its own making."""
-        await self._client.post("/admin/categories", json={"category_id": "flow", "name": "Flow"})
+        await self._sent("/admin/categories", {"category_id": "flow", "name": "Flow"})
         body = {"part_id": part_id, "title": part_id, "category_id": "flow", "status": "published", **members}
-        return self._body(await self._client.post("/admin/parts", json=body))
+        return self._body(await self._sent("/admin/parts", body))
+
+    async def _sent(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Post, and repeat what a 503 asks to repeat: a service that was just replaced may not be connected yet."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        async with asyncio.timeout(UNAVAILABLE_SECONDS):
+            while True:
+                answer = await self._client.post(path, json=body, headers=headers)
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    return answer
+                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
 
     async def put_part(self, part: dict[str, Any], **changes: Any) -> httpx.Response:
         """Replace a part by what it was plus `changes`, expecting the version that `part` has."""
@@ -52,7 +67,8 @@ class Admin:
         answer = await self._client.get("/admin/audit", params={"part_id": part_id, "page_size": 200})
         return list(self._body(answer)["items"])
 
-    @staticmethod
-    def _body(answer: httpx.Response) -> dict[str, Any]:
+    def _body(self, answer: httpx.Response) -> dict[str, Any]:
+        if not answer.is_success:
+            self._stack.show_log()
         assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
         return dict(answer.json())
