@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -154,17 +155,40 @@ class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=Tr
     id: str = ""
 
 
+DEEPEST_NESTING: Final = 16  # the deepest message of the protocol has two levels
+
+_STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _decoder: Final = msgspec.json.Decoder(Message)
 _encoder: Final = msgspec.json.Encoder()
 
 
 def decode(text: str) -> Message:
-    """A client's message; ``BadMessage`` when it is none."""
+    """A client's message; ``BadMessage`` when it is none.
+
+    The decoder skips unknown fields and follows them as deep as the interpreter lets it, which differs by Python
+    version; so the depth has a limit of its own.
+    """
+    if _is_deeper_than(text, DEEPEST_NESTING):
+        raise BadMessage(f"The message has lists or objects within each other, more than {DEEPEST_NESTING} deep.")
     try:
         message: Message = _decoder.decode(text)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(f"The message cannot be read: {error}") from None
     return message
+
+
+def _is_deeper_than(text: str, limit: int) -> bool:
+    if text.count("[") + text.count("{") <= limit:
+        return False
+    depth = 0
+    for character in _STRINGS.sub("", text):
+        if character in "[{":
+            depth += 1
+            if depth > limit:
+                return True
+        elif character in "]}":
+            depth -= 1
+    return False
 
 
 def encode(frame: Any) -> str:
