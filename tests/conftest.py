@@ -33,7 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder of this run; workers find it in their environment."""
+    """Make the folder of this run; workers find it in their environment.
+
+    No TLS to the tests' own PostgreSQL: a test that ends while asyncpg asks for TLS leaves a future whose error is
+    reported in the next test.
+    """
+    os.environ["PGSSLMODE"] = "disable"
     if not hasattr(config, "workerinput"):
         os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="partstream-tests-")
         os.environ[RUN_PID] = str(os.getpid())
