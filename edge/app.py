@@ -35,6 +35,7 @@ from edge.origins import Origins
 from edge.page_tokens import PageTokens
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
+from tasks.alerts.reporter import Alerts
 from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Edge:
             registration_open=settings.registration == "on",
         )
         self._upkeep = identity.upkeep
+        self.alerts = Alerts("edge", settings.database_url)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -132,6 +134,7 @@ class Edge:
                 gate=self.gate,
                 page_tokens=PageTokens(key.pem()),
                 identity=identity,
+                alert_database=database,
                 trail=AuditTrail(trail, wait_seconds=WAIT_SECONDS if settings.redis_url else 0.0),
                 health=self.health,
                 key_set=key.jwks(),
@@ -180,6 +183,7 @@ class Edge:
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.alerts.start()
         self.revocations.start()
         self.following.start()
         self._upkeep.start()
@@ -201,6 +205,7 @@ class Edge:
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()
+        await self.alerts.stop()
         if self._jobs is not None:
             self._jobs.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
