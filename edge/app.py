@@ -35,6 +35,7 @@ from edge.origins import Origins
 from edge.page_tokens import PageTokens
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
+from tasks.alerts.redis_content import quarantine_report
 from tasks.alerts.reporter import Alerts
 from tasks.jobs import JobQueue
 
@@ -99,6 +100,7 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
+        self.alerts = Alerts("edge", settings.database_url)
         key = SigningKey.load(settings.signing_key_file)
         own_token = ServiceToken(settings.credential_file, "edge")
         self._channels = _open_channels(settings, own_token)
@@ -118,7 +120,6 @@ class Edge:
             registration_open=settings.registration == "on",
         )
         self._upkeep = identity.upkeep
-        self.alerts = Alerts("edge", settings.database_url)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -153,7 +154,7 @@ class Edge:
         )
         self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
@@ -169,6 +170,7 @@ class Edge:
             sources("shared"),
             redis_url=settings.redis_url,
             database_url=settings.database_url,
+            on_quarantine=quarantine_report(self.alerts, "cache"),
         )
 
     def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:

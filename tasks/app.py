@@ -57,7 +57,7 @@ async def run_worker(settings: WorkerSettings) -> None:
             return
         stack.push_async_callback(database.close)
         dependencies.database = database
-        await stack.enter_async_context(_reporting("worker", settings))
+        alerts = await stack.enter_async_context(_reporting("worker", settings))
         if settings.redis_url is None:
             log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
             dependencies.started = True
@@ -66,7 +66,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         trusted = ssl.create_default_context(cafile=settings.edge_authority)
         client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
         recorder = Recorder(AuditStore(database.pool), stopping)
-        broker = open_broker(settings.redis_url, middleware=[CountFailures()])
+        broker = open_broker(settings.redis_url, middleware=[CountFailures()], alerts=alerts)
         warmer = PageWarmer(client, settings.edge_urls)
         stack.push_async_callback(warmer.stop)
         Actors(asyncio.get_running_loop(), recorder, warmer).declare(broker)

@@ -63,21 +63,23 @@ class Alerts(BackgroundService):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deleted_at = 0.0
 
-    def fire(self, name: str, subject: str, detail: str) -> None:
+    def fire(self, name: str, subject: str, detail: str, *, seconds: float | None = None) -> None:
         """Report that a condition holds; while it already does, only the detail is replaced.
 
-        ``name`` is one of ``definitions.ALERTS``.
+        ``name`` is one of ``definitions.ALERTS``. With ``seconds`` it is resolved by itself when it was not fired
+        again for so long: for what happens, and does not last.
         """
         definition = ALERTS[name]
+        ends_at = None if seconds is None else time.monotonic() + seconds
         subject, detail = _storable(subject, _MOST_SUBJECT), _storable(detail, _MOST_DETAIL)
         with self._lock:
             present = self._firing.get((name, subject))
             if present is not None:
-                present.detail = detail
+                present.detail, present.ends_at = detail, ends_at
                 return
             if len(self._firing) >= MOST_FIRING:
                 return
-            episode = Episode(uuid4(), name, subject, definition.severity, detail, datetime.now(UTC))
+            episode = Episode(uuid4(), name, subject, definition.severity, detail, datetime.now(UTC), ends_at=ends_at)
             self._firing[name, subject] = episode
             FIRING.labels(name, definition.severity).inc()
             CHANGES.labels(name, "firing").inc()
@@ -123,6 +125,7 @@ class Alerts(BackgroundService):
 
     async def run_once(self) -> None:
         """Store what changed, renew what is firing, and resolve what ended processes left."""
+        self._end_by_time()
         if self._store is None:
             return
         try:
@@ -135,6 +138,15 @@ class Alerts(BackgroundService):
         except BaseException:
             self._store.close()
             raise
+
+    def _end_by_time(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            over = [key for key, one in self._firing.items() if one.ends_at is not None and one.ends_at <= now]
+            for key in over:
+                self._end(key, "resolved")
+        for name, subject in over:
+            log.info("alert resolved name=%s subject=%s", name, subject)
 
     async def _write(self, store: AlertStore) -> None:
         with self._lock:

@@ -50,6 +50,7 @@ class Episode:
     fired_at: datetime
     resolved_at: datetime | None = None
     resolution: str = ""
+    ends_at: float | None = None  # of one that resolves by itself, by the monotonic clock
 
 
 class AlertStore:

@@ -34,12 +34,6 @@ def damage(folder: Path) -> None:
         file.write(b"*3\r\n$3\r\nSE\r\n\xff\xff*1\r\n" * 20)
 
 
-async def firing(admin: Admin) -> list[str]:
-    """Names of the alerts that are firing."""
-    items = (await admin.client.get("/admin/alerts", params={"state": "firing"})).json()["items"]
-    return [item["name"] for item in items]
-
-
 @pytest.mark.slow
 async def test_the_stack_goes_on_without_its_redis_files(own_stack: RunningStack) -> None:
     """A damaged append-only file made `up` fail until somebody deleted it by hand."""
@@ -72,11 +66,11 @@ async def test_the_stack_goes_on_without_its_redis_files(own_stack: RunningStack
 
 
 async def has(admin: Admin, name: str) -> bool:
-    return name in await firing(admin)
+    return name in await admin.firing_alerts()
 
 
 async def has_none(admin: Admin) -> bool:
-    return not await firing(admin)
+    return not await admin.firing_alerts()
 
 
 async def reached(stack: RunningStack) -> bool:
