@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chassis import logs, telemetry
 from chassis.addresses import joined
-from chassis.background import Backoff
+from chassis.background import BackgroundService, Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
@@ -19,6 +19,8 @@ from chassis.process import allow_open_files, spare_collector
 from chassis.revocation.listing import RevocationList
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
+from edge.audit_watch import AuditWatch
+from edge.cache.keys import LOGS
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
@@ -33,6 +35,7 @@ from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
 from edge.page_tokens import PageTokens
+from edge.retention_watch import RetentionWatch
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
 from tasks.alerts.redis_content import quarantine_report
@@ -156,6 +159,9 @@ class Edge:
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
+        self._watches: list[BackgroundService] = [RetentionWatch(self.services, self.alerts)]
+        if settings.redis_url is not None:  # without Redis the trail waits, and that is known
+            self._watches.append(AuditWatch(trail.pool, self.following.memory.position, LOGS, self.alerts))
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -189,6 +195,8 @@ class Edge:
         self.revocations.start()
         self.following.start()
         self._upkeep.start()
+        for watch in self._watches:
+            watch.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -204,6 +212,8 @@ class Edge:
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
         await self._upkeep.stop()
+        for watch in self._watches:
+            await watch.stop()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()

@@ -66,6 +66,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         trusted = ssl.create_default_context(cafile=settings.edge_authority)
         client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
         recorder = Recorder(AuditStore(database.pool), stopping)
+        dependencies.recorder = recorder
         broker = open_broker(settings.redis_url, middleware=[CountFailures()], alerts=alerts)
         warmer = PageWarmer(client, settings.edge_urls)
         stack.push_async_callback(warmer.stop)
