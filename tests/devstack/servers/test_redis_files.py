@@ -18,6 +18,7 @@ from devstack.servers import redis_files
 from devstack.servers.ports import free_port
 from devstack.servers.redis import SERVER_NAMES, WHEEL, EmbeddedRedis, find_server
 from devstack.servers.redis_files import MOST_QUARANTINED, quarantined
+from tests.harness.redis_damage import DAMAGES, damage_manifest, damage_middle, newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,60 +65,8 @@ def stored(folder: Path, server: Path) -> EmbeddedRedis:
     return made
 
 
-def newest(folder: Path, pattern: str) -> Path:
-    """The newest of the files whose names match."""
-    return max(folder.rglob(pattern), key=lambda path: path.stat().st_mtime)
-
-
-def damage_middle(folder: Path) -> None:
-    path = newest(folder, "*.incr.aof")
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.seek(size // 2)
-        file.write(b"\xff\x00garbage\r\n" * 20)
-
-
-def damage_length(folder: Path) -> None:
-    """A length of terabytes: the server asks for so much memory, gets none, and crashes."""
-    path = newest(folder, "*.incr.aof")
-    path.write_bytes(path.read_bytes() + b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$444444444444\r\n")
-
-
-def damage_base(folder: Path) -> None:
-    path = newest(folder, "*.base.rdb")
-    path.write_bytes(b"\xff" * path.stat().st_size)
-
-
-def cut_base(folder: Path) -> None:
-    path = newest(folder, "*.base.rdb")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def damage_manifest(folder: Path) -> None:
-    newest(folder, "*.manifest").write_text("file\0of no known form\n")
-
-
-def lose_a_file(folder: Path) -> None:
-    newest(folder, "*.base.rdb").unlink()
-
-
-def unreadable(folder: Path) -> None:
-    """A folder where a file should be can be read by no user, root included."""
-    path = newest(folder, "*.incr.aof")
-    path.unlink()
-    path.mkdir()
-
-
-def unreadable_folder(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.write_text("not a folder")
-
-
 def forbid(folder: Path) -> None:
-    newest(folder, "*.manifest").chmod(0)
-
-
-DAMAGES = [damage_middle, damage_length, damage_base, cut_base, damage_manifest, lose_a_file, unreadable]
+    next(folder.rglob("*.manifest")).chmod(0)
 
 
 def count(url: str) -> int:
@@ -128,7 +77,7 @@ def count(url: str) -> int:
         return size
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, unreadable_folder])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_server_that_cannot_read_its_files_starts_empty(
     stored: EmbeddedRedis, folder: Path, damage: Callable[[Path], None]
 ) -> None:
