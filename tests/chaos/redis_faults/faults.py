@@ -63,7 +63,7 @@ async def plant_messages(world: World) -> None:
     found = {f"planted-{world.rng.random()}": world.rng.choice(MESSAGES) for _ in range(world.rng.randint(1, 20))}
     with redis.Redis.from_url(world.redis.url) as client:
         try:
-            client.hset(f"{queue}.msgs", mapping=found)  # type: ignore[arg-type]
+            client.hset(f"{queue}.msgs", mapping=found)
             client.rpush(queue, *found, "of no message")
         except redis.ResponseError:
             return  # an earlier fault is still in the way
