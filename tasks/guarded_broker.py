@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import dq_name
 from dramatiq.errors import DecodeError
 
 from chassis import redis_quarantine
@@ -40,6 +41,32 @@ end
 return #ARGV - 2
 """
 
+# KEYS list, messages, heartbeats, aside; ARGV lifetime ms, most kept, prefix and suffix of the sets of fetched ids.
+# Moves messages out of a queue that no consumer will ever meet: those in no list, and fetched by no worker that is
+# known. A worker makes itself known with every command.
+_SET_ORPHANS_ASIDE: Final = """
+local reachable = {}
+for _, ident in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do reachable[ident] = true end
+for _, acks in ipairs(redis.call('KEYS', ARGV[3] .. '*' .. ARGV[4])) do
+  local worker = string.sub(acks, #ARGV[3] + 1, #acks - #ARGV[4])
+  if redis.call('TYPE', acks).ok == 'set' and redis.call('ZSCORE', KEYS[3], worker) then
+    for _, ident in ipairs(redis.call('SMEMBERS', acks)) do reachable[ident] = true end
+  end
+end
+local moved = 0
+for _, ident in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if not reachable[ident] then
+    if redis.call('HLEN', KEYS[4]) < tonumber(ARGV[2]) then
+      redis.call('HSET', KEYS[4], ident, redis.call('HGET', KEYS[2], ident))
+      redis.call('PEXPIRE', KEYS[4], ARGV[1])
+    end
+    redis.call('HDEL', KEYS[2], ident)
+    moved = moved + 1
+  end
+end
+return moved
+"""
+
 
 class GuardedBroker(RedisBroker):
     """Dramatiq's broker, with its keys checked when a command fails and its messages when they are fetched."""
@@ -50,6 +77,7 @@ class GuardedBroker(RedisBroker):
         self._on_quarantine = on_quarantine
         self._move_aside = self.client.register_script(redis_quarantine.MOVE_ASIDE)
         self._set_aside = self.client.register_script(_SET_ASIDE)
+        self._set_orphans_aside = self.client.register_script(_SET_ORPHANS_ASIDE)
 
     def _dispatch(self, command: str) -> Callable[..., Any]:
         """Return what runs a command; a key of a wrong type is moved aside, and the command tried again."""
@@ -81,6 +109,19 @@ class GuardedBroker(RedisBroker):
             self._on_quarantine(key, f"holds a {held}, not a {self._type_of(key)}")
         return len(moved)
 
+    def set_orphans_aside(self, queue_name: str) -> int:
+        """Move messages aside that no worker will ever fetch, delayed ones too; return how many."""
+        moved = 0
+        for name in (queue_name, dq_name(queue_name)):
+            stored = f"{self.namespace}:{name}.msgs"
+            keys = [f"{self.namespace}:{name}", stored, f"{self.namespace}:__heartbeats__", _aside(stored)]
+            bounds = [redis_quarantine.LIFETIME_SECONDS * 1000, MOST_UNREADABLE]
+            count = self._set_orphans_aside(keys=keys, args=[*bounds, f"{self.namespace}:__acks__.", f".{name}"])
+            if count:
+                self._on_quarantine(stored, f"{count} messages are in no queue")
+            moved += count
+        return moved
+
     def _keys(self) -> Iterable[bytes]:
         return list(self.client.scan_iter(match=f"{self.namespace}:*", count=_SCAN_COUNT))
 
@@ -109,10 +150,13 @@ class GuardedBroker(RedisBroker):
         bad = [ident for ident, raw in found if raw is None or not _is_readable(raw, ident)]
         if not bad:
             return
-        aside = f"quarantine:{{{stored}}}:unreadable"
         arguments = [redis_quarantine.LIFETIME_SECONDS * 1000, MOST_UNREADABLE, *bad]
-        self._set_aside(keys=[acks, stored, aside], args=arguments)
+        self._set_aside(keys=[acks, stored, _aside(stored)], args=arguments)
         self._on_quarantine(stored, f"{len(bad)} messages cannot be read, or are missing")
+
+
+def _aside(stored: str) -> str:
+    return f"quarantine:{{{stored}}}:unreadable"
 
 
 def _is_readable(raw: bytes, ident: bytes | None = None) -> bool:

@@ -116,6 +116,10 @@ class JobQueue:
         """How full a queue is; ``JobsUnavailable`` when Redis is away."""
         return await self._call(lambda: self._broker.guarded(lambda: self._depth(queue)))
 
+    async def set_orphans_aside(self, queue: str) -> int:
+        """Move jobs aside that no worker will ever fetch; return how many. ``JobsUnavailable`` without Redis."""
+        return await self._call(lambda: self._broker.guarded(lambda: self._broker.set_orphans_aside(queue)))
+
     def _depth(self, queue: str) -> QueueDepth:
         with self._broker.client.pipeline(transaction=False) as pipe:
             pipe.llen(f"{NAMESPACE}:{queue}")

@@ -206,7 +206,7 @@ def is_ready(url: str, pid: int | None = None) -> bool:
     """Return whether the server responds to a PING and has read its data back; ``pid``: and is this process."""
     client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2)
     try:
-        return bool(client.ping()) and pid in {None, client.info("server")["process_id"]}
+        return bool(client.ping()) and (pid is None or pid == client.info("server")["process_id"])
     except redis.RedisError:
         return False
     finally:

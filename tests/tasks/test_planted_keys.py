@@ -16,9 +16,18 @@ from dramatiq import Message
 
 from edge.dispatch.dispatcher import Dispatcher, Limits
 from tasks.broker import AUDIT_QUEUE, NAMESPACE, WARMING_QUEUE
-from tasks.jobs import JobQueue
+from tasks.jobs import JobQueue, RecordChanges
 from tests.harness.redis_content import TYPES, plant, type_of
-from tests.tasks.live_log import LiveLog, WorkerProcess, stored_revisions, until, until_logged, until_stored
+from tests.tasks.entries import EPOCH, stock_response
+from tests.tasks.live_log import (
+    LiveLog,
+    WorkerProcess,
+    stored_revisions,
+    until,
+    until_logged,
+    until_stored,
+    until_waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -170,6 +179,47 @@ async def test_messages_that_cannot_be_read_are_moved_aside(
     assert 0 < client.ttl(f"quarantine:{{{key}.msgs}}:unreadable") <= 24 * 3600
     assert await stored_revisions(audit.pool) == list(range(1, 301))
     assert "encountered an unexpected error" not in worker.read_log()
+
+
+@pytest.mark.parametrize("owner", ["nobody", "a worker that is not known any more"])
+async def test_messages_that_no_worker_will_fetch_do_not_hold_up_the_trail(
+    audit_dsn: str,
+    audit: Database,
+    log: LiveLog,
+    jobs: JobQueue,
+    worker: WorkerProcess,
+    client: redis.Redis,
+    owner: str,
+) -> None:
+    """They counted as jobs that wait for their next attempt, so that lost ones were never queued again."""
+    key = f"{NAMESPACE}:{AUDIT_QUEUE}.DQ"
+    client.hset(f"{key}.msgs", "planted", b"garbage")
+    if owner != "nobody":
+        client.sadd(f"{NAMESPACE}:__acks__.gone.{AUDIT_QUEUE}.DQ", "planted")
+    await log.write("a", 300)
+    async with dispatching(audit_dsn, audit, log, jobs):
+        await until_waiting(jobs, AUDIT_QUEUE, 1)
+        client.delete(f"{NAMESPACE}:{AUDIT_QUEUE}", f"{NAMESPACE}:{AUDIT_QUEUE}.msgs")
+        worker.start()
+        await until_stored(audit.pool, 300)
+
+    assert (await jobs.depth(AUDIT_QUEUE)).delayed == 0
+    assert client.hget(f"quarantine:{{{key}.msgs}}:unreadable", "planted") == b"garbage"
+
+
+async def test_jobs_that_are_queued_or_fetched_are_no_orphans(
+    audit: Database, jobs: JobQueue, client: redis.Redis
+) -> None:
+    for _ in range(3):
+        await jobs.record_changes(RecordChanges("inventory", EPOCH, 1, 2, stock_response(1, 2)))
+    consumer = jobs._broker.consume(AUDIT_QUEUE, prefetch=1)
+    fetched = next(consumer)
+
+    assert await jobs.set_orphans_aside(AUDIT_QUEUE) == 0
+
+    assert fetched is not None
+    assert client.hlen(f"{NAMESPACE}:{AUDIT_QUEUE}.msgs") == 3
+    consumer.ack(fetched)
 
 
 async def test_messages_kept_aside_are_bounded(
