@@ -159,9 +159,7 @@ class Edge:
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
-        self._watches: list[BackgroundService] = [RetentionWatch(self.services, self.alerts)]
-        if settings.redis_url is not None:  # without Redis the trail waits, and that is known
-            self._watches.append(AuditWatch(trail.pool, self.following.memory.position, LOGS, self.alerts))
+        self._watches = self._build_watches(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -178,6 +176,12 @@ class Edge:
             database_url=settings.database_url,
             on_quarantine=quarantine_report(self.alerts, "cache"),
         )
+
+    def _build_watches(self, settings: EdgeSettings, trail: Database) -> list[BackgroundService]:
+        watches: list[BackgroundService] = [RetentionWatch(self.services, self.alerts)]
+        if settings.redis_url is not None:  # without Redis the trail waits, and that is known
+            watches.append(AuditWatch(trail.pool, self.following.memory.position, LOGS, self.alerts))
+        return watches
 
     def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:
         if self._jobs is None:
