@@ -241,8 +241,12 @@ def _add_measurements(tree: Parser) -> None:
     load.add_argument("--time", type=duration, default="30s", help="duration, for example 30s or 5m (default 30s)")
     load.add_argument("--json", type=Path, metavar="FILE", help="file for the figures as JSON")
     load.add_argument("--ui", action="store_true", help="open Locust's own page on a local port instead")
-    chaos = tree.command("chaos", "inject faults under the change stream", "tests.chaos.command:run", DEVELOPMENT)
-    chaos.add_argument("what", choices=("stream",), help="the change stream: ordered, unique, reliable, atomic")
+    chaos = tree.command("chaos", "inject faults, and judge what survives them", "tests.chaos.command:run", DEVELOPMENT)
+    chaos.add_argument(
+        "what",
+        choices=("stream", "redis", "all"),
+        help="the change stream (ordered, unique, reliable, atomic), or damaged and planted content of Redis",
+    )
     chaos.add_argument("--seeds", type=int, default=24, metavar="N", help="number of scenarios (default 24)")
     chaos.add_argument("--first", type=int, default=0, metavar="SEED", help="first seed (default 0)")
     chaos.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side (default 1)")

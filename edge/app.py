@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chassis import logs, telemetry
 from chassis.addresses import joined
-from chassis.background import Backoff
+from chassis.background import BackgroundService, Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
@@ -19,6 +19,8 @@ from chassis.process import allow_open_files, spare_collector
 from chassis.revocation.listing import RevocationList
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
+from edge.audit_watch import AuditWatch
+from edge.cache.keys import LOGS
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
@@ -33,8 +35,11 @@ from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
 from edge.page_tokens import PageTokens
+from edge.retention_watch import RetentionWatch
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
+from tasks.alerts.redis_content import quarantine_report
+from tasks.alerts.reporter import Alerts
 from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
@@ -98,6 +103,7 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
+        self.alerts = Alerts("edge", settings.database_url)
         key = SigningKey.load(settings.signing_key_file)
         own_token = ServiceToken(settings.credential_file, "edge")
         self._channels = _open_channels(settings, own_token)
@@ -132,6 +138,7 @@ class Edge:
                 gate=self.gate,
                 page_tokens=PageTokens(key.pem()),
                 identity=identity,
+                alert_database=database,
                 trail=AuditTrail(trail, wait_seconds=WAIT_SECONDS if settings.redis_url else 0.0),
                 health=self.health,
                 key_set=key.jwks(),
@@ -150,8 +157,9 @@ class Edge:
         )
         self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
+        self._watches = self._build_watches(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -166,7 +174,14 @@ class Edge:
             sources("shared"),
             redis_url=settings.redis_url,
             database_url=settings.database_url,
+            on_quarantine=quarantine_report(self.alerts, "cache"),
         )
+
+    def _build_watches(self, settings: EdgeSettings, trail: Database) -> list[BackgroundService]:
+        watches: list[BackgroundService] = [RetentionWatch(self.services, self.alerts)]
+        if settings.redis_url is not None:  # without Redis the trail waits, and that is known
+            watches.append(AuditWatch(trail.pool, self.following.memory.position, LOGS, self.alerts))
+        return watches
 
     def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:
         if self._jobs is None:
@@ -180,9 +195,12 @@ class Edge:
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.alerts.start()
         self.revocations.start()
         self.following.start()
         self._upkeep.start()
+        for watch in self._watches:
+            watch.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -198,9 +216,12 @@ class Edge:
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
         await self._upkeep.stop()
+        for watch in self._watches:
+            await watch.stop()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()
+        await self.alerts.stop()
         if self._jobs is not None:
             self._jobs.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)

@@ -184,9 +184,10 @@ class Services:
         *,
         seconds: float = READ_SECONDS,
         anonymous: bool = False,
+        own: bool = False,
     ) -> ResponseT:
-        """Call the content service."""
-        return await self._content.call(method, request, seconds=seconds, anonymous=anonymous)
+        """Call the content service; ``own`` as this process."""
+        return await self._content.call(method, request, seconds=seconds, anonymous=anonymous, own=own)
 
 
 class ServicePing:

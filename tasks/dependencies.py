@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chassis.errors import StoreUnavailable
 from chassis.operations import CheckResult, HealthDetails, checked, summarised
 
 if TYPE_CHECKING:
     from chassis.database import Database
+    from tasks.audit.recorder import Recorder
     from tasks.redis_presence import RedisPresence
+
+# A worker without Redis for longer does nothing: until then it may be a restart, and a start goes on without Redis.
+REDIS_SECONDS: Final = 30.0
 
 
 class Dependencies:
@@ -19,17 +23,26 @@ class Dependencies:
         """Nothing is there yet."""
         self.database: Database | None = None
         self.redis: RedisPresence | None = None
+        self.recorder: Recorder | None = None
         self.started = False
 
     async def health(self) -> HealthDetails:
-        """Return ``down`` until the process has started, then ``degraded`` while a dependency is unavailable."""
+        """Return ``down`` until the process has started, then ``degraded`` while a dependency is unavailable.
+
+        A worker is ``down`` while it cannot store the audit trail.
+        """
         results = {}
         if not self.started:
             results["process"] = CheckResult("down", detail="starting")
+        stores = self.recorder is not None
         if self.database is not None:
-            results["database"] = await checked(self.database.ping, required=False)
+            results["database"] = await checked(self.database.ping, required=stores)
         if self.redis is not None:
-            results["redis"] = await checked(self._ping_redis, required=False)
+            required = stores and self.redis.away_seconds > REDIS_SECONDS
+            results["redis"] = await checked(self._ping_redis, required=required)
+        if self.recorder is not None:
+            fault = self.recorder.fault
+            results["audit-trail"] = CheckResult("ok" if fault is None else "down", detail=fault or "")
         return summarised(results)
 
     async def _ping_redis(self) -> None:

@@ -33,6 +33,12 @@ class RedisPresence:
         """Whether the last that was heard of it is that a call failed."""
         return self._away_since is not None
 
+    @property
+    def away_seconds(self) -> float:
+        """How long it has been unavailable; 0 while it is available."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def lost(self, error: object) -> None:
         """A call failed."""
         with self._lock:

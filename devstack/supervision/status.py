@@ -8,6 +8,7 @@ from chassis.logs import visible
 from devstack import stack_state
 from devstack.errors import StackNotRunning
 from devstack.stack_state import ProcessState, StackState
+from devstack.supervision.firing_alerts import firing
 from devstack.supervision.leftovers import is_alive
 from devstack.supervision.probes import is_healthy
 
@@ -53,6 +54,7 @@ def _report(state: StackState, health: dict[str, str]) -> dict[str, object]:
         ],
         "databases": state.databases,
         "settings": state.settings,
+        "alerts": firing(state.databases),
     }
 
 
@@ -61,6 +63,8 @@ def _print_table(state: StackState, health: dict[str, str]) -> None:
     print(f"{'process':<14}{'pid':>8}  {'ports':<{width}}health")
     for process in state.processes:
         print(visible(f"{process.name:<14}{process.pid or '-':>8}  {_ports(process):<{width}}{health[process.name]}"))
+    for alert in firing(state.databases):
+        print(visible(f"alert {alert['severity']}: {alert['name']} {alert['subject']} since {alert['fired_at']}"))
 
 
 def _ports(process: ProcessState) -> str:

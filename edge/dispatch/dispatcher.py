@@ -220,6 +220,8 @@ class LogDispatch:
 
     async def _judge_stall(self, now: float) -> None:
         depth = await self._jobs.depth(AUDIT_QUEUE)
+        if depth.delayed and await self._jobs.set_orphans_aside(AUDIT_QUEUE):
+            depth = await self._jobs.depth(AUDIT_QUEUE)
         if depth.waiting + depth.delayed:
             # Nobody works on them, or a failed one waits for its next attempt: sending more would not help.
             self._flight.excuse(now)

@@ -13,7 +13,7 @@ import asyncpg
 from chassis.background import Backoff
 from chassis.database import CONNECTION_LOST
 from tasks.audit.store import Outcome
-from tasks.errors import StaleEpoch, Stopping, TooEarly
+from tasks.errors import StaleEpoch, Stopping, TaskError, TooEarly
 from tasks.metrics import AUDIT_DELAY, AUDIT_JOBS, AUDIT_ROWS
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Recorder:
         self._positions: dict[str, tuple[int, float]] = {}
         self._under_way: set[tuple[str, int]] = set()
         self._complained_at: dict[str, int] = {}
+        # What the last attempt to store failed of; ``None`` once one succeeds.
+        self.fault: str | None = None
 
     async def record(self, batch: Batch) -> None:
         """Store a batch. One that stays too early is dropped: the dispatcher queues again from the position."""
@@ -117,12 +119,15 @@ class Recorder:
         backoff = Backoff(0.1, 2.0)
         while True:
             try:
-                return await action()
+                result = await action()
+            except TaskError:
+                raise  # of the job, not of the database
             except asyncpg.CheckViolationError:
                 # No partition: retention dropped the month after this process had seen it.
                 self._store.forget_months()
                 raise
             except CONNECTION_LOST as error:
+                self.fault = type(error).__name__
                 pause = backoff.next()
                 log.warning("the audit database is away, next attempt in %.1f s: %r", pause, error)
                 try:
@@ -131,3 +136,8 @@ class Recorder:
                 except TimeoutError:
                     continue
                 raise Stopping from error
+            except Exception as error:
+                self.fault = type(error).__name__
+                raise
+            self.fault = None
+            return result

@@ -1,4 +1,4 @@
-"""`./partstream chaos stream --seeds 1000`: plays scenarios of faults and says which seed, if any, broke a promise."""
+"""`./partstream chaos stream --seeds 1000`: play scenarios of faults, and report each seed that broke a promise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from tests.chaos.redis_faults.scenario import open_redis_stage, summarise_redis
 from tests.chaos.stream.scenario import Outcome, PropertyBrokenError
-from tests.chaos.stream.stage import Stage, open_stage
+from tests.chaos.stream.stage import open_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _SCENARIO_SECONDS = 120.0  # one that takes longer has hung
 
@@ -20,13 +25,24 @@ def run(given: argparse.Namespace) -> int:
     """Play; 1 when a promise was broken."""
     if given.jobs > 1:
         return _share_out(given)
-    with open_stage() as stage:
-        return asyncio.run(_play(stage, range(given.first, given.first + given.seeds), keep_going=given.keep_going))
+    seeds = range(given.first, given.first + given.seeds)
+    codes = [_play_all(name, seeds, keep_going=given.keep_going) for name in _names(given.what)]
+    return max(codes)
 
 
-async def _play(stage: Stage, seeds: range, *, keep_going: bool) -> int:
+def _names(what: str) -> list[str]:
+    return list(_STAGES) if what == "all" else [what]
+
+
+def _play_all(name: str, seeds: range, *, keep_going: bool) -> int:
+    opened, summarise = _STAGES[name]
+    with opened() as stage:
+        return asyncio.run(_play(stage, seeds, summarise, keep_going=keep_going))
+
+
+async def _play(stage: Any, seeds: range, summarise: Callable[[Sequence[Any]], str], *, keep_going: bool) -> int:
     began = time.monotonic()
-    outcomes: list[Outcome] = []
+    outcomes: list[Any] = []
     broken: list[int] = []
     for seed in seeds:
         try:
@@ -39,23 +55,25 @@ async def _play(stage: Stage, seeds: range, *, keep_going: bool) -> int:
                 break
         else:
             outcomes.append(outcome)
-            _say(
-                f"seed {seed}: {outcome.revisions} revisions, {outcome.messages} messages, {outcome.sessions} sessions,"
-                f" {outcome.jumps} resyncs, {outcome.acknowledged} writes ({outcome.refused} refused),"
-                f" {outcome.dropped} entries dropped, {outcome.seconds:.1f} s"
-            )
-    _say(_summary(outcomes, broken, time.monotonic() - began))
+            _say(f"seed {seed}: {outcome.described()}")
+    verdict = f"broken: seeds {broken}" if broken else "every promise was kept"
+    count = len(outcomes) + len(broken)
+    _say(f"{count} scenarios in {time.monotonic() - began:.0f} s, {summarise(outcomes)}: {verdict}")
     return 1 if broken else 0
 
 
-def _summary(outcomes: list[Outcome], broken: list[int], seconds: float) -> str:
-    verdict = f"broken: seeds {broken}" if broken else "every promise was kept"
+def _summarise_stream(outcomes: Sequence[Outcome]) -> str:
     return (
-        f"{len(outcomes) + len(broken)} scenarios in {seconds:.0f} s, {sum(item.revisions for item in outcomes)} "
-        f"revisions, {sum(item.messages for item in outcomes)} messages, "
+        f"{sum(item.revisions for item in outcomes)} revisions, {sum(item.messages for item in outcomes)} messages, "
         f"{sum(item.sessions for item in outcomes)} connections, {sum(item.jumps for item in outcomes)} resyncs; "
-        f"retention dropped entries in {sum(item.dropped > 0 for item in outcomes)} of them: {verdict}"
+        f"retention dropped entries in {sum(item.dropped > 0 for item in outcomes)} of them"
     )
+
+
+_STAGES: dict[str, tuple[Callable[[], Any], Callable[[Sequence[Any]], str]]] = {
+    "stream": (open_stage, _summarise_stream),
+    "redis": (open_redis_stage, summarise_redis),
+}
 
 
 def _share_out(given: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ class OwnRedis:
         if binary is None:
             message = "The test needs a redis-server: none on PATH and none in the virtual environment."
             raise RuntimeError(message)
+        self.folder = folder
         self._server = EmbeddedRedis(folder, server=binary, password=PASSWORD)
         self._port = free_port()
         self.url = self._server.url(self._port)
@@ -22,6 +23,13 @@ class OwnRedis:
     def start(self) -> None:
         """Return once the server answers."""
         self._server.start(self._port)
+
+    def kill(self) -> None:
+        """End the server as a crash does; return once it has ended."""
+        process = self._server._process
+        assert process is not None
+        process.kill()
+        process.wait()
 
     def stop(self) -> None:
         """Return once the server is gone."""

@@ -48,6 +48,13 @@ class Outcome:
     dropped: int
     seconds: float
 
+    def described(self) -> str:
+        """Return the figures for a person."""
+        return (
+            f"{self.revisions} revisions, {self.messages} messages, {self.sessions} sessions, {self.jumps} resyncs, "
+            f"{self.acknowledged} writes ({self.refused} refused), {self.dropped} entries dropped, {self.seconds:.1f} s"
+        )
+
 
 def schedule(seed: int) -> list[tuple[Callable[[World], Awaitable[None]], float]]:
     """Faults, and the pause after each."""

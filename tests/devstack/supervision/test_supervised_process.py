@@ -3,13 +3,14 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import psutil
 import pytest
 
 from devstack.errors import StartFailed
 from devstack.servers.launcher import child_command
+from devstack.servers.redis import Remedy
 from devstack.supervision import supervised_process
 from devstack.supervision.merged_log import OWN_NAME
 from devstack.supervision.supervised_process import ProcessPlan, SupervisedProcess, run_to_end
@@ -73,6 +74,34 @@ async def test_process_that_never_gets_well_is_given_up(make: Make) -> None:
 
     with pytest.raises(StartFailed, match="it ended 3 times"):
         await process.until_healthy(3)
+
+
+async def test_a_remedy_is_applied_to_a_run_that_was_never_healthy(
+    log: ListeningLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised_process, "FIRST_BACKOFF_SECONDS", 0.01)
+    seen: list[tuple[int, list[str]]] = []
+
+    def remedy(code: int, lines: Sequence[str]) -> Remedy:
+        seen.append((code, list(lines)))
+        return Remedy("its files were moved", child_command([sys.executable, "-c", READY_THEN_WAIT]))
+
+    command = child_command([sys.executable, "-c", "print('damaged', flush=True); raise SystemExit(3)"])
+    plan = ProcessPlan("it", command, os.environ, "log", "", remedy=remedy)
+    process = SupervisedProcess(plan, log, lambda: None)
+    process.start()
+    try:
+        await process.until_healthy(2)
+
+        assert seen == [(3, ["damaged"])]
+        assert (OWN_NAME, "its files were moved") in log.lines
+        # One that was healthy is run as planned again.
+        assert process.state.pid is not None
+        os.kill(process.state.pid, signal.SIGKILL)
+        await log.until("it", "damaged", count=2)
+    finally:
+        process.kill()
+        await process.stop(5)
 
 
 async def test_stop_ends_it_in_order(make: Make, log: ListeningLog) -> None:
