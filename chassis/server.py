@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from chassis.revocation.listing import RevocationList
+    from chassis.store_state import StoreState
     from chassis.tls import ServerTls
     from chassis.tokens import TokenVerifier
 
@@ -44,6 +45,7 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # of a service that has a log
+WRITES_SUFFIX = ".Writes"  # of a name at the health service: whether writes work while the service serves
 _HEALTH_SECONDS = 1.0
 _PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait for a pool that never gets free
 DRAIN_SECONDS = 5.0
@@ -62,16 +64,23 @@ class Server:
         pings: Sequence[Callable[[], Awaitable[None]]],
         multi_line: Collection[str] = frozenset(),
         has_log: bool = True,
+        store: StoreState | None = None,
     ) -> None:
         """``name`` is the full service name; ``pings`` raise while a dependency is away.
+
+        ``store`` says whether writes work.
 
         ``multi_line`` names the fields, in full, whose texts may have line ends.
         """
         self.name = name
         self._pings = pings
+        self._store = store
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, revocations, multi_line)],
+            interceptors=[
+                *telemetry.server_interceptors(),
+                BorderInterceptor(verifier, pack, revocations, multi_line, store),
+            ],
             options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -142,6 +151,10 @@ class Server:
             status = health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, status)
+        if self._store is not None:
+            failing = status != health_pb2.HealthCheckResponse.SERVING or bool(self._store.cause)
+            writes = health_pb2.HealthCheckResponse.NOT_SERVING if failing else status
+            await self._health.set(self.name + WRITES_SUFFIX, writes)
 
 
 async def until_stopped() -> None:

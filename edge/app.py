@@ -13,10 +13,12 @@ from chassis.addresses import joined
 from chassis.background import Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
-from chassis.database import CONNECTION_LOST, Database
+from chassis.database import Database
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.process import allow_open_files, spare_collector
 from chassis.revocation.listing import RevocationList
+from chassis.store_errors import STORE_FAILURES
+from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
+
+STATEMENT_SECONDS = 5.0  # nobody waits longer for a sign-in or a page of the audit trail
 
 log = logging.getLogger("edge")
 ready = logging.getLogger(logs.READY)
@@ -116,7 +120,7 @@ class Edge:
             self.revocations,
             registration_open=settings.registration == "on",
         )
-        self._upkeep = identity.upkeep
+        self._background = [identity.upkeep, StoreProbe(database), StoreProbe(trail)]
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -134,6 +138,7 @@ class Edge:
                 identity=identity,
                 trail=AuditTrail(trail, wait_seconds=WAIT_SECONDS if settings.redis_url else 0.0),
                 health=self.health,
+                store=database.state,
                 key_set=key.jwks(),
                 live_routes=[live_route(live)],
             )
@@ -182,7 +187,8 @@ class Edge:
         """Begin what runs in the background."""
         self.revocations.start()
         self.following.start()
-        self._upkeep.start()
+        for service in self._background:
+            service.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -197,7 +203,8 @@ class Edge:
 
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
-        await self._upkeep.stop()
+        for service in self._background:
+            await service.stop()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()
@@ -211,7 +218,9 @@ class Edge:
             Check("content", ServicePing(self._channels["content"], CONTENT), required=True),
             # Without these the shop is open and its back office is not.
             Check("database", database.ping, required=False),
+            Check("database-writes", database.state.check_writes, required=False),
             Check("audit-database", trail.ping, required=False),
+            Check("audit-writes", trail.state.check_writes, required=False),
         ]
         for name, follower in self.following.followers.items():
             checks.append(Check(f"follow-{name}", FollowerPing(follower), required=True))
@@ -251,8 +260,10 @@ async def _open(dsn: str, name: str, stopping: asyncio.Event) -> Database | None
     backoff = Backoff(0.2, 5.0)
     while not stopping.is_set():
         try:
-            return await Database.open(dsn, application_name=name, min_size=1, max_size=10)
-        except CONNECTION_LOST as error:
+            return await Database.open(
+                dsn, application_name=name, min_size=1, max_size=10, command_timeout=STATEMENT_SECONDS
+            )
+        except STORE_FAILURES as error:
             pause = backoff.next()
             log.warning("%s: the database is away, trying again in %.1f s: %r", name, pause, error)
             with contextlib.suppress(TimeoutError):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ControllerRouterHandler
 
+    from chassis.store_state import StoreState
     from edge.audit_trail import AuditTrail
     from edge.cache.manager import CacheManager
     from edge.clients import Services
@@ -52,6 +53,7 @@ class Ingredients:
     identity: Identity
     trail: AuditTrail
     health: Health
+    store: StoreState  # of the edge's own database
     key_set: Mapping[str, Any]
     live_routes: Sequence[ControllerRouterHandler] = ()
 
@@ -70,7 +72,9 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         exception_handlers={Exception: handle_exception},
         openapi_config=openapi_config(VERSION),
         request_max_body_size=MAX_BODY_BYTES,
-        state=State({"authenticator": identity.authenticator, "security_events": identity.events}),
+        state=State(
+            {"authenticator": identity.authenticator, "security_events": identity.events, "store": ingredients.store}
+        ),
         logging_config=None,
         middleware=[],
         plugins=[StrictStructs()],

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from chassis.database import CONNECTION_LOST
 from chassis.errors import PartstreamError
+from chassis.store_errors import CONNECTION_LOST
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.decide import decide
 from inventory_svc.domain.intents import AdjustStock, SetStock

@@ -28,6 +28,7 @@ class Dependencies:
             results["process"] = CheckResult("down", detail="starting")
         if self.database is not None:
             results["database"] = await checked(self.database.ping, required=False)
+            results["writes"] = await checked(self.database.state.check_writes, required=False)
         if self.redis is not None:
             results["redis"] = await checked(self._ping_redis, required=False)
         return summarised(results)

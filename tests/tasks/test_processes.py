@@ -42,7 +42,7 @@ async def test_the_line_that_says_ready_is_written_at_every_level(
     assert f"{program} ready" in lines[-1]
     assert "partstream_tasks_ready 1.0" in metrics.text
     assert health.json()["status"] == "ok"
-    assert set(health.json()["checks"]) == {"database", "redis"}
+    assert set(health.json()["checks"]) == {"database", "writes", "redis"}
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
 

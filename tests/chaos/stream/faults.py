@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import CONNECTION_LOST, STORE_FAILURES
 from tests.chaos.stream.storm import PARTS, by_hand
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ async def _as_owner(world: World, *statements: str) -> None:
     """Run statements one by one, each a transaction; what the database refuses just now is let be."""
     try:
         connection = await asyncpg.connect(world.dsn, timeout=3, command_timeout=10)
-    except (*CONNECTION_LOST, asyncpg.PostgresError):
+    except STORE_FAILURES:
         return
     try:
         for statement in statements:
