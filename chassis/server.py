@@ -14,7 +14,7 @@ from chassis import telemetry
 from chassis.addresses import PortTaken, is_loopback, joined
 from chassis.background import end
 from chassis.border import BorderInterceptor
-from chassis.channels import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from chassis.channels import CLIENT_KEEPALIVE_MS, KEEPALIVE_MS, MAX_MESSAGE_BYTES
 from chassis.reflection import enable_reflection
 from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
 
@@ -33,10 +33,11 @@ log = logging.getLogger(__name__)
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", CLIENT_KEEPALIVE_MS // 2),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Old connections end by and by, so that new replicas get their share; gRPC adds 10 % jitter itself.
     ("grpc.max_connection_age_ms", 30 * 60_000),

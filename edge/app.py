@@ -21,7 +21,7 @@ from chassis.store_errors import STORE_FAILURES
 from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
-from edge.clients import CONTENT, INVENTORY, ServicePing, Services
+from edge.clients import CONTENT, INVENTORY, Services
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
 from edge.envelope import Envelope
@@ -35,6 +35,7 @@ from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
 from edge.page_tokens import PageTokens
+from edge.replicas import Replicas
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
 from tasks.jobs import JobQueue
@@ -105,7 +106,9 @@ class Edge:
         key = SigningKey.load(settings.signing_key_file)
         own_token = ServiceToken(settings.credential_file, "edge")
         self._channels = _open_channels(settings, own_token)
-        self.services = Services(self._channels["inventory"], self._channels["content"], own_token)
+        self.inventory = Replicas("inventory", INVENTORY, settings.inventory_targets, tls=settings.grpc_tls)
+        self.content = Replicas("content", CONTENT, settings.content_targets, tls=settings.grpc_tls)
+        self.services = Services(self.inventory, self.content, own_token)
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers, lambda: self.services.newest)
         self.health = Health(self._checks(settings, database, trail))
@@ -185,6 +188,8 @@ class Edge:
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.inventory.start()
+        self.content.start()
         self.revocations.start()
         self.following.start()
         for service in self._background:
@@ -210,12 +215,17 @@ class Edge:
         await self.following.stop()
         if self._jobs is not None:
             self._jobs.close()
+        await asyncio.gather(self.inventory.close(), self.content.close())
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
 
     def _checks(self, settings: EdgeSettings, database: Database, trail: Database) -> list[Check]:
         checks = [
-            Check("inventory", ServicePing(self._channels["inventory"], INVENTORY), required=True),
-            Check("content", ServicePing(self._channels["content"], CONTENT), required=True),
+            Check("inventory", self.inventory.check, required=True),
+            Check("inventory-replicas", self.inventory.check_each, required=False),
+            Check("inventory-writes", self.inventory.check_writes, required=False),
+            Check("content", self.content.check, required=True),
+            Check("content-replicas", self.content.check_each, required=False),
+            Check("content-writes", self.content.check_writes, required=False),
             # Without these the shop is open and its back office is not.
             Check("database", database.ping, required=False),
             Check("database-writes", database.state.check_writes, required=False),
@@ -230,13 +240,12 @@ class Edge:
 
 
 def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str, grpc.aio.Channel]:
-    """A channel for calls to each service, and one for each use of its log: whoever waits must not hold up another.
+    """A channel for each use of a service's log: whoever waits must not hold up another.
 
     ``shared`` stops reading while Redis is away, ``dispatch`` while the audit is behind.
     """
     channels: dict[str, grpc.aio.Channel] = {}
     for service, targets in (("inventory", settings.inventory_targets), ("content", settings.content_targets)):
-        channels[service] = open_channel(targets, tls=settings.grpc_tls)
         for use in ("watch", "shared", "dispatch"):
             channels[f"{service}-{use}"] = open_channel(targets, token=own_token, tls=settings.grpc_tls)
     return channels
