@@ -20,7 +20,7 @@ FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 _MOST_KEPT = 1_000  # kinds of lines; beyond it every line is written
 # Every line of these tells of another call or deed.
-_EACH_COUNTS = frozenset({"edge.access", "edge.security", "partstream.calls"})
+_EACH_COUNTS = frozenset({"edge.access", "edge.security", "partstream.alerts", "partstream.calls"})
 
 _Key = tuple[object, ...]
 

@@ -38,6 +38,8 @@ from edge.page_tokens import PageTokens
 from edge.replicas import Replicas
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
+from tasks.alerts.redis_content import quarantine_report
+from tasks.alerts.reporter import Alerts
 from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
+        self.alerts = Alerts("edge", settings.database_url)
         key = SigningKey.load(settings.signing_key_file)
         own_token = ServiceToken(settings.credential_file, "edge")
         self._channels = _open_channels(settings, own_token)
@@ -139,6 +142,7 @@ class Edge:
                 gate=self.gate,
                 page_tokens=PageTokens(key.pem()),
                 identity=identity,
+                alert_database=database,
                 trail=AuditTrail(trail, wait_seconds=WAIT_SECONDS if settings.redis_url else 0.0),
                 health=self.health,
                 store=database.state,
@@ -158,7 +162,7 @@ class Edge:
         )
         self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
@@ -174,6 +178,7 @@ class Edge:
             sources("shared"),
             redis_url=settings.redis_url,
             database_url=settings.database_url,
+            on_quarantine=quarantine_report(self.alerts, "cache"),
         )
 
     def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:
@@ -188,6 +193,7 @@ class Edge:
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.alerts.start()
         self.inventory.start()
         self.content.start()
         self.revocations.start()
@@ -213,6 +219,7 @@ class Edge:
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()
+        await self.alerts.stop()
         if self._jobs is not None:
             self._jobs.close()
         await asyncio.gather(self.inventory.close(), self.content.close())

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from chassis.changes.follower import ChangeSource
+    from chassis.redis_quarantine import OnQuarantine
     from edge.cache.memory import LogChange
     from edge.clients import Services
 
@@ -68,11 +69,12 @@ class Following:
         *,
         redis_url: str | None,
         database_url: str,
+        on_quarantine: OnQuarantine = lambda _key, _detail: None,
     ) -> None:
         """``sources`` has each log; ``shared_sources`` too, for reading that waits for Redis. ``start`` begins."""
         self.tree = CategoryTree()
         self.memory = MemoryCache()
-        self.shared = SharedCache(redis_url)
+        self.shared = SharedCache(redis_url, on_quarantine=on_quarantine)
         loaders = source_loaders(services)
         self._retries = RetryQueue(self.shared, self.memory)
         self._fresh = {log: Freshness(partial(self._is_connected, log)) for log in keys.LOGS}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ControllerRouterHandler
 
+    from chassis.database import Database
     from chassis.store_state import StoreState
     from edge.audit_trail import AuditTrail
     from edge.cache.manager import CacheManager
@@ -52,6 +53,7 @@ class Ingredients:
     page_tokens: PageTokens
     identity: Identity
     trail: AuditTrail
+    alert_database: Database
     health: Health
     store: StoreState  # of the edge's own database
     key_set: Mapping[str, Any]
@@ -95,6 +97,7 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
         "browsers": ingredients.identity.browsers,
         "events": ingredients.identity.events,
         "trail": ingredients.trail,
+        "alert_database": ingredients.alert_database,
         "health": ingredients.health,
         "key_set": ingredients.key_set,
     }

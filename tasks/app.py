@@ -21,6 +21,7 @@ from chassis.operations import OperationsPort
 from chassis.store_errors import STORE_FAILURES
 from chassis.store_probe import StoreProbe
 from tasks.actors import Actors, CountFailures
+from tasks.alerts.reporter import Alerts
 from tasks.audit.recorder import Recorder
 from tasks.audit.store import AuditStore
 from tasks.audit.upkeep import MonthsAhead, Retention
@@ -56,6 +57,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         if database is None:
             return
         _use(database, stack, dependencies)
+        alerts = await stack.enter_async_context(_reporting("worker", settings))
         if settings.redis_url is None:
             log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
             dependencies.started = True
@@ -64,7 +66,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         trusted = ssl.create_default_context(cafile=settings.edge_authority)
         client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
         recorder = Recorder(AuditStore(database.pool), stopping, database.state)
-        broker = open_broker(settings.redis_url, middleware=[CountFailures()])
+        broker = open_broker(settings.redis_url, middleware=[CountFailures()], alerts=alerts)
         warmer = PageWarmer(client, settings.edge_urls)
         stack.push_async_callback(warmer.stop)
         Actors(asyncio.get_running_loop(), recorder, warmer).declare(broker)
@@ -90,6 +92,7 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         if database is None:
             return
         _use(database, stack, dependencies)
+        await stack.enter_async_context(_reporting("scheduler", settings))
         if settings.redis_url is not None:
             dependencies.redis = await stack.enter_async_context(_beating(settings.redis_url, "scheduler"))
         services: list[BackgroundService] = [MonthsAhead(database.pool)]
@@ -147,6 +150,16 @@ async def _database(settings: ProcessSettings, name: str, connections: int, stop
                 async with asyncio.timeout(pause):
                     await stopping.wait()
     return None
+
+
+@contextlib.asynccontextmanager
+async def _reporting(role: str, settings: ProcessSettings) -> AsyncIterator[Alerts]:
+    alerts = Alerts(role, settings.alert_database_url)
+    alerts.start()
+    try:
+        yield alerts
+    finally:
+        await alerts.stop()
 
 
 @contextlib.asynccontextmanager

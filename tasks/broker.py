@@ -1,19 +1,23 @@
-"""The Dramatiq broker on Redis. Built by whoever composes a process, never at import."""
+"""The Dramatiq broker on Redis. Built by the composition root of a process, never at import."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Retries
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from tasks.alerts.redis_content import quarantine_report
+from tasks.guarded_broker import GuardedBroker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dramatiq.middleware import Middleware
+
+    from tasks.alerts.reporter import Alerts
 
 NAMESPACE = "partstream:jobs"
 AUDIT_QUEUE = "audit"
@@ -33,8 +37,13 @@ _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 60_000
 
 
-def open_broker(redis_url: str, *, middleware: Sequence[Middleware] = ()) -> RedisBroker:
-    """A broker that connects when it is first used; ``middleware`` is added to retries."""
+def open_broker(
+    redis_url: str, *, middleware: Sequence[Middleware] = (), alerts: Alerts | None = None
+) -> GuardedBroker:
+    """A broker that connects when it is first used; ``middleware`` is added to retries.
+
+    What is moved aside of its keys is logged, and reported to ``alerts``.
+    """
     client = redis.Redis.from_url(
         redis_url,
         socket_timeout=_SOCKET_TIMEOUT_SECONDS,
@@ -43,7 +52,8 @@ def open_broker(redis_url: str, *, middleware: Sequence[Middleware] = ()) -> Red
         retry=Retry(NoBackoff(), 1),
     )
     retries = Retries(max_retries=_MAX_RETRIES, min_backoff=_MIN_BACKOFF_MS, max_backoff=_MAX_BACKOFF_MS)
-    return RedisBroker(  # type: ignore[no-untyped-call]
+    return GuardedBroker(
+        on_quarantine=quarantine_report(alerts, "jobs"),
         client=client,
         middleware=[retries, *middleware],
         namespace=NAMESPACE,

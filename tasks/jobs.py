@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Sequence
 
-    from dramatiq.brokers.redis import RedisBroker
+    from tasks.alerts.reporter import Alerts
+    from tasks.guarded_broker import GuardedBroker
 
 __all__ = ["AUDIT_QUEUE", "WARMING_QUEUE", "JobQueue", "JobsUnavailable", "QueueDepth", "RecordChanges", "RecordGap"]
 
@@ -68,15 +69,15 @@ class QueueDepth:
 class JobQueue:
     """The broker, for an asyncio process. Dramatiq's client blocks, so its calls run in one thread, in order."""
 
-    def __init__(self, broker: RedisBroker) -> None:
+    def __init__(self, broker: GuardedBroker) -> None:
         """Use a broker."""
         self._broker = broker
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jobs")
 
     @classmethod
-    def open(cls, redis_url: str) -> JobQueue:
+    def open(cls, redis_url: str, alerts: Alerts | None = None) -> JobQueue:
         """A queue on a Redis server, which need not be up yet."""
-        return cls(open_broker(redis_url))
+        return cls(open_broker(redis_url, alerts=alerts))
 
     def close(self) -> None:
         """Let go of the connections; a call under way is left to its time-out."""
@@ -113,7 +114,7 @@ class JobQueue:
 
     async def depth(self, queue: str) -> QueueDepth:
         """How full a queue is; ``JobsUnavailable`` when Redis is away."""
-        return await self._call(lambda: self._depth(queue))
+        return await self._call(lambda: self._broker.guarded(lambda: self._depth(queue)))
 
     def _depth(self, queue: str) -> QueueDepth:
         with self._broker.client.pipeline(transaction=False) as pipe:

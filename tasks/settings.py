@@ -28,6 +28,12 @@ class ProcessSettings(MigrateSettings, OperationsSettings):
     redis_url: str | None = setting(
         "PARTSTREAM_REDIS_URL", redis_url, help="redis:// address of the job queues, or `none`"
     )
+    alert_database_url: str | None = setting(
+        "PARTSTREAM_EDGE_DATABASE_URL",
+        dsn,
+        help="the edge's database, where alerts are stored; unset = they are only logged and counted",
+        default=None,
+    )
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
     )

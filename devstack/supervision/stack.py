@@ -1,6 +1,7 @@
 """The whole system on one machine: started in order, watched, stopped in order."""
 
 import asyncio
+import functools
 import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.operations_ports import with_operations_ports
 from devstack.supervision.port_plan import PortPlan, plan_ports
 from devstack.supervision.sample_wanted import is_wanted
+from devstack.supervision.stack_alerts import StackAlerts
 from devstack.supervision.stack_plan import (
     DATABASE_OWNERS,
     TASKS,
@@ -85,6 +87,7 @@ class Stack:
         self._steps = StartSteps(log)
         self._state = StackState(os.getpid())
         self._passwords: dict[str, str] = {}
+        self._alerts: StackAlerts | None = None
 
     async def start(self) -> None:
         """Return when everything is healthy and the banner is shown."""
@@ -98,6 +101,8 @@ class Stack:
         admin_dsn = await self._find_postgres()
         redis_url = await self._start_redis()
         facts, admin = await self._prepare_databases(ports, admin_dsn, redis_url)
+        self._alerts = StackAlerts(self._folder / REDIS, facts.databases["edge"], self._log)
+        self._alerts.start()
         await self._run_in_steps(service_plans(facts))
         await self._run_in_steps([*edge_plans(facts), *task_plans(facts)])
         # Only now: a service takes writes once an edge has sent it what is revoked.
@@ -112,6 +117,8 @@ class Stack:
         """End everything in order: first who asks, last who stores."""
         self._log.stopping = True
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        if self._alerts is not None:
+            await self._alerts.stop()
         for names, longest in STOP_STAGES:
             grace = min(longest, deadline - asyncio.get_running_loop().time())
             stage = [process for process in self._processes if process.plan.name.partition("-")[0] in names]
@@ -210,7 +217,15 @@ class Stack:
         redis = EmbeddedRedis(self._folder / REDIS, server=server, password=self._passwords[REDIS])
         port = remembered_port(self._folder, REDIS)
         redis.prepare(port)
-        plan = ProcessPlan(REDIS, redis.command(), self._own_environment(), REDIS, redis.url(port), [port])
+        plan = ProcessPlan(
+            name=REDIS,
+            command=redis.command(),
+            environment=self._own_environment(),
+            probe=REDIS,
+            target=redis.url(port),
+            ports=[port],
+            remedy=functools.partial(redis.remedy, port),
+        )
         with self._steps.step("Redis"):
             await self._run_until_healthy([plan])
         return redis.url(port)

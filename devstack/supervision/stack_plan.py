@@ -123,7 +123,7 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
     """Answer the worker and the scheduler; without Redis there is no broker for them."""
     if facts.redis_url is None:
         return []
-    environment = facts.environment("audit")
+    environment = facts.environment("audit", "edge")
     return [facts.plan(name, program("tasks", name), environment) for name in TASKS]
 
 

@@ -5,10 +5,12 @@ import contextlib
 import os
 import re
 import signal
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from devstack.errors import StartFailed
+from devstack.servers.redis import Remedy
 from devstack.stack_state import ProcessState
 from devstack.supervision.leftovers import start_time
 from devstack.supervision.merged_log import MergedLog
@@ -23,11 +25,16 @@ PROBE_INTERVAL_SECONDS = 0.15
 SAID_READY = re.compile(r"\bready\b", re.IGNORECASE)
 # What was written before the end is usually there at once.
 LAST_LINES_SECONDS = 1.0
+# A server that crashes prints a report of some 200 lines below the one that says why.
+LINES_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessPlan:
-    """What to run and how to see that it is well."""
+    """What to run and how to see that it is well.
+
+    ``remedy`` is given the exit code and the last lines of a run that ended before it was healthy.
+    """
 
     name: str
     command: Sequence[str]
@@ -36,6 +43,7 @@ class ProcessPlan:
     target: str
     ports: Sequence[int] = ()
     stop_signal: signal.Signals = signal.SIGTERM
+    remedy: Callable[[int, Sequence[str]], Remedy | None] | None = None
 
 
 class SupervisedProcess:
@@ -51,6 +59,8 @@ class SupervisedProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
+        self._command = plan.command
+        self._lines: deque[str] = deque(maxlen=LINES_KEPT)
 
     def start(self) -> None:
         """Begin to run."""
@@ -95,8 +105,10 @@ class SupervisedProcess:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             started = loop.time()
+            code, was_healthy = None, False
             try:
-                what = _ending(await self._run_once())
+                code, was_healthy = await self._run_once()
+                what = _ending(code)
             except OSError as error:
                 # The machine is short of something just now; whoever supervises must be the last to give up.
                 what = f"could not be started: {error}"
@@ -104,14 +116,32 @@ class SupervisedProcess:
                 return
             if loop.time() - started > GOOD_RUN_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS
+            if was_healthy:
+                self._command = self.plan.command
+            elif code is not None:
+                await self._apply_remedy(code)
             self._log.say(f"{self.plan.name} {what}; starting it again in {backoff:.1f} s")
             self._ended.release()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
-    async def _run_once(self) -> int:
-        async with piped(self.plan.command, self.plan.environment) as child:
+    async def _apply_remedy(self, code: int) -> None:
+        if self.plan.remedy is None:
+            return
+        try:
+            remedy = await asyncio.to_thread(self.plan.remedy, code, list(self._lines))
+        except OSError as error:
+            self._log.say(f"{self.plan.name}: nothing could be done about it: {error}")
+            return
+        if remedy is not None:
+            self._log.say(remedy.message)
+            self._command = remedy.command
+
+    async def _run_once(self) -> tuple[int, bool]:
+        """Run the process; return its exit code, and whether it was healthy meanwhile."""
+        self._lines.clear()
+        async with piped(self._command, self.plan.environment) as child:
             self._process = child.process
             self.state.pid, self.state.started_at = child.process.pid, start_time(child.process.pid)
             self._changed()
@@ -125,13 +155,15 @@ class SupervisedProcess:
             watchers[0].cancel()
             await asyncio.wait(watchers, timeout=LAST_LINES_SECONDS)
             watchers[1].cancel()
+        was_healthy = self._healthy.is_set()
         self._healthy.clear()
         self.state.ready, self.state.pid, self.state.started_at = False, None, None
         self._changed()
-        return code
+        return code, was_healthy
 
     async def _copy_output(self, output: asyncio.StreamReader) -> None:
         async for line in self._log.copied(self.plan.name, output):
+            self._lines.append(line)
             if self.plan.probe == "log" and not self.state.ready and SAID_READY.search(line):
                 self.state.ready = True
 

@@ -2,6 +2,7 @@
 
 from litestar import Router
 
+from edge.admin.alerts import show_alerts
 from edge.admin.audit import list_audit
 from edge.admin.categories import create_category
 from edge.admin.events import list_events
@@ -47,6 +48,7 @@ admin_router = Router(
         archive_location,
         list_audit,
         list_events,
+        show_alerts,
         list_followers,
         remove_follower,
         list_security_events,

@@ -1,10 +1,12 @@
 """The second tier: Redis, shared by every edge process, filled by all and kept true by the one that applies the log.
 
-Reads and fills never raise: with Redis away they miss. Applying raises, because whoever applies must know where it is.
+Reads and fills never raise: without Redis they miss. Applying raises, because its caller must know where it is. A key
+that holds what this cache does not write is moved aside, whoever comes upon it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import uuid
@@ -12,13 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio as redis_asyncio
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from chassis import redis_quarantine
 from chassis.changes.cursor import Position
 from edge.cache import keys, scripts
 from edge.cache.breaker import CircuitBreaker
 from edge.cache.errors import SharedTierAway, SharedTierBehind
 from edge.cache.horizon import MAX_NAMES
+from edge.cache.stored_form import is_sound_entry, is_sound_state, names_itself, redis_type
 from edge.cache.values import CODECS, Members, Stored
 
 if TYPE_CHECKING:
@@ -49,8 +53,14 @@ class SharedHit:
 class SharedCache:
     """Entries of every kind in Redis. ``url`` ``None`` means there is no Redis: every read misses."""
 
-    def __init__(self, url: str | None, breaker: CircuitBreaker | None = None) -> None:
-        """Connect lazily."""
+    def __init__(
+        self,
+        url: str | None,
+        breaker: CircuitBreaker | None = None,
+        on_quarantine: redis_quarantine.OnQuarantine = lambda _key, _detail: None,
+    ) -> None:
+        """Connect lazily; ``on_quarantine`` is called with each key that is moved aside, and why."""
+        self._on_quarantine = on_quarantine
         self.breaker = breaker or CircuitBreaker()
         self._redis: Any = None
         self._patient: Any = None
@@ -65,6 +75,7 @@ class SharedCache:
         self._apply = register(scripts.APPLY)
         self._reset = register(scripts.RESET)
         self._renew = register(scripts.RENEW)
+        self._move_aside = register(redis_quarantine.MOVE_ASIDE)
 
     @property
     def is_configured(self) -> bool:
@@ -99,12 +110,13 @@ class SharedCache:
             chunk = idents[start : start + READ_AT_ONCE]
             names = [f"{space}:state", *(_entry_key(space, kind, ident) for ident in chunk)]
             try:
-                found = await self._call(lambda names=names: self._read(keys=names))
+                found = await self._call(lambda names=names: self._read(keys=names), names)
             except SharedTierAway:
                 return hits
+            read = await self._hits(kind, chunk, found, names)
             hits |= {
                 ident: hit
-                for ident, hit in zip(chunk, _hits(kind, chunk, found), strict=False)
+                for ident, hit in zip(chunk, read, strict=False)
                 if hit is not None and hit.revision >= required[ident]
             }
         return hits
@@ -116,10 +128,10 @@ class SharedCache:
         space = keys.namespace(kind.log, epoch)
         names = [f"{space}:state", f"{space}:touched", _entry_key(space, kind, ident)]
         try:
-            found = await self._call(lambda: self._read_tagged(keys=names, args=list(tags)))
+            found = await self._call(lambda: self._read_tagged(keys=names, args=list(tags)), names)
         except SharedTierAway:
             return None
-        hit = next(iter(_hits(kind, [ident], found)), None)
+        hit = next(iter(await self._hits(kind, [ident], found, [names[0], names[2]])), None)
         return hit if hit is not None and hit.revision >= required else None
 
     async def fill(
@@ -139,7 +151,7 @@ class SharedCache:
                 return list(await pipe.execute())
 
         try:
-            outcomes = await self._call(run)
+            outcomes = await self._call(run, list(dict.fromkeys(name for names, _ in offers for name in names)))
         except SharedTierAway:
             return dict.fromkeys(values, False)
         return {ident: outcome == b"kept" for ident, outcome in zip(values, outcomes, strict=True)}
@@ -152,28 +164,36 @@ class SharedCache:
     async def drop_all(self, log_name: str, epoch: uuid.UUID) -> None:
         """Forget every entry of a log at once, keeping its position; raises ``SharedTierAway``."""
         space = keys.namespace(log_name, epoch)
-        await self._call(lambda: self._renew(keys=[f"{space}:state"], args=[uuid.uuid4().hex]))
+        names = [f"{space}:state"]
+        await self._call(lambda: self._renew(keys=names, args=[uuid.uuid4().hex]), names)
 
     async def position(self, log_name: str) -> Position | None:
         """Where the tier is complete up to; ``None`` when it never was or has lost it. Raises ``SharedTierAway``."""
-        epoch_text = await self._call(lambda: self._patient.get(keys.head_key(log_name)))
+        head = keys.head_key(log_name)
+        epoch_text = await self._call(lambda: self._patient.get(head), [head])
         if epoch_text is None:
             return None
-        epoch = uuid.UUID(epoch_text.decode())
-        at = await self._call(lambda: self._patient.hget(f"{keys.namespace(log_name, epoch)}:state", "at"))
-        return None if at is None else Position(log_name, epoch, int(at))
+        epoch = _epoch_of(epoch_text)
+        if epoch is None:
+            await self._move([head], "its epoch cannot be read")
+            return None
+        state = f"{keys.namespace(log_name, epoch)}:state"
+        at = await self._call(lambda: self._patient.hget(state, "at"), [state])
+        if at is None or not await self._is_sound([state]):
+            return None
+        return Position(log_name, epoch, int(at))
 
     async def begin(self, position: Position) -> None:
         """Drop what is held of a log and count as complete up to a position. Raises ``SharedTierAway``."""
         space = keys.namespace(position.log, position.epoch)
         names = [f"{space}:state", f"{space}:touched"]
         args = [position.revision, uuid.uuid4().hex]
-        await self._call(lambda: self._reset(keys=names, args=args, client=self._patient))
-        before = await self._call(
-            lambda: self._patient.set(keys.head_key(position.log), position.epoch.hex, get=True),
-        )
-        if before is not None and before.decode() != position.epoch.hex:
-            old = keys.namespace(position.log, uuid.UUID(before.decode()))
+        await self._call(lambda: self._reset(keys=names, args=args, client=self._patient), names)
+        head = keys.head_key(position.log)
+        before = await self._call(lambda: self._patient.set(head, position.epoch.hex, get=True), [head])
+        epoch = None if before is None else _epoch_of(before)
+        if epoch is not None and epoch != position.epoch:
+            old = keys.namespace(position.log, epoch)
             await self._call(lambda: self._patient.unlink(f"{old}:state", f"{old}:touched"))
 
     async def apply(self, after: int, position: Position, changes: Sequence[LogChange]) -> None:
@@ -204,13 +224,79 @@ class SharedCache:
             for member in stored:
                 rest.extend(member)
         args = [after, position.revision, MAX_NAMES, len(touches) // 2, *touches, *rest]
-        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._patient))
+        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._patient), names)
         if outcome not in {b"applied", b"known"}:
             message = f"the shared tier cannot apply {position.log} after {after}: {outcome.decode()}"
             raise SharedTierBehind(message)
 
-    async def _call(self, command: Any) -> Any:
-        """Run a command under the breaker; its failures come out as ``SharedTierAway``."""
+    async def _hits(
+        self, kind: Kind, idents: Sequence[str], found: Sequence[Any], names: Sequence[str]
+    ) -> list[SharedHit | None]:
+        """Return the entries read; one that cannot be decoded is a miss, and its key is moved aside.
+
+        ``names`` are the keys of the state and of the entries.
+        """
+        if not found or (not found[0].isdigit() and not await self._is_sound(names[:1])):
+            return []
+        at, generation = int(found[0]), found[1]
+        hits: list[SharedHit | None] = []
+        broken: list[str] = []
+        for ident, fields, name in zip(idents, found[2:], names[1:], strict=True):
+            try:
+                hits.append(_hit(kind, ident, fields, at, generation))
+            except Exception:  # noqa: BLE001 - whatever a decoder raises: it is another form
+                hits.append(None)
+                broken.append(name)
+        if broken:
+            await self._move(broken, f"the {kind.name} cannot be decoded")
+        return hits
+
+    async def _call(self, command: Any, names: Sequence[str] = ()) -> Any:
+        """Run a command under the breaker; its failures come out as ``SharedTierAway``.
+
+        When Redis rejects it and one of its keys is at fault, that is moved aside and the command run once more.
+        """
+        try:
+            return await self._attempt(command)
+        except SharedTierAway as error:
+            if not isinstance(error.__cause__, ResponseError) or not names or await self._is_sound(names):
+                raise
+        return await self._attempt(command)
+
+    async def _is_sound(self, names: Sequence[str]) -> bool:
+        """Return whether keys hold what the cache writes; those that do not are moved aside."""
+        try:
+            mistyped = await self._moved({name: redis_type(name) for name in names})
+            for name, held in mistyped.items():
+                self._on_quarantine(name, f"holds a {held}, not a {redis_type(name)}")
+            hashes = [name for name in names if redis_type(name) == "hash"]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in hashes:
+                    pipe.hgetall(name)
+                contents = await self._attempt(pipe.execute)
+        except SharedTierAway:
+            return True  # nothing is known
+        broken = [
+            name
+            for name, fields in zip(hashes, contents, strict=True)
+            if fields and not (is_sound_state(fields) if name.endswith("}:state") else is_sound_entry(fields))
+        ]
+        await self._move(broken, "its content cannot be read")
+        return not mistyped and not broken
+
+    async def _move(self, names: Sequence[str], detail: str) -> None:
+        """Move keys aside whose content is of no use; without Redis they stay until they are read again."""
+        with contextlib.suppress(SharedTierAway):
+            for name in await self._moved(dict.fromkeys(names, redis_quarantine.ANY_TYPE)):
+                self._on_quarantine(name, detail)
+
+    async def _moved(self, expected: Mapping[str, str]) -> dict[str, str]:
+        if not expected:
+            return {}
+        names, args = redis_quarantine.arguments(expected)
+        return redis_quarantine.moved(await self._attempt(lambda: self._move_aside(keys=names, args=args)))
+
+    async def _attempt(self, command: Any) -> Any:
         if self._redis is None or not self.breaker.allows():
             message = "Redis is not asked"
             raise SharedTierAway(message)
@@ -270,13 +356,6 @@ def _how(change: LogChange) -> tuple[str, list[Stored]]:
     return "join", CODECS[change.kind.name].store(change.value(), change.revision)
 
 
-def _hits(kind: Kind, idents: Sequence[str], found: Sequence[Any]) -> list[SharedHit | None]:
-    if not found:
-        return []
-    at, generation = int(found[0]), found[1]
-    return [_hit(kind, ident, fields, at, generation) for ident, fields in zip(idents, found[2:], strict=True)]
-
-
 def _hit(kind: Kind, ident: str, fields: Sequence[bytes], at: int, generation: bytes) -> SharedHit | None:
     held = dict(zip(fields[::2], fields[1::2], strict=True))
     if not held or held.get(b"g") != generation:
@@ -286,4 +365,15 @@ def _hit(kind: Kind, ident: str, fields: Sequence[bytes], at: int, generation: b
         if field.startswith(b"m:"):
             version, _, raw = stored.partition(b" ")
             members[field[2:].decode()] = (int(version), raw)
-    return SharedHit(CODECS[kind.name].restore(ident, members), max(at, int(held[b"r"])))
+    value = CODECS[kind.name].restore(ident, members)
+    if not names_itself(ident, value):
+        message = f"the entry of {ident} is of another one"
+        raise ValueError(message)
+    return SharedHit(value, max(at, int(held[b"r"])))
+
+
+def _epoch_of(text: bytes) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text.decode())
+    except ValueError:
+        return None

@@ -67,6 +67,11 @@ class Admin:
         answer = await self._client.get("/admin/audit", params={"part_id": part_id, "page_size": 200})
         return list(self._body(answer)["items"])
 
+    async def firing_alerts(self) -> list[str]:
+        """Return the names of the alerts that are firing."""
+        response = await self._client.get("/admin/alerts", params={"state": "firing"})
+        return [item["name"] for item in self._body(response)["items"]]
+
     def _body(self, answer: httpx.Response) -> dict[str, Any]:
         if not answer.is_success:
             self._stack.show_log()

@@ -67,7 +67,8 @@ class RunningStack:
             errors="replace",
             start_new_session=True,
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._ready = threading.Event()  # each run has its own: the reader of the last one may still set that
+        threading.Thread(target=self._read, args=(self._process, self._ready), daemon=True).start()
         if not self._ready.wait(START_SECONDS) or self._process.poll() is not None:
             self.stop()
             self.show_log()
@@ -159,14 +160,14 @@ class RunningStack:
             stderr=asyncio.subprocess.STDOUT,
         )
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         assert process.stdout is not None
         with process.stdout as output:
             for line in output:
                 self._lines.append(line.rstrip("\n"))
                 if "Partstream is ready" in line:
-                    self._ready.set()
-        self._ready.set()  # ended: whoever waits looks at the process
+                    ready.set()
+        ready.set()  # ended: whoever waits looks at the process
 
 
 def _free_ports(count: int) -> int:
