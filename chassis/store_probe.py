@@ -38,8 +38,11 @@ class StoreProbe(BackgroundService):
         try:
             if await self._is_read_only():
                 self._state.fails(READ_ONLY)
-            elif self._state.works():
-                await self._database.renew_connections()
+            else:
+                if self._state.cause == READ_ONLY.cause:
+                    # Old sessions are read-only still: as long as requests meet one, writes do not count as working.
+                    await self._database.renew_connections()
+                self._state.works()
         except STORE_FAILURES as error:
             self._state.met(error)
         self.interval_seconds = PROBE_FAILING_SECONDS if self._state.cause else PROBE_SECONDS

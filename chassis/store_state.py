@@ -51,15 +51,14 @@ class StoreState:
         log.warning("writes fail database=%s cause=%s error=%r", self.name, meaning.cause, error)
         self.on_change()
 
-    def works(self) -> bool:
-        """Note that the probe wrote; return whether that ended a condition."""
+    def works(self) -> None:
+        """Note that the probe wrote: ends the condition unless a request met it just now."""
         now = time.monotonic()
         if not self.cause or now - self._met_at < QUIET_SECONDS:
-            return False
+            return
         log.warning("writes work again database=%s cause=%s seconds=%.1f", self.name, self.cause, now - self._since)
         self.cause = ""
         self.on_change()
-        return True
 
     async def check_writes(self) -> None:
         """Return while writes work, else raise ``StoreUnavailable``: the ping of an optional dependency."""

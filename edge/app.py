@@ -22,6 +22,7 @@ from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
 from edge.clients import CONTENT, INVENTORY, Services
+from edge.condition_alerts import ConditionAlerts
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
 from edge.envelope import Envelope
@@ -126,7 +127,12 @@ class Edge:
             self.revocations,
             registration_open=settings.registration == "on",
         )
-        self._background = [identity.upkeep, StoreProbe(database), StoreProbe(trail)]
+        self._background = [
+            identity.upkeep,
+            StoreProbe(database),
+            StoreProbe(trail),
+            ConditionAlerts(self.alerts, (database.state, trail.state), (self.inventory, self.content)),
+        ]
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,

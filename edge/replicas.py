@@ -54,6 +54,7 @@ class Replica:
         self.health = health_pb2_grpc.HealthStub(channel)
         self.cause = ""  # why it is left out; empty while it is not
         self.since = 0.0
+        self.trouble = ""  # what the last probe found, also of the last replica
         self.serves = False  # as it says of itself
         self.takes_writes = True  # likewise
         self.calls: set[grpc.aio.Call] = set()  # under way
@@ -154,7 +155,7 @@ class Replicas:
                     continue
             else:
                 replica.misses = 0
-            replica.serves = not cause
+            replica.trouble, replica.serves = cause, not cause
             if cause:
                 self._leave_out(replica, cause)
             elif replica.cause and time.monotonic() >= replica.paused_until:
@@ -163,24 +164,21 @@ class Replicas:
 
     async def _ask(self, replica: Replica) -> str:
         """Return why a replica should be left out; empty when it serves."""
-        serving, writes = await asyncio.gather(
+        trouble, writes = await asyncio.gather(
             self._status(replica, self._service), self._status(replica, self._service + WRITES_SUFFIX)
         )
-        if serving is None:
-            return "unresponsive"
-        replica.takes_writes = writes is not False
-        return "" if serving else "not_serving"
+        replica.takes_writes = writes != "not_serving"
+        return trouble
 
-    async def _status(self, replica: Replica, service: str) -> bool | None:
-        """Return whether it serves; ``None`` when it does not respond."""
+    async def _status(self, replica: Replica, service: str) -> str:
         request = health_pb2.HealthCheckRequest(service=service)
         try:
             response = await replica.health.Check(request, timeout=PROBE_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
-            # One of the release before does not know of writes.
-            unknown = error.code() is grpc.StatusCode.NOT_FOUND
-            return True if unknown else None if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else False
-        return bool(response.status == _SERVING)
+            if error.code() is grpc.StatusCode.NOT_FOUND:  # one of the release before does not know of writes
+                return ""
+            return "unresponsive" if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else "unreachable"
+        return "" if response.status == _SERVING else "not_serving"
 
     def _leave_out(self, replica: Replica, cause: str) -> bool:
         """Leave a replica out unless it is the last one; return whether that is new."""
