@@ -48,6 +48,7 @@ class Meaning:
     message: str = ""
     retry_after_seconds: float | None = None
     is_condition: bool = False  # of the database as a whole, until somebody or something ends it
+    sentence: str = ""  # a condition in words, for an operator
 
     @property
     def is_fault(self) -> bool:
@@ -61,7 +62,7 @@ class Meaning:
 
 def _condition(cause: str, sentence: str, retry_after_seconds: float = _RETRY_SECONDS) -> Meaning:
     message = f"{sentence} Retry with the same request_id: it is applied at most once."
-    return Meaning(StoreUnavailable, cause, message, retry_after_seconds, is_condition=True)
+    return Meaning(StoreUnavailable, cause, message, retry_after_seconds, is_condition=True, sentence=sentence)
 
 
 UNAVAILABLE: Final = _condition("unavailable", "The database is unavailable.")

@@ -258,6 +258,9 @@ class Stack:
     async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         code = await run_to_end(name, command, environment, self._log)
         if code != 0:
+            lines = self._log.recent(name)
+            if len(lines) == 1:  # the program's own sentence
+                raise StartFailed(f"{name}: {lines[0]}")
             message = f"{name} ended with code {code}."
             raise StartFailed(message, name)
 
