@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-import pytest
 from psycopg import sql
 
 if TYPE_CHECKING:
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
 
 BALLAST = "ballast"
 _numbers = itertools.count(1)
+
+
+class NoSmallDiskError(Exception):
+    """A small file system cannot be mounted."""
 
 
 class SmallDisk:
@@ -46,7 +49,7 @@ class SmallDisk:
 def small_disk(admin_dsn: str, megabytes: int) -> Iterator[SmallDisk]:
     """A tablespace of so many megabytes; drop what is in it before the block ends.
 
-    Skips where nothing can be mounted.
+    ``NoSmallDiskError`` where this user may mount nothing.
     """
     folder = Path(tempfile.mkdtemp(prefix="partstream-small-disk-"))
     mounted = subprocess.run(
@@ -56,7 +59,7 @@ def small_disk(admin_dsn: str, megabytes: int) -> Iterator[SmallDisk]:
     )
     if mounted.returncode != 0:
         folder.rmdir()
-        pytest.skip("a small file system cannot be mounted by this user")
+        raise NoSmallDiskError
     name = f"small_{os.getpid()}_{next(_numbers)}"
     try:
         with psycopg.connect(admin_dsn, autocommit=True) as admin:

@@ -12,7 +12,9 @@ from psycopg import sql
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-END_SESSIONS = b"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+END_SESSIONS = (
+    b"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+)
 
 # A statement on the table fails with a SQLSTATE, as the server itself would report it.
 FAIL = """
@@ -20,6 +22,9 @@ CREATE FUNCTION fail_as_told() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'SECRET detail of the server' USING ERRCODE = {code}; END $$;
 CREATE TRIGGER a_fail_as_told BEFORE INSERT OR UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION fail_as_told();
 """
+# Also in a database whose sessions are read-only.
+WRITABLE = "-c default_transaction_read_only=off"
+
 WORK = "DROP FUNCTION fail_as_told() CASCADE"
 
 
@@ -75,9 +80,7 @@ class Conditions:
 
     def connect(self) -> psycopg.Connection:
         """A session of the superuser in this database, which may write whatever is set."""
-        return psycopg.connect(
-            self._admin_dsn, dbname=self.name, autocommit=True, options="-c default_transaction_read_only=off"
-        )
+        return psycopg.connect(self._admin_dsn, dbname=self.name, autocommit=True, options=WRITABLE)
 
     def end_sessions(self) -> None:
         """End every session in the database."""
@@ -97,5 +100,5 @@ class Conditions:
         self._run(sql.SQL("ALTER DATABASE {} " + what).format(sql.Identifier(self.name)))
 
     def _run(self, statement: bytes | sql.Composed, *arguments: str) -> None:
-        with psycopg.connect(self._admin_dsn, autocommit=True) as admin:
+        with psycopg.connect(self._admin_dsn, autocommit=True, options=WRITABLE) as admin:
             admin.execute(statement, arguments or None)

@@ -19,11 +19,8 @@ from tests.chaos.stream.world import open_world
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
-    from tests.chaos.stream.own_postgres import OwnPostgres
-    from tests.chaos.stream.replicas import Nursery
-    from tests.chaos.stream.world import World
+    from tests.chaos.stream.world import Place, World
 
 _STEPS = (4, 7)
 _PAUSE_SECONDS = (0.02, 0.3)
@@ -57,10 +54,10 @@ def schedule(seed: int) -> list[tuple[Callable[[World], Awaitable[None]], float]
     return [(fault, rng.uniform(*_PAUSE_SECONDS)) for fault in rng.choices(faults, weights, k=steps)]
 
 
-async def play(seed: int, dsn: str, postgres: OwnPostgres, nursery: Nursery, folder: Path) -> Outcome:
+async def play(seed: int, place: Place) -> Outcome:
     """Play a scenario; ``PropertyBrokenError`` tells which promise was broken, and how it came to that."""
     began = time.monotonic()
-    async with open_world(seed, dsn, postgres, nursery, folder) as world:
+    async with open_world(seed, place) as world:
         try:
             for fault, pause in schedule(seed):
                 world.story.append(f"{time.monotonic() - began:6.2f} {fault.__name__}")
