@@ -244,6 +244,7 @@ def _add_measurements(tree: Parser) -> None:
     chaos = tree.command("chaos", "inject faults under the change stream", "tests.chaos.command:run", DEVELOPMENT)
     chaos.add_argument("what", choices=("stream",), help="the change stream: ordered, unique, reliable, atomic")
     chaos.add_argument("--seeds", type=int, default=24, metavar="N", help="number of scenarios (default 24)")
+    chaos.add_argument("--fault", default="", metavar="NAME", help="only this fault, for example hang_replica")
     chaos.add_argument("--first", type=int, default=0, metavar="SEED", help="first seed (default 0)")
     chaos.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side (default 1)")
     chaos.add_argument("--keep-going", action="store_true", help="continue after a violation")

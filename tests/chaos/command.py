@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.chaos.stream.faults import FAULTS
 from tests.chaos.stream.scenario import Outcome, PropertyBrokenError
 from tests.chaos.stream.stage import Stage, open_stage
 
@@ -18,20 +19,26 @@ _SCENARIO_SECONDS = 120.0  # one that takes longer has hung
 
 def run(given: argparse.Namespace) -> int:
     """Play; 1 when a promise was broken."""
+    names = [fault.__name__ for fault, _ in FAULTS]
+    if given.fault and given.fault not in names:
+        _say(f"there is no fault {given.fault}: {', '.join(names)}")
+        return 2
     if given.jobs > 1:
         return _share_out(given)
     with open_stage() as stage:
-        return asyncio.run(_play(stage, range(given.first, given.first + given.seeds), keep_going=given.keep_going))
+        return asyncio.run(
+            _play(stage, range(given.first, given.first + given.seeds), given.fault, keep_going=given.keep_going)
+        )
 
 
-async def _play(stage: Stage, seeds: range, *, keep_going: bool) -> int:
+async def _play(stage: Stage, seeds: range, fault: str, *, keep_going: bool) -> int:
     began = time.monotonic()
     outcomes: list[Outcome] = []
     broken: list[int] = []
     for seed in seeds:
         try:
             async with asyncio.timeout(_SCENARIO_SECONDS):
-                outcome = await stage.play(seed)
+                outcome = await stage.play(seed, fault)
         except (PropertyBrokenError, TimeoutError) as error:
             broken.append(seed)
             _say(f"seed {seed} BROKEN\n{error}")
@@ -62,6 +69,7 @@ def _share_out(given: argparse.Namespace) -> int:
     """Give each process of its own a range of seeds."""
     command = [sys.executable, "-m", "cli", "chaos", given.what]
     extra = ["--keep-going"] if given.keep_going else []
+    extra += ["--fault", given.fault] if given.fault else []
     bounds = [given.first + given.seeds * number // given.jobs for number in range(given.jobs + 1)]
     processes = [
         subprocess.Popen(

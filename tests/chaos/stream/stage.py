@@ -46,16 +46,16 @@ class Stage:
         self._stack.close()
         self._postgres.stop()
 
-    async def play(self, seed: int) -> Outcome:
-        """Play a scenario on a fresh database."""
-        folder = self._folder / f"seed-{seed}"
+    async def play(self, seed: int, fault: str = "") -> Outcome:
+        """Play a scenario on a fresh database, of one fault or of all."""
+        folder = self._folder / f"seed-{seed}{fault}"
         folder.mkdir()
         with database(self._postgres.servers, "inventory", self._template) as dsn:
             conditions = Conditions(self._postgres.admin_dsn, dsn)
             if self._disk is not None:
                 move = f'ALTER DATABASE "{conditions.name}" SET TABLESPACE "{self._disk.tablespace}"'
                 self._postgres.execute(move)
-            return await play(seed, Place(dsn, self._postgres, self._nursery, folder, conditions, self._disk))
+            return await play(seed, Place(dsn, self._postgres, self._nursery, folder, conditions, self._disk), fault)
 
 
 @contextlib.contextmanager
