@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from chassis.database import CONNECTION_LOST
+from chassis.errors import ResourceExhausted, Unavailable
+from chassis.store_errors import CONNECTION_LOST, meaning_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -108,6 +109,12 @@ class BackgroundService(ABC):
             self._nudged.clear()
 
 
+def _passes(error: BaseException) -> bool:
+    """Whether an error is a condition of the database or of a service, which ends without a change of ours."""
+    meaning = meaning_of(error)
+    return isinstance(error, Unavailable | ResourceExhausted) or (meaning is not None and not meaning.is_fault)
+
+
 class Elected:
     """Runs work in one process of many: whoever holds a PostgreSQL advisory lock on a connection of its own.
 
@@ -142,8 +149,11 @@ class Elected:
                 await self._serve_one_term(work, backoff)
             except CONNECTION_LOST as error:
                 log.warning("%s: the connection with the lock is gone: %r", self._name, error)
-            except Exception:
-                log.exception("%s failed", self._name)
+            except Exception as error:
+                if _passes(error):
+                    log.warning("%s is interrupted: %r", self._name, error)
+                else:
+                    log.exception("%s failed", self._name)
             heed_cancellation()
             await asyncio.sleep(backoff.next())
 

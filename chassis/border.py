@@ -9,7 +9,6 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import asyncpg
 import grpc
 import protovalidate
 from google.protobuf.message import DecodeError
@@ -18,18 +17,18 @@ from grpc.aio import ServerInterceptor
 from chassis import call_metrics, telemetry
 from chassis.call_facts import REQUEST_ID_HEADER, authenticate, is_read, safe_request_id
 from chassis.caller import RequestContext, current_caller, current_request, set_current_request
-from chassis.database import CONNECTION_LOST
 from chassis.errors import (
     DeadlinePassed,
     FieldInvalid,
     FieldViolation,
     InternalFault,
     PartstreamError,
-    StoreUnavailable,
     TokenExpired,
     WatcherTooSlow,
 )
 from chassis.rich_status import to_status
+from chassis.store_errors import translated
+from chassis.store_state import StoreState
 from chassis.text_rules import text_violations
 
 if TYPE_CHECKING:
@@ -60,11 +59,13 @@ class BorderInterceptor(ServerInterceptor):
         pack: Callable[[object], Message | None],
         revocations: RevocationList,
         multi_line: Collection[str] = frozenset(),
+        store: StoreState | None = None,
     ) -> None:
         """``pack`` turns the domain object in an error into its protobuf message.
 
-        ``multi_line`` names the fields, in full, whose texts may have line ends.
+        ``multi_line`` names the fields, in full, whose texts may have line ends; ``store`` notes what calls meet.
         """
+        self._store = store or StoreState("database")
         self._multi_line = frozenset(multi_line)
         self._verifier = verifier
         self._pack = pack
@@ -220,11 +221,9 @@ class BorderInterceptor(ServerInterceptor):
             case asyncio.CancelledError():
                 _log_call(method, "CANCELLED", began)
                 return
-            case _ if isinstance(error, CONNECTION_LOST):
-                log.warning("%s: the database is away: %r", method, error)
-                told = StoreUnavailable("The database is away just now.")
-            case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():
-                told = FieldInvalid("A text has a character that cannot be stored, such as NUL.")
+            case _ if (by_store := translated(error)) is not None:
+                self._store.met(error)
+                told = by_store
             case Exception():
                 log.error("%s failed", method, exc_info=error)
                 request_id = current_request().request_id

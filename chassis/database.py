@@ -8,11 +8,14 @@ import warnings
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine
 
 from chassis.errors import StoreUnavailable, VersionConflict
+from chassis.store_errors import CONNECTION_LOST
+from chassis.store_state import StoreState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -29,19 +32,23 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
-# What a driver raises when the database is away, as opposed to refusing a statement.
-CONNECTION_LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InternalClientError,  # a statement sent while the server was telling that it shuts down
-    asyncpg.InvalidCatalogNameError,  # a restore swaps the database: it is not there for a moment
-)
+# How long a statement that was given up may take to end; then its connection is cut. A backend that hangs would
+# otherwise keep its place in the pool for as long as the driver waits for any statement.
+_CANCEL_SECONDS = 3.0
+
+
+class BoundedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
+    """A connection that is cut when the server does not confirm the cancellation of a statement."""
+
+    def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:
+        """Ask the server, as the driver does; the driver itself would wait for ``command_timeout``."""
+        super()._cancel_current_command(waiter, cancel_waiter)
+        if cancel_waiter is not None:
+            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._cut_unless, cancel_waiter)
+
+    def _cut_unless(self, ended: asyncio.Future[Any]) -> None:
+        if not ended.done() and not self.is_closed():
+            self.terminate()
 
 
 async def _keep_session(_connection: object) -> None:
@@ -54,22 +61,33 @@ async def _keep_session(_connection: object) -> None:
 class Database:
     """A pool of connections and the Piccolo engine over it."""
 
-    def __init__(self, engine: PostgresEngine) -> None:
-        """Wrap an engine whose pool is open."""
+    def __init__(self, engine: PostgresEngine, name: str = "database") -> None:
+        """Wrap an engine whose pool is open; the name is for the log."""
         self.engine = engine
+        self.state = StoreState(name)
 
     @classmethod
-    async def open(cls, dsn: str, *, application_name: str, min_size: int = 1, max_size: int = 10) -> Database:
-        """Connect; raises a driver error when the database cannot be reached."""
+    async def open(
+        cls, dsn: str, *, application_name: str, min_size: int = 1, max_size: int = 10, command_timeout: float = 30
+    ) -> Database:
+        """Connect; raises a driver error when the database cannot be reached.
+
+        ``command_timeout`` bounds a statement, in seconds.
+        """
         engine = PostgresEngine(
             config={"dsn": dsn, "server_settings": {**_SERVER_SETTINGS, "application_name": application_name}},
             extensions=(),
             log_queries=False,
         )
         await engine.start_connection_pool(
-            min_size=min_size, max_size=max_size, timeout=5, command_timeout=30, reset=_keep_session
+            min_size=min_size,
+            max_size=max_size,
+            timeout=5,
+            command_timeout=command_timeout,
+            reset=_keep_session,
+            connection_class=BoundedConnection,
         )
-        return cls(engine)
+        return cls(engine, urlsplit(dsn).path.strip("/") or application_name)
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -100,6 +118,10 @@ class Database:
             yield connection
         finally:
             connection.terminate()
+
+    async def renew_connections(self) -> None:
+        """Replace the pooled connections as they are next used: a session keeps the settings it began with."""
+        await self.pool.expire_connections()
 
     async def ping(self) -> None:
         """Return when the database answers; else raise ``StoreUnavailable``."""

@@ -18,6 +18,7 @@ from piccolo.engine.finder import engine_finder
 from piccolo.engine.postgres import PostgresEngine
 
 from chassis.errors import StoreUnavailable
+from chassis.store_errors import STORE_FAILURES, UNAVAILABLE, meaning_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -36,8 +37,10 @@ async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
     """
     try:
         lock = await asyncpg.connect(dsn)
-    except (OSError, asyncpg.PostgresError) as error:
-        message = f"the database cannot be reached: {error}"
+    except STORE_FAILURES as error:
+        meaning = meaning_of(error)
+        known = meaning.sentence if meaning is not None and meaning is not UNAVAILABLE else ""
+        message = known or f"the database cannot be reached: {error}"
         raise StoreUnavailable(message) from error
     try:
         await lock.execute("SELECT pg_advisory_lock($1, $2)", *_MIGRATION_LOCK)
@@ -61,6 +64,13 @@ async def _run_forwards(app_name: str) -> None:
     try:
         with contextlib.redirect_stdout(printed):
             await run_forwards(app_name=app_name)
+    except STORE_FAILURES as error:
+        meaning = meaning_of(error)
+        if meaning is None or not meaning.is_condition:
+            sys.stderr.write(printed.getvalue())
+            raise
+        message = f"The migration stopped and can be run again. {meaning.sentence}"
+        raise StoreUnavailable(message) from error
     except BaseException:
         sys.stderr.write(printed.getvalue())
         raise

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from chassis import logs, telemetry
 from chassis.addresses import PortTaken
 from chassis.background import Backoff
-from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.server import until_stopped
+from chassis.store_errors import STORE_FAILURES, translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,7 +66,9 @@ async def start_patiently(start_once: Callable[[], Awaitable[AppT]]) -> AppT:
     while True:
         try:
             return await start_once()
-        except (*CONNECTION_LOST, StoreUnavailable) as error:
+        except (*STORE_FAILURES, StoreUnavailable) as error:
+            if not isinstance(error, StoreUnavailable) and translated(error) is None:
+                raise
             pause = backoff.next()
             log.warning("the database cannot be reached, next attempt in %.1f s: %r", pause, error)
             await asyncio.sleep(pause)

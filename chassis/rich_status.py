@@ -111,6 +111,14 @@ def from_rpc_error(error: grpc.RpcError) -> PartstreamError:
     return from_status(status)
 
 
+def is_foreign(error: grpc.RpcError) -> bool:
+    """Whether the transport raised an error, and no server of ours."""
+    try:
+        return not isinstance(error, grpc.Call | grpc.aio.AioRpcError) or rpc_status.from_call(error) is None
+    except ValueError:
+        return True
+
+
 def from_status(status: status_pb2.Status) -> PartstreamError:
     """The error in a rich status."""
     found = _Details(status)

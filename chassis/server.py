@@ -14,7 +14,7 @@ from chassis import telemetry
 from chassis.addresses import PortTaken, is_loopback, joined
 from chassis.background import end
 from chassis.border import BorderInterceptor
-from chassis.channels import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from chassis.channels import CLIENT_KEEPALIVE_MS, KEEPALIVE_MS, MAX_MESSAGE_BYTES
 from chassis.reflection import enable_reflection
 from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from chassis.revocation.listing import RevocationList
+    from chassis.store_state import StoreState
     from chassis.tls import ServerTls
     from chassis.tokens import TokenVerifier
 
@@ -32,10 +33,11 @@ log = logging.getLogger(__name__)
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", CLIENT_KEEPALIVE_MS // 2),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Old connections end by and by, so that new replicas get their share; gRPC adds 10 % jitter itself.
     ("grpc.max_connection_age_ms", 30 * 60_000),
@@ -44,6 +46,7 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # of a service that has a log
+WRITES_SUFFIX = ".Writes"  # of a name at the health service: whether writes work while the service serves
 _HEALTH_SECONDS = 1.0
 _PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait for a pool that never gets free
 DRAIN_SECONDS = 5.0
@@ -62,16 +65,23 @@ class Server:
         pings: Sequence[Callable[[], Awaitable[None]]],
         multi_line: Collection[str] = frozenset(),
         has_log: bool = True,
+        store: StoreState | None = None,
     ) -> None:
         """``name`` is the full service name; ``pings`` raise while a dependency is away.
+
+        ``store`` says whether writes work.
 
         ``multi_line`` names the fields, in full, whose texts may have line ends.
         """
         self.name = name
         self._pings = pings
+        self._store = store
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), BorderInterceptor(verifier, pack, revocations, multi_line)],
+            interceptors=[
+                *telemetry.server_interceptors(),
+                BorderInterceptor(verifier, pack, revocations, multi_line, store),
+            ],
             options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -142,6 +152,10 @@ class Server:
             status = health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, status)
+        if self._store is not None:
+            failing = status != health_pb2.HealthCheckResponse.SERVING or bool(self._store.cause)
+            writes = health_pb2.HealthCheckResponse.NOT_SERVING if failing else status
+            await self._health.set(self.name + WRITES_SUFFIX, writes)
 
 
 async def until_stopped() -> None:

@@ -248,6 +248,7 @@ def _add_measurements(tree: Parser) -> None:
         help="the change stream (ordered, unique, reliable, atomic), or damaged and planted content of Redis",
     )
     chaos.add_argument("--seeds", type=int, default=24, metavar="N", help="number of scenarios (default 24)")
+    chaos.add_argument("--fault", default="", metavar="NAME", help="of stream: only this fault, for example hang_replica")
     chaos.add_argument("--first", type=int, default=0, metavar="SEED", help="first seed (default 0)")
     chaos.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side (default 1)")
     chaos.add_argument("--keep-going", action="store_true", help="continue after a violation")

@@ -11,6 +11,7 @@ from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
+from chassis.store_probe import StoreProbe
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
 from content_svc.queries import Queries
@@ -34,6 +35,7 @@ class App:
         self._settings = settings
         self._database = database
         tables.bind(database.engine)
+        self._probe = StoreProbe(database)
         self._log = ServedLog(
             database,
             settings.database_url,
@@ -56,6 +58,7 @@ class App:
             revocations=self.revocations,
             pack=pack,
             pings=(database.ping,),
+            store=database.state,
             multi_line=MULTI_LINE,
         )
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
@@ -66,6 +69,7 @@ class App:
     async def start(self) -> None:
         """Load the window, then listen."""
         await self._log.start()
+        self._probe.start()
         self._retention.start(lambda: forget_old_claims(self._database))
         self._followed.start()
         settings = self._settings
@@ -73,14 +77,20 @@ class App:
         await self.server.start(settings.host, settings.port, tls, reflection=settings.grpc_reflection)
 
     async def health(self) -> HealthDetails:
-        """Return whether the database responds."""
-        return summarised({"database": await checked(self._database.ping)})
+        """Return whether the database responds, and whether it takes writes."""
+        return summarised(
+            {
+                "database": await checked(self._database.ping),
+                "writes": await checked(self._database.state.check_writes, required=False),
+            }
+        )
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
         await self._retention.stop()
         await self.server.stop(self._log.drain)
         await self._followed.stop()
+        await self._probe.stop()
         await self._log.stop()
         await self._database.close()
 

@@ -13,7 +13,8 @@ import asyncpg
 from chassis.caller import current_request
 from chassis.changes.handover import Handover
 from chassis.database import TransactionManager, WriteContext
-from chassis.errors import Overloaded, RequestIdReused
+from chassis.errors import RequestIdReused
+from chassis.store_errors import CONFLICT
 from content_svc.errors import from_constraint
 from content_svc.sql import writes as sql
 
@@ -82,8 +83,7 @@ class Writes:
             if answer.wrote:
                 self._committed(handover)
             return answer
-        message = "Other writes were in the way each time: try again."
-        raise Overloaded(message)
+        raise CONFLICT.error()
 
     async def _attempt(
         self,

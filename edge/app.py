@@ -13,15 +13,18 @@ from chassis.addresses import joined
 from chassis.background import BackgroundService, Backoff
 from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
-from chassis.database import CONNECTION_LOST, Database
+from chassis.database import Database
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.process import allow_open_files, spare_collector
 from chassis.revocation.listing import RevocationList
+from chassis.store_errors import STORE_FAILURES
+from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
 from edge.audit_watch import AuditWatch
 from edge.cache.keys import LOGS
-from edge.clients import CONTENT, INVENTORY, ServicePing, Services
+from edge.clients import CONTENT, INVENTORY, Services
+from edge.condition_alerts import ConditionAlerts
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
 from edge.envelope import Envelope
@@ -35,6 +38,7 @@ from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
 from edge.page_tokens import PageTokens
+from edge.replicas import Replicas
 from edge.retention_watch import RetentionWatch
 from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
@@ -47,6 +51,8 @@ if TYPE_CHECKING:
 
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
+
+STATEMENT_SECONDS = 5.0  # nobody waits longer for a sign-in or a page of the audit trail
 
 log = logging.getLogger("edge")
 ready = logging.getLogger(logs.READY)
@@ -107,7 +113,9 @@ class Edge:
         key = SigningKey.load(settings.signing_key_file)
         own_token = ServiceToken(settings.credential_file, "edge")
         self._channels = _open_channels(settings, own_token)
-        self.services = Services(self._channels["inventory"], self._channels["content"], own_token)
+        self.inventory = Replicas("inventory", INVENTORY, settings.inventory_targets, tls=settings.grpc_tls)
+        self.content = Replicas("content", CONTENT, settings.content_targets, tls=settings.grpc_tls)
+        self.services = Services(self.inventory, self.content, own_token)
         self.following = self._build_following(settings)
         self.gate = RevisionGate(self.following.followers, lambda: self.services.newest)
         self.health = Health(self._checks(settings, database, trail))
@@ -122,7 +130,12 @@ class Edge:
             self.revocations,
             registration_open=settings.registration == "on",
         )
-        self._upkeep = identity.upkeep
+        self._background: list[BackgroundService] = [
+            identity.upkeep,
+            StoreProbe(database),
+            StoreProbe(trail),
+            ConditionAlerts(self.alerts, (database.state, trail.state), (self.inventory, self.content)),
+        ]
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -141,6 +154,7 @@ class Edge:
                 alert_database=database,
                 trail=AuditTrail(trail, wait_seconds=WAIT_SECONDS if settings.redis_url else 0.0),
                 health=self.health,
+                store=database.state,
                 key_set=key.jwks(),
                 live_routes=[live_route(live)],
             )
@@ -159,7 +173,7 @@ class Edge:
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
-        self._watches = self._build_watches(settings, trail)
+        self._background += self._build_watches(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -196,11 +210,12 @@ class Edge:
     def start(self) -> None:
         """Begin what runs in the background."""
         self.alerts.start()
+        self.inventory.start()
+        self.content.start()
         self.revocations.start()
         self.following.start()
-        self._upkeep.start()
-        for watch in self._watches:
-            watch.start()
+        for service in self._background:
+            service.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -215,24 +230,30 @@ class Edge:
 
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
-        await self._upkeep.stop()
-        for watch in self._watches:
-            await watch.stop()
+        for service in self._background:
+            await service.stop()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()
         await self.alerts.stop()
         if self._jobs is not None:
             self._jobs.close()
+        await asyncio.gather(self.inventory.close(), self.content.close())
         await asyncio.gather(*(channel.close() for channel in self._channels.values()), return_exceptions=True)
 
     def _checks(self, settings: EdgeSettings, database: Database, trail: Database) -> list[Check]:
         checks = [
-            Check("inventory", ServicePing(self._channels["inventory"], INVENTORY), required=True),
-            Check("content", ServicePing(self._channels["content"], CONTENT), required=True),
+            Check("inventory", self.inventory.check, required=True),
+            Check("inventory-replicas", self.inventory.check_each, required=False),
+            Check("inventory-writes", self.inventory.check_writes, required=False),
+            Check("content", self.content.check, required=True),
+            Check("content-replicas", self.content.check_each, required=False),
+            Check("content-writes", self.content.check_writes, required=False),
             # Without these the shop is open and its back office is not.
             Check("database", database.ping, required=False),
+            Check("database-writes", database.state.check_writes, required=False),
             Check("audit-database", trail.ping, required=False),
+            Check("audit-writes", trail.state.check_writes, required=False),
         ]
         for name, follower in self.following.followers.items():
             checks.append(Check(f"follow-{name}", FollowerPing(follower), required=True))
@@ -242,13 +263,12 @@ class Edge:
 
 
 def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str, grpc.aio.Channel]:
-    """A channel for calls to each service, and one for each use of its log: whoever waits must not hold up another.
+    """A channel for each use of a service's log: whoever waits must not hold up another.
 
     ``shared`` stops reading while Redis is away, ``dispatch`` while the audit is behind.
     """
     channels: dict[str, grpc.aio.Channel] = {}
     for service, targets in (("inventory", settings.inventory_targets), ("content", settings.content_targets)):
-        channels[service] = open_channel(targets, tls=settings.grpc_tls)
         for use in ("watch", "shared", "dispatch"):
             channels[f"{service}-{use}"] = open_channel(targets, token=own_token, tls=settings.grpc_tls)
     return channels
@@ -272,8 +292,10 @@ async def _open(dsn: str, name: str, stopping: asyncio.Event) -> Database | None
     backoff = Backoff(0.2, 5.0)
     while not stopping.is_set():
         try:
-            return await Database.open(dsn, application_name=name, min_size=1, max_size=10)
-        except CONNECTION_LOST as error:
+            return await Database.open(
+                dsn, application_name=name, min_size=1, max_size=10, command_timeout=STATEMENT_SECONDS
+            )
+        except STORE_FAILURES as error:
             pause = backoff.next()
             log.warning("%s: the database is away, trying again in %.1f s: %r", name, pause, error)
             with contextlib.suppress(TimeoutError):

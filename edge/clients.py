@@ -6,19 +6,20 @@ Unary calls have a channel of their own, so that a page never waits behind a wat
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis.call_facts import CLIENT_IP_HEADER, PROCESS_HEADER, REQUEST_ID_HEADER
 from chassis.changes import cursor as cursors
 from chassis.errors import PartstreamError, StoreUnavailable
-from chassis.rich_status import from_rpc_error
+from chassis.rich_status import from_rpc_error, is_foreign
 from edge.exchange import Exchange, current_exchange
-from edge.metrics import UPSTREAM_CALLS, UPSTREAM_RETRIES, UPSTREAM_SECONDS
+from edge.metrics import UPSTREAM_CALLS, UPSTREAM_FAILOVERS, UPSTREAM_RETRIES, UPSTREAM_SECONDS
+from edge.replicas import ReplicatedChannel
 from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
@@ -26,6 +27,7 @@ from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge.replicas import Replica, Replicas, ReplicatedMethod
     from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
@@ -40,6 +42,7 @@ READ_SECONDS: Final = 3.0
 WRITE_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 0.05
+ATTEMPT_SHARE: Final = 0.35  # of the time for a call, while another replica is left to ask
 # Reasons after which another replica, or the same one a moment later, may answer.
 _WORTH_A_RETRY: Final = frozenset({"STORE_UNAVAILABLE", "DRAINING"})
 
@@ -69,9 +72,10 @@ class RetryBudget:
 class Upstream:
     """Unary calls to one service. Every call is safe to send again: reads are, and writes carry a ``request_id``."""
 
-    def __init__(self, name: str, own_token: Callable[[], str]) -> None:
-        """Name the service, for metrics; ``own_token`` proves that the edge is calling."""
-        self.name = name
+    def __init__(self, replicas: Replicas, own_token: Callable[[], str]) -> None:
+        """Call these replicas; ``own_token`` proves that the edge is calling."""
+        self.name = replicas.name
+        self._replicas = replicas
         self._own_token = own_token
         self.newest: cursors.Position | None = None  # of its log, among all responses to any caller
         self._budget = RetryBudget()
@@ -93,10 +97,12 @@ class Upstream:
         bearer = self._own_token() if own else "" if anonymous else exchange.bearer
         metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(exchange, bearer)]
         label = type(request).__name__.removesuffix("Request")
+        # The stubs are made over a `ReplicatedChannel`.
+        replicated = cast("ReplicatedMethod[RequestT, ResponseT]", method)
         started = time.perf_counter()
         outcome = "CANCELLED"
         try:
-            response = await self._attempts(method, request, metadata, seconds)
+            response = await self._attempts(replicated, request, metadata, seconds)
             outcome = "OK"
         except PartstreamError as error:
             outcome = error.reason
@@ -118,25 +124,78 @@ class Upstream:
 
     async def _attempts(
         self,
-        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        method: ReplicatedMethod[RequestT, ResponseT],
         request: RequestT,
         metadata: Sequence[tuple[str, str]],
         seconds: float,
     ) -> ResponseT:
+        """The first response. Each replica is asked once without a pause; further attempts come from the budget."""
         deadline = time.monotonic() + seconds
+        tried: list[Replica] = []
         self._budget.deposit()
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in itertools.count(1):
+            replica = self._replicas.pick(tried)
+            tried.append(replica)
+            left = max(0.001, deadline - time.monotonic())
+            limit = min(left, seconds * ATTEMPT_SHARE) if self._replicas.has_other(tried) else left
             try:
-                return await method(request, timeout=max(0.001, deadline - time.monotonic()), metadata=metadata)
-            except grpc.aio.AioRpcError as caught:
-                error = from_rpc_error(caught)
-                pause = _BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
-                late = time.monotonic() + pause >= deadline
-                if error.reason not in _WORTH_A_RETRY or attempt == ATTEMPTS or late or not self._budget.withdraw():
-                    raise error from caught
-                UPSTREAM_RETRIES.labels(self.name).inc()
-                await asyncio.sleep(pause)
+                return await self._attempt(replica, method, request, metadata, limit)
+            except _UnansweredError as failed:
+                error = failed.error
+                if self._replicas.has_other(tried) and time.monotonic() < deadline:
+                    UPSTREAM_FAILOVERS.labels(self.name).inc()
+                    continue
+            except PartstreamError as refused:
+                error = refused
+            pause = _BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
+            late = time.monotonic() + pause >= deadline
+            if not _may_pass(error) or attempt >= ATTEMPTS or late or not self._budget.withdraw():
+                raise error
+            UPSTREAM_RETRIES.labels(self.name).inc()
+            await asyncio.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(
+        self,
+        replica: Replica,
+        method: ReplicatedMethod[RequestT, ResponseT],
+        request: RequestT,
+        metadata: Sequence[tuple[str, str]],
+        limit: float,
+    ) -> ResponseT:
+        """Call one replica; ``_UnansweredError`` when it does not respond, a ``PartstreamError`` when it refuses."""
+        began = time.monotonic()
+        try:
+            response = await method.on(replica, request, seconds=limit, metadata=metadata)
+        except TimeoutError:
+            raise _UnansweredError(StoreUnavailable("The replica does not respond.")) from None
+        except grpc.aio.AioRpcError as caught:
+            error = from_rpc_error(caught)
+            if caught.code() is grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() - began >= limit * 0.9:
+                self._replicas.timed_out(replica)
+                raise _UnansweredError(error) from caught
+            if is_foreign(caught) and caught.code() is grpc.StatusCode.UNAVAILABLE:
+                raise _UnansweredError(error) from caught
+            replica.responded()
+            raise error from caught
+        replica.responded()
+        return response
+
+
+class _UnansweredError(Exception):
+    """A replica did not respond; another one may."""
+
+    def __init__(self, error: PartstreamError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _may_pass(error: PartstreamError) -> bool:
+    """Whether another replica, or the same one a moment later, may do what this one did not.
+
+    A database that is read-only or full is the same for all.
+    """
+    return error.reason in _WORTH_A_RETRY and error.metadata.get("cause", "unavailable") == "unavailable"
 
 
 def _metadata(exchange: Exchange, bearer: str) -> list[tuple[str, str]]:
@@ -151,14 +210,16 @@ def _metadata(exchange: Exchange, bearer: str) -> list[tuple[str, str]]:
 class Services:
     """Both services: their stubs over the unary channels, and the way to call them."""
 
-    def __init__(self, inventory: grpc.aio.Channel, content: grpc.aio.Channel, own_token: Callable[[], str]) -> None:
-        """Take one channel for unary calls to each service, closed by their owner, and the token of this process."""
-        self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(inventory)
-        self.content: ContentServiceAsyncStub = ContentServiceStub(content)
-        self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(inventory)
-        self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(content)
-        self._inventory = Upstream("inventory", own_token)
-        self._content = Upstream("content", own_token)
+    def __init__(self, inventory: Replicas, content: Replicas, own_token: Callable[[], str]) -> None:
+        """Take the replicas of each service, closed by their owner, and the token of this process."""
+        stock: Any = ReplicatedChannel(inventory)
+        parts: Any = ReplicatedChannel(content)
+        self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(stock)
+        self.content: ContentServiceAsyncStub = ContentServiceStub(parts)
+        self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(stock)
+        self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(parts)
+        self._inventory = Upstream(inventory, own_token)
+        self._content = Upstream(content, own_token)
 
     @property
     def newest(self) -> str:
@@ -188,22 +249,3 @@ class Services:
     ) -> ResponseT:
         """Call the content service; ``own`` as this process."""
         return await self._content.call(method, request, seconds=seconds, anonymous=anonymous, own=own)
-
-
-class ServicePing:
-    """Whether a service says of itself that it serves."""
-
-    def __init__(self, channel: grpc.aio.Channel, service: str) -> None:
-        """Ask over the channel that calls use."""
-        self._check = health_pb2_grpc.HealthStub(channel).Check
-        self._request = health_pb2.HealthCheckRequest(service=service)
-
-    async def __call__(self) -> None:
-        """Return when it serves; ``StoreUnavailable`` otherwise."""
-        try:
-            answer = await self._check(self._request, timeout=1.0)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
-        if answer.status != health_pb2.HealthCheckResponse.SERVING:
-            message = "The service does not serve."
-            raise StoreUnavailable(message)

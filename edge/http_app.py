@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
     from chassis.database import Database
+    from chassis.store_state import StoreState
     from edge.audit_trail import AuditTrail
     from edge.cache.manager import CacheManager
     from edge.clients import Services
@@ -54,6 +55,7 @@ class Ingredients:
     trail: AuditTrail
     alert_database: Database
     health: Health
+    store: StoreState  # of the edge's own database
     key_set: Mapping[str, Any]
     live_routes: Sequence[ControllerRouterHandler] = ()
 
@@ -72,7 +74,9 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         exception_handlers={Exception: handle_exception},
         openapi_config=openapi_config(VERSION),
         request_max_body_size=MAX_BODY_BYTES,
-        state=State({"authenticator": identity.authenticator, "security_events": identity.events}),
+        state=State(
+            {"authenticator": identity.authenticator, "security_events": identity.events, "store": ingredients.store}
+        ),
         logging_config=None,
         middleware=[],
         plugins=[StrictStructs()],

@@ -33,6 +33,13 @@ UPSTREAM_SECONDS: Final = Histogram(
 )
 # Attempts after the first one.
 UPSTREAM_RETRIES: Final = Counter("partstream_edge_upstream_retries_total", "gRPC calls sent again.", ("service",))
+# Replicas of a service, and those that get no calls because they do not respond or do not serve.
+REPLICAS: Final = Gauge("partstream_edge_replicas", "Replicas that calls go to.", ("service",))
+REPLICAS_LEFT_OUT: Final = Gauge("partstream_edge_replicas_left_out", "Replicas that get no calls.", ("service",))
+# Calls sent to another replica because the first did not respond.
+UPSTREAM_FAILOVERS: Final = Counter(
+    "partstream_edge_upstream_failovers_total", "Calls moved to another replica.", ("service",)
+)
 # How reads that brought a revision were satisfied: `followed` (memory had it), `read_through`.
 REVISION_WAITS: Final = Counter("partstream_edge_revision_waits_total", "Reads with a least revision.", ("outcome",))
 # Sign-ins, by outcome: `success`, `failure`, `locked`, `refreshed`, `reused`.

@@ -11,8 +11,8 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 
-from chassis.database import CONNECTION_LOST
-from chassis.errors import FieldViolation, InternalFault, PartstreamError, StoreUnavailable
+from chassis.errors import FieldViolation, InternalFault, PartstreamError
+from chassis.store_errors import translated
 from edge.errors import EdgeError, MalformedRequest, RuleBroken
 from edge.exchange import current_exchange
 from edge.methods import allow
@@ -112,8 +112,8 @@ def problem_of(error: Exception) -> Problem:
         return _of_edge(from_validation_messages(_litestar_fields(error)))
     if isinstance(error, HTTPException):
         return _of_http(error)
-    if isinstance(error, CONNECTION_LOST):
-        return _of_partstream(StoreUnavailable("The store is away just now."))
+    if (by_store := translated(error)) is not None:
+        return _of_partstream(by_store)
     return _of_partstream(InternalFault("Something went wrong here; the request id leads to the log."))
 
 
@@ -122,7 +122,8 @@ def problem_response(error: Exception) -> Response[bytes]:
     problem = problem_of(error)
     headers = {"Cache-Control": "no-store"}
     if problem.status in {429, 503}:
-        waited = getattr(error, "retry_after_seconds", None) or RETRY_AFTER_SECONDS
+        told = translated(error) or error
+        waited = getattr(told, "retry_after_seconds", None) or RETRY_AFTER_SECONDS
         headers["Retry-After"] = str(max(1, math.ceil(waited)))
     if challenge := _challenge(problem):
         headers["WWW-Authenticate"] = challenge
@@ -132,8 +133,10 @@ def problem_response(error: Exception) -> Response[bytes]:
 
 
 def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for everything. Faults of ours are logged here, once, and told to nobody else."""
+    """Litestar's exception handler for everything: faults of ours are logged here, once, and told to nobody else."""
     response = problem_response(error)
+    if not isinstance(error, PartstreamError | EdgeError | HTTPException):
+        request.app.state.store.met(error)
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("unhandled error on %s %s", request.method, request.url.path, exc_info=error)
     return response

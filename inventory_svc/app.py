@@ -16,6 +16,7 @@ from chassis.process import serve_until_stopped, start_patiently
 from chassis.request_claims import forget_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
+from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, TokenVerifier
 from inventory_svc import changes, tables
 from inventory_svc.convert import answers
@@ -52,6 +53,7 @@ class App:
         self._database = database
         tables.bind(database.engine)
         queries = Queries(database)
+        self._probe = StoreProbe(database)
         self._log = ServedLog(
             database,
             settings.database_url,
@@ -64,7 +66,9 @@ class App:
             shown_state=changes.shown_state,
         )
         self.feed = self._log.feed
-        self.writer = Writer(settings.database_url, on_commit=self._log.committed, handover=self._log.handover)
+        self.writer = Writer(
+            settings.database_url, on_commit=self._log.committed, handover=self._log.handover, store=database.state
+        )
         self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
         self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
         self._followed = FollowedRevocations(
@@ -77,6 +81,7 @@ class App:
             revocations=self.revocations,
             pack=answers.pack,
             pings=(database.ping,),
+            store=database.state,
         )
         self._content = _content_channel(settings)
         self.published = PublishedParts(VisibilityStore(database), self._content)
@@ -88,6 +93,7 @@ class App:
     async def start(self) -> None:
         """Load the window, then listen."""
         await self._log.start()
+        self._probe.start()
         self.writer.start()
         self.expiry.start(lambda: expire_holds(self._database, self.writer))
         self._retention.start(lambda: forget_old_claims(self._database))
@@ -99,8 +105,13 @@ class App:
         await self.server.start(settings.host, settings.port, tls, reflection=settings.grpc_reflection)
 
     async def health(self) -> HealthDetails:
-        """Return whether the database responds."""
-        return summarised({"database": await checked(self._database.ping)})
+        """Return whether the database responds, and whether it takes writes."""
+        return summarised(
+            {
+                "database": await checked(self._database.ping),
+                "writes": await checked(self._database.state.check_writes, required=False),
+            }
+        )
 
     async def stop(self) -> None:
         """Drain: streams end with ``DRAINING``, writes that wait are committed, connections closed."""
@@ -109,6 +120,7 @@ class App:
         await self._publication.stop()
         await self.server.stop(self._drain)
         await self._followed.stop()
+        await self._probe.stop()
         await self._log.stop()
         await self._close_content()
         await self._database.close()

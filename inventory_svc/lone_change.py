@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from chassis.database import CONNECTION_LOST
 from chassis.errors import PartstreamError
+from chassis.store_errors import CONNECTION_LOST
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.decide import decide
 from inventory_svc.domain.intents import AdjustStock, SetStock
@@ -75,7 +75,9 @@ async def commit_lone_change(
         log.debug("a lone change is decided again under locks: %s", error)
         return None
     revision = handover.read(rows)
-    assert revision is not None  # noqa: S101 - a change was written
+    if revision is None:
+        job.began_commit = False  # nothing was written
+        return None
     return Committed(message, kept, revision)
 
 

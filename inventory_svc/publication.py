@@ -20,8 +20,8 @@ from chassis.background import Backoff
 from chassis.changes import cursor as cursors
 from chassis.changes.follower import Follower
 from chassis.changes.sources import PartSource
-from chassis.database import CONNECTION_LOST
 from chassis.errors import RevisionNotYetServed, StoreUnavailable
+from chassis.store_errors import CONNECTION_LOST
 from chassis.visibility import is_published
 from inventory_svc.visibility import LOG
 from partstream.content.v1 import part_service_pb2

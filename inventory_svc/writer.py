@@ -19,8 +19,10 @@ import asyncpg
 
 from chassis.background import Backoff
 from chassis.changes.handover import Handover
-from chassis.database import CONNECTION_LOST
-from chassis.errors import Draining, Overloaded, StoreUnavailable
+from chassis.database import BoundedConnection
+from chassis.errors import DeadlinePassed, Draining, Overloaded
+from chassis.store_errors import CONNECTION_LOST, TOO_LATE, UNAVAILABLE, meaning_of, translated
+from chassis.store_state import StoreState
 from inventory_svc.batch import run_batch
 from inventory_svc.commands import locked_levels
 from inventory_svc.errors import explain_refusal
@@ -37,6 +39,7 @@ MAX_BATCH_WEIGHT = 2000  # items: about 150 ms of one transaction
 MAX_WAITING_WEIGHT = 20_000  # items in the queue: about 2 s of work
 ATTEMPTS = 4  # for conflicts between replicas that a new transaction resolves
 RECONNECT_SECONDS = 3.0  # how long waiting requests outlive a lost database
+COMMAND_SECONDS = 8.0  # for one statement: a backend that hangs holds up every write for so long
 LOCK_TIMEOUT = "1s"  # for a whole batch: somebody at a SQL shell may sit on a row
 
 # Every connection of the writer says who it is, so that the triggers know its changes from those made by hand.
@@ -88,9 +91,20 @@ class _Patience:
 class Writer:
     """The one path by which the service writes: a queue, a connection of its own, and a loop."""
 
-    def __init__(self, dsn: str, *, on_commit: Callable[[], None], handover: Handover | None = None) -> None:
-        """``on_commit`` is called after every commit that changed something; ``handover`` has its entries then."""
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        on_commit: Callable[[], None],
+        handover: Handover | None = None,
+        store: StoreState | None = None,
+    ) -> None:
+        """``on_commit`` is called after every commit that changed something; ``handover`` has its entries then.
+
+        ``store`` notes what writes meet.
+        """
         self._dsn = dsn
+        self._store = store or StoreState("inventory")
         self._on_commit = on_commit
         self._handover = handover or Handover()
         self._waiting: deque[Job] = deque()
@@ -171,28 +185,38 @@ class Writer:
             await self._commit_together(jobs)
         except asyncpg.PostgresError as error:
             self._known_users.clear()
-            if len(jobs) == 1:
+            meaning = meaning_of(error)
+            if meaning is not None and meaning.is_condition:
+                # Sessions keep the settings they began with: one that began read-only stays so.
+                self._drop_connection()
+                self._give_up(jobs, error)
+            elif len(jobs) == 1:
                 self._refuse(jobs[0], error)
-                return
-            log.warning("a batch of %d is retried one by one: %s", len(jobs), type(error).__name__)
-            for job in jobs:
-                await self._commit((job,))
+            else:
+                log.warning("a batch of %d is retried one by one: %s", len(jobs), type(error).__name__)
+                await self._commit_alone(jobs)
         except Exception as error:
             log.exception("a batch of %d failed", len(jobs))
             if len(jobs) == 1:
                 jobs[0].refuse(unexpected(error))
                 return
-            for job in jobs:
-                await self._commit((job,))
+            await self._commit_alone(jobs)
+
+    async def _commit_alone(self, jobs: Sequence[Job]) -> None:
+        """Commit each by itself; when one alone exceeds the database's time limit, the rest would wait as long each."""
+        for at, job in enumerate(jobs):
+            await self._commit((job,))
+            if job.future.done() and not job.future.cancelled() and isinstance(job.future.exception(), DeadlinePassed):
+                for other in jobs[at + 1 :]:
+                    other.refuse(TOO_LATE.error())
+                return
 
     async def _commit_together(self, jobs: Sequence[Job]) -> None:
         jobs = self._quarantine.admit(jobs)
         patience = _Patience()
         while jobs:
             try:
-                await run_batch(await self.connected(), jobs, self._known_users, self._on_commit, self._handover)
-            except asyncpg.LockNotAvailableError:
-                jobs = await self._set_aside_locked(jobs, patience)
+                jobs = await self._attempt(jobs, patience)
             except asyncpg.PostgresError as error:
                 if isinstance(error, CONNECTION_LOST):
                     jobs = await self._wait_for_database(jobs, patience, error)
@@ -200,37 +224,50 @@ class Writer:
                     raise
             except CONNECTION_LOST as error:
                 jobs = await self._wait_for_database(jobs, patience, error)
-            else:
-                return
+
+    async def _attempt(self, jobs: Sequence[Job], patience: _Patience) -> Sequence[Job]:
+        """Commit them; return those that are left because others are locked."""
+        try:
+            await run_batch(await self.connected(), jobs, self._known_users, self._on_commit, self._handover)
+        except asyncpg.LockNotAvailableError:
+            return await self._set_aside_locked(jobs, patience)
+        return ()
 
     async def _set_aside_locked(self, jobs: Sequence[Job], patience: _Patience) -> Sequence[Job]:
         """The jobs whose levels nobody outside has locked; all are refused when it is not levels that are locked."""
         if not patience.allows_attempt():
             refuse_locked(jobs)
             return ()
-        self._quarantine.isolate(await locked_levels(await self.connected(), [job.intent.needs() for job in jobs]))
+        try:
+            locked = await locked_levels(await self.connected(), [job.intent.needs() for job in jobs])
+        except asyncpg.LockNotAvailableError:  # the table itself is locked
+            refuse_locked(jobs)
+            return ()
+        self._quarantine.isolate(locked)
         return self._quarantine.admit(jobs)
 
     async def _wait_for_database(self, jobs: Sequence[Job], patience: _Patience, error: BaseException) -> Sequence[Job]:
         """The same jobs after a pause, or none when they have waited long enough."""
         self._drop_connection()
+        self._store.met(error)
         if patience.is_over:
-            log.warning("%d requests are given up, the database is away: %r", len(jobs), error)
-            self._give_up(jobs)
+            self._give_up(jobs, error)
             return ()
         await patience.pause()
         return jobs
 
-    def _give_up(self, jobs: Sequence[Job]) -> None:
-        message = "The database is away: ask again with the same request_id, it is applied at most once."
+    def _give_up(self, jobs: Sequence[Job], error: BaseException) -> None:
+        """Refuse jobs for a condition of the database."""
+        self._store.met(error)
+        log.debug("%d requests are given up: %r", len(jobs), error)
         for job in jobs:
-            job.refuse(StoreUnavailable(message, retry_after_seconds=1.0))
+            job.refuse(translated(error) or UNAVAILABLE.error())
 
     def _refuse(self, job: Job, error: asyncpg.PostgresError) -> None:
         if isinstance(error, asyncpg.DeadlockDetectedError):
             refuse_locked((job,))
             return
-        explained = explain_refusal(getattr(error, "constraint_name", None))
+        explained = translated(error) or explain_refusal(getattr(error, "constraint_name", None))
         log.info("the database refused %s: %s", type(job.intent).__name__, error)
         job.refuse(explained)
 
@@ -239,7 +276,11 @@ class Writer:
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = await asyncpg.connect(
-                self._dsn, timeout=3, command_timeout=20, server_settings=_SERVER_SETTINGS
+                self._dsn,
+                timeout=3,
+                command_timeout=COMMAND_SECONDS,
+                server_settings=_SERVER_SETTINGS,
+                connection_class=BoundedConnection,
             )
             self._connection = connection
             self._known_users.clear()

@@ -10,15 +10,16 @@ import ssl
 import threading
 from typing import TYPE_CHECKING
 
-import asyncpg
 import httpx
 import redis.asyncio as redis
 from dramatiq import Worker
 
 from chassis import logs
 from chassis.background import BackgroundService, Backoff, Elected
-from chassis.database import CONNECTION_LOST, Database
+from chassis.database import Database
 from chassis.operations import OperationsPort
+from chassis.store_errors import STORE_FAILURES
+from chassis.store_probe import StoreProbe
 from tasks.actors import Actors, CountFailures
 from tasks.alerts.reporter import Alerts
 from tasks.audit.recorder import Recorder
@@ -55,8 +56,7 @@ async def run_worker(settings: WorkerSettings) -> None:
         database = await _database(settings, "partstream-worker", settings.threads + 1, stopping)
         if database is None:
             return
-        stack.push_async_callback(database.close)
-        dependencies.database = database
+        _use(database, stack, dependencies)
         alerts = await stack.enter_async_context(_reporting("worker", settings))
         if settings.redis_url is None:
             log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
@@ -65,7 +65,7 @@ async def run_worker(settings: WorkerSettings) -> None:
             return
         trusted = ssl.create_default_context(cafile=settings.edge_authority)
         client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
-        recorder = Recorder(AuditStore(database.pool), stopping)
+        recorder = Recorder(AuditStore(database.pool), stopping, database.state)
         dependencies.recorder = recorder
         broker = open_broker(settings.redis_url, middleware=[CountFailures()], alerts=alerts)
         warmer = PageWarmer(client, settings.edge_urls)
@@ -92,8 +92,7 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         database = await _database(settings, "partstream-scheduler", 2, stopping)
         if database is None:
             return
-        stack.push_async_callback(database.close)
-        dependencies.database = database
+        _use(database, stack, dependencies)
         await stack.enter_async_context(_reporting("scheduler", settings))
         if settings.redis_url is not None:
             dependencies.redis = await stack.enter_async_context(_beating(settings.redis_url, "scheduler"))
@@ -108,6 +107,15 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         ready.info("scheduler ready: %s", ", ".join(service.name for service in services))
         await stopping.wait()
         log.info("scheduler stopping")
+
+
+def _use(database: Database, stack: contextlib.AsyncExitStack, dependencies: Dependencies) -> None:
+    """Show the database in the health of the process until the stack is left, then close it."""
+    stack.push_async_callback(database.close)
+    dependencies.database = database
+    probe = StoreProbe(database)
+    probe.start()
+    stack.push_async_callback(probe.stop)
 
 
 @contextlib.asynccontextmanager
@@ -136,7 +144,7 @@ async def _database(settings: ProcessSettings, name: str, connections: int, stop
     while not stopping.is_set():
         try:
             return await Database.open(settings.database_url, application_name=name, max_size=connections)
-        except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
+        except STORE_FAILURES as error:
             pause = backoff.next()
             log.warning("the audit database cannot be reached, next attempt in %.1f s: %r", pause, error)
             with contextlib.suppress(TimeoutError):

@@ -37,6 +37,7 @@ class Dependencies:
         stores = self.recorder is not None
         if self.database is not None:
             results["database"] = await checked(self.database.ping, required=stores)
+            results["writes"] = await checked(self.database.state.check_writes, required=False)
         if self.redis is not None:
             required = stores and self.redis.away_seconds > REDIS_SECONDS
             results["redis"] = await checked(self._ping_redis, required=required)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from chassis.changes.cursor import Position
 from chassis.changes.log_entry import LogPage, read_page
 from chassis.changes.log_tail import LogTail
-from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
+from chassis.store_errors import CONNECTION_LOST
 
 if TYPE_CHECKING:
     from datetime import datetime

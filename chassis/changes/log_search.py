@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chassis.changes.log_entry import FIND, entries_of
-from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
+from chassis.store_errors import CONNECTION_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

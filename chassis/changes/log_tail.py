@@ -11,8 +11,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from chassis.changes.log_entry import read_page
-from chassis.database import CONNECTION_LOST
 from chassis.errors import StoreUnavailable
+from chassis.store_errors import CONNECTION_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from chassis.background import Backoff, end
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import STORE_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class ChangeNotifier:
                     await self._tell(connection)
                 finally:
                     connection.terminate()
-            except CONNECTION_LOST as error:
+            except STORE_FAILURES as error:
                 log.warning("notifications are interrupted, polling goes on: %r", error)
                 await asyncio.sleep(backoff.next())
 

@@ -13,6 +13,7 @@ from chassis.background import Backoff, end
 from chassis.changes.bell import Bell
 from chassis.changes.window import EntryEncoder, Window, WindowEntry
 from chassis.errors import PartstreamError, StoreUnavailable
+from chassis.store_errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -224,8 +225,11 @@ class Tailer:
                 self._wake.set()
             except asyncio.CancelledError:
                 raise
-            except Exception:
-                log.exception("the change log cannot be read")
+            except Exception as error:
+                if translated(error) is None:
+                    log.exception("the change log cannot be read")
+                else:
+                    log.warning("the change log cannot be read: %r", error)
                 await asyncio.sleep(POLL_SECONDS)
 
 

@@ -5,6 +5,7 @@ import json
 import random
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.errors import DevstackError, PortTaken
@@ -65,11 +66,25 @@ def _first_ephemeral_port() -> int:
         return 32_768  # Linux's own; others begin at 49,152
 
 
-def require_free(wanted: Iterable[tuple[int, str]], host: str = LOOPBACK) -> None:
-    """Raise PortTaken naming every port that is in use, with the process it was meant for."""
-    taken = [f"port {port}, wanted for {name}" for port, name in wanted if not is_free(port, host)]
+@dataclass(frozen=True, slots=True)
+class WantedPort:
+    """A port that was asked for: by whom, and which option or setting changes it."""
+
+    port: int
+    process: str
+    setting: str
+    host: str = LOOPBACK
+
+
+def require_free(wanted: Iterable[WantedPort]) -> None:
+    """Raise PortTaken naming every port that is in use, with the process it was meant for and what changes it."""
+    taken = [
+        f"port {one.port} on {one.host}, wanted for {one.process} ({one.setting})"
+        for one in wanted
+        if not is_free(one.port, one.host)
+    ]
     if taken:
-        message = f"Already in use on {host}: {'; '.join(taken)}. Stop what listens there, or choose other ports."
+        message = f"Already in use: {'; '.join(taken)}. Stop what listens there, or choose other ports."
         raise PortTaken(message)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack.errors import DevstackError
-from devstack.servers.ports import free_port, remembered_port, require_free
+from devstack.servers.ports import WantedPort, free_port, remembered_port, require_free
 from devstack.supervision.port_plan import HIGHEST_PORT, PortPlan
 from devstack.supervision.up_settings import UpSettings
 
@@ -13,12 +13,13 @@ from devstack.supervision.up_settings import UpSettings
 def with_operations_ports(plan: PortPlan, settings: UpSettings, tasks: Sequence[str], folder: Path) -> PortPlan:
     """Return the plan with an operations port for each copy and each of the tasks.
 
-    They are consecutive from PARTSTREAM_OPERATIONS_PORT on, or chosen and kept in the data folder. PortTaken when one
-    that was asked for is in use.
+    They are consecutive from PARTSTREAM_OPERATIONS_PORT on, or chosen and kept in the data folder. PortTaken names all
+    ports of the plan that were asked for and are in use.
     """
     names = [*plan.serving, *tasks]
     used = {*plan.serving.values(), *plan.identity}
     if settings.operations_port is None:
+        require_free(plan.wanted)
         return replace(plan, operations={name: _chosen(name, used, folder) for name in names})
     ports = range(settings.operations_port, settings.operations_port + len(names))
     if ports[-1] > HIGHEST_PORT or used.intersection(ports):
@@ -27,8 +28,11 @@ def with_operations_ports(plan: PortPlan, settings: UpSettings, tasks: Sequence[
             f"up to {ports[-1]}, for themselves."
         )
         raise DevstackError(message)
-    wanted = zip(ports, (f"the operations port of {name}" for name in names), strict=True)
-    require_free(wanted, settings.operations_host)
+    own = [
+        WantedPort(port, f"the operations port of {name}", "PARTSTREAM_OPERATIONS_PORT", settings.operations_host)
+        for port, name in zip(ports, names, strict=True)
+    ]
+    require_free((*plan.wanted, *own))
     return replace(plan, operations=dict(zip(names, ports, strict=True)))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from devstack.errors import DevstackError
-from devstack.servers.ports import LOOPBACK, free_port, is_free, require_free, require_own_address
+from devstack.servers.ports import LOOPBACK, WantedPort, free_port, is_free, require_own_address
 from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.up_settings import (
     DEFAULT_CONTENT_PORT,
@@ -26,6 +26,7 @@ class PortPlan:
     edge: list[int]
     identity: list[int]  # gRPC, one for each edge
     operations: Mapping[str, int] = field(default_factory=dict)  # by the name of the process
+    wanted: tuple[WantedPort, ...] = ()  # those that were asked for; ``with_operations_ports`` requires them free
 
     @property
     def of_identity(self) -> dict[str, int]:
@@ -40,7 +41,7 @@ class PortPlan:
 
 
 def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, log: MergedLog) -> PortPlan:
-    """Answer free ports. PortTaken when one that was asked for is in use.
+    """Return a port for each process; those that were asked for may be in use yet.
 
     Edges get consecutive ports. The services' ports are only known by their settings and by ``status``: when nobody
     set one and the usual one is in use, another is taken, so that two stacks can run on one machine.
@@ -51,25 +52,29 @@ def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, 
     if edge[-1] > HIGHEST_PORT:
         message = f"--port {edge_port} leaves no room for {edges} edges."
         raise DevstackError(message)
-    require_free([(port, f"edge-{number}") for number, port in enumerate(edge, 1)], settings.edge_host)
+    host = settings.grpc_host
+    wanted = [WantedPort(port, f"edge-{number}", "--port", settings.edge_host) for number, port in enumerate(edge, 1)]
     used = set(edge)
-    first_inventory = _first(
-        "inventory", settings.inventory_port, DEFAULT_INVENTORY_PORT, used, settings.grpc_host, log
-    )
-    used.add(first_inventory)
-    first_content = _first("content", settings.content_port, DEFAULT_CONTENT_PORT, used, settings.grpc_host, log)
-    used.add(first_content)
-    identity = [_first("identity", settings.identity_port, DEFAULT_IDENTITY_PORT, used, settings.grpc_host, log)]
-    used.add(identity[0])
+    firsts: list[int] = []
+    for name, asked, usual in (
+        ("inventory", settings.inventory_port, DEFAULT_INVENTORY_PORT),
+        ("content", settings.content_port, DEFAULT_CONTENT_PORT),
+        ("identity", settings.identity_port, DEFAULT_IDENTITY_PORT),
+    ):
+        if asked is not None:
+            process = "the gRPC port of edge-1" if name == "identity" else f"{name}-1"
+            wanted.append(WantedPort(asked, process, f"PARTSTREAM_{name.upper()}_PORT", host))
+        firsts.append(_first(name, asked, usual, used, host, log))
+        used.add(firsts[-1])
+    inventory, content, identity = ([first] for first in firsts)
     for _ in range(1, edges):
-        identity.append(_next(identity[-1], used, settings.grpc_host))
+        identity.append(_next(identity[-1], used, host))
         used.add(identity[-1])
-    inventory, content = [first_inventory], [first_content]
     for _ in range(1, replicas):
         for ports in (inventory, content):
-            ports.append(_next(ports[-1], used, settings.grpc_host))
+            ports.append(_next(ports[-1], used, host))
             used.add(ports[-1])
-    return PortPlan(inventory, content, edge, identity)
+    return PortPlan(inventory, content, edge, identity, wanted=tuple(wanted))
 
 
 def _first(name: str, asked: int | None, usual: int, used: Collection[int], host: str, log: MergedLog) -> int:
@@ -77,7 +82,6 @@ def _first(name: str, asked: int | None, usual: int, used: Collection[int], host
         if asked in used:
             message = f"Port {asked} is asked for twice: for {name}-1 and for another process."
             raise DevstackError(message)
-        require_free([(asked, f"{name}-1")], host)
         return asked
     if usual not in used and is_free(usual, host):
         return usual

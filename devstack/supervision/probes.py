@@ -25,7 +25,12 @@ def _redis(process: ProcessState) -> bool:
 
 
 def _http(process: ProcessState) -> bool:
-    address = urlsplit(process.target)
+    return responds(process.target)
+
+
+def responds(url: str) -> bool:
+    """Say whether an HTTP server responds with 200."""
+    address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PROBE_TIMEOUT_SECONDS)
     try:
         connection.request("GET", address.path)

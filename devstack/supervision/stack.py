@@ -15,17 +15,18 @@ from devstack.errors import StartFailed
 from devstack.servers.databases import NAMES, ensure_databases
 from devstack.servers.ports import remembered_port
 from devstack.servers.postgres import FAST_SHUTDOWN, EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis, find_server
+from devstack.servers.redis import EmbeddedRedis, find_server, is_ready
 from devstack.service_calls.service_access import ServiceSettings
 from devstack.stack_state import StackState
 from devstack.supervision import leftovers, migrations, signing_keys
 from devstack.supervision.banner import banner
 from devstack.supervision.first_admin import FirstAdmin, first_admin, was_shown
+from devstack.supervision.liveness import Liveness
 from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.operations_ports import with_operations_ports
 from devstack.supervision.port_plan import PortPlan, plan_ports
 from devstack.supervision.sample_wanted import is_wanted
-from devstack.supervision.stack_alerts import StackAlerts
+from devstack.supervision.stack_alerts import UNRESPONSIVE, UNRESPONSIVE_SHOWN_SECONDS, StackAlerts
 from devstack.supervision.stack_plan import (
     DATABASE_OWNERS,
     TASKS,
@@ -225,6 +226,10 @@ class Stack:
             target=redis.url(port),
             ports=[port],
             remedy=functools.partial(redis.remedy, port),
+            # PostgreSQL has none: it keeps facts, and to end it by force is for a person to decide.
+            liveness=Liveness(
+                functools.partial(is_ready, redis.url(port)), seconds=self._settings.unresponsive_seconds
+            ),
         )
         with self._steps.step("Redis"):
             await self._run_until_healthy([plan])
@@ -253,6 +258,9 @@ class Stack:
     async def _run_to_end(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         code = await run_to_end(name, command, environment, self._log)
         if code != 0:
+            lines = self._log.recent(name)
+            if len(lines) == 1:  # the program's own sentence
+                raise StartFailed(f"{name}: {lines[0]}")
             message = f"{name} ended with code {code}."
             raise StartFailed(message, name)
 
@@ -268,7 +276,7 @@ class Stack:
             await self._run_until_healthy(plans)
 
     async def _run_until_healthy(self, plans: Sequence[ProcessPlan]) -> None:
-        processes = [SupervisedProcess(plan, self._log, self._write_state) for plan in plans]
+        processes = [SupervisedProcess(plan, self._log, self._write_state, self._note_unresponsive) for plan in plans]
         self._processes += processes
         for process in processes:
             self._state.put(process.state)
@@ -282,6 +290,10 @@ class Stack:
         except TimeoutError:
             message = f"{process.plan.name} did not become healthy within {START_TIMEOUT_SECONDS:.0f} s."
             raise StartFailed(message, process.plan.name) from None
+
+    def _note_unresponsive(self, name: str) -> None:
+        if self._alerts is not None:
+            self._alerts.alerts.fire(UNRESPONSIVE, name, "ended and started again", seconds=UNRESPONSIVE_SHOWN_SECONDS)
 
     def _own_environment(self) -> dict[str, str]:
         return {**os.environ, leftovers.FOLDER_MARK: str(self._folder)}

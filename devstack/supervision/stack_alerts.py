@@ -9,6 +9,8 @@ from devstack.supervision.merged_log import MergedLog
 from tasks.alerts.reporter import Alerts
 
 ALERT = "redis_files_quarantined"
+UNRESPONSIVE = "process_unresponsive"
+UNRESPONSIVE_SHOWN_SECONDS = 600.0  # what was restarted needs no action by itself, and is not to be overlooked
 INTERVAL_SECONDS = 5.0
 
 

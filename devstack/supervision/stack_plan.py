@@ -4,12 +4,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devstack.servers.launcher import child_command
 from devstack.stack_state import ProcessState
 from devstack.supervision.leftovers import FOLDER_MARK
+from devstack.supervision.liveness import Liveness
 from devstack.supervision.port_plan import PortPlan, reachable
+from devstack.supervision.probes import responds
 from devstack.supervision.signing_keys import KeyFiles
 from devstack.supervision.supervised_process import ProcessPlan
 from devstack.supervision.up_settings import UpSettings
@@ -73,7 +76,9 @@ class StackFacts:
         """Return how a process with an operations port runs; its health is asked there, whatever it serves itself."""
         ports = _ports(self.ports, name)
         own = {**environment, "PARTSTREAM_OPERATIONS_PORT": str(self.ports.operations[name])}
-        return ProcessPlan(name, command, own, "http", f"{self.operations_url(name)}/health/ready", ports)
+        address = self.operations_url(name)
+        liveness = Liveness(partial(responds, f"{address}/health/live"), self.settings.unresponsive_seconds)
+        return ProcessPlan(name, command, own, "http", f"{address}/health/ready", ports, liveness=liveness)
 
 
 def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[ProcessState]:

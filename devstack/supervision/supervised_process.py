@@ -13,6 +13,7 @@ from devstack.errors import StartFailed
 from devstack.servers.redis import Remedy
 from devstack.stack_state import ProcessState
 from devstack.supervision.leftovers import start_time
+from devstack.supervision.liveness import Liveness
 from devstack.supervision.merged_log import MergedLog
 from devstack.supervision.piped_process import piped
 from devstack.supervision.probes import is_healthy
@@ -33,7 +34,8 @@ LINES_KEPT = 500
 class ProcessPlan:
     """What to run and how to see that it is well.
 
-    ``remedy`` is given the exit code and the last lines of a run that ended before it was healthy.
+    ``remedy`` is given the exit code and the last lines of a run that ended before it was healthy. ``liveness`` is
+    watched once it was: a migration at the start may take long.
     """
 
     name: str
@@ -44,12 +46,21 @@ class ProcessPlan:
     ports: Sequence[int] = ()
     stop_signal: signal.Signals = signal.SIGTERM
     remedy: Callable[[int, Sequence[str]], Remedy | None] | None = None
+    liveness: Liveness | None = None
 
 
 class SupervisedProcess:
     """Runs a plan until ``stop``; tells ``changed`` whenever the state other verbs see has changed."""
 
-    def __init__(self, plan: ProcessPlan, log: MergedLog, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        plan: ProcessPlan,
+        log: MergedLog,
+        changed: Callable[[], None],
+        unresponsive: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``unresponsive`` is called with the name of a process that is ended because it does not respond."""
+        self._unresponsive = unresponsive
         self.plan = plan
         self.state = ProcessState(plan.name, None, list(plan.ports), plan.probe, plan.target)
         self._healthy = asyncio.Event()
@@ -148,11 +159,13 @@ class SupervisedProcess:
             watchers = [
                 asyncio.create_task(self._probe_until_healthy(), name=f"probe {self.plan.name}"),
                 asyncio.create_task(self._copy_output(child.output), name=f"log {self.plan.name}"),
+                asyncio.create_task(self._watch_liveness(), name=f"liveness {self.plan.name}"),
             ]
             code = await child.process.wait()
             self._kill_group()
             self._process = None  # its number may be given to another one from now on
             watchers[0].cancel()
+            watchers[2].cancel()
             await asyncio.wait(watchers, timeout=LAST_LINES_SECONDS)
             watchers[1].cancel()
         was_healthy = self._healthy.is_set()
@@ -173,6 +186,17 @@ class SupervisedProcess:
         self.state.ready = True
         self._healthy.set()
         self._changed()
+
+    async def _watch_liveness(self) -> None:
+        liveness = self.plan.liveness
+        if liveness is None or not liveness.seconds:
+            return
+        await self._healthy.wait()
+        seconds = await liveness.until_unresponsive()
+        if not self._stopping.is_set():
+            self._log.say(f"{self.plan.name} has not responded for {seconds:.0f} s and is ended by force")
+            self._unresponsive(self.plan.name)
+            self._kill_group()
 
     def _kill_group(self) -> None:
         if self._process is not None:

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+import psycopg
+
 from chassis.settings import load
 from devstack import stack_state
 from devstack.errors import DevstackError, StartFailed
@@ -56,7 +58,7 @@ async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await starting
-    except (DevstackError, OSError) as error:
+    except (DevstackError, OSError, psycopg.Error) as error:
         _say_why(error, log)
         code = 1
     finally:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chassis.settings import choice, dsn, port, redis_url, setting, text
+from chassis.settings import choice, dsn, port, redis_url, seconds, setting, text
 from chassis.tls import HttpTlsSettings
 from devstack.servers.ports import LOOPBACK
 from devstack.supervision.first_admin import DEFAULT_ADMIN
@@ -12,6 +12,10 @@ DEFAULT_CONTENT_PORT = 50052
 DEFAULT_IDENTITY_PORT = 50060
 # Apart from None, which says: run without Redis.
 EMBEDDED = ""
+
+
+def _seconds_or_never(raw: str) -> float:
+    return 0.0 if raw.strip() == "0" else seconds(raw)
 
 
 def _redis(raw: str) -> str | None:
@@ -70,6 +74,12 @@ class UpSettings(HttpTlsSettings):
     )
     admin_password: str | None = setting(
         "PARTSTREAM_ADMIN_PASSWORD", text, default=None, help="password of the first admin; generated when absent"
+    )
+    unresponsive_seconds: float = setting(
+        "PARTSTREAM_UNRESPONSIVE_SECONDS",
+        _seconds_or_never,
+        default=10.0,
+        help="time after which a process that does not respond is ended and started again; 0 = never",
     )
     # Checked here too, so that a mistake is said before anything starts.
     log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="form of log lines")

@@ -11,8 +11,8 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 
-from chassis.database import CONNECTION_LOST, Database
-from chassis.errors import StoreUnavailable
+from chassis.database import Database
+from chassis.store_errors import STORE_FAILURES, translated
 from edge.dependencies import ThePageTokens
 from edge.identity.guards import permits
 from edge.openapi import ADMIN_READ, refusals
@@ -57,8 +57,7 @@ async def show_alerts(
     after = (datetime.fromisoformat(fired_at), UUID(alert_id)) if key else None
     try:
         items, more = await list_alerts(alert_database.pool, alert_state, after, page_size)
-    except CONNECTION_LOST as error:
-        message = "The edge's database is unavailable."
-        raise StoreUnavailable(message, retry_after_seconds=1) from error
+    except STORE_FAILURES as error:
+        raise translated(error) or error from error
     following = Page(f"{items[-1].fired_at.isoformat()} {items[-1].alert_id}") if more else None
     return reply(AlertList(items, page_tokens.issue(following, filters)))

@@ -9,8 +9,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromQuery, QueryParameter
 
-from chassis.database import CONNECTION_LOST
-from chassis.errors import StoreUnavailable
+from chassis.store_errors import STORE_FAILURES, translated
 from edge.dependencies import TheAuditTrail, TheGate, ThePageTokens
 from edge.identity.guards import permits
 from edge.moments import MomentText, optional_moment
@@ -70,9 +69,8 @@ async def list_audit(  # noqa: PLR0913 - each is a query parameter
     try:
         complete = await trail.reached(shown)
         page = await list_changes(trail.pool, wanted, page_size=page_size, after=after)
-    except CONNECTION_LOST as error:
-        message = "The audit store is away."
-        raise StoreUnavailable(message, retry_after_seconds=1) from error
+    except STORE_FAILURES as error:
+        raise translated(error) or error from error
     following = Page(f"{page.next_key.occurred_at.isoformat()} {page.next_key.id}") if page.next_key else None
     return reply(AuditList(page.items, page_tokens.issue(following, filters), complete))
 

@@ -18,8 +18,8 @@ import asyncpg
 
 from chassis.background import Backoff, Elected
 from chassis.changes import cursor as cursors
-from chassis.database import CONNECTION_LOST
 from chassis.errors import CursorCompacted, CursorFromFuture, EpochChanged, PartstreamError
+from chassis.store_errors import STORE_FAILURES
 from edge.dispatch.flight import Chunk, EntryStream, Flight
 from edge.dispatch.report import PositionReport
 from edge.dispatch.signs import DispatchSigns
@@ -147,7 +147,7 @@ class LogDispatch:
             except StalledError:
                 AUDIT_REQUEUES.labels(self._log).inc()
                 log.warning("%s: audit jobs were lost or failed; queueing again from the position", self._log)
-            except (PartstreamError, TimeoutError, JobsUnavailable, *CONNECTION_LOST) as error:
+            except (PartstreamError, JobsUnavailable, *STORE_FAILURES) as error:
                 pause = backoff.next()
                 log.info("%s: dispatch pauses for %.1f s: %r", self._log, pause, error)
             if time.monotonic() - began > self._limits.most_stall_seconds:
@@ -246,7 +246,7 @@ class LogDispatch:
             await self._jobs.record_gap(gap)
             self._signs.gaps_recorded += 1
             await self._until_recorded(gap)
-        except (JobsUnavailable, *CONNECTION_LOST) as failure:
+        except (JobsUnavailable, *STORE_FAILURES) as failure:
             log.info("%s: a gap cannot be recorded now: %r", self._log, failure)
             return 1.0
         return 0.0

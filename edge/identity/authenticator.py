@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_request
-from chassis.database import CONNECTION_LOST
-from chassis.errors import StoreUnavailable, TokenInvalid, Unauthenticated
+from chassis.errors import TokenInvalid, Unauthenticated
+from chassis.store_errors import STORE_FAILURES, translated
 from edge.exchange import current_exchange
 from edge.identity.browser_sessions import CSRF_HEADER, SAFE_METHODS
 from edge.identity.cookies import name_of
@@ -60,8 +60,8 @@ class Authenticator:
         method = str(connection.scope.get("method", "GET"))
         try:
             found = await self._browsers.identify(cookie, method, connection.headers.get(CSRF_HEADER, ""))
-        except CONNECTION_LOST as error:
-            raise _store_away() from error
+        except STORE_FAILURES as error:
+            raise translated(error) or error from error
         except Unauthenticated:
             current_exchange().stale_cookie = True
             raise
@@ -72,10 +72,6 @@ class Authenticator:
         caller = self._verifier.verify(token)
         self._revocations.check(caller)
         return caller
-
-
-def _store_away() -> StoreUnavailable:
-    return StoreUnavailable("The store of sessions is away.", retry_after_seconds=1)
 
 
 def _bearer(header: str) -> str:

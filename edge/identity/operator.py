@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from chassis.database import CONNECTION_LOST, Database
+from chassis.database import Database
 from chassis.errors import PartstreamError
+from chassis.store_errors import CONNECTION_LOST
 from edge.errors import EdgeError
 from edge.identity.security_events import SecurityEvents
 from edge.identity.user_bodies import Username

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import asyncpg
 
 from chassis.background import Backoff, end
-from chassis.database import CONNECTION_LOST
 from chassis.revocation.listing import Revocation
+from chassis.store_errors import STORE_FAILURES
 from edge.identity.revocation_schema import CHANNEL
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class RevocationFeed:
         while True:
             try:
                 await self._read(backoff)
-            except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
+            except STORE_FAILURES as error:
                 pause = backoff.next()
                 log.warning("revocations are not read age=%.1f retry_in=%.1f: %r", self.entries.age, pause, error)
                 await asyncio.sleep(pause)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chassis.caller import ANONYMOUS
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import STORE_FAILURES, translated
 from edge.exchange import current_exchange
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ class SecurityEvents:
                 # A refused request is recorded before its text is checked, and PostgreSQL stores no NUL.
                 msgspec.json.encode(details).decode().replace("\\u0000", "\N{REPLACEMENT CHARACTER}"),
             )
-        except CONNECTION_LOST:
-            logger.warning("security event not stored: the database is away", extra={"kind": kind, "username": name})
+        except STORE_FAILURES as error:
+            if translated(error) is None:
+                raise
+            logger.warning("security event not stored", extra={"kind": kind, "username": name, "error": repr(error)})
 
     async def page(
         self, *, kind: str | None, username: str | None, before: int | None, size: int

@@ -23,8 +23,8 @@ FROM stock_level s JOIN location p ON p.location_id = s.location_id
 WHERE s.part_id = $1 AND s.location_id = $2
 """
 
-# Write one change of one level; see ``schema_guest_writer.WRITE_ONE``.
-WRITE_ONE = handing_over("inventory_write_one({})".format(", ".join(f"${number}" for number in range(1, 18))), 18)
+# Write one change of one level, NULL when it is decided under locks; see ``schema_quiet_lone``.
+WRITE_ONE = handing_over("inventory_write_one_if({})".format(", ".join(f"${number}" for number in range(1, 18))), 18)
 
 # Make sure that the people who write are known, under the name they have now.
 UPSERT_USERS = """

@@ -30,6 +30,26 @@ ALERTS: Final[dict[str, AlertDefinition]] = {
         "expires after a day.",
         "Find out which other program writes to this Redis; give it a server or a database of its own.",
     ),
+    "database_unavailable": AlertDefinition(
+        "critical",
+        "A database cannot be reached. Reads come from caches for a bounded time; writes are refused with 503.",
+        "Start the server, or see why it does not respond. Everything resumes by itself.",
+    ),
+    "database_writes_failing": AlertDefinition(
+        "critical",
+        "A database serves reads and refuses writes: it is read-only, full, or out of another resource.",
+        "Remove the cause that the detail or the log of the service names. Writes work again by themselves.",
+    ),
+    "replica_left_out": AlertDefinition(
+        "warning",
+        "A replica of a service does not respond or does not serve; calls go to the others.",
+        "See why: a stopped or blocked process, a machine that is gone. It is used again once it responds.",
+    ),
+    "process_unresponsive": AlertDefinition(
+        "warning",
+        "A process did not respond to its liveness probe for 10 s; the supervisor ended it and starts it again.",
+        "Look into its log for what it was doing; PARTSTREAM_UNRESPONSIVE_SECONDS=0 keeps one for a debugger.",
+    ),
     "audit_trail_stalled": AlertDefinition(
         "critical",
         "The audit trail is behind the change logs and does not advance.",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncpg
 
 from chassis.background import Backoff
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import STORE_FAILURES, translated
+from chassis.store_state import StoreState
 from tasks.audit.store import Outcome
 from tasks.errors import StaleEpoch, Stopping, TaskError, TooEarly
 from tasks.metrics import AUDIT_DELAY, AUDIT_JOBS, AUDIT_ROWS
@@ -34,9 +35,10 @@ _LOOK_AGAIN_SECONDS = 0.05  # another process may be the one that stores it
 class Recorder:
     """Brings batches into the trail, several at a time."""
 
-    def __init__(self, store: AuditStore, stopping: asyncio.Event) -> None:
-        """``stopping`` ends every wait."""
+    def __init__(self, store: AuditStore, stopping: asyncio.Event, state: StoreState | None = None) -> None:
+        """``stopping`` ends every wait; ``state`` notes what writes meet."""
         self._store = store
+        self._state = state or StoreState("audit")
         self._stopping = stopping
         self._moved = asyncio.Condition()
         self._positions: dict[str, tuple[int, float]] = {}
@@ -115,7 +117,7 @@ class Recorder:
             self._moved.notify_all()
 
     async def _patiently(self, action: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Do it, waiting for the database while it is away; ``Stopping`` when the process is told to end meanwhile."""
+        """Do it, waiting for as long as the database takes no writes; ``Stopping`` when the process ends meanwhile."""
         backoff = Backoff(0.1, 2.0)
         while True:
             try:
@@ -126,10 +128,13 @@ class Recorder:
                 # No partition: retention dropped the month after this process had seen it.
                 self._store.forget_months()
                 raise
-            except CONNECTION_LOST as error:
+            except STORE_FAILURES as error:
                 self.fault = type(error).__name__
+                if translated(error) is None:
+                    raise
+                self._state.met(error)
                 pause = backoff.next()
-                log.warning("the audit database is away, next attempt in %.1f s: %r", pause, error)
+                log.debug("the audit database takes no writes, next attempt in %.1f s: %r", pause, error)
                 try:
                     async with asyncio.timeout(pause):
                         await self._stopping.wait()

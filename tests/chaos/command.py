@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import itertools
 import subprocess
 import sys
@@ -12,21 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.redis_faults.scenario import open_redis_stage, summarise_redis
+from tests.chaos.stream.faults import FAULTS
 from tests.chaos.stream.scenario import Outcome, PropertyBrokenError
 from tests.chaos.stream.stage import open_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 _SCENARIO_SECONDS = 120.0  # one that takes longer has hung
 
 
 def run(given: argparse.Namespace) -> int:
     """Play; 1 when a promise was broken."""
+    names = [fault.__name__ for fault, _ in FAULTS]
+    if given.fault and given.fault not in names:
+        _say(f"there is no fault {given.fault}: {', '.join(names)}")
+        return 2
     if given.jobs > 1:
         return _share_out(given)
     seeds = range(given.first, given.first + given.seeds)
-    codes = [_play_all(name, seeds, keep_going=given.keep_going) for name in _names(given.what)]
+    codes = [_play_all(name, seeds, given.fault, keep_going=given.keep_going) for name in _names(given.what)]
     return max(codes)
 
 
@@ -34,20 +40,27 @@ def _names(what: str) -> list[str]:
     return list(_STAGES) if what == "all" else [what]
 
 
-def _play_all(name: str, seeds: range, *, keep_going: bool) -> int:
+def _play_all(name: str, seeds: range, fault: str, *, keep_going: bool) -> int:
     opened, summarise = _STAGES[name]
     with opened() as stage:
-        return asyncio.run(_play(stage, seeds, summarise, keep_going=keep_going))
+        play = functools.partial(stage.play, fault=fault) if name == "stream" else stage.play
+        return asyncio.run(_play(play, seeds, summarise, keep_going=keep_going))
 
 
-async def _play(stage: Any, seeds: range, summarise: Callable[[Sequence[Any]], str], *, keep_going: bool) -> int:
+async def _play(
+    play: Callable[[int], Awaitable[Any]],
+    seeds: range,
+    summarise: Callable[[Sequence[Any]], str],
+    *,
+    keep_going: bool,
+) -> int:
     began = time.monotonic()
     outcomes: list[Any] = []
     broken: list[int] = []
     for seed in seeds:
         try:
             async with asyncio.timeout(_SCENARIO_SECONDS):
-                outcome = await stage.play(seed)
+                outcome = await play(seed)
         except (PropertyBrokenError, TimeoutError) as error:
             broken.append(seed)
             _say(f"seed {seed} BROKEN\n{error}")
@@ -80,6 +93,7 @@ def _share_out(given: argparse.Namespace) -> int:
     """Give each process of its own a range of seeds."""
     command = [sys.executable, "-m", "cli", "chaos", given.what]
     extra = ["--keep-going"] if given.keep_going else []
+    extra += ["--fault", given.fault] if given.fault else []
     bounds = [given.first + given.seeds * number // given.jobs for number in range(given.jobs + 1)]
     processes = [
         subprocess.Popen(

@@ -173,6 +173,26 @@ async def test_a_repetition_gets_the_first_answer(inventory_dsn: str) -> None:
     assert refusal.value.reason == "REQUEST_ID_REUSED"
 
 
+async def test_a_repetition_and_a_race_are_no_errors_of_the_database(inventory_dsn: str) -> None:
+    """Each left an ERROR in PostgreSQL's log, among which those that matter were not found."""
+    errors: list[object] = []
+    async with open_writer(inventory_dsn) as (writer, watched):
+
+        async def note(query: Any) -> None:
+            if query.exception is not None:
+                errors.append(query.exception)
+
+        watched.add_query_logger(note)
+        first = await writer.submit(job(adjust(-1), request_id=(repeated := str(uuid.uuid4()))))
+        again = await writer.submit(job(adjust(-1), request_id=repeated))
+        watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = on_hand - 3")
+        raced = await writer.submit(job(adjust(-1)))
+
+    assert (again.kept, again.replayed) == (first.kept, True)
+    assert raced.kept == b"5@5"
+    assert errors == []
+
+
 async def test_both_ways_write_the_same(inventory_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every accepted and refused lone change once by each way; the ledger and the log cannot tell them apart."""
 

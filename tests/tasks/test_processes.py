@@ -43,7 +43,7 @@ async def test_the_line_that_says_ready_is_written_at_every_level(
     assert "partstream_tasks_ready 1.0" in metrics.text
     assert health.json()["status"] == "ok"
     own = {"audit-trail"} if program == "worker" else set()
-    assert set(health.json()["checks"]) == {"database", "redis", *own}
+    assert set(health.json()["checks"]) == {"database", "writes", "redis", *own}
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
 

@@ -23,13 +23,13 @@ def main() -> None:
     with Path(os.environ["PARTSTREAM_BENCH_STAMPS"]).open("w", buffering=1) as stamps:
 
         class StampingWriter(Writer):
-            def __init__(self, dsn: str, *, on_commit: Any, handover: Any = None) -> None:
+            def __init__(self, dsn: str, *, on_commit: Any, handover: Any = None, store: Any = None) -> None:
                 def stamped() -> None:
                     moment = time.monotonic_ns()
                     on_commit()
                     stamps.write(f"{moment}\n")
 
-                super().__init__(dsn, on_commit=stamped, handover=handover)
+                super().__init__(dsn, on_commit=stamped, handover=handover, store=store)
 
         app.Writer = StampingWriter  # type: ignore[attr-defined]
         uvloop.run(app.serve(load(Settings)))

@@ -8,8 +8,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import asyncpg
+import psycopg
 
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import STORE_FAILURES
 from tests.chaos.stream.storm import PARTS, by_hand
 
 if TYPE_CHECKING:
@@ -127,17 +128,44 @@ async def begin_epoch(world: World) -> None:
     await _as_owner(world, "SELECT change_log_begin_epoch()")
 
 
+async def hang_replica(world: World) -> None:
+    """Stop a replica for a while, wherever it is: it keeps its connections, its locks and what it was sent."""
+    replica = world.rng.choice(world.replicas)
+    replica.hang()
+    asyncio.get_running_loop().call_later(world.rng.uniform(0.3, 2.5), replica.resume)
+
+
+async def make_read_only(world: World) -> None:
+    """The database takes no writes for a while; sessions that begin meanwhile never will."""
+    with contextlib.suppress(psycopg.Error):  # the server is restarting
+        await asyncio.to_thread(world.undo.enter_context, world.place.conditions.read_only())
+        await asyncio.sleep(world.rng.uniform(0.2, 1.0))
+        await asyncio.to_thread(world.undo.close)
+
+
+async def fill_disk(world: World) -> None:
+    """The database's disk is full for a while."""
+    disk = world.place.disk
+    if disk is None:
+        world.story.append("       nothing can be mounted: no disk was filled")
+        return
+    world.undo.callback(disk.clear)
+    await asyncio.to_thread(disk.fill)
+    await asyncio.sleep(world.rng.uniform(0.2, 1.0))
+    disk.clear()
+
+
 async def _as_owner(world: World, *statements: str) -> None:
     """Run statements one by one, each a transaction; what the database refuses just now is let be."""
     try:
         connection = await asyncpg.connect(world.dsn, timeout=3, command_timeout=10)
-    except (*CONNECTION_LOST, asyncpg.PostgresError):
+    except STORE_FAILURES:
         return
     try:
         for statement in statements:
             with contextlib.suppress(asyncpg.LockNotAvailableError):
                 await connection.execute(statement)
-    except CONNECTION_LOST:
+    except STORE_FAILURES:
         return
     finally:
         connection.terminate()
@@ -159,4 +187,7 @@ FAULTS: tuple[tuple[Callable[[World], Awaitable[None]], int], ...] = (
     (write_by_hand, 3),
     (write_a_lot_by_hand, 1),
     (begin_epoch, 1),
+    (hang_replica, 3),
+    (make_read_only, 2),
+    (fill_disk, 2),
 )

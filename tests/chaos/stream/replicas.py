@@ -103,6 +103,18 @@ class Replica:
                     writer.close()
                     return
 
+    def hang(self) -> None:
+        """Stop the process: its connections stay, and nothing it was sent is responded to."""
+        if self._process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._process.suspend()
+
+    def resume(self) -> None:
+        """Let it go on, as if nothing had happened."""
+        if self._process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._process.resume()
+
     async def end(self, how: signal.Signals) -> None:
         """Send a signal and return once the process is gone."""
         process, self._process, self.pid = self._process, None, None
@@ -111,6 +123,7 @@ class Replica:
         async with asyncio.timeout(20):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(how)
+                process.resume()  # one that hangs ends by force only
             while process.is_running():  # noqa: ASYNC110 - the nursery buries it, and tells nobody
                 await asyncio.sleep(0.005)
 

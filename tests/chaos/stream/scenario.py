@@ -19,11 +19,8 @@ from tests.chaos.stream.world import open_world
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
-    from tests.chaos.stream.own_postgres import OwnPostgres
-    from tests.chaos.stream.replicas import Nursery
-    from tests.chaos.stream.world import World
+    from tests.chaos.stream.world import Place, World
 
 _STEPS = (4, 7)
 _PAUSE_SECONDS = (0.02, 0.3)
@@ -56,22 +53,22 @@ class Outcome:
         )
 
 
-def schedule(seed: int) -> list[tuple[Callable[[World], Awaitable[None]], float]]:
-    """Faults, and the pause after each."""
+def schedule(seed: int, fault: str = "") -> list[tuple[Callable[[World], Awaitable[None]], float]]:
+    """Faults, and the pause after each; with a name, this fault only."""
     rng = random.Random(f"schedule-{seed}")
-    faults, weights = zip(*FAULTS, strict=True)
+    faults, weights = zip(*(item for item in FAULTS if fault in {"", item[0].__name__}), strict=True)
     steps = rng.randint(*_STEPS)
     return [(fault, rng.uniform(*_PAUSE_SECONDS)) for fault in rng.choices(faults, weights, k=steps)]
 
 
-async def play(seed: int, dsn: str, postgres: OwnPostgres, nursery: Nursery, folder: Path) -> Outcome:
+async def play(seed: int, place: Place, fault: str = "") -> Outcome:
     """Play a scenario; ``PropertyBrokenError`` tells which promise was broken, and how it came to that."""
     began = time.monotonic()
-    async with open_world(seed, dsn, postgres, nursery, folder) as world:
+    async with open_world(seed, place) as world:
         try:
-            for fault, pause in schedule(seed):
-                world.story.append(f"{time.monotonic() - began:6.2f} {fault.__name__}")
-                await fault(world)
+            for inject, pause in schedule(seed, fault):
+                world.story.append(f"{time.monotonic() - began:6.2f} {inject.__name__}")
+                await inject(world)
                 await asyncio.sleep(pause)
             world.story.append(f"{time.monotonic() - began:6.2f} settle")
             await world.settle()

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 from tests.chaos.stream.own_postgres import OwnPostgres
 from tests.chaos.stream.replicas import Nursery
 from tests.chaos.stream.scenario import Outcome, play
+from tests.chaos.stream.world import Place
+from tests.harness.small_disk import NoSmallDiskError, SmallDisk, small_disk
+from tests.harness.store_conditions import Conditions
 from tests.harness.templates import database, ensure_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_DISK_MEGABYTES = 96  # a scenario writes 20 at most
 
 
 class Stage:
@@ -23,24 +29,33 @@ class Stage:
         self._folder = folder
         self._postgres = OwnPostgres(folder / "postgres")
         self._nursery = Nursery()
+        self._stack = contextlib.ExitStack()
+        self._disk: SmallDisk | None = None
 
     def set_up(self) -> None:
         """Return once scenarios can be played."""
         self._nursery.start()
         self._postgres.start()
         self._template = ensure_template(self._postgres.servers, "inventory", self._folder)
+        with contextlib.suppress(NoSmallDiskError):
+            self._disk = self._stack.enter_context(small_disk(self._postgres.admin_dsn, _DISK_MEGABYTES))
 
     def tear_down(self) -> None:
         """End everything."""
         self._nursery.stop()
+        self._stack.close()
         self._postgres.stop()
 
-    async def play(self, seed: int) -> Outcome:
-        """Play a scenario on a fresh database."""
-        folder = self._folder / f"seed-{seed}"
+    async def play(self, seed: int, fault: str = "") -> Outcome:
+        """Play a scenario on a fresh database, of one fault or of all."""
+        folder = self._folder / f"seed-{seed}{fault}"
         folder.mkdir()
         with database(self._postgres.servers, "inventory", self._template) as dsn:
-            return await play(seed, dsn, self._postgres, self._nursery, folder)
+            conditions = Conditions(self._postgres.admin_dsn, dsn)
+            if self._disk is not None:
+                move = f'ALTER DATABASE "{conditions.name}" SET TABLESPACE "{self._disk.tablespace}"'
+                self._postgres.execute(move)
+            return await play(seed, Place(dsn, self._postgres, self._nursery, folder, conditions, self._disk), fault)
 
 
 @contextlib.contextmanager

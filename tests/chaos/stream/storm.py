@@ -11,7 +11,7 @@ import asyncpg
 import grpc
 
 from chassis.channels import open_channel
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import STORE_FAILURES
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.reservation_pb2 import ReservationLine
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
@@ -111,7 +111,7 @@ async def by_hand(dsn: str, *statements: str, commit: bool = True, hold: asyncio
     """A person's transaction; with ``hold`` it stays open until told. Whether it was committed."""
     try:
         connection = await asyncpg.connect(dsn, timeout=3, command_timeout=20)
-    except (*CONNECTION_LOST, asyncpg.PostgresError):
+    except STORE_FAILURES:
         return False
     try:
         await connection.execute("BEGIN")
@@ -120,7 +120,7 @@ async def by_hand(dsn: str, *statements: str, commit: bool = True, hold: asyncio
         if hold is not None:
             await hold.wait()
         await connection.execute("COMMIT" if commit else "ROLLBACK")
-    except (*CONNECTION_LOST, asyncpg.PostgresError):
+    except STORE_FAILURES:
         return False
     else:
         return commit

@@ -25,3 +25,11 @@ async def test_the_stream_keeps_its_promises_under_faults(stage: Stage, seed: in
     outcome = await stage.play(seed)
 
     assert outcome.messages > 0
+
+
+@pytest.mark.parametrize("fault", ["hang_replica", "make_read_only", "fill_disk"])
+async def test_each_condition_of_its_own_is_survived_without_a_restart(stage: Stage, fault: str) -> None:
+    outcome = await stage.play(1, fault)
+
+    assert outcome.messages > 0
+    assert outcome.acknowledged > 0

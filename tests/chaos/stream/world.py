@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from tests.chaos.stream.own_postgres import OwnPostgres
     from tests.chaos.stream.replicas import Nursery
+    from tests.harness.small_disk import SmallDisk
+    from tests.harness.store_conditions import Conditions
 
 _PARTITION_REVISIONS = 256
 _WRITERS = 2
@@ -53,14 +55,25 @@ ALTER FUNCTION change_log_append SET search_path = skew, pg_catalog, public;
 """
 
 
+@dataclass(frozen=True)
+class Place:
+    """What the stage gives to a scenario."""
+
+    dsn: str
+    postgres: OwnPostgres
+    nursery: Nursery
+    folder: Path
+    conditions: Conditions
+    disk: SmallDisk | None  # that the database lies on; ``None`` where nothing can be mounted
+
+
 @dataclass
 class World:
     """Everything a fault may touch."""
 
     rng: random.Random
-    dsn: str
+    place: Place
     token: ServiceToken
-    postgres: OwnPostgres
     replicas: list[Replica]
     proxies: list[TcpProxy]
     storms: list[Storm]
@@ -69,11 +82,25 @@ class World:
     state: StateSink
     held: list[tuple[asyncio.Event, asyncio.Task[bool]]] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
+    undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # conditions of the database
+
+    @property
+    def dsn(self) -> str:
+        """The connection string of the database."""
+        return self.place.dsn
+
+    @property
+    def postgres(self) -> OwnPostgres:
+        """The server."""
+        return self.place.postgres
 
     async def settle(self) -> None:
         """Make everything well again and let every recorder come to the end of the log."""
+        await asyncio.to_thread(self.undo.close)
         for proxy in self.proxies:
             proxy.heal()
+        for replica in self.replicas:
+            replica.resume()
         for recorder in self.recorders:
             recorder.reading.set()
         for released, task in self.held:
@@ -102,10 +129,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(
-    seed: int, dsn: str, postgres: OwnPostgres, nursery: Nursery, folder: Path
-) -> AsyncIterator[World]:
+async def open_world(seed: int, place: Place) -> AsyncIterator[World]:
     """A world in which writers write and recorders record; everything is gone afterwards."""
+    dsn, nursery, folder = place.dsn, place.nursery, place.folder
     rng = random.Random(seed)
     following.RESYNC_SPREAD_SECONDS = 0.05
     key = SigningKey.generate()
@@ -132,8 +158,9 @@ async def open_world(
             StockSource(channels.open(0, 1)), state, bookmark_seconds=BOOKMARK_SECONDS, backoff=Backoff(0.02, 0.2)
         )
         world = World(
-            rng, dsn, token, postgres, replicas, proxies, storms, await _recorders(rng, dsn, channels), follower, state
+            rng, place, token, replicas, proxies, storms, await _recorders(rng, dsn, channels), follower, state
         )
+        stack.callback(world.undo.close)
         stack.push_async_callback(follower.stop)
         follower.start()
         for recorder in world.recorders:

@@ -1,5 +1,6 @@
 """Ports of every process."""
 
+import contextlib
 import random
 import socket
 from collections.abc import Iterator
@@ -48,11 +49,35 @@ def test_no_port_is_given_twice(base: int) -> None:
     assert len(set(every)) == len(every) == 10
 
 
-def test_taken_port_that_was_asked_for_is_said_with_its_purpose(taken: int, base: int) -> None:
-    with pytest.raises(PortTaken, match=f"port {taken}, wanted for edge-1"):
-        plan_ports(UpSettings(), taken, 1, 1, ListeningLog())
-    with pytest.raises(PortTaken, match=f"port {taken}, wanted for content-1"):
-        plan_ports(UpSettings(content_port=taken), base, 1, 1, ListeningLog())
+def test_all_ports_in_use_are_said_at_once_with_what_changes_them(base: int, tmp_path: Path) -> None:
+    """They were said one by one, each with the next start."""
+    settings = UpSettings(inventory_port=base, content_port=base + 1, identity_port=base + 2, operations_port=base + 10)
+    with contextlib.ExitStack() as stack:
+        for port in (base, base + 1, base + 2, base + 3, base + 10, base + 12):
+            server = stack.enter_context(socket.socket())
+            server.bind(("127.0.0.1", port))
+            server.listen()
+        plan = plan_ports(settings, base + 3, 1, 1, ListeningLog())
+        with pytest.raises(PortTaken) as refused:
+            with_operations_ports(plan, settings, TASKS, tmp_path)
+
+    for port, process, setting in (
+        (base, "inventory-1", "PARTSTREAM_INVENTORY_PORT"),
+        (base + 1, "content-1", "PARTSTREAM_CONTENT_PORT"),
+        (base + 2, "the gRPC port of edge-1", "PARTSTREAM_IDENTITY_PORT"),
+        (base + 3, "edge-1", "--port"),
+        (base + 10, "the operations port of inventory-1", "PARTSTREAM_OPERATIONS_PORT"),
+        (base + 12, "the operations port of edge-1", "PARTSTREAM_OPERATIONS_PORT"),
+    ):
+        assert f"port {port} on 127.0.0.1, wanted for {process} ({setting})" in str(refused.value)
+    assert f"port {base + 11} " not in str(refused.value)
+
+
+def test_ports_in_use_are_said_also_when_operations_ports_are_chosen(taken: int, tmp_path: Path) -> None:
+    plan = plan_ports(UpSettings(), taken, 1, 1, ListeningLog())
+
+    with pytest.raises(PortTaken, match=f"port {taken} on 127.0.0.1, wanted for edge-1"):
+        with_operations_ports(plan, UpSettings(), TASKS, tmp_path)
 
 
 def test_every_process_has_an_operations_port(base: int, tmp_path: Path) -> None:
@@ -89,7 +114,7 @@ def test_operations_ports_without_room_are_said(base: int, taken: int, tmp_path:
         with_operations_ports(plan, UpSettings(operations_port=base - 1), TASKS, tmp_path)
     with pytest.raises(DevstackError, match="5 processes need it and the following ones"):
         with_operations_ports(plan, UpSettings(operations_port=65_532), TASKS, tmp_path)
-    with pytest.raises(PortTaken, match=f"port {taken}, wanted for the operations port of inventory-1"):
+    with pytest.raises(PortTaken, match=f"port {taken} on 127.0.0.1, wanted for the operations port of inventory-1"):
         with_operations_ports(plan, UpSettings(operations_port=taken), TASKS, tmp_path)
 
 
