@@ -82,8 +82,7 @@ class ContentServicer(ContentServiceServicer):
             convert.content_from_part(request.part),
             _serialised(respond),
             mask=request.update_mask.paths,
-            expected_version=convert.expected_version(request),
-            unconditional=request.unconditional,
+            condition=convert.condition(request),
         )
         return self._answer(answer, pb.UpdatePartResponse, respond)
 
