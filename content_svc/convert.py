@@ -21,7 +21,7 @@ from partstream.changes.v1.origin_pb2 import Actor
 from partstream.content.v1 import part_pb2, part_service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from google.protobuf.message import Message
@@ -69,6 +69,13 @@ def condition(request: part_service_pb2.UpdatePartRequest) -> Condition:
             raise field_invalid([FieldViolation("unconditional", f"excludes {name}")])
     expected = request.expected_version if request.HasField("expected_version") else None
     return Condition(expected_version=expected, unconditional=request.unconditional, if_match=seen_versions(request))
+
+
+def upsert_masks(request: part_service_pb2.BatchUpsertPartsRequest) -> list[Collection[str]]:
+    """Return the fields to take, for each part."""
+    if request.part_update_masks:
+        return [mask.paths for mask in request.part_update_masks]
+    return [request.update_mask.paths or ("*",)] * len(request.parts)
 
 
 def content_from_part(part: part_pb2.Part) -> PartContent:

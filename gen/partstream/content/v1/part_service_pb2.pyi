@@ -444,6 +444,7 @@ class BatchUpsertPartsRequest(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    PART_UPDATE_MASKS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     comment: _builtins.str
@@ -458,6 +459,12 @@ class BatchUpsertPartsRequest(_message.Message):
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to take from `parts` for a part that exists already. Absent = every field a caller may set."""
 
+    @_builtins.property
+    def part_update_masks(self) -> _containers.RepeatedCompositeFieldContainer[_field_mask_pb2.FieldMask]:
+        """The same for each part by itself, in their order; takes the place of `update_mask`. A mask without paths changes
+        nothing of a part that exists. Empty = `update_mask` holds for all.
+        """
+
     def __init__(
         self,
         *,
@@ -465,10 +472,11 @@ class BatchUpsertPartsRequest(_message.Message):
         parts: _abc.Iterable[_part_pb2.Part] | None = ...,
         comment: _builtins.str = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        part_update_masks: _abc.Iterable[_field_mask_pb2.FieldMask] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "parts", b"parts", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "part_update_masks", b"part_update_masks", "parts", b"parts", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
