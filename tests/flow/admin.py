@@ -47,6 +47,13 @@ class Admin:
                     return answer
                 await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """Read what is at a path."""
+        answer = await self._client.get(path)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     async def put_part(self, part: dict[str, Any], **changes: Any) -> httpx.Response:
         """Replace a part by what it was plus `changes`, expecting the version that `part` has."""
         kept = {name: part[name] for name in ("title", "category_id", "description", "status")}

@@ -118,21 +118,21 @@ def table(folder: Path, name: str, text: str) -> Path:
 async def test_what_a_file_does_not_have_stays(stack: RunningStack, admin: Admin, tmp_path: Path) -> None:
     """A file of SKUs and stock erased titles, texts, pictures and prices, with exit code 0."""
     await imported(stack, table(tmp_path, "full.csv", FULL))
-    before = (await admin.client.get("/admin/parts/I6-1")).json()
-    categories = (await admin.client.get("/categories")).json()
+    before = await admin.get("/admin/parts/I6-1")
+    categories = await admin.get("/categories")
 
     stock = await imported(stack, table(tmp_path, "stock.csv", "sku,stock\nI6-1,35\n"), "--set-stock")
     capitals = await imported(stack, table(tmp_path, "capitals.csv", FULL.replace(",title,", ",Title,")))
     empty = await imported(stack, table(tmp_path, "empty.csv", EMPTY))
-    after = (await admin.client.get("/admin/parts/I6-1")).json()
-    level = (await admin.client.get("/admin/parts/I6-1/stock")).json()
+    after = await admin.get("/admin/parts/I6-1")
+    level = await admin.get("/admin/parts/I6-1/stock")
 
     assert [summary["counts"]["parts_unchanged"] for summary in (stock, capitals, empty)] == [1, 1, 1]
     assert (after, level["on_hand"]) == (before, 35)
-    assert (await admin.client.get("/categories")).json() == categories  # no Uncategorised for parts that exist
+    assert await admin.get("/categories") == categories  # no Uncategorised for parts that exist
 
     price = await imported(stack, table(tmp_path, "price.jsonl", '{"sku":"I6-1","prices":[[1,0.3]]}\n'))
-    priced = (await admin.client.get("/admin/parts/I6-1")).json()
+    priced = await admin.get("/admin/parts/I6-1")
     changed = {name for name in priced if priced[name] != before[name]}
     assert price["counts"]["parts_updated"] == 1
     assert changed == {"price", "price_breaks", "version", "updated_at", *({"published_version"} & before.keys())}
@@ -141,13 +141,13 @@ async def test_what_a_file_does_not_have_stays(stack: RunningStack, admin: Admin
 async def test_an_empty_cell_clears_on_request(stack: RunningStack, admin: Admin, tmp_path: Path) -> None:
     full, empty = (text.replace("I6-1", "I7-1") for text in (FULL, EMPTY))
     await imported(stack, table(tmp_path, "full.csv", full))
-    before = (await admin.client.get("/admin/parts/I7-1")).json()
+    before = await admin.get("/admin/parts/I7-1")
 
     kept = await imported(stack, table(tmp_path, "empty.csv", empty), "--check")
     told = await imported(stack, table(tmp_path, "empty.csv", empty), "--check", "--clear-empty")
-    unchanged = (await admin.client.get("/admin/parts/I7-1")).json()
+    unchanged = await admin.get("/admin/parts/I7-1")
     await imported(stack, table(tmp_path, "empty.csv", empty), "--clear-empty")
-    after = (await admin.client.get("/admin/parts/I7-1")).json()
+    after = await admin.get("/admin/parts/I7-1")
 
     assert kept["existing_fields"] == {}
     assert kept["counts"]["parts_would_not_change"] == 1
@@ -178,7 +178,7 @@ async def test_a_check_says_what_would_change(stack: RunningStack, admin: Admin,
     done = await imported(stack, other, "--set-stock")
     image = await imported(stack, table(tmp_path, "i.csv", "sku,image\nI8-1,https://x.example/d.jpg\n"))
     again = await imported(stack, table(tmp_path, "i.csv", "sku,image\nI8-1,https://x.example/d.jpg\n"))
-    part = (await admin.client.get("/admin/parts/I8-1")).json()
+    part = await admin.get("/admin/parts/I8-1")
 
     assert (same["existing_fields"], same["counts"]["parts_would_not_change"]) == ({}, 1)
     assert check["existing_fields"] == {name: {"changed": 1, "cleared": 0} for name in ("category", "image", "stock")}
