@@ -179,6 +179,13 @@ def _add_operation(tree: Parser) -> None:
         command.with_data_dir()
         command.add_argument("database", choices=DATABASES, help="which database")
         command.add_argument("file", type=Path, help=text)
+    restore.add_argument(
+        "--audit-wait",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="wait for the audit trail to take in the last entries of the log (10)",
+    )
     completion = tree.command("completion", "print a completion script for a shell", "cli.completion:run")
     completion.add_argument("shell", choices=SHELLS)
     completion.epilog = 'For bash: eval "$(partstream completion bash)"'

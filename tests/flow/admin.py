@@ -71,8 +71,24 @@ class Admin:
 
     async def audit(self, part_id: str) -> list[dict[str, Any]]:
         """Answer the audit rows of a part as the edge shows them."""
-        answer = await self._client.get("/admin/audit", params={"part_id": part_id, "page_size": 200})
-        return list(self._body(answer)["items"])
+        rows: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            query = {"part_id": part_id, "page_size": "200", "page_token": token}
+            page = self._body(await self._client.get("/admin/audit", params=query))
+            rows += page["items"]
+            token = page["next_page_token"]
+            if not token:
+                return rows
+
+    async def adjust(self, part_id: str, delta: int) -> httpx.Response | None:
+        """Add to the stock of a part at `main`; `None` when it was not acknowledged."""
+        body = {"delta": delta, "reason": "flow test"}
+        try:
+            answer = await self._client.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
+        except httpx.TransportError:
+            return None
+        return answer if answer.is_success else None
 
     def _body(self, answer: httpx.Response) -> dict[str, Any]:
         if not answer.is_success:
