@@ -25,7 +25,7 @@ class ExistingParts:
         self._calls = calls
 
     async def of(self, skus: Sequence[str]) -> dict[str, part_pb2.Part]:
-        """Answer those of the parts that exist."""
+        """Return those of the parts that exist."""
         found: dict[str, part_pb2.Part] = {}
         for start in range(0, len(skus), PARTS_AT_ONCE):
             request = part_service_pb2.BatchGetPartsRequest(part_ids=skus[start : start + PARTS_AT_ONCE])
@@ -34,7 +34,7 @@ class ExistingParts:
         return found
 
     async def left_open_by(self, parts: Sequence[CataloguePart]) -> Mapping[str, part_pb2.Part]:
-        """Answer the parts that exist among those whose row has no category, or a picture without a title."""
+        """Return the parts that exist among those whose row has no category, or a picture without a title."""
         open_ones = [
             part.sku
             for part in parts

@@ -1,7 +1,7 @@
 """Numbers in text cells, which a decimal point and a thousands separator make ambiguous.
 
-`1.000` is 1 where a point separates decimals, and 1,000 where it separates thousands: without being told which, such a
-cell is rejected. `12.0` and `0.125` can be read in one way only.
+`1.000` is 1 where a point separates decimals, and 1,000 where it separates thousands: unless an option says which, such
+a cell is rejected. `12.0` and `0.125` can be read in one way only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ AMBIGUOUS = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
 
 @dataclass(frozen=True, slots=True)
 class NumberFormat:
-    """How a file writes numbers in text. Empty means that nobody said; the decimal sign is then a point."""
+    """How a file writes numbers in text. Empty = not given; the decimal sign is then a point."""
 
     decimal: str = ""
     thousands: str = ""
@@ -29,7 +29,7 @@ class NumberFormat:
         return not self.decimal and not self.thousands and AMBIGUOUS.fullmatch(text.strip()) is not None
 
     def plain(self, text: str) -> str | None:
-        """Answer the number in ASCII digits with a decimal point; None when the text is none in this format."""
+        """Return the number in ASCII digits with a decimal point; None when the text is none in this format."""
         grouped = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|" if self.thousands else ""
         pattern = rf"([+-]?)({grouped}[0-9]*)(?:{re.escape(self.decimal_sign)}([0-9]*))?([eE][+-]?[0-9]{{1,3}})?"
         match = re.fullmatch(pattern, text.strip(), re.ASCII)
@@ -46,5 +46,5 @@ AS_USUAL = NumberFormat()
 
 
 def how_to_say(text: str) -> str:
-    """Answer what a reject of an ambiguous number advises."""
+    """Return what a reject of an ambiguous number advises."""
     return f"{text.strip()!r} is one number with decimals and another with thousands: say --decimal or --thousands"

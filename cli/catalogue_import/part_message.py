@@ -27,18 +27,18 @@ NEVER_EMPTY = frozenset({"category", "title"})
 
 
 def decided_keys(part: CataloguePart, *, clear_empty: bool) -> list[str]:
-    """Answer the keys of a row that decide about a part that exists: those with a value, on request also empty ones."""
+    """Return the keys of a row that decide about a part that exists: those with a value, on request also empty ones."""
     keys = part.given | (part.emptied - NEVER_EMPTY if clear_empty else frozenset())
     return [key for key in FIELDS_OF if key in keys]
 
 
 def update_mask(part: CataloguePart, *, clear_empty: bool) -> FieldMask:
-    """Answer the fields to change in a part that exists; without paths none."""
+    """Return the fields to change in a part that exists; without paths none."""
     return FieldMask(paths=[path for key in decided_keys(part, clear_empty=clear_empty) for path in FIELDS_OF[key]])
 
 
 def part_message(part: CataloguePart, category_id: str, currency: str, title: str = "") -> part_pb2.Part:
-    """Answer the part as a published one in the given category, its prices in `currency`.
+    """Return the part as a published one in the given category, its prices in `currency`.
 
     `title` is that of the part that exists, where the row has none.
     """

@@ -97,7 +97,7 @@ def _specifications(specifications: Mapping[str, object]) -> Violations:
         path = f'specifications["{name[:MAX_SPECIFICATION_NAME]}"]'
         if not name.strip() or len(name) > MAX_SPECIFICATION_NAME or CONTROL_BUT_LINES.search(name):
             yield path, f"must have a name of 1-{MAX_SPECIFICATION_NAME} characters"
-        # `é` in one code point or in two: nobody can see that these are two names (Unicode, canonical equivalence).
+        # `é` in one code point or in two: no reader can see that these are two names (Unicode, canonical equivalence).
         if first_spellings.setdefault(unicodedata.normalize("NFC", name), name) != name:
             yield path, "has the name of another one, in another Unicode form"
         if isinstance(value, str):

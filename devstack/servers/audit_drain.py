@@ -1,7 +1,7 @@
-"""The last entries of a log that is about to be replaced: the audit trail takes them in, or is told what it lacks.
+"""The last entries of a log that is about to be replaced: the audit trail stores them, or notes what it lacks.
 
 First the trail catches up while everything runs. Then the log is held still for a moment - writers wait for its lock,
-and go on with the restored database - so that the trail can take in what was committed meanwhile. What it has not by
+and go on with the restored database - so that the trail can store what was committed meanwhile. What it has not by
 then is known exactly: the end of the log is read when no other session is left.
 """
 
@@ -51,16 +51,16 @@ class HeldLog:
         self.pid = connection.info.backend_pid
 
     def drain(self) -> None:
-        """Let the trail take in what the log has; hold the log still for the last of it."""
+        """Let the trail store what the log has; hold the log still for the last of it."""
         trail = self._trail
         if trail is None or not _wait(lambda: trail.holds(*self._end()), trail.wait_seconds):
             return
-        with contextlib.suppress(psycopg.OperationalError):  # somebody else holds it, and is about to be ended
+        with contextlib.suppress(psycopg.OperationalError):  # another session holds it, and is about to be ended
             self._connection.execute(HOLD)
             _wait(lambda: trail.holds(*self._end()), HOLD_SECONDS)
 
     def finish(self) -> None:
-        """Read the end of the log, tell the trail, and leave. Done again, it changes nothing."""
+        """Read the end of the log, note it in the trail, and disconnect. Done again, it changes nothing."""
         if self._connection.closed:
             return
         with contextlib.suppress(psycopg.OperationalError):  # this session was ended too: the end is not known

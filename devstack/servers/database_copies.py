@@ -104,7 +104,7 @@ async def _begin_epoch(dsn: str) -> tuple[str, int]:
 
 
 def _swap(admin: psycopg.Connection, name: str, beside: str, kept_as: str, held: HeldLog) -> None:
-    """Let nobody in, end every session, and rename both at once. ``held`` ends with the last of the others."""
+    """Admit no session, end every one, and rename both at once. ``held`` ends after all others."""
     names = {"name": sql.Identifier(name)}
     admin.execute(ADMIT.format(**names, limit=sql.Literal(0)))
     try:
