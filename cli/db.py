@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
 
+from cli.restored_trail import RestoredTrail
+from cli.tree import LOGS
 from devstack import stack_state
 from devstack.errors import StackNotRunning
 from devstack.servers.database_copies import dump, restore
@@ -28,12 +31,24 @@ def restore_database(given: argparse.Namespace) -> int:
     """Put the database of a file in the place of the one in use, which is kept under another name."""
     state = _running(given)
     began = time.monotonic()
-    done = restore(_admin_dsn(state), state.databases[given.database], given.file)
+    trail = _trail(state, given)
+    with trail or contextlib.nullcontext():
+        done = restore(_admin_dsn(state), state.databases[given.database], given.file, trail)
     print(f"{given.database} restored from {given.file} ({time.monotonic() - began:.1f} s)")
     if done.epoch:
         print(f"its log continues after revision {done.revision} in the new epoch {done.epoch}")
+    if trail is not None:
+        print(trail.report)
+        if trail.is_incomplete:
+            print(f"entries that wait in the queue are still stored; all are in the log of {done.kept_as}")
     print(f"the database that was in use is kept as {done.kept_as}; drop it when it is no longer needed")
     return 0
+
+
+def _trail(state: StackState, given: argparse.Namespace) -> RestoredTrail | None:
+    if given.database not in LOGS:
+        return None
+    return RestoredTrail(state.databases["audit"], given.database, given.audit_wait)
 
 
 def _running(given: argparse.Namespace) -> StackState:

@@ -17,6 +17,7 @@ from chassis.channels import open_channel
 from chassis.errors import CursorMalformed, PartstreamError
 from chassis.logs import visible
 from chassis.rich_status import from_rpc_error
+from chassis.timestamps import TimestampMalformed, TimestampOutOfRange, parse_timestamp
 from chassis.tokens import ServiceToken
 from devstack import stack_state
 from devstack.service_calls.service_access import service_settings
@@ -55,18 +56,19 @@ async def _print_entries(given: argparse.Namespace) -> None:
     token = ServiceToken(settings.credential, "events")
     async with open_channel(getattr(settings, given.service), token=token, tls=settings.grpc_tls) as channel:
         stub = change_log_service_pb2_grpc.ChangeLogServiceStub(channel)
-        cursor = await _print_up_to_now(stub, _first_request(given), given)
+        cursor = await _print_up_to_now(stub, first_request(given), given)
         if given.follow:
             source = StockSource(channel) if given.service == "inventory" else PartSource(channel)
             # The watch says when there is something new; what is printed is the log itself.
             async with contextlib.aclosing(source.watch(cursor, _BOOKMARK_SECONDS)) as batches:
                 async for batch in batches:
                     if batch.changes:
-                        request = _first_request(given, cursor)
+                        request = first_request(given, cursor)
                         cursor = await _print_up_to_now(stub, request, given)
 
 
-def _first_request(given: argparse.Namespace, cursor: str = "") -> change_log_service_pb2.ListEntriesRequest:
+def first_request(given: argparse.Namespace, cursor: str = "") -> change_log_service_pb2.ListEntriesRequest:
+    """Return the request for entries after a cursor, or from where the arguments say; ``CursorMalformed``."""
     request = change_log_service_pb2.ListEntriesRequest(
         cursor=cursor, entity=given.entity, part_ids=given.part, page_size=_PAGE
     )
@@ -82,13 +84,15 @@ def _first_request(given: argparse.Namespace, cursor: str = "") -> change_log_se
 def _moment(text: str) -> datetime | None:
     """The time a text says, or ``None`` when it is a cursor."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return parse_timestamp(text, day_alone=True)
+    except TimestampOutOfRange as error:
+        message = f"{text!r} {error}"
+        raise CursorMalformed(message) from None
+    except TimestampMalformed:
         if text[:2].isdigit() and "-" in text[:5]:
             message = f"{text!r} is neither a time (2026-01-31T12:00:00Z) nor a cursor"
             raise CursorMalformed(message) from None
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _print_up_to_now(stub: Any, request: change_log_service_pb2.ListEntriesRequest, given: Any) -> str:

@@ -24,6 +24,7 @@ DATABASES = ("inventory", "content", "edge", "audit")
 LOGS = ("inventory", "content")
 PROCESSES = ("edge", "inventory", "content", "tools")  # those with a credential
 STREAM_PARTS = ("latency", "fan-out", "write-path", "catch-up", "memory", "snapshot")
+SEPARATORS = (".", ",", "'", " ")  # of thousands, in texts of a catalogue file
 SHELLS = ("bash", "zsh")
 RUNTIME, DEVELOPMENT = "runtime", "development"
 DATA_FOLDER_HELP = "data folder of the stack (default: PARTSTREAM_DATA_DIR, else .partstream/)"
@@ -120,9 +121,22 @@ def _add_data(tree: Parser) -> None:
         "import", "import a catalogue file through the services", "cli.catalogue_import.command:run"
     ).with_data_dir()
     load.add_argument("file", type=input_path, help="JSON lines or CSV, plain or gzip; - reads standard input")
-    load.add_argument("--check", action="store_true", help="read and report only; writes nothing and needs no stack")
+    load.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; report what would be rejected, and which fields of existing parts would change",
+    )
+    load.add_argument(
+        "--clear-empty", action="store_true", help="an empty cell clears the field of a part that exists (default: not)"
+    )
     load.add_argument("--set-stock", action="store_true", help="also set the stock of parts that have a level")
     load.add_argument("--currency", default="USD", type=currency, help="currency of the file's prices (default USD)")
+    load.add_argument(
+        "--decimal", choices=(".", ","), default="", help="decimal sign in texts (default: a point, 1.000 is rejected)"
+    )
+    load.add_argument(
+        "--thousands", choices=SEPARATORS, default="", metavar="SIGN", help="thousands separator: . , ' or a space"
+    )
     load.add_argument("--rejects", type=Path, help="file for rejected rows (default: in the data folder)")
     load.add_argument("--allow-rejects", action="store_true", help="exit with 0 although rows were rejected")
     load.add_argument("--notes", type=Path, help="file for every corrected value, one JSON object per line")
@@ -165,6 +179,13 @@ def _add_operation(tree: Parser) -> None:
         command.with_data_dir()
         command.add_argument("database", choices=DATABASES, help="which database")
         command.add_argument("file", type=Path, help=text)
+    restore.add_argument(
+        "--audit-wait",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="wait for the audit trail to take in the last entries of the log (10)",
+    )
     completion = tree.command("completion", "print a completion script for a shell", "cli.completion:run")
     completion.add_argument("shell", choices=SHELLS)
     completion.epilog = 'For bash: eval "$(partstream completion bash)"'
@@ -248,7 +269,7 @@ def _add_measurements(tree: Parser) -> None:
         help="the change stream (ordered, unique, reliable, atomic), or damaged and planted content of Redis",
     )
     chaos.add_argument("--seeds", type=int, default=24, metavar="N", help="number of scenarios (default 24)")
-    chaos.add_argument("--fault", default="", metavar="NAME", help="of stream: only this fault, for example hang_replica")
+    chaos.add_argument("--fault", default="", metavar="NAME", help="stream: only this fault, as hang_replica")
     chaos.add_argument("--first", type=int, default=0, metavar="SEED", help="first seed (default 0)")
     chaos.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side (default 1)")
     chaos.add_argument("--keep-going", action="store_true", help="continue after a violation")

@@ -8,10 +8,11 @@ from dataclasses import replace
 import asyncpg
 
 from chassis.caller import require
+from chassis.changes.if_match import present_epochs
 from chassis.errors import CategoryExists, FieldViolation, InternalFault, PartExists, PartNotFound, ResourceRef
 from content_svc import rows
 from content_svc.domain.category import Category, validate_category
-from content_svc.domain.part import Part, PartContent
+from content_svc.domain.part import Condition, Part, PartContent
 from content_svc.domain.part_merge import changed_fields, changes_publication, merge_content
 from content_svc.domain.part_rules import validate_part
 from content_svc.domain.violations import field_invalid
@@ -52,8 +53,7 @@ async def update_part(
     encode: Callable[[Part], bytes],
     *,
     mask: Collection[str],
-    expected_version: int | None,
-    unconditional: bool,
+    condition: Condition,
 ) -> Answer[Part]:
     """Change the masked fields as one new version; a change that changes nothing leaves the part as it is.
 
@@ -66,7 +66,8 @@ async def update_part(
     async def effect(connection: Connection) -> Part:
         await connection.execute(sql.LOCK_PARTS, [part_id])
         present = await read_part(connection, part_id)
-        present.check_writable(expected_version, unconditional=unconditional)
+        epochs = frozenset() if condition.if_match is None else await present_epochs(connection)
+        present.check_writable(replace(condition, epochs=epochs))
         content = merge_content(present.content, safe, mask)
         validate_part(part_id, content)
         if changes_publication(present.content, content):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.changes.if_match import seen_versions
 from chassis.errors import FieldViolation
 from content_svc.domain.category import Category
 from content_svc.domain.listing import Order, PartListing
-from content_svc.domain.part import Image, Money, Part, PartContent, PriceBreak, Scalar, Status
+from content_svc.domain.part import Condition, Image, Money, Part, PartContent, PriceBreak, Scalar, Status
 from content_svc.domain.part_rules import canonical
 from content_svc.domain.part_upsert import Outcome, UpsertResult
 from content_svc.domain.violations import field_invalid
@@ -20,7 +21,7 @@ from partstream.changes.v1.origin_pb2 import Actor
 from partstream.content.v1 import part_pb2, part_service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from google.protobuf.message import Message
@@ -61,13 +62,20 @@ def status_of(number: int) -> Status | None:
     return cast("Status | None", _STATUS_OF.get(cast("part_pb2.PartStatus.ValueType", number)))
 
 
-def expected_version(request: part_service_pb2.UpdatePartRequest) -> int | None:
-    """The version that the caller saw. ``FieldInvalid`` when it is said to count and not to."""
-    if not request.HasField("expected_version"):
-        return None
-    if request.unconditional:
-        raise field_invalid([FieldViolation("unconditional", "excludes expected_version")])
-    return request.expected_version
+def condition(request: part_service_pb2.UpdatePartRequest) -> Condition:
+    """Return what the caller says of the version it replaces; ``FieldInvalid`` when it contradicts itself."""
+    for name in ("expected_version", "if_match"):
+        if request.unconditional and request.HasField(name):
+            raise field_invalid([FieldViolation("unconditional", f"excludes {name}")])
+    expected = request.expected_version if request.HasField("expected_version") else None
+    return Condition(expected_version=expected, unconditional=request.unconditional, if_match=seen_versions(request))
+
+
+def upsert_masks(request: part_service_pb2.BatchUpsertPartsRequest) -> list[Collection[str]]:
+    """Return the fields to take, for each part."""
+    if request.part_update_masks:
+        return [mask.paths for mask in request.part_update_masks]
+    return [request.update_mask.paths or ("*",)] * len(request.parts)
 
 
 def content_from_part(part: part_pb2.Part) -> PartContent:

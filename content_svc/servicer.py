@@ -82,8 +82,7 @@ class ContentServicer(ContentServiceServicer):
             convert.content_from_part(request.part),
             _serialised(respond),
             mask=request.update_mask.paths,
-            expected_version=convert.expected_version(request),
-            unconditional=request.unconditional,
+            condition=convert.condition(request),
         )
         return self._answer(answer, pb.UpdatePartResponse, respond)
 
@@ -99,7 +98,7 @@ class ContentServicer(ContentServiceServicer):
             self._writes,
             _command(request, "BatchUpsertParts", request.comment),
             [(part.part_id, convert.content_from_part(part)) for part in request.parts],
-            request.update_mask.paths,
+            convert.upsert_masks(request),
             _serialised(respond),
         )
         return self._answer(answer, pb.BatchUpsertPartsResponse, respond)

@@ -33,19 +33,23 @@ async def upsert_parts(
     writes: Writes,
     command: Command,
     wanted: Sequence[tuple[str, PartContent]],
-    mask: Collection[str],
+    masks: Sequence[Collection[str]],
     encode: Callable[[Sequence[UpsertResult]], bytes],
 ) -> Answer[Sequence[UpsertResult]]:
     """Create parts, or change the masked fields of those that exist; results in the order given.
 
-    A part that is refused leaves the others alone; one that is as it should be already is not written.
+    ``masks`` has one mask for each part; one without paths takes nothing. A part that is refused leaves the others
+    alone; one that is as it should be already is not written.
     """
     require("content:write")
-    settable_fields(mask)
+    if len(masks) != len(wanted):
+        raise field_invalid([FieldViolation("part_update_masks", "must be as many as parts")])
+    for mask in {tuple(mask) for mask in masks}:
+        settable_fields(mask)
     safe = [(part_id, sanitise(content)) for part_id, content in wanted]
 
     async def effect(connection: Connection) -> Sequence[UpsertResult]:
-        batch = _Batch(connection, safe, mask)
+        batch = _Batch(connection, safe, masks)
         return await batch.run()
 
     return await writes.once(command, effect, encode)
@@ -55,11 +59,11 @@ class _Batch:
     """One batch within its transaction."""
 
     def __init__(
-        self, connection: Connection, wanted: Sequence[tuple[str, PartContent]], mask: Collection[str]
+        self, connection: Connection, wanted: Sequence[tuple[str, PartContent]], masks: Sequence[Collection[str]]
     ) -> None:
         self._connection = connection
         self._wanted = wanted
-        self._mask = mask
+        self._masks = masks
         self._results: dict[int, UpsertResult] = {}
         self._categories: set[str] = set()
 
@@ -98,7 +102,7 @@ class _Batch:
             content = self._wanted[place][1]
             part = present.get(part_id)
             try:
-                merged = self._checked(part_id, content, part)
+                merged = self._checked(part_id, content, self._masks[place], part)
                 differing = changed_fields(part.content, merged) if part else ()
             except PartstreamError as error:
                 self._refuse(place, part_id, error, part.version if part else 0)
@@ -121,7 +125,7 @@ class _Batch:
         found = await self._connection.fetch(reads.PARTS_BY_ID, [row["part_id"] for row in locked])
         return {row["part_id"]: rows.part_from_row(row) for row in found}
 
-    def _checked(self, part_id: str, wanted: PartContent, present: Part | None) -> PartContent:
+    def _checked(self, part_id: str, wanted: PartContent, mask: Collection[str], present: Part | None) -> PartContent:
         """The content to store; raises what refuses it."""
         if present is None:
             content = replace(wanted, status=wanted.status or "draft")
@@ -129,7 +133,7 @@ class _Batch:
             if present.deleted_at is not None:
                 message = "The part is deleted; undelete it first."
                 raise PartArchived(message, resource=ResourceRef("part", part_id), metadata={"state": "deleted"})
-            content = merge_content(present.content, wanted, self._mask)
+            content = merge_content(present.content, wanted, mask) if mask else present.content
         validate_part(part_id, content, prefix="")
         if (present is None or present.content.category_id != content.category_id) and (
             content.category_id not in self._categories

@@ -26,6 +26,8 @@ class Exchange:
     revisions: list[str] = field(default_factory=list)
     # The epoch, by log, in which the followers were found to have what the caller asked for.
     promised: dict[str, UUID] = field(default_factory=dict)
+    # Each log with the epoch of what this response shows of it; more than one while a restore becomes known.
+    epochs: set[tuple[str, UUID]] = field(default_factory=set)
     cache_tier: str = ""
     replayed: bool = False
     # The caller came with a session cookie: it gets its revision in a cookie too, and no cache may share its answers.
@@ -42,6 +44,10 @@ class Exchange:
     conflict_status: int = 409
     route: str = ""
     started: float = field(default_factory=time.perf_counter)
+
+    def epoch_of(self, log: str) -> UUID | None:
+        """Return the epoch of what this response shows of a log."""
+        return next((epoch for name, epoch in self.epochs if name == log), None)
 
     def saw(self, revision_token: str) -> None:
         """Remember that this answer shows, or wrote, the state of a revision."""

@@ -1,32 +1,39 @@
-"""Moments in a query: RFC 3339, in UTC when no zone is given."""
+"""Timestamps in a query: RFC 3339, in UTC when no zone is given."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from litestar.params import QueryParameter
 
 from chassis.errors import FieldViolation
-from edge.errors import MalformedRequest
+from chassis.timestamps import TimestampMalformed, TimestampOutOfRange, parse_timestamp
+from edge.errors import MalformedRequest, RuleBroken
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # A text until it is parsed here: Litestar's own parsing takes `0.5` for half a second after 1970.
 MomentText: TypeAlias = Annotated[
-    str | None, QueryParameter(description="a moment, RFC 3339", schema_extra={"format": "date-time"})
+    str | None,
+    QueryParameter(description="a time, RFC 3339, of the years 1 to 9999 in UTC", schema_extra={"format": "date-time"}),
 ]
 
 
 def moment(name: str, text: str) -> datetime:
-    """The moment that a query parameter names; ``MalformedRequest`` when it is none."""
+    """Return the time that a query parameter names, in UTC.
+
+    Raises ``MalformedRequest`` (400) when it is none, ``RuleBroken`` (422) when it is out of range.
+    """
     try:
-        found = msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
-        message = "is no moment of RFC 3339, like 2026-01-31T12:00:00Z"
-        detail = f"{name} {message}."
-        raise MalformedRequest(detail, fields=[FieldViolation(name, message)]) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return parse_timestamp(text)
+    except TimestampMalformed as error:
+        detail = f"{name} {error}."
+        raise MalformedRequest(detail, fields=[FieldViolation(name, str(error))]) from None
+    except TimestampOutOfRange as error:
+        detail = f"{name} {error}."
+        raise RuleBroken(detail, fields=[FieldViolation(name, str(error))]) from None
 
 
 def optional_moment(name: str, text: str | None) -> datetime | None:

@@ -22,7 +22,7 @@ _DESCRIPTIONS: Final = {
     403: "The permission is missing.",
     404: "There is no such thing.",
     409: "The state does not allow it; `current` is what is there now.",
-    412: "If-Match is stale; `current` is what is there now.",
+    412: "No tag in If-Match is that of the present state: `current`, whose tag is `metadata.current_etag`.",
     413: "The body is too large.",
     415: "The body does not say that it is JSON, or is compressed.",
     422: "A rule is broken.",

@@ -20,6 +20,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from edge.schemas import loosen
 
 _TAG: Final = '(W/)?"[!#-~]*"'
+_TAG_EXAMPLE: Final = '"0b0c9f2e1d7e4a51a2d6c8f1e4b7a903.7"'
 
 PARAMETERS: Final[dict[str, Parameter]] = {
     "Idempotency-Key": Parameter(
@@ -32,15 +33,17 @@ PARAMETERS: Final[dict[str, Parameter]] = {
     "If-Match": Parameter(
         "If-Match",
         "header",
-        Schema(type=OpenAPIType.STRING, pattern=rf"^([*]|{_TAG}( *, *{_TAG})*)$", examples=['"7"']),
-        description="The ETag of the version to replace, instead of `expected_version`; stale is answered 412. "
-        "`*` replaces whatever is there.",
+        Schema(type=OpenAPIType.STRING, pattern=rf"^([*]|{_TAG}( *, *{_TAG})*)$", examples=[_TAG_EXAMPLE]),
+        description="ETags of versions that may be replaced, instead of `expected_version`. One of them must be that "
+        "of the present state, by strong comparison (RFC 9110, 13.1.1), else 412; `*`: whatever is there. No tag from "
+        "before a restore of the database matches; a number in `expected_version` cannot tell.",
     ),
     "If-None-Match": Parameter(
         "If-None-Match",
         "header",
-        Schema(type=OpenAPIType.STRING, examples=['"7"']),
-        description="ETags of what the client has; 304 when one of them is that of the answer.",
+        Schema(type=OpenAPIType.STRING, examples=[_TAG_EXAMPLE]),
+        description="ETags of what the client has, or `*`; 304 when one of them is that of the response, by weak "
+        "comparison (RFC 9110, 13.1.2).",
     ),
     "Partstream-Min-Revision": Parameter(
         "Partstream-Min-Revision",
@@ -73,7 +76,7 @@ def _header(description: str, *, example: str) -> OpenAPIHeader:
 HEADERS: Final[dict[str, OpenAPIHeader]] = {
     "Partstream-Request-Id": _header("Leads to the log, also in a refusal.", example="0b0c9f2e-1d7e-4a51"),
     "Partstream-Revision": _header("What this answer shows or wrote; opaque.", example="Agdjb250ZW50"),
-    "ETag": _header("Of this representation, or the version that it is.", example='"7"'),
+    "ETag": _header("Of this representation; opaque. A version is `<epoch>.<version>`.", example=_TAG_EXAMPLE),
     "Cache-Control": _header("May be kept, must be asked about; or not kept at all.", example="no-cache"),
     "Cache-Status": _header(
         "Hit, miss or stale, and in which tier (RFC 9211).", example='partstream; hit; detail="memory"'

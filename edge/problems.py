@@ -6,6 +6,7 @@ import logging
 import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import msgspec
 from litestar import Response
@@ -16,11 +17,12 @@ from chassis.store_errors import translated
 from edge.errors import EdgeError, MalformedRequest, RuleBroken
 from edge.exchange import current_exchange
 from edge.methods import allow
+from edge.preconditions import version_tag
 from edge.views.current import current_view
 from edge.views.problem import FieldProblem, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from litestar import Request
 
@@ -173,12 +175,21 @@ def _of_partstream(error: PartstreamError) -> Problem:
         status = current_exchange().conflict_status
     fields = [FieldViolation(item.path.removeprefix("part."), item.message) for item in error.fields]
     problem = _document(error.reason, status, title, error.message, [*fields, *error.preconditions])
-    problem.metadata = error.metadata or msgspec.UNSET
+    problem.metadata = _facts(error.metadata) or msgspec.UNSET
     problem.changed_by = error.metadata.get("changed_by", msgspec.UNSET)
     problem.changed_at = error.metadata.get("changed_at", msgspec.UNSET)
     if error.current is not None:
         problem.current = current_view(error.current)
     return problem
+
+
+def _facts(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What an error says of the present state; for a failed ``If-Match`` with the tag to use instead."""
+    facts = dict(metadata)
+    epoch = facts.pop("epoch", "")
+    if epoch and "current_version" in facts:
+        facts["current_etag"] = f'"{version_tag(int(facts["current_version"]), UUID(epoch))}"'
+    return facts
 
 
 def _of_edge(error: EdgeError) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,9 +11,11 @@ from litestar import Response
 
 from edge.compression import IDENTITY, MIN_BYTES, choose_coding, compress
 from edge.exchange import current_exchange
+from edge.preconditions import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
     from litestar import Request
 
@@ -26,11 +29,12 @@ _encoder = msgspec.json.Encoder()
 class Representation:
     """One body in all its codings. Immutable in meaning, so that a cache may hand it to many requests at once."""
 
-    __slots__ = ("_codings", "tag")
+    __slots__ = ("_codings", "is_tag_of_bytes", "tag")
 
     def __init__(self, raw: bytes, *, tag: str | None = None) -> None:
         """Take the bytes; ``tag`` is the opaque part of the ETag, made from the bytes when absent."""
         self._codings: dict[str, bytes] = {IDENTITY: raw}
+        self.is_tag_of_bytes = tag is None
         self.tag = tag or hashlib.blake2b(raw, digest_size=12).hexdigest()
 
     @classmethod
@@ -56,16 +60,20 @@ class Representation:
             known = self._codings[coding] = compress(self._codings[IDENTITY], coding)
         return known
 
-    def etag(self, coding: str) -> str:
-        """A strong ETag: another coding is another representation (RFC 9110, 8.8.3.3)."""
-        return f'"{self.tag}"' if coding == IDENTITY else f'"{self.tag}.{coding}"'
+    def etag(self, coding: str, epochs: frozenset[tuple[str, UUID]] = frozenset()) -> str:
+        """A strong ETag: another coding is another representation (RFC 9110, 8.8.3.3).
+
+        A tag made from the bytes names the epochs of the logs besides, so that none from before a restore matches.
+        """
+        tag = f"{_mark(epochs)}.{self.tag}" if self.is_tag_of_bytes and epochs else self.tag
+        return f'"{tag}"' if coding == IDENTITY else f'"{tag}.{coding}"'
 
 
-def etag_matches(header: str, etag: str) -> bool:
-    """Whether ``If-None-Match`` names the tag (weak comparison, as the RFC wants it)."""
-    if header.strip() == "*":
-        return True
-    return any(item.strip().removeprefix("W/") == etag for item in header.split(","))
+@lru_cache(maxsize=16)
+def _mark(epochs: frozenset[tuple[str, UUID]]) -> str:
+    """Short text for the epochs of some logs."""
+    named = "\n".join(sorted(f"{log} {epoch}" for log, epoch in epochs))
+    return hashlib.blake2b(named.encode(), digest_size=6).hexdigest()
 
 
 def answer(
@@ -78,8 +86,8 @@ def answer(
 ) -> Response[Any]:
     """200 with the body, or 304 when the client has it already."""
     coding = shown.coding_for(request.headers.get("accept-encoding", ""))
-    etag = shown.etag(coding)
     exchange = current_exchange()
+    etag = shown.etag(coding, frozenset(exchange.epochs))
     private = bool(exchange.bearer) or exchange.stale_cookie  # a shared cache must not keep a Set-Cookie
     headers = {
         "ETag": etag,
@@ -88,7 +96,7 @@ def answer(
     }
     if cache_status:
         headers["Cache-Status"] = cache_status
-    if etag_matches(request.headers.get("if-none-match", ""), etag):
+    if is_known(request, etag):
         return Response(b"", status_code=304, media_type=media_type, headers=headers)
     if coding != IDENTITY:
         headers["Content-Encoding"] = coding

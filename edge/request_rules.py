@@ -10,6 +10,7 @@ from chassis.errors import FieldViolation
 from edge.errors import MalformedRequest
 from edge.identity.browser_sessions import SAFE_METHODS
 from edge.json_bodies import check_media_type
+from edge.numbers import refuse_other_numbers
 from edge.text_rules import refuse_control_characters
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
     A page of any origin can send a body without a type, unasked: to take it for JSON would make every write reachable.
     """
     refuse_control_characters(request)
+    refuse_other_numbers(request)
     if request.method in SAFE_METHODS:
         return
     if request.headers.get("content-length", "0").strip() != "0":

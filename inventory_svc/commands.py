@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chassis.changes.handover import ENTRIES_AT_MOST
+from chassis.changes.if_match import present_epochs
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, StockLevel
@@ -88,6 +89,8 @@ async def open_book(
     )
     if any(need.published is not None for need in needs):
         book.published = await _published(connection, needs, book)
+    if any(need.epoch for need in needs):
+        book.epochs = await present_epochs(connection)
     taken = {
         (item[0], str(item[1])): Taken(item[2], item[3] or b"", item[4])
         for item in _rows(row, "taken_principal", "taken_id", "taken_hash", "taken_response", "taken_revision")

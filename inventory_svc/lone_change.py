@@ -49,6 +49,7 @@ async def commit_lone_change(
     origin, intent = job.origin, job.intent
     if (
         not isinstance(intent, AdjustStock | SetStock)
+        or intent.if_match is not None  # the epoch is read under the locks
         or job.began_commit  # it may be committed already: only its claim can tell
         or known_users.get(origin.actor_id) != origin.actor_name
     ):

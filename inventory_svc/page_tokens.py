@@ -10,6 +10,7 @@ import json
 from chassis.errors import PageTokenInvalid
 
 _FINGERPRINT_CHARACTERS = 12
+_LATEST_MICROSECOND = 253_402_300_799_999_999  # the end of the year 9999; versions are smaller
 
 
 def encode(filters: object, *place: str | int) -> str:
@@ -25,13 +26,20 @@ def decode(token: str, filters: object, kinds: tuple[type, ...]) -> tuple[str | 
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         fingerprint, *place = json.loads(raw)
-    except (ValueError, binascii.Error, TypeError):
+    except (ValueError, binascii.Error, TypeError, RecursionError):
         raise _invalid("The page token cannot be read: use one exactly as it was given to you.") from None
-    if tuple(type(item) for item in place) != kinds:
+    if tuple(type(item) for item in place) != kinds or not all(map(_fits, place)):
         raise _invalid("The page token cannot be read: use one exactly as it was given to you.")
     if fingerprint != _fingerprint(filters):
         raise _invalid("The page token was given for other filters: begin with the first page.")
     return tuple(place)
+
+
+def _fits(item: str | int) -> bool:
+    """Return whether the database can take it: a token is not signed, and what it holds goes into a query."""
+    if isinstance(item, int):
+        return 0 <= item <= _LATEST_MICROSECOND
+    return "\0" not in item and item.isascii()
 
 
 def _fingerprint(filters: object) -> str:

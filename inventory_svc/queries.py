@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SNAPSHOT_PAGE_ROWS = 2000  # about 200 KB of message
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = datetime.min.replace(tzinfo=UTC) + _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Queries:
             reading.MOVEMENTS_PAGE,
             where.part_id,
             where.location_id,
-            where.since and where.since - _MICROSECOND,
+            where.since and max(where.since, _FIRST) - _MICROSECOND,
             where.until,
             list(where.kinds) or None,
             where.actor,

@@ -9,7 +9,7 @@ from chassis.changes import cursor as cursors
 from chassis.changes.followers import PERMISSION
 from chassis.changes.log_search import Found
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
-from chassis.timestamps import moment
+from chassis.timestamps import timestamp_of
 from chassis.visibility import READ_PERMISSIONS, Group, groups
 from partstream.changes.v1 import change_log_service_pb2 as messages
 from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
@@ -144,7 +144,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
                 raise CursorCompacted(message, metadata={"oldest_cursor": self._feed.token_for(oldest - 1)})
             return revision
         if request.HasField("since"):
-            return await self._reader.revision_before(moment(request.since, "since"))
+            return await self._reader.revision_before(timestamp_of(request.since, "since"))
         return oldest - 1
 
     def _shown_states(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from devstack.service_calls.task_errors import first_error_only
 from partstream.content.v1 import part_pb2, part_service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
 
 CALLS_UNDER_WAY = 8
+
+
+async def category_tree(content: ContentServiceAsyncStub, calls: PatientCalls) -> CategoryTree:
+    """Answer the categories that exist."""
+    answer = await calls(content.ListCategories, part_service_pb2.ListCategoriesRequest())
+    return CategoryTree(KnownCategory(each.category_id, each.parent_id, each.name) for each in answer.categories)
 
 
 class CategoryWriter:
@@ -38,17 +44,19 @@ class CategoryWriter:
 
     async def load(self) -> None:
         """Learn the categories that exist."""
-        answer = await self._calls(self._content.ListCategories, part_service_pb2.ListCategoriesRequest())
-        for each in answer.categories:
-            self._tree.learn(KnownCategory(each.category_id, each.parent_id, each.name))
+        self._tree = await category_tree(self._content, self._calls)
 
-    async def place(self, rows: Sequence[PreparedRow]) -> list[str]:
-        """Answer the category id of each row; a name spelt otherwise than the category's own is noted."""
-        paths = dict.fromkeys(row.part.category for row in rows)
+    async def place(self, rows: Sequence[PreparedRow], existing: Mapping[str, part_pb2.Part]) -> list[str]:
+        """Answer the category id of each row; a name spelt otherwise than the category's own is noted.
+
+        A row without a category is left where its part is, if that exists.
+        """
+        stay = {row.part.sku for row in rows if "category" not in row.part.given} & existing.keys()
+        paths = dict.fromkeys(row.part.category for row in rows if row.part.sku not in stay)
         for depth in range(1, max(map(len, paths), default=0) + 1):
             level = dict.fromkeys(path[:depth] for path in paths if len(path) >= depth)
             await self._create_all([planned for path in level if (planned := self._tree.plan(path)) is not None])
-        return [self._found(row) for row in rows]
+        return [existing[row.part.sku].category_id if row.part.sku in stay else self._found(row) for row in rows]
 
     def _found(self, row: PreparedRow) -> str:
         path = row.part.category

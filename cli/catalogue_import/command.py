@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from chassis.errors import PartstreamError
-from cli.catalogue_import.category_writer import CategoryWriter
-from cli.catalogue_import.errors import ImportStopped
+from cli.catalogue_import.category_writer import CategoryWriter, category_tree
+from cli.catalogue_import.comparison import Comparison
+from cli.catalogue_import.errors import ImportStopped, SeparatorsEqual
+from cli.catalogue_import.existing_parts import ExistingParts
 from cli.catalogue_import.importer import BATCH_ROWS, CatalogueImport
+from cli.catalogue_import.numbers import NumberFormat
 from cli.catalogue_import.part_writer import PartWriter
 from cli.catalogue_import.prepare import prepared_batches
 from cli.catalogue_import.report import Report
@@ -23,7 +27,7 @@ from cli.catalogue_import.stock_writer import StockWriter
 from cli.console import terminal
 from cli.console.output_file import check_outputs
 from devstack import stack_state
-from devstack.errors import DevstackError
+from devstack.errors import DevstackError, StackNotRunning
 from devstack.service_calls.patient_calls import PatientCalls
 from devstack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
 from devstack.service_calls.service_access import Services, ServiceSettings, open_services, service_settings
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SERVICE_NAME = "import"
+NOTHING_TO_COMPARE_WITH = "No stack is running: what would change in parts that exist is not known."
 EXIT_REJECTED = 1
 
 
@@ -40,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = stack_state.data_folder(arguments.data_dir)
     rejects = arguments.rejects or folder / "rejects" / f"{arguments.file.name}.rejects.jsonl"
     outputs = (("--rejects", arguments.rejects), ("--notes", arguments.notes), ("--json", arguments.json))
-    settings = None if arguments.check else service_settings(folder)
+    settings = _settings(arguments, folder)
     check_outputs(outputs, input_path=arguments.file)
     file = CatalogueFile(arguments.file)
     report = Report(rejects, arguments.notes)
@@ -52,13 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
             def show(position: int, rows: int) -> None:
                 bar.update(task, completed=position, rows=rows)
 
-            if settings is None:
-                _check(file, report, show)
-            else:
+            if arguments.check:
+                asyncio.run(_check(arguments, settings, file, report, show))
+            elif settings is not None:
                 asyncio.run(_import(arguments, settings, folder, file, report, show))
     except (DevstackError, PartstreamError, KeyboardInterrupt) as end:
         terminal.console(stderr=True).print(report.so_far(), soft_wrap=True)
-        if isinstance(end, KeyboardInterrupt) and settings is not None:
+        if isinstance(end, KeyboardInterrupt) and not arguments.check:
             terminal.console(stderr=True).print(INTERRUPTED)
         if isinstance(end, PartstreamError):
             message = f"The services refused to go on: {end}"
@@ -70,12 +75,58 @@ def run(arguments: argparse.Namespace) -> int:
     return _conclude(arguments, report, time.monotonic() - started)
 
 
-def _check(file: CatalogueFile, report: Report, show: Callable[[int, int], None]) -> None:
-    for batch in prepared_batches(file, report, BATCH_ROWS):
-        for row in batch:
-            report.note(row.line, row.part.sku, row.notes)
-        report.counts["rows_acceptable"] += len(batch)
-        show(file.position, report.counts["rows"])
+def _settings(arguments: argparse.Namespace, folder: Path) -> ServiceSettings | None:
+    """Answer where the services are; None for a check without a running stack, which has nothing to compare with."""
+    try:
+        return service_settings(folder)
+    except StackNotRunning:
+        if not arguments.check:
+            raise
+        terminal.console(stderr=True).print(NOTHING_TO_COMPARE_WITH, soft_wrap=True)
+        return None
+
+
+async def _check(
+    arguments: argparse.Namespace,
+    settings: ServiceSettings | None,
+    file: CatalogueFile,
+    report: Report,
+    show: Callable[[int, int], None],
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        comparison = None
+        if settings is not None:
+            services = await stack.enter_async_context(open_services(settings, SERVICE_NAME))
+            comparison = await _comparison(arguments, services, report)
+        for batch in prepared_batches(file, report, BATCH_ROWS, _numbers(arguments)):
+            for row in batch:
+                report.note(row.line, row.part.sku, row.notes)
+            report.counts["rows_acceptable"] += len(batch)
+            if comparison is not None:
+                await comparison.compare(batch)
+            show(file.position, report.counts["rows"])
+
+
+async def _comparison(arguments: argparse.Namespace, services: Services, report: Report) -> Comparison:
+    calls = PatientCalls(arguments.patience)
+    report.existing = {}
+    return Comparison(
+        services,
+        calls,
+        ExistingParts(services.content, calls),
+        await category_tree(services.content, calls),
+        report,
+        currency=arguments.currency,
+        clear_empty=arguments.clear_empty,
+        set_stock=arguments.set_stock,
+    )
+
+
+def _numbers(arguments: argparse.Namespace) -> NumberFormat:
+    if arguments.decimal and arguments.decimal == arguments.thousands:
+        message = f"--decimal and --thousands are both {arguments.decimal!r}"
+        raise SeparatorsEqual(message)
+    return NumberFormat(arguments.decimal, arguments.thousands)
 
 
 async def _import(
@@ -99,11 +150,13 @@ def _assembled(
 ) -> CatalogueImport:
     calls = PatientCalls(arguments.patience)
     return CatalogueImport(
+        ExistingParts(services.content, calls),
         CategoryWriter(services.content, calls, journal, report),
-        PartWriter(services.content, calls, journal, report),
+        PartWriter(services.content, calls, journal, report, clear_empty=arguments.clear_empty),
         StockWriter(services.inventory, calls, journal, report, set_stock=arguments.set_stock),
         report,
         arguments.currency,
+        _numbers(arguments),
     )
 
 

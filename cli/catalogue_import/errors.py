@@ -3,6 +3,7 @@
 CatalogueError
 ├── FileUnreadable      the file as a whole: missing, not gzip, no header, cut off
 ├── RowRejected         one row; the others go on
+├── SeparatorsEqual     --decimal and --thousands are one sign
 └── ImportStopped       the services refused to go on
 """
 
@@ -21,6 +22,10 @@ class CatalogueError(DevstackError):
 
 class FileUnreadable(CatalogueError):
     """The file cannot be read at all, or not to its end."""
+
+
+class SeparatorsEqual(CatalogueError):
+    """`--decimal` and `--thousands` name the same sign."""
 
 
 class ImportStopped(CatalogueError):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from google.protobuf.field_mask_pb2 import FieldMask
-
 from chassis.errors import InvalidArgument
 from cli.catalogue_import.errors import RowRejected
-from cli.catalogue_import.part_message import IMPORTED_FIELDS
+from cli.catalogue_import.part_message import update_mask
 from partstream.content.v1 import part_pb2, part_service_pb2
 
 if TYPE_CHECKING:
@@ -31,26 +29,41 @@ class PartWriter:
     """Creates and updates parts; parts that are already as the file says are left alone by the service."""
 
     def __init__(
-        self, content: ContentServiceAsyncStub, calls: PatientCalls, journal: RunJournal, report: Report
+        self,
+        content: ContentServiceAsyncStub,
+        calls: PatientCalls,
+        journal: RunJournal,
+        report: Report,
+        *,
+        clear_empty: bool,
     ) -> None:
         self._content = content
         self._calls = calls
         self._journal = journal
         self._report = report
+        self._clear_empty = clear_empty
 
     async def write(self, batch: Sequence[tuple[PreparedRow, part_pb2.Part]]) -> list[PreparedRow]:
         """Write a batch; answer the rows that were accepted. Refused ones become rejects, one by one."""
         request = part_service_pb2.BatchUpsertPartsRequest(
             parts=[message for _, message in batch],
             comment="import",
-            update_mask=FieldMask(paths=IMPORTED_FIELDS),
         )
+        self._set_masks(request, [row for row, _ in batch])
         request.request_id = self._journal.request_id_of("parts", request)
         try:
             answer = await self._calls(self._content.BatchUpsertParts, request)
         except InvalidArgument as refusal:
             return await self._split(batch, refusal)
         return [row for (row, _), result in zip(batch, answer.results, strict=True) if self._accepted(row, result)]
+
+    def _set_masks(self, request: part_service_pb2.BatchUpsertPartsRequest, rows: Sequence[PreparedRow]) -> None:
+        """Say what the rows decide about parts that exist: once where they agree, which most files' rows do."""
+        masks = [update_mask(row.part, clear_empty=self._clear_empty) for row in rows]
+        if masks[0].paths and all(mask == masks[0] for mask in masks):
+            request.update_mask.CopyFrom(masks[0])
+        else:
+            request.part_update_masks.extend(masks)
 
     async def _split(
         self, batch: Sequence[tuple[PreparedRow, part_pb2.Part]], refusal: InvalidArgument

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cli.catalogue_import.errors import RowRejected
+from cli.catalogue_import.numbers import AS_USUAL, NumberFormat
 from cli.catalogue_import.report import Report, SeenSkus
 from cli.catalogue_import.row import CataloguePart, catalogue_part
 from cli.catalogue_import.source import CatalogueFile, Row
@@ -25,12 +26,14 @@ class PreparedRow:
     notes: Notes
 
 
-def prepared_batches(file: CatalogueFile, report: Report, size: int) -> Iterator[list[PreparedRow]]:
+def prepared_batches(
+    file: CatalogueFile, report: Report, size: int, numbers: NumberFormat = AS_USUAL
+) -> Iterator[list[PreparedRow]]:
     """Yield the rows of the file in batches of at most `size`. Raises FileUnreadable."""
     seen = SeenSkus()
     try:
         batch: list[PreparedRow] = []
-        for row in _prepared(file, report, seen):
+        for row in _prepared(file, report, seen, numbers):
             batch.append(row)
             if len(batch) == size:
                 yield batch
@@ -41,20 +44,20 @@ def prepared_batches(file: CatalogueFile, report: Report, size: int) -> Iterator
         seen.close()
 
 
-def _prepared(file: CatalogueFile, report: Report, seen: SeenSkus) -> Iterator[PreparedRow]:
+def _prepared(file: CatalogueFile, report: Report, seen: SeenSkus, numbers: NumberFormat) -> Iterator[PreparedRow]:
     for row in file.rows():
         report.counts["rows"] += 1
         if not isinstance(row, Row):
             report.reject(row.line, "", row.fault)
             continue
         try:
-            yield _prepared_row(row, seen)
+            yield _prepared_row(row, seen, numbers)
         except RowRejected as fault:
             report.reject(row.line, str(row.values.get("sku") or "")[:64], fault)
 
 
-def _prepared_row(row: Row, seen: SeenSkus) -> PreparedRow:
-    part, notes = catalogue_part(row.values)
+def _prepared_row(row: Row, seen: SeenSkus, numbers: NumberFormat) -> PreparedRow:
+    part, notes = catalogue_part(row.values, numbers)
     earlier = seen.add(part.sku, row.line)
     if earlier is not None:
         raise RowRejected("sku", "SKU_TWICE", f"the same sku stands on line {earlier}", part.sku)

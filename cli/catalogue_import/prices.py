@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from cli.catalogue_import.errors import RowRejected
+from cli.catalogue_import.numbers import AS_USUAL, NumberFormat, how_to_say
 from cli.catalogue_import.treatments import Notes, Treatment
 
 MOST_BREAKS = 50
@@ -27,19 +28,19 @@ class Prices:
 NO_PRICE = Prices(None, ())
 
 
-def prices(value: object, notes: Notes) -> Prices:
+def prices(value: object, notes: Notes, numbers: NumberFormat = AS_USUAL) -> Prices:
     """Answer the prices of `[[from_quantity, unit_price], …]` or of a bare number.
 
     Raises RowRejected when one is no price, or two contradict each other.
     """
-    if value in (None, "", []):
+    if value in (None, []) or (isinstance(value, str) and not value.strip()):
         notes.add(Treatment.PRICE_MISSING, "prices")
         return NO_PRICE
     if isinstance(value, int | float | str):
         value = [[1, value]]
     if not isinstance(value, list):
         raise RowRejected("prices", "NOT_A_LIST", "must be a list of [quantity, price]", value)
-    breaks = _in_order([_break(pair, notes) for pair in value], notes)
+    breaks = _in_order([_break(pair, notes, numbers) for pair in value], notes)
     if len(breaks) > MOST_BREAKS:
         raise RowRejected("prices", "TOO_MANY", f"{len(breaks)} price breaks, at most {MOST_BREAKS}", None)
     if len({price for _, price in breaks}) != len(breaks):
@@ -47,7 +48,7 @@ def prices(value: object, notes: Notes) -> Prices:
     return Prices(_minor(breaks[0][1], notes), tuple(breaks))
 
 
-def _break(pair: object, notes: Notes) -> tuple[int, Decimal]:
+def _break(pair: object, notes: Notes, numbers: NumberFormat) -> tuple[int, Decimal]:
     if not isinstance(pair, list) or len(pair) != PAIR:
         raise RowRejected("prices", "NOT_A_PAIR", "each price break is [quantity, price]", pair)
     quantity, price = pair
@@ -55,13 +56,15 @@ def _break(pair: object, notes: Notes) -> tuple[int, Decimal]:
         quantity = int(quantity)
     if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity < EXCLUSIVE_QUANTITY:
         raise RowRejected("prices", "QUANTITY_INVALID", "a quantity is a whole number from 1", quantity)
-    return quantity, _price(price, notes)
+    return quantity, _price(price, notes, numbers)
 
 
-def _price(price: object, notes: Notes) -> Decimal:
+def _price(price: object, notes: Notes, numbers: NumberFormat) -> Decimal:
+    if isinstance(price, str) and numbers.is_ambiguous(price):
+        raise RowRejected("prices", "PRICE_INVALID", how_to_say(price), price)
     try:
         # Through repr: 0.0137 means 0.0137, not the 0.01369999999999999953 that the double holds.
-        exact = Decimal(price.strip() if isinstance(price, str) else repr(price))
+        exact = Decimal(numbers.plain(price) or "" if isinstance(price, str) else repr(price))
     except InvalidOperation as fault:
         raise RowRejected("prices", "PRICE_INVALID", "a price is a number", price) from fault
     if not exact.is_finite() or not 0 <= exact < LARGEST_PRICE:

@@ -81,6 +81,8 @@ class Report:
         self.tally = Tally()
         self.rejects = JsonLines(rejects)
         self._notes = JsonLines(notes)
+        # Of parts that exist: how often each field would change or be cleared. None when nothing was compared.
+        self.existing: dict[str, Counter[str]] | None = None
 
     @property
     def rejected(self) -> int:
@@ -100,6 +102,13 @@ class Report:
         for note in notes:
             self._notes.write(line=line, sku=sku, field=note.field, treatment=note.treatment, before=note.before)
 
+    def note_change(self, field: str, *, is_cleared: bool) -> None:
+        """Count a field of a part that exists which would be given another value, or none."""
+        self.existing = self.existing or {}
+        change = "cleared" if is_cleared else "changed"
+        self.existing.setdefault(field, Counter(changed=0, cleared=0))[change] += 1
+        self.counts["fields_would_be_cleared" if is_cleared else "fields_would_change"] += 1
+
     def close(self) -> None:
         """Finish both files."""
         self.rejects.close()
@@ -117,6 +126,7 @@ class Report:
                 if self.tally.rows[treatment]
             },
             "keys_not_imported": dict(self.tally.keys_not_imported),
+            "existing_fields": None if self.existing is None else {name: dict(n) for name, n in self.existing.items()},
             "rejects_file": str(self.rejects.path) if self.rejected else None,
         }
 
@@ -145,7 +155,18 @@ class Report:
         for treatment in Treatment:
             if self.tally.rows[treatment]:
                 treated.add_row(treatment.value, self._meaning(treatment), *self._numbers(treatment))
-        return [outcome, treated]
+        return [outcome, *self._changes(), treated]
+
+    def _changes(self) -> list[Table]:
+        if not self.existing:
+            return []
+        changes = Table(title="Fields of parts that exist", title_justify="left")
+        changes.add_column("field")
+        for heading in ("would change", "would be cleared"):
+            changes.add_column(heading, justify="right")
+        for name, count in sorted(self.existing.items()):
+            changes.add_row(name, f"{count['changed']:,}", f"{count['cleared']:,}")
+        return [changes]
 
     def _meaning(self, treatment: Treatment) -> str:
         if treatment is Treatment.KEY_NOT_IMPORTED:

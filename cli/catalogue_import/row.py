@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cli.catalogue_import.errors import RowRejected
+from cli.catalogue_import.numbers import AS_USUAL, NumberFormat, how_to_say
 from cli.catalogue_import.prices import Prices, prices
+from cli.catalogue_import.source import KNOWN_KEYS
 from cli.catalogue_import.specifications import Scalar, specifications
 from cli.catalogue_import.text import html_text, one_line, plain_text
-from cli.catalogue_import.treatments import Notes, Treatment
+from cli.catalogue_import.treatments import MISSING, REFUSED, Notes, Treatment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SITE_PATH = re.compile(r"/([^/\\\s]\S*)?")  # as the content service has it: `//` and `/\\` lead to other sites
-KNOWN_KEYS = frozenset(
-    {"sku", "title", "description", "category", "specs", "image", "datasheet", "prices", "stock", "mpn", "manufacturer"}
-)
 LONGEST_TITLE = 300
 LONGEST_NAME = 200
 LONGEST_DESCRIPTION = 100_000
@@ -46,9 +45,12 @@ class CataloguePart:
     stock: int | None
     mpn: str
     manufacturer: str
+    # Keys with a value, and keys that are there without one; a key that the row lacks is in neither.
+    given: frozenset[str] = frozenset()
+    emptied: frozenset[str] = frozenset()
 
 
-def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
+def catalogue_part(values: Mapping[str, Any], numbers: NumberFormat = AS_USUAL) -> tuple[CataloguePart, Notes]:
     """Answer the part and what was put right. Raises RowRejected for what cannot be put right without guessing."""
     notes = Notes()
     values = {key: None if _is_nan(value) else value for key, value in values.items()}
@@ -62,8 +64,8 @@ def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
         specifications=specifications(values.get("specs"), notes),
         image=_image(values.get("image"), notes),
         datasheet=_datasheet(values.get("datasheet"), notes),
-        prices=prices(values.get("prices"), notes),
-        stock=_stock(values.get("stock"), notes),
+        prices=prices(values.get("prices"), notes, numbers),
+        stock=_stock(values.get("stock"), notes, numbers),
         mpn=mpn,
         manufacturer=one_line(values.get("manufacturer"), "manufacturer", LONGEST_NAME, notes),
     )
@@ -72,7 +74,10 @@ def catalogue_part(values: Mapping[str, Any]) -> tuple[CataloguePart, Notes]:
             notes.add(treatment, treatment.removesuffix("_missing"))
     for key in sorted(values.keys() - KNOWN_KEYS):
         notes.add(Treatment.KEY_NOT_IMPORTED, key, values[key])
-    return part, notes
+    there = KNOWN_KEYS & values.keys()
+    emptied = there & {note.field for note in notes if note.treatment in MISSING}
+    refused = {note.field for note in notes if note.treatment in REFUSED}
+    return replace(part, given=there - emptied - refused, emptied=emptied), notes
 
 
 def _is_nan(value: object) -> bool:
@@ -171,13 +176,15 @@ def _is_web_address(address: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", address)
 
 
-def _stock(value: object, notes: Notes) -> int | None:
-    if value is None or value == "":
+def _stock(value: object, notes: Notes, numbers: NumberFormat) -> int | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         notes.add(Treatment.STOCK_MISSING, "stock")
         return None
     number = value
-    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,20}(\.0+)?\s*", value):
-        number = int(value.strip().partition(".")[0])
+    if isinstance(value, str):
+        if numbers.is_ambiguous(value):
+            raise RowRejected("stock", "NOT_A_COUNT", how_to_say(value), value)
+        number = _whole(numbers.plain(value))
     elif isinstance(value, float) and value.is_integer():
         number = int(value)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_STOCK:
@@ -185,3 +192,9 @@ def _stock(value: object, notes: Notes) -> int | None:
     if number is not value:
         notes.add(Treatment.STOCK_FROM_TEXT, "stock", value)
     return number
+
+
+def _whole(plain: str | None) -> int | None:
+    """Answer a number whose decimals are all 0; None for any other."""
+    match = re.fullmatch(r"([0-9]{1,20})\.0*", plain or "")
+    return int(match[1]) if match else None

@@ -34,6 +34,9 @@ OTHER_FORMATS = {
     b"\xfe\xff": "UTF-16",
 }
 JSON_CELLS = ("specs", "prices")
+KNOWN_KEYS = frozenset(
+    {"sku", "title", "description", "category", "specs", "image", "datasheet", "prices", "stock", "mpn", "manufacturer"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,15 @@ def _object(line: bytes) -> dict[str, Any]:
     value = _json("", "line", text)
     if not isinstance(value, dict):
         raise RowRejected("", "NOT_AN_OBJECT", "the line is JSON but not an object", value)
-    return value
+    if value.keys() <= KNOWN_KEYS:
+        return value
+    return _distinct([(_known(name), member) for name, member in value.items()])
+
+
+def _known(name: str) -> str:
+    """Answer the name of a column or key: `Title` is `title`; a name that is not known stays as it is."""
+    folded = name.strip().casefold()
+    return folded if folded in KNOWN_KEYS else name
 
 
 def _json(field: str, what: str, text: str) -> Any:
@@ -201,7 +212,7 @@ def _csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[Row | Unreadabl
         _bounded_lines(text, path), strict=True
     )  # without it, a quote that is never closed takes in the rest of the file
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [_known(name.strip()) for name in next(reader, [])]
     except csv.Error:
         header = []
     if "sku" not in header or len(set(header)) != len(header):
@@ -254,6 +265,8 @@ def _cell(name: str, text: str) -> Any:
     text = text.strip() if name in {*JSON_CELLS, "category"} else text
     if not text:
         return None
+    if name == "prices" and not text.startswith(("[", "{", '"')):
+        return text  # one price, which JSON would read with a decimal point whatever the file says
     if name in JSON_CELLS or (name == "category" and text.startswith("[")):
         return _json(name, "cell", text)
     if name == "category":

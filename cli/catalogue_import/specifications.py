@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import TYPE_CHECKING, TypeAlias
 
 from cli.catalogue_import.errors import RowRejected
@@ -66,7 +67,7 @@ def _name(path: str, notes: Notes) -> str:
 def _keep(found: dict[str, Scalar], taken: dict[str, str], name: str, value: Scalar, notes: Notes) -> None:
     """Keep a value under its name; a name met before in another spelling is merged or numbered."""
     wanted, number = name, 1
-    while (kept := taken.get(wanted.casefold())) is not None:
+    while (kept := taken.get(_folded(wanted))) is not None:
         # True == 1 in Python, and not in a catalogue.
         if found[kept] == value and isinstance(found[kept], bool) == isinstance(value, bool):
             notes.add(Treatment.SPEC_NAME_MERGED, f"specs.{name}", value)
@@ -75,8 +76,13 @@ def _keep(found: dict[str, Scalar], taken: dict[str, str], name: str, value: Sca
         wanted = f"{name} ({number})"
     if number > 1:
         notes.add(Treatment.SPEC_NAME_NUMBERED, f"specs.{wanted}", value)
-    taken[wanted.casefold()] = wanted
+    taken[_folded(wanted)] = wanted
     found[wanted] = value
+
+
+def _folded(name: str) -> str:
+    """Answer what two spellings of one name share: case, and the form in which an accent is written."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _scalar(value: object, field: str, notes: Notes) -> Scalar:

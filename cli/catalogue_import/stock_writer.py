@@ -49,7 +49,7 @@ class StockWriter:
         counted = [row for row in rows if row.part.stock is not None]
         if not counted:
             return
-        levels = await self._levels([row.part.sku for row in counted])
+        levels = await main_levels(self._inventory, self._calls, [row.part.sku for row in counted])
         missing = [row for row in counted if row.part.sku not in levels]
         # A level of 0 units is no movement of units, which is all that a batch of adjustments can say.
         await self._create([row for row in missing if row.part.stock])
@@ -63,13 +63,6 @@ class StockWriter:
             await asyncio.gather(*(self._set(row, levels[row.part.sku].version) for row in different))
         elif different:
             self._report.counts["levels_different_left_alone"] += len(different)
-
-    async def _levels(self, skus: list[str]) -> dict[str, stock_pb2.StockLevel]:
-        request = stock_service_pb2.BatchGetStockRequest(part_ids=skus)
-        answer = await self._calls(self._inventory.BatchGetStock, request)
-        return {
-            stock.part_id: level for stock in answer.stocks for level in stock.levels if level.location_id == LOCATION
-        }
 
     async def _create(self, rows: Sequence[PreparedRow]) -> None:
         if not rows:
@@ -104,6 +97,17 @@ class StockWriter:
             self._report.reject(row.line, row.part.sku, fault)
         else:
             self._report.counts["levels_set" if version else "levels_created"] += 1
+
+
+async def main_levels(
+    inventory: InventoryServiceAsyncStub, calls: PatientCalls, skus: Sequence[str]
+) -> dict[str, stock_pb2.StockLevel]:
+    """Answer the levels of parts at the location that imports bring stock to."""
+    if not skus:
+        return {}
+    request = stock_service_pb2.BatchGetStockRequest(part_ids=skus)
+    answer = await calls(inventory.BatchGetStock, request)
+    return {stock.part_id: level for stock in answer.stocks for level in stock.levels if level.location_id == LOCATION}
 
 
 def _creation(row: PreparedRow) -> stock_service_pb2.StockAdjustment:

@@ -54,21 +54,40 @@ class Treatment(StrEnum):
     STOCK_FROM_TEXT = "stock_from_text"
 
 
+# A key without a value: what a new part then has is in MEANINGS, and a part that exists keeps its own.
+MISSING = frozenset(
+    {
+        Treatment.TITLE_FROM_MPN,
+        Treatment.TITLE_FROM_SKU,
+        Treatment.MPN_MISSING,
+        Treatment.MANUFACTURER_MISSING,
+        Treatment.DESCRIPTION_MISSING,
+        Treatment.CATEGORY_MISSING,
+        Treatment.SPECS_MISSING,
+        Treatment.IMAGE_MISSING,
+        Treatment.DATASHEET_MISSING,
+        Treatment.PRICE_MISSING,
+        Treatment.STOCK_MISSING,
+    }
+)
+# A value that is left out: a part that exists keeps its own.
+REFUSED = frozenset({Treatment.IMAGE_REFUSED, Treatment.DATASHEET_REFUSED})
+
 MEANINGS: dict[Treatment, str] = {
     Treatment.CONTROL_CHARACTER_REMOVED: "control characters or broken surrogates taken out of a text",
     Treatment.SPACE_TRIMMED: "white space at the ends of a text taken off; in a name, runs of it made one space",
     Treatment.TEXT_FROM_NUMBER: "a number where a text belongs: written as text",
     Treatment.KEY_NOT_IMPORTED: "a key that the catalogue has no field for",
-    Treatment.TITLE_FROM_MPN: "no title: manufacturer part number used",
-    Treatment.TITLE_FROM_SKU: "no title and no part number: SKU used",
-    Treatment.MPN_MISSING: "no manufacturer part number: left empty",
-    Treatment.MANUFACTURER_MISSING: "no manufacturer: left empty",
-    Treatment.DESCRIPTION_MISSING: "no description: left empty",
+    Treatment.TITLE_FROM_MPN: "no title: a new part has its manufacturer part number",
+    Treatment.TITLE_FROM_SKU: "no title and no part number: a new part has its SKU",
+    Treatment.MPN_MISSING: "no manufacturer part number: a new part has none",
+    Treatment.MANUFACTURER_MISSING: "no manufacturer: a new part has none",
+    Treatment.DESCRIPTION_MISSING: "no description: a new part has none",
     Treatment.DESCRIPTION_ESCAPED: "plain text with <, > or &: escaped, shown as written",
     Treatment.DESCRIPTION_SANITISED: "HTML in the description: unsafe parts taken out",
-    Treatment.CATEGORY_MISSING: "no category: put under Uncategorised",
+    Treatment.CATEGORY_MISSING: "no category: a new part is put under Uncategorised",
     Treatment.CATEGORY_SPELLING_MERGED: "category met before in another case, spacing or width: first spelling used",
-    Treatment.SPECS_MISSING: "no specifications: left empty",
+    Treatment.SPECS_MISSING: "no specifications: a new part has none",
     Treatment.SPEC_NAME_SPACED: "white space in a specification name collapsed",
     Treatment.SPEC_NAME_MERGED: "two names that differ by case or space with one value: kept once",
     Treatment.SPEC_NAME_NUMBERED: "two names that differ by case or space with two values: the second numbered (2)",
@@ -77,12 +96,12 @@ MEANINGS: dict[Treatment, str] = {
     Treatment.SPEC_PLACEHOLDER: "a placeholder as value: null, the name kept",
     Treatment.SPEC_NUMBER_ROUNDED: "noise of binary fractions: rounded to 12 significant digits",
     Treatment.SPEC_NUMBER_AS_TEXT: "an integer beyond 2^53: kept exactly, as text",
-    Treatment.IMAGE_MISSING: "no picture",
+    Treatment.IMAGE_MISSING: "no picture: a new part has none",
     Treatment.IMAGE_MADE_HTTPS: "picture address with http:// made https://",
     Treatment.IMAGE_REFUSED: "picture address that is not a web address: left out",
-    Treatment.DATASHEET_MISSING: "no data sheet",
+    Treatment.DATASHEET_MISSING: "no data sheet: a new part has none",
     Treatment.DATASHEET_REFUSED: "data sheet address that is not a web address: left out",
-    Treatment.PRICE_MISSING: "no price: part without a price",
+    Treatment.PRICE_MISSING: "no price: a new part has none",
     Treatment.PRICE_RAISED_TO_MINOR_UNIT: "a price that rounds to nothing: one minor unit shown, exact in the breaks",
     Treatment.PRICE_BREAKS_EQUAL_KEPT: "price breaks with equal prices: kept as given",
     Treatment.PRICE_BREAKS_SORTED: "price breaks put in order of quantity",

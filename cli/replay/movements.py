@@ -15,12 +15,13 @@ import os
 import re
 import zlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, cast
 
+from chassis.timestamps import EARLIEST, TimestampMalformed, TimestampOutOfRange, parse_timestamp
 from cli.console.input_file import opened
 from cli.replay.errors import MovementsUnreadable, MovementWrong
 
@@ -34,7 +35,7 @@ SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
 NUMBER = re.compile(r"-?[0-9]{1,16}")
 MOST_UNITS = 9_000_000_000_000_000  # of the contract
 SHOWN_WRONG = 10
-BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+BEFORE_ALL = EARLIEST
 
 
 class Reason(StrEnum):
@@ -176,10 +177,11 @@ class _Rows:
         if text == self._latest_text:
             return self._latest
         try:
-            moment = datetime.fromisoformat(text)
-        except ValueError as fault:
+            moment = parse_timestamp(text, day_alone=True)
+        except TimestampOutOfRange as fault:
+            raise MovementWrong(f"line {self.line}: {text!r} {fault}") from fault
+        except TimestampMalformed as fault:
             raise MovementWrong(f"line {self.line}: {text!r} is no time") from fault
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         if moment < self._latest:
             raise MovementWrong(f"line {self.line} is earlier than the line before")
         self._latest, self._latest_text = moment, text

@@ -15,6 +15,7 @@ from pathlib import Path
 from chassis import logs
 from chassis.settings import choice, load, setting
 from cli.catalogue_import.category_writer import CategoryWriter
+from cli.catalogue_import.existing_parts import ExistingParts
 from cli.catalogue_import.importer import CatalogueImport
 from cli.catalogue_import.part_writer import PartWriter
 from cli.catalogue_import.report import Report
@@ -74,8 +75,9 @@ async def _load(services: Services, data_folder: Path, path: Path, rows: list[Sa
     report = Report(data_folder / "rejects" / f"{MARKER}.rejects.jsonl", None)
     try:
         await CatalogueImport(
+            ExistingParts(services.content, calls),
             CategoryWriter(services.content, calls, journal, report),
-            PartWriter(services.content, calls, journal, report),
+            PartWriter(services.content, calls, journal, report, clear_empty=False),
             StockWriter(services.inventory, calls, journal, report, set_stock=False),
             report,
             CURRENCY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
@@ -15,6 +16,9 @@ from content_svc.domain.part import Status
 Order: TypeAlias = Literal["part_id", "title", "price_asc", "price_desc", "update_time_desc", "rank"]
 # What a page was sorted by: the last row's value goes into the token of the next page. Moments are microseconds.
 PageKey: TypeAlias = str | int | float
+
+# What PostgreSQL cannot store: NUL, and halves of a surrogate pair, which JSON can spell.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
@@ -61,7 +65,7 @@ def page_position(listing: PartListing, token: str) -> PagePosition | None:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         fingerprint, key, part_id = json.loads(raw[4:])
         intact = zlib.crc32(raw[4:]).to_bytes(4, "big") == raw[:4]
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, binascii.Error, RecursionError):
         intact = False
     if not intact or fingerprint != _fingerprint(listing) or not _is_text(part_id) or not _fits(listing, key):
         message = "The page token cannot be read, or belongs to a listing with other filters."
@@ -70,7 +74,7 @@ def page_position(listing: PartListing, token: str) -> PagePosition | None:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
+    return isinstance(value, str) and not _UNSTORABLE.search(value)
 
 
 def _fits(listing: PartListing, key: object) -> bool:

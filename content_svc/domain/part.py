@@ -70,6 +70,20 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What a writer says of the version that it replaces.
+
+    ``if_match`` holds states (epoch, version) of which one must be the present one; ``epochs`` are the names of the
+    log's present epoch.
+    """
+
+    expected_version: int | None = None
+    unconditional: bool = False
+    if_match: frozenset[tuple[str, int]] | None = None
+    epochs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A part as it is stored."""
 
@@ -88,21 +102,23 @@ class Part:
         """Whether everyone may see it."""
         return self.content.status == "published" and self.deleted_at is None
 
-    def check_writable(self, expected_version: int | None, *, unconditional: bool) -> None:
+    def check_writable(self, condition: Condition) -> None:
         """Raise unless the part is live and the caller saw this version, or said that it does not matter."""
         if self.deleted_at is not None:
             message = f"The part {self.part_id} is deleted; undelete it first."
             raise PartArchived(message, resource=ResourceRef("part", self.part_id), metadata={"state": "deleted"})
-        if unconditional:
-            return
-        if expected_version is None:
+        if condition.if_match is not None:
+            if not any((epoch, self.version) in condition.if_match for epoch in condition.epochs):
+                message = f"No entity tag in If-Match matches: the part {self.part_id} is at version {self.version}."
+                raise self._conflict(message, epoch=max(condition.epochs, default=""))
+        elif condition.expected_version is None and not condition.unconditional:
             message = "Say which version this replaces (expected_version), or that it does not matter (unconditional)."
             raise VersionRequired(message, resource=ResourceRef("part", self.part_id))
-        if expected_version != self.version:
-            raise self._conflict(expected_version)
+        if condition.expected_version not in {None, self.version}:
+            message = f"Version {condition.expected_version} was expected, but version {self.version} is there now."
+            raise self._conflict(message)
 
-    def _conflict(self, expected_version: int) -> VersionConflict:
-        message = f"Version {expected_version} was expected, but version {self.version} is there now."
+    def _conflict(self, message: str, **facts: str) -> VersionConflict:
         return VersionConflict(
             message,
             current=self,
@@ -110,5 +126,6 @@ class Part:
                 "current_version": str(self.version),
                 "changed_by": self.updated_by.username if self.updated_by else "",
                 "changed_at": self.updated_at.isoformat().replace("+00:00", "Z"),
+                **facts,
             },
         )

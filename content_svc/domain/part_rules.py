@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -91,10 +92,14 @@ def _part_violations(part_id: str, content: PartContent) -> Violations:
 def _specifications(specifications: Mapping[str, object]) -> Violations:
     if len(specifications) > MAX_SPECIFICATIONS:
         yield "specifications", f"must have at most {MAX_SPECIFICATIONS} entries; it has {len(specifications)}"
+    first_spellings: dict[str, str] = {}
     for name, value in specifications.items():
         path = f'specifications["{name[:MAX_SPECIFICATION_NAME]}"]'
         if not name.strip() or len(name) > MAX_SPECIFICATION_NAME or CONTROL_BUT_LINES.search(name):
             yield path, f"must have a name of 1-{MAX_SPECIFICATION_NAME} characters"
+        # `é` in one code point or in two: no reader can see that these are two names (Unicode, canonical equivalence).
+        if first_spellings.setdefault(unicodedata.normalize("NFC", name), name) != name:
+            yield path, "has the name of another one, in another Unicode form"
         if isinstance(value, str):
             yield from lines_violations(value, path, MAX_SPECIFICATION_TEXT)
         elif value is not None and (not isinstance(value, bool | int | float) or not math.isfinite(value)):

@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from chassis.changes.integrity import verify_chain
 from devstack.errors import CopyFailed
+from devstack.servers.audit_drain import HeldLog, TrailOfLog, held_log
 from devstack.servers.databases import CLOSE_DATABASE, JOIN_ROLE, dsn_for
 from devstack.servers.programs import connection_environment, postgres_program
 
@@ -28,11 +29,14 @@ CREATE = sql.SQL("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODI
 DROP = sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 RENAME = sql.SQL("ALTER DATABASE {name} RENAME TO {target}")
 ADMIT = sql.SQL("ALTER DATABASE {name} CONNECTION LIMIT {limit}")
-END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
+END_SESSIONS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s AND pid <> %s
+"""
 HAS_LOG = "SELECT to_regclass('change_log') IS NOT NULL"
 BEGIN_EPOCH = "SELECT change_log_begin_epoch()::text"
 HEAD = "SELECT coalesce(max(revision), 0) FROM change_log"
 _SWAP_ATTEMPTS = 20  # sessions that were just opening are ended by the next one
+_SWAP_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,11 @@ def dump(dsn: str, file: Path) -> None:
     draft.replace(file)
 
 
-def restore(admin_dsn: str, dsn: str, file: Path) -> Restored:
+def restore(admin_dsn: str, dsn: str, file: Path, trail: TrailOfLog | None = None) -> Restored:
     """Put what a file holds in the place of the database of ``dsn``.
 
-    Raises CopyFailed, with the database in use untouched, when the file cannot be read or its log is not whole.
+    ``trail`` is given the time to take in the last entries of the log in use. Raises CopyFailed, with the database in
+    use untouched, when the file cannot be read or its log is not whole.
     """
     parts = conninfo_to_dict(dsn)
     name, owner = str(parts["dbname"]), str(parts["user"])
@@ -66,7 +71,8 @@ def restore(admin_dsn: str, dsn: str, file: Path) -> Restored:
             _run("pg_restore", new_dsn, "--no-owner", "--no-privileges", "--exit-on-error", str(file))
             epoch, revision = asyncio.run(_begin_epoch(new_dsn))
             kept_as = f"{name}_before_{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}"
-            _swap(admin, name, beside, kept_as)
+            with held_log(dsn, trail if epoch else None, revision) as held:
+                _swap(admin, name, beside, kept_as, held)
         except BaseException:
             admin.execute(DROP.format(name=sql.Identifier(beside)))
             raise
@@ -97,13 +103,17 @@ async def _begin_epoch(dsn: str) -> tuple[str, int]:
         await connection.close()
 
 
-def _swap(admin: psycopg.Connection, name: str, beside: str, kept_as: str) -> None:
-    """Let nobody in, end every session, and rename both at once."""
+def _swap(admin: psycopg.Connection, name: str, beside: str, kept_as: str, held: HeldLog) -> None:
+    """Admit no session, end every one, and rename both at once. ``held`` ends after all others."""
     names = {"name": sql.Identifier(name)}
     admin.execute(ADMIT.format(**names, limit=sql.Literal(0)))
     try:
         for attempt in range(1, _SWAP_ATTEMPTS + 1):
-            admin.execute(END_SESSIONS, (name,))
+            ended = admin.execute(END_SESSIONS, (name, held.pid)).fetchone()
+            if ended is not None and ended[0] and attempt < _SWAP_ATTEMPTS:
+                time.sleep(_SWAP_PAUSE_SECONDS)  # until none is left, so that what is read next is the end
+                continue
+            held.finish()
             try:
                 with admin.transaction():
                     admin.execute(RENAME.format(**names, target=sql.Identifier(kept_as)))

@@ -15,6 +15,7 @@ from edge.idempotency import request_id_for
 from edge.identity.guards import permits
 from edge.json_bodies import JsonBody
 from edge.moments import MomentText, optional_moment, timestamp
+from edge.numbers import NUMBER_IN_PATH
 from edge.openapi import ADMIN_READ, ADMIN_WRITE, refusals
 from edge.operations import FreshRead, Write
 from edge.page_tokens import Page
@@ -97,7 +98,7 @@ async def reverse_movement(
     services: TheServices,
     part_id: PartIdInPath,
     location_id: Annotated[str, PathParameter(pattern=ID_PATTERN)],
-    version: Annotated[int, PathParameter(ge=1, le=9_000_000_000_000_000)],
+    version: Annotated[int, PathParameter(ge=1, le=9_000_000_000_000_000, description=NUMBER_IN_PATH)],
     data: Annotated[ReverseRequest | None, Body()] = None,
 ) -> Response[Reversal]:
     """A compensating movement; refused when it would go below what is reserved."""

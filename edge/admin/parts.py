@@ -47,7 +47,7 @@ async def create_part(
     made = answer.part
     # What is no part of the shop yet is not found there.
     place = "parts" if made.status == STATUS_NUMBERS["published"] else "admin/parts"
-    headers = {"Location": f"/api/v1/{place}/{made.part_id}", "ETag": version_etag(made.version)}
+    headers = {"Location": f"/api/v1/{place}/{made.part_id}", "ETag": _etag(answer)}
     return reply(staff_part(made), status=201, headers=headers)
 
 
@@ -80,6 +80,7 @@ async def replace_part(
         update_mask=full_mask(data),
         expected_version=condition.version,
         unconditional=condition.unconditional,
+        if_match=condition.if_match,
         comment=data.comment,
     )
     try:
@@ -88,7 +89,13 @@ async def replace_part(
         if conflict.current is None:  # too large to travel with an error
             await _show_current(services, part_id, conflict)
         raise
-    return reply(staff_part(answer.part), headers={"ETag": version_etag(answer.part.version)})
+    return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
+
+
+def _etag(
+    shown: part_service_pb2.CreatePartResponse | part_service_pb2.UpdatePartResponse | part_service_pb2.GetPartResponse,
+) -> str:
+    return version_etag(shown.part.version, shown.revision_token, "content")
 
 
 async def _show_current(services: Services, part_id: str, conflict: VersionConflict) -> None:
@@ -115,7 +122,7 @@ async def show_staff_part(
     """The part as it is now, draft or not, straight from the service."""
     message = part_service_pb2.GetPartRequest(part_id=part_id, min_revision_token=gate.wanted(request))
     answer = await services.ask_content(services.content.GetPart, message)
-    return reply(staff_part(answer.part), headers={"ETag": version_etag(answer.part.version)})
+    return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
 
 
 @get(

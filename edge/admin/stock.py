@@ -39,9 +39,9 @@ from edge.views.stock import (
     staff_stock,
 )
 from partstream.inventory.v1 import stock_service_pb2
-from partstream.inventory.v1.stock_pb2 import PartStock
 
 MAIN = "main"
+INVENTORY = "inventory"  # the log whose epoch the tags name
 
 
 class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,6 +105,7 @@ async def set_stock(
         on_hand=data.on_hand,
         expected_version=condition.version,
         unconditional=condition.unconditional,
+        if_match=condition.if_match,
         allow_missing=condition.version == 0,
         reason=data.reason,
     )
@@ -137,6 +138,7 @@ async def adjust_stock(
         location_id=data.location_id,
         delta=data.delta,
         expected_version=condition.version,
+        if_match=condition.if_match,
         kind=kind_number(data.kind),
         reason=data.reason,
     )
@@ -168,6 +170,7 @@ async def set_reorder_point(
         location_id=data.location_id,
         reorder_point=data.reorder_point,
         expected_version=condition.version,
+        if_match=condition.if_match,
     )
     return await _level_after(services, services.inventory.SetReorderPoint, message)
 
@@ -191,11 +194,13 @@ async def archive_stock(
     data: Annotated[ArchiveRequest, Body()],
 ) -> Response[Level]:
     """The archived level. Refused while anything is reserved."""
+    condition = precondition(request, data.expected_version, required=False)
     message = stock_service_pb2.ArchiveStockRequest(
         request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
-        expected_version=precondition(request, data.expected_version, required=False).version,
+        expected_version=condition.version,
+        if_match=condition.if_match,
         reason=data.reason,
     )
     return await _level_after(services, services.inventory.ArchiveStock, message)
@@ -220,11 +225,13 @@ async def restore_stock(
     data: Annotated[ArchiveRequest, Body()],
 ) -> Response[Level]:
     """The level, live again."""
+    condition = precondition(request, data.expected_version, required=False)
     message = stock_service_pb2.RestoreStockRequest(
         request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
-        expected_version=precondition(request, data.expected_version, required=False).version,
+        expected_version=condition.version,
+        if_match=condition.if_match,
         reason=data.reason,
     )
     return await _level_after(services, services.inventory.RestoreStock, message)
@@ -249,7 +256,7 @@ async def show_staff_stock(
     if at is None:
         message = stock_service_pb2.GetStockRequest(part_id=part_id, min_revision_token=gate.wanted(request))
         answer = await services.ask_inventory(services.inventory.GetStock, message)
-        return reply(staff_stock(answer.stock), headers={"ETag": _stock_etag(answer.stock)})
+        return reply(staff_stock(answer.stock), headers={"ETag": _stock_etag(answer)})
     past = stock_service_pb2.GetStockAtTimeRequest(
         part_id=part_id, location_id=location_id, time=timestamp(_past(moment("at", at)))
     )
@@ -262,16 +269,18 @@ async def _level_after(
 ) -> Response[Level]:
     """What every write of one level ends with."""
     answer = await services.ask_inventory(rpc, message, seconds=WRITE_SECONDS)
-    return reply(level_view(answer.level), headers={"ETag": version_etag(answer.level.version)})
+    etag = version_etag(answer.level.version, answer.revision_token, INVENTORY)
+    return reply(level_view(answer.level), headers={"ETag": etag})
 
 
-def _stock_etag(stock: PartStock) -> str:
+def _stock_etag(shown: stock_service_pb2.GetStockResponse) -> str:
     """The level's version where there is one level.
 
     The stock of several is told by a sum of versions, which must not pass for the version of one of them: whoever
     replaced a level under it could undo what they never saw. So it names no version, and ``If-Match`` never matches it.
     """
-    return version_etag(stock.version) if len(stock.levels) == 1 else f'"sum-{stock.version}"'
+    kind = "" if len(shown.stock.levels) == 1 else "sum-"
+    return version_etag(shown.stock.version, shown.revision_token, INVENTORY, kind=kind)
 
 
 def _past(at: datetime) -> datetime:

@@ -149,6 +149,8 @@ class CachedReads:
             if promised is not None and epoch != promised:
                 message = "The log has begun a new epoch: what your revision stands for may be gone."
                 raise EpochChanged(message)
+            if epoch is not None:
+                exchange.epochs.add((log, epoch))
             if epoch is not None and (here is None or epoch != here.epoch or answer.revision > here.revision):
                 exchange.saw(cursors.encode(cursors.Position(log, epoch, answer.revision)))
 

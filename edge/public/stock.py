@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, Response, get
 
 from edge.dependencies import TheShop
+from edge.exchange import current_exchange
 from edge.identity.guards import known
 from edge.openapi import PUBLIC_READ, refusals
 from edge.operations import CachedRead
+from edge.preconditions import version_tag
 from edge.public.parts import PartIdInPath
 from edge.representation import Representation, answer
 from edge.views.stock import PublicStock, public_stock
@@ -24,11 +27,16 @@ from partstream.inventory.v1.stock_pb2 import PartStock
     responses=refusals(304, *PUBLIC_READ),
 )
 async def show_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: PartIdInPath) -> Response[PublicStock]:
-    """Live stock over all locations. The ETag is the version."""
+    """Live stock over all locations. The ETag is the version, in the epoch of the database."""
     stock, status = await shop.reads.stock(part_id, await shop.gate.settle(request))
-    return answer(request, Representation.of(public_stock(stock), tag=stock_tag(stock)), cache_status=status)
+    epoch = current_exchange().epoch_of("inventory")
+    return answer(request, Representation.of(public_stock(stock), tag=stock_tag(stock, epoch)), cache_status=status)
 
 
-def stock_tag(stock: PartStock) -> str:
-    """The version. A reorder point moves without a version, so that being low while in stock is said besides."""
-    return f"{stock.version}-low" if stock.low_stock and stock.in_stock else str(stock.version)
+def stock_tag(stock: PartStock, epoch: UUID | None) -> str:
+    """The version. A reorder point moves without a version, so that being low while in stock is said besides.
+
+    Over several locations it is a sum, marked so that it does not pass for the version of one level.
+    """
+    tag = version_tag(stock.version, epoch, kind="sum-" if len(stock.levels) > 1 else "")
+    return f"{tag}-low" if stock.low_stock and stock.in_stock else tag

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chassis.changes.if_match import seen_versions
 from chassis.errors import FieldInvalid, FieldViolation
 from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert.answers import KINDS
@@ -42,6 +43,8 @@ def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
     expected = request.expected_version if request.HasField("expected_version") else None
     if expected is not None and request.unconditional:
         raise _invalid("unconditional", "excludes expected_version")
+    if request.unconditional and request.HasField("if_match"):
+        raise _invalid("unconditional", "excludes if_match")
     return intents.SetStock(
         key(request.part_id, request.location_id),
         request.on_hand,
@@ -49,6 +52,7 @@ def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
         request.unconditional,
         request.allow_missing,
         request.reason or "counted",
+        seen_versions(request),
     )
 
 
@@ -102,6 +106,7 @@ def archive_stock(request: messages.ArchiveStockRequest) -> intents.ArchiveStock
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
         request.reason,
+        seen_versions(request),
     )
 
 
@@ -111,6 +116,7 @@ def restore_stock(request: messages.RestoreStockRequest) -> intents.RestoreStock
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
         request.reason,
+        seen_versions(request),
     )
 
 
@@ -120,6 +126,7 @@ def set_reorder_point(request: messages.SetReorderPointRequest) -> intents.SetRe
         key(request.part_id, request.location_id),
         request.reorder_point,
         request.expected_version if request.HasField("expected_version") else None,
+        seen_versions(request),
     )
 
 

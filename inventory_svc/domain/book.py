@@ -41,6 +41,7 @@ class Book:
     reservations: dict[str, Reservation] = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
     published: frozenset[str] = frozenset()  # of the parts that a decision asked about
+    epochs: frozenset[str] = frozenset()  # names of the log's epoch, where a decision asked about it
     movements: list[Movement] = field(default_factory=list)
     changed_levels: dict[LevelKey, StockLevel | None] = field(default_factory=dict)  # as they were before
     changed_reservations: dict[str, Change[Reservation]] = field(default_factory=dict)

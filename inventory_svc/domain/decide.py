@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from inventory_svc.domain import intents
 from inventory_svc.domain.book import Draft
+from inventory_svc.domain.if_match import require_match
 from inventory_svc.domain.location_rules import archive_location, create_location
 from inventory_svc.domain.reservation_rules import (
     commit_reservation,
@@ -55,6 +56,6 @@ _RULES: dict[type, Callable[[Draft, Any], Any]] = {
 def decide(book: Book, intent: intents.Intent, origin: Origin) -> Any:
     """Apply an intent to the book and return what the rule answers; refused = ``PartstreamError``, book untouched."""
     draft = Draft(book, origin)
-    outcome = _RULES[type(intent)](draft, intent)
+    outcome = _RULES[type(intent)](draft, require_match(draft, intent))
     draft.post()
     return outcome

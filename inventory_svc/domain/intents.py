@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.domain.reservation import Owner, ReservationLine
-    from inventory_svc.domain.stock import LevelKey, Movement
+    from inventory_svc.domain.stock import LevelKey, Movement, SeenVersion
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class Needs:
     guests: Sequence[str] = ()  # carts and addresses whose open reservations are counted
     counted_parts: Sequence[str] = ()  # parts of which the units that those guests hold are added up
     published: Sequence[str] | None = None  # which of these parts, and of those reserved, are published; None = any
+    epoch: bool = False  # the epoch of the log
 
 
 @dataclass(slots=True)
@@ -40,10 +41,11 @@ class SetStock:
     unconditional: bool
     allow_missing: bool
     reason: str
+    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
 
     def needs(self) -> Needs:
         """The level and its location."""
-        return Needs(levels=(self.key,), locations=(self.key[1],))
+        return Needs(levels=(self.key,), locations=(self.key[1],), epoch=self.if_match is not None)
 
 
 @dataclass(slots=True)
@@ -57,10 +59,11 @@ class AdjustStock:
     expected_version: int | None = None
     expected_on_hand: int | None = None
     allow_missing: bool = False
+    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
 
     def needs(self) -> Needs:
         """The level."""
-        return Needs(levels=(self.key,))
+        return Needs(levels=(self.key,), epoch=self.if_match is not None)
 
 
 @dataclass(slots=True)
@@ -102,10 +105,11 @@ class ArchiveStock:
     key: LevelKey
     expected_version: int | None
     reason: str
+    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
 
     def needs(self) -> Needs:
         """The level."""
-        return Needs(levels=(self.key,))
+        return Needs(levels=(self.key,), epoch=self.if_match is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,11 @@ class RestoreStock:
     key: LevelKey
     expected_version: int | None
     reason: str
+    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
 
     def needs(self) -> Needs:
         """The level and its location, which must be live."""
-        return Needs(levels=(self.key,), locations=(self.key[1],))
+        return Needs(levels=(self.key,), locations=(self.key[1],), epoch=self.if_match is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +133,11 @@ class SetReorderPoint:
     key: LevelKey
     reorder_point: int
     expected_version: int | None
+    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
 
     def needs(self) -> Needs:
         """The level."""
-        return Needs(levels=(self.key,))
+        return Needs(levels=(self.key,), epoch=self.if_match is not None)
 
 
 @dataclass(frozen=True, slots=True)

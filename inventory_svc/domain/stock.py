@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LevelKey = tuple[str, str]  # part id, location id: the primary key of a level
+SeenVersion = tuple[str, int]  # epoch of the log ("" = its first one) and version: a state that a caller saw
 
 MAIN_LOCATION = "main"  # exists from the start
 MAX_UNITS = 9_000_000_000_000_000  # below 2**53, so that a browser's number holds it exactly
@@ -100,15 +101,30 @@ def version_conflict(level: StockLevel, expected: int) -> VersionConflict:
         f"Version {expected} of the stock of {level.part_id} at {level.location_id} was expected, "
         f"but {level.version} is there now.",
         current=level,
-        metadata={
-            "part_id": level.part_id,
-            "location_id": level.location_id,
-            "expected_version": str(expected),
-            "current_version": str(level.version),
-            "changed_by": level.last_updated_by_name,
-            "changed_at": level.updated_at.isoformat().replace("+00:00", "Z"),
-        },
+        metadata={"expected_version": str(expected), **_present(level)},
     )
+
+
+def _present(level: StockLevel) -> dict[str, str]:
+    """Return what a conflict says of the present level, and who changed it."""
+    return {
+        "part_id": level.part_id,
+        "location_id": level.location_id,
+        "current_version": str(level.version),
+        "changed_by": level.last_updated_by_name,
+        "changed_at": level.updated_at.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def none_matches(key: LevelKey, level: StockLevel | None, epochs: frozenset[str]) -> VersionConflict:
+    """Return the error for a writer of whose ``If-Match`` no state is the present one."""
+    what, epoch = f"the stock of {key[0]} at {key[1]}", {"epoch": max(epochs, default="")}
+    if level is None:
+        message = f"No entity tag in If-Match matches: {what} does not exist."
+        facts = {"part_id": key[0], "location_id": key[1], "current_version": "0"}
+        return VersionConflict(message, metadata=facts | epoch)
+    message = f"No entity tag in If-Match matches: {what} is at version {level.version}."
+    return VersionConflict(message, current=level, metadata=_present(level) | epoch)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chassis.caller import current_caller, require
 from chassis.errors import FieldInvalid, FieldViolation
-from chassis.timestamps import moment
+from chassis.timestamps import timestamp_of
 from chassis.visibility import groups, redact
 from inventory_svc.convert import answers, requests
 from inventory_svc.queries import MovementFilter
@@ -39,8 +39,8 @@ class Ledger(Base):
         where = MovementFilter(
             request.part_id,
             request.location_id,
-            moment(request.since, "since") if request.HasField("since") else None,
-            moment(request.until, "until") if request.HasField("until") else None,
+            timestamp_of(request.since, "since") if request.HasField("since") else None,
+            timestamp_of(request.until, "until") if request.HasField("until") else None,
             requests.kinds(request.kinds),
             request.actor,
             requests.normal_id(request.caused_by_request_id),
@@ -57,7 +57,7 @@ class Ledger(Base):
     async def GetStockAtTime(self, request: pb.GetStockAtTimeRequest, context: Context) -> pb.GetStockAtTimeResponse:
         """A level as it was at a moment."""
         require("stock:read")
-        asked = moment(request.time, "time")
+        asked = timestamp_of(request.time, "time")
         if asked > datetime.now(UTC):
             message = "must not be in the future"
             raise FieldInvalid(f"time {message}", fields=(FieldViolation("time", message),))

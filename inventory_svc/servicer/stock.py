@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.caller import current_caller, require
+from chassis.changes.if_match import seen_versions
 from chassis.errors import PartNotFound, ResourceRef
 from chassis.visibility import Group, groups
 from inventory_svc.convert import answers, requests
@@ -100,7 +101,9 @@ class StockWrites(Base):
         def respond(level: StockLevel) -> pb.AdjustStockResponse:
             return pb.AdjustStockResponse(level=answers.level(level))
 
-        return await self.write(request, requests.adjust_stock(request), pb.AdjustStockResponse, respond)
+        intent = requests.adjust_stock(request)
+        intent.if_match = seen_versions(request)
+        return await self.write(request, intent, pb.AdjustStockResponse, respond)
 
     async def BatchAdjustStock(
         self, request: pb.BatchAdjustStockRequest, context: Context

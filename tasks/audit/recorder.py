@@ -62,15 +62,17 @@ class Recorder:
             AUDIT_DELAY.labels(batch.service).observe(max(0.0, age.total_seconds()))
 
     async def record_gap(self, gap: Gap) -> None:
-        """Store that entries are lost."""
-        log.error(
-            "entries of the %s log are lost to the audit trail (%s): it goes on after revision %d of epoch %s",
+        """Store that entries are lost, and log which."""
+        lost = await self._patiently(lambda: self._store.record_gap(gap))
+        log.log(
+            logging.INFO if lost.revisions is not None and not lost.revisions else logging.ERROR,
+            "the audit trail of %s continues after revision %d of epoch %s (%s): %s",
             gap.service,
-            gap.cause,
             gap.revision,
             gap.epoch,
+            gap.cause,
+            lost.detail or "which entries before that it lacks, if any, is not known",
         )
-        await self._patiently(lambda: self._store.record_gap(gap))
 
     async def _store_in_turn(self, batch: Batch) -> str:
         while True:

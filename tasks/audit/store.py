@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tasks.audit.endings import describe_missing, ending_of
 from tasks.audit.queries import position_of
 from tasks.errors import BrokenSequence, StaleEpoch, TooEarly
 
@@ -96,6 +97,14 @@ class Gap:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Revisions that the trail never gets; ``None`` = it is not known which, or whether any."""
+
+    revisions: range | None
+    detail: str = ""
+
+
 class AuditStore:
     """The trail, for the worker."""
 
@@ -125,8 +134,8 @@ class AuditStore:
             await connection.execute(INSERT, batch.service, batch.epoch, *columns)
             return Outcome.STORED
 
-    async def record_gap(self, gap: Gap) -> None:
-        """Store that entries are lost; done twice, it changes nothing."""
+    async def record_gap(self, gap: Gap) -> Lost:
+        """Store that entries are lost, and return which; done twice, it changes nothing."""
         now = datetime.now(UTC)
         await self.ensure_months([now])
         async with self._pool.acquire() as connection, connection.transaction():
@@ -134,10 +143,30 @@ class AuditStore:
             position = await position_of(connection, gap.service)
             moved_on = position is not None and position.epoch != gap.epoch
             if moved_on and await self._knows(connection, gap.service, gap.epoch):
-                return
+                return Lost(range(0), "recorded before")
+            lost = await self._lost(connection, gap, position)
             old = None if position is None else f'{{"epoch": "{position.epoch}", "revision": {position.revision}}}'
             new = f'{{"epoch": "{gap.epoch}", "revision": {gap.revision}}}'
-            await connection.execute(INSERT_GAP, gap.service, gap.epoch, gap.revision, old, new, gap.cause, now)
+            cause = f"{gap.cause}: {lost.detail}" if lost.detail else gap.cause
+            await connection.execute(INSERT_GAP, gap.service, gap.epoch, gap.revision, old, new, cause, now)
+            return lost
+
+    async def _lost(
+        self,
+        connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
+        gap: Gap,
+        position: TrailPosition | None,
+    ) -> Lost:
+        if position is None:
+            return Lost(None)
+        if position.epoch == gap.epoch:
+            missing = range(position.revision + 1, gap.revision + 1)
+            return Lost(missing, describe_missing(missing, gap.epoch))
+        ending = await ending_of(connection, gap.service, position.epoch)
+        if ending is None:
+            return Lost(None)
+        missing = ending.missing(position.revision)
+        return Lost(missing, describe_missing(missing, position.epoch))
 
     async def ensure_months(self, moments: Iterable[datetime]) -> None:
         """Make the partitions that moments fall in. Not inside the caller's transaction: making one locks the table."""

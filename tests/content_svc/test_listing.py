@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import asyncpg
-import pytest
+import unicodedata
+from collections.abc import Callable, Iterator
 
-from chassis.errors import CategoryNotFound, PageTokenInvalid, PermissionMissing, RevisionNotYetServed, TokenMissing
+import asyncpg
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chassis.errors import (
+    CategoryNotFound,
+    FieldInvalid,
+    PageTokenInvalid,
+    PermissionMissing,
+    RevisionNotYetServed,
+    TokenMissing,
+)
 from partstream.content.v1 import part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
 from tests.content_svc.running_service import RunningService, refused, resistor
@@ -161,3 +174,63 @@ async def test_a_page_of_long_descriptions_ends_early(service: RunningService, r
     assert len(response.parts) == 20
     rest = await service.public.ListParts(pb.ListPartsRequest(page_token=response.next_page_token))
     assert len(rest.parts) == 4
+
+
+ALIKE = [
+    ("5 \u00b5F", "5 \u03bcF"),  # micro sign, Greek mu
+    ("Caf\u00e9", "Cafe\u0301"),
+    ("\u212bngstr\u00f6m", "a\u030angstro\u0308m"),
+    ("\ufb01lter", "filter"),
+    ("\uff11\uff10k", "10K"),
+    ("STRASSE", "stra\u00dfe"),
+    ("\u03a3\u039f\u03a6\u039f\u03a3", "\u03c3\u03bf\u03c6\u03bf\u03c2"),
+    ("\u2126", "\u03c9"),
+]
+
+
+@pytest.mark.parametrize("pair", ALIKE, ids=str)
+async def test_what_looks_alike_is_found_alike(service: RunningService, resistors: str, pair: tuple[str, str]) -> None:
+    """A capacitor of 5 uF with a micro sign was not found by one who typed the Greek letter."""
+    for name, text in zip("AB", pair, strict=True):
+        await service.add_part(resistor(f"title-{name}", title=f"zqy {text} lamp"))
+        await service.add_part(resistor(f"mpn-{name}", title="x", mpn=f"zqy {text}", manufacturer=text))
+        await service.add_part(resistor(f"text-{name}", title="x", description=f"zqy {text}", summary=text))
+
+    for text in pair:
+        found = await ids(service, query=f"zqy {text}")
+        assert set(found) == {f"{field}-{name}" for field in ("title", "mpn", "text") for name in "AB"}
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(max_codepoint=0xFFFF), max_size=30))  # what every server's tables have
+def test_folding_joins_every_form_of_a_text(folded: Callable[[str], str], text: str) -> None:
+    clean = text.replace("\0", "").encode("utf-8", "ignore").decode()
+    expected = folded(clean)
+
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert folded(unicodedata.normalize(form, clean)) == expected
+    assert folded(expected) == expected
+
+
+@pytest.fixture
+def folded(content_dsn: str) -> Iterator[Callable[[str], str]]:
+    """The database's folding of words."""
+    with psycopg.connect(content_dsn, autocommit=True) as connection:
+
+        def fold(text: str) -> str:
+            row = connection.execute("SELECT search_folded(%s)", [text]).fetchone()
+            assert row is not None
+            return str(row[0])
+
+        yield fold
+
+
+async def test_names_that_only_look_different_are_one(service: RunningService, resistors: str) -> None:
+    twice = resistor(specifications={"Caf\u00e9": 1, "Cafe\u0301": 2})
+
+    async with refused(FieldInvalid) as errors:
+        await service.add_part(twice)
+
+    (field,) = errors[0].fields
+    assert field.path in {f'part.specifications["{name}"]' for name in ("Caf\u00e9", "Cafe\u0301")}
+    assert field.message == "has the name of another one, in another Unicode form"

@@ -20,7 +20,7 @@ CALLER = Caller("11111111-2222-3333-4444-555555555555", "alice", permissions=fro
 async def import_parts(writes: Writes, first: int, last: int, title: str) -> None:
     content = PartContent(category_id="resistors", title=title, images=(Image(f"/{title}.png"),))
     parts = [(f"R{number}", content) for number in range(first, last)]
-    await upsert_parts(writes, Command(None, b""), parts, (), lambda _: b"")
+    await upsert_parts(writes, Command(None, b""), parts, [("*",)] * len(parts), lambda _: b"")
 
 
 async def test_plans_made_on_empty_tables_do_not_scan_full_ones(sql: asyncpg.Connection, content_dsn: str) -> None:

@@ -155,3 +155,35 @@ async def test_publishing_needs_its_own_permission(service: RunningService, resi
         await service.client("eve", ["content:read"]).BatchUpsertParts(
             pb.BatchUpsertPartsRequest(parts=[resistor("R1")])
         )
+
+
+async def test_each_part_may_have_a_mask_of_its_own(service: RunningService, resistors: str) -> None:
+    """One mask for all made an import of some columns erase the others."""
+    await upsert(service, resistor("R1", mpn="old"), resistor("R2", mpn="old"), resistor("R3", mpn="old"))
+    parts = [resistor(name, title="New", mpn="new") for name in ("R1", "R2", "R3", "R4")]
+    request = pb.BatchUpsertPartsRequest(parts=parts, request_id=new_id())
+    for paths in (["title"], [], ["*"], []):
+        request.part_update_masks.add(paths=paths)
+
+    response = await service.staff.BatchUpsertParts(request)
+
+    assert [result.outcome for result in response.results] == [UPDATED, UNCHANGED, UPDATED, CREATED]
+    found = await service.staff.BatchGetParts(pb.BatchGetPartsRequest(part_ids=["R1", "R2", "R3", "R4"]))
+    old = resistor("R1").title
+    assert [(part.title, part.mpn) for part in found.parts] == [
+        ("New", "old"),
+        (old, "old"),
+        ("New", "new"),
+        ("New", "new"),
+    ]
+
+
+async def test_masks_are_as_many_as_parts_and_name_fields(service: RunningService, resistors: str) -> None:
+    few = pb.BatchUpsertPartsRequest(parts=[resistor("R1"), resistor("R2")])
+    few.part_update_masks.add(paths=["title"])
+    unknown = pb.BatchUpsertPartsRequest(parts=[resistor("R1")])
+    unknown.part_update_masks.add(paths=["version"])
+
+    for request in (few, unknown):
+        async with refused(FieldInvalid):
+            await service.staff.BatchUpsertParts(request)

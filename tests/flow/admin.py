@@ -47,6 +47,13 @@ class Admin:
                     return answer
                 await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """Read what is at a path."""
+        answer = await self._client.get(path)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     async def put_part(self, part: dict[str, Any], **changes: Any) -> httpx.Response:
         """Replace a part by what it was plus `changes`, expecting the version that `part` has."""
         kept = {name: part[name] for name in ("title", "category_id", "description", "status")}
@@ -64,8 +71,24 @@ class Admin:
 
     async def audit(self, part_id: str) -> list[dict[str, Any]]:
         """Answer the audit rows of a part as the edge shows them."""
-        answer = await self._client.get("/admin/audit", params={"part_id": part_id, "page_size": 200})
-        return list(self._body(answer)["items"])
+        rows: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            query = {"part_id": part_id, "page_size": "200", "page_token": token}
+            page = self._body(await self._client.get("/admin/audit", params=query))
+            rows += page["items"]
+            token = page["next_page_token"]
+            if not token:
+                return rows
+
+    async def adjust(self, part_id: str, delta: int) -> httpx.Response | None:
+        """Add to the stock of a part at `main`; `None` when it was not acknowledged."""
+        body = {"delta": delta, "reason": "flow test"}
+        try:
+            answer = await self._client.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
+        except httpx.TransportError:
+            return None
+        return answer if answer.is_success else None
 
     async def firing_alerts(self) -> list[str]:
         """Return the names of the alerts that are firing."""

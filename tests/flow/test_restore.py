@@ -1,6 +1,9 @@
 """A restore under the whole running stack: caches, browsers and audit go over to the new epoch and mix nothing."""
 
+import asyncio
 import uuid
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,47 @@ async def test_after_a_restore_every_part_of_the_stack_follows_the_new_history(
     rows = await eventually(lambda: _audited(admin, part, [1, 2, 2, 3]))
     assert sorted(row["new"]["on_hand"] for row in rows) == [6, 7, 40, 55]
     assert (await stack.verb("log", "verify"))[0] == 0
+
+
+async def test_what_was_written_until_the_restore_is_in_the_audit_trail(
+    stack: RunningStack, admin: Admin, tmp_path: Path
+) -> None:
+    """What was acknowledged in the last moments of the old epoch, and followed by no audit job, was nowhere."""
+    part = f"F-{uuid.uuid4().hex[:12]}"
+    file = tmp_path / "inventory.dump"
+    await admin.create_part(part)
+    await admin.put_stock(part, 0, expected_version=0)
+    await stack.verb("db", "dump", "inventory", str(file))
+    epochs: dict[str, list[int]] = {}
+    over = asyncio.Event()
+
+    async def write_on() -> None:
+        while not over.is_set():
+            answer = await admin.adjust(part, 1)
+            if answer is not None:
+                epoch = answer.headers["ETag"].strip('"').split(".")[0]
+                epochs.setdefault(epoch, []).append(answer.json()["version"])
+
+    writing = asyncio.create_task(write_on())
+    restored = await stack.verb("db", "restore", "inventory", str(file))
+    await eventually(lambda: _has(lambda: len(epochs) == 2))
+    over.set()
+    await writing
+
+    old, new = epochs.values()
+    assert restored[0] == 0, restored[1]
+    assert "the audit trail has every entry of the epoch before" in restored[1]
+    acknowledged = Counter([1, *old, *new])
+    await eventually(lambda: _holds(admin, part, acknowledged))
+
+
+async def _holds(admin: Admin, part: str, acknowledged: Counter[int]) -> bool:
+    rows = [row for row in await admin.audit(part) if row["service"] == "inventory"]
+    return Counter(row["new"]["version"] for row in rows if row["operation"] != "gap") >= acknowledged
+
+
+async def _has(fact: Callable[[], bool]) -> bool:
+    return fact()
 
 
 async def _until_stock(shopper: httpx.AsyncClient, url: str, available: int) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis import errors
+from partstream.changes.v1 import change_log_service_pb2
 from partstream.inventory.v1 import movement_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from tests.inventory_svc.running import Running, refusal
@@ -168,3 +171,57 @@ async def test_a_movement_is_reversed_once(inventory: Running) -> None:
     assert isinstance(again, errors.MovementNotReversible)
     assert again.metadata["cause"] == "already_reversed"
     assert isinstance(unknown, errors.MovementNotFound)
+
+
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+
+
+@pytest.mark.parametrize("time", [Timestamp(seconds=FIRST_SECOND), Timestamp(seconds=LAST_SECOND, nanos=999_999_999)])
+async def test_times_at_the_ends_of_the_calendar_filter(inventory: Running, time: Timestamp) -> None:
+    """The first second of the year 1 ended as INTERNAL: a microsecond was taken off it."""
+    part = await moving_part(inventory)
+    everything = time.seconds == FIRST_SECOND
+
+    assert len(await deltas(inventory, part_id=part, since=time)) == (6 if everything else 0)
+    assert len(await deltas(inventory, part_id=part, until=time)) == (0 if everything else 6)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        Timestamp(seconds=FIRST_SECOND - 1),
+        Timestamp(seconds=LAST_SECOND + 1),
+        Timestamp(seconds=2**63 - 1),
+        Timestamp(seconds=-(2**63)),
+        Timestamp(nanos=-1),
+    ],
+)
+async def test_times_beyond_the_calendar_are_invalid(inventory: Running, time: Timestamp) -> None:
+    part = await moving_part(inventory)
+
+    for call in (
+        inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, since=time)),
+        inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, until=time)),
+        inventory.staff.GetStockAtTime(pb.GetStockAtTimeRequest(part_id=part, time=time)),
+        inventory.log_client().ListEntries(change_log_service_pb2.ListEntriesRequest(since=time)),
+    ):
+        error = await refusal(call)
+        assert isinstance(error, errors.FieldInvalid), error
+        assert error.fields
+
+
+@pytest.mark.parametrize("place", [[10**30, "main", 1], [-(10**30), "main", 1], [1, "a\0", 1], [1, "\ud800", 1]])
+async def test_a_page_token_with_values_that_no_column_holds_is_invalid(
+    inventory: Running, place: list[object]
+) -> None:
+    part = await moving_part(inventory)
+    page = await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, page_size=1))
+    token = page.next_page_token
+    fingerprint = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))[0]
+    forged = base64.urlsafe_b64encode(json.dumps([fingerprint, *place]).encode()).rstrip(b"=").decode()
+
+    error = await refusal(
+        inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, page_size=1, page_token=forged))
+    )
+
+    assert isinstance(error, errors.PageTokenInvalid)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.catalogue_import.errors import RowRejected
+from cli.catalogue_import.numbers import NumberFormat
 from cli.catalogue_import.prices import NO_PRICE, prices
 from cli.catalogue_import.treatments import Notes, Treatment
 
@@ -105,3 +106,39 @@ def test_every_price_fits_the_contract(price: float) -> None:
     assert len(fraction) <= 9
     assert found.minor is not None
     assert abs(Decimal(found.minor) / 100 - found.breaks[0][1]) <= Decimal("0.01")
+
+
+@pytest.mark.parametrize("price", ["1.000", "1.125", "12.500"])
+def test_a_price_that_may_have_thousands_is_rejected(price: str) -> None:
+    with pytest.raises(RowRejected) as caught:
+        prices(price, Notes())
+
+    assert caught.value.reason == "PRICE_INVALID"
+    assert "--decimal" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("price", "numbers", "expected"),
+    [
+        ("0.125", NumberFormat(), "0.125"),
+        ("1.5", NumberFormat(), "1.5"),
+        ("1e-5", NumberFormat(), "0.00001"),
+        ("1.125", NumberFormat(decimal="."), "1.125"),
+        ("1.125", NumberFormat(thousands="."), "1125"),
+        ("1.125,50", NumberFormat(thousands="."), "1125.50"),
+        ("0,25", NumberFormat(decimal=","), "0.25"),
+        ([[1, "0,25"], [10, 0.2]], NumberFormat(decimal=","), "0.25"),
+        (1.125, NumberFormat(thousands="."), "1.125"),
+    ],
+)
+def test_a_price_is_read_as_the_file_writes_it(price: object, numbers: NumberFormat, expected: str) -> None:
+    assert prices(price, Notes(), numbers).breaks[0][1] == Decimal(expected)
+
+
+@pytest.mark.parametrize("price", ["Infinity", "\u0661", "1_0", "0,25", "one", "+", "1.2.3"])
+def test_what_is_no_number_of_the_file_is_no_price(price: str) -> None:
+    """`Decimal` reads underscores and the digits of other scripts."""
+    with pytest.raises(RowRejected) as caught:
+        prices(price, Notes())
+
+    assert caught.value.reason == "PRICE_INVALID"

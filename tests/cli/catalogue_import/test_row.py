@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.catalogue_import.errors import RowRejected
+from cli.catalogue_import.numbers import NumberFormat
+from cli.catalogue_import.part_message import update_mask
 from cli.catalogue_import.row import UNCATEGORISED, catalogue_part
 from cli.catalogue_import.treatments import MEANINGS, Notes, Treatment
 
@@ -186,3 +188,79 @@ def test_any_row_is_a_part_or_a_reject_with_a_reason(values: dict[str, object]) 
 
 def test_every_treatment_has_a_meaning() -> None:
     assert set(Treatment) == set(MEANINGS)
+
+
+@pytest.mark.parametrize("stock", ["1.000", "12.500", "999.999", " 2.000 "])
+def test_a_point_before_three_digits_may_be_of_thousands(stock: str) -> None:
+    """`1.000` became 1 where 1,000 was meant, and `12.500` on the next line was rejected."""
+    with pytest.raises(RowRejected) as caught:
+        catalogue_part({**CLEAN, "stock": stock})
+
+    assert (caught.value.field, caught.value.reason) == ("stock", "NOT_A_COUNT")
+    assert "--thousands" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("stock", "numbers", "expected"),
+    [
+        ("12.0", NumberFormat(), 12),
+        ("0.000", NumberFormat(), 0),
+        ("12.00", NumberFormat(), 12),
+        ("1.000", NumberFormat(decimal="."), 1),
+        ("1.000", NumberFormat(thousands="."), 1000),
+        ("1.234.567,0", NumberFormat(thousands="."), 1_234_567),
+        ("1000,0", NumberFormat(decimal=","), 1000),
+        ("1,000", NumberFormat(thousands=","), 1000),
+        ("1'000.0", NumberFormat(thousands="'"), 1000),
+        ("12 000", NumberFormat(thousands=" "), 12_000),
+        ("12000", NumberFormat(thousands="."), 12_000),
+    ],
+)
+def test_a_number_is_read_as_the_file_writes_it(stock: str, numbers: NumberFormat, expected: int) -> None:
+    assert catalogue_part({**CLEAN, "stock": stock}, numbers)[0].stock == expected
+
+
+@pytest.mark.parametrize(
+    ("stock", "numbers"),
+    [
+        ("12.5", NumberFormat()),
+        ("1,000", NumberFormat()),
+        ("12.0", NumberFormat(thousands=".")),
+        ("1.00.000", NumberFormat(thousands=".")),
+        ("1.000", NumberFormat(decimal=",")),
+        ("\u0661\u0662", NumberFormat()),
+        (".", NumberFormat()),
+        ("1e3", NumberFormat()),
+        ("-1", NumberFormat()),
+    ],
+)
+def test_what_is_no_count_in_that_format_is_rejected(stock: str, numbers: NumberFormat) -> None:
+    with pytest.raises(RowRejected) as caught:
+        catalogue_part({**CLEAN, "stock": stock}, numbers)
+
+    assert caught.value.reason == "NOT_A_COUNT"
+
+
+def test_a_row_says_which_keys_it_has_and_which_are_empty() -> None:
+    part, _ = catalogue_part(
+        {"sku": "C1", "title": "T", "description": "", "prices": [], "specs": {}, "image": "ftp://x", "mpn": None}
+    )
+
+    assert part.given == {"sku", "title"}
+    assert part.emptied == {"description", "prices", "specs", "mpn"}  # and the picture is neither: it is left out
+
+
+def test_a_row_with_stock_alone_decides_nothing_else() -> None:
+    part, _ = catalogue_part({"sku": "C1", "stock": "35"})
+
+    assert part.given == {"sku", "stock"}
+    assert update_mask(part, clear_empty=True).paths == []
+
+
+def test_empty_cells_decide_on_request_except_about_what_no_part_is_without() -> None:
+    part, _ = catalogue_part(dict.fromkeys(CLEAN, "") | {"sku": "C1"})
+
+    assert update_mask(part, clear_empty=False).paths == []
+    assert set(update_mask(part, clear_empty=True).paths) == {
+        *("description", "specifications", "images", "price", "price_breaks", "mpn", "manufacturer", "datasheet_url")
+    }

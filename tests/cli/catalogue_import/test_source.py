@@ -203,3 +203,29 @@ def test_the_digest_is_that_of_the_file_on_disk(tmp_path: Path) -> None:
     assert file.digest() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
     file.close()
+
+
+def test_known_names_are_known_in_any_case(tmp_path: Path) -> None:
+    """A column `Title` was no title, so that titles were overwritten with the part number."""
+    table = written(tmp_path, "parts.csv", b"SKU, Title ,Colour\nA1,Bolt,red\n")
+    lines = written(tmp_path, "parts.jsonl", b'{"Sku": "A1", "TITLE": "Bolt", "Colour": "red"}\n')
+
+    for path in (table, lines):
+        (row,) = rows_of(path)
+        assert isinstance(row, Row)
+        assert row.values == {"sku": "A1", "title": "Bolt", "Colour": "red"}
+
+
+def test_two_spellings_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileUnreadable, match="distinct names"):
+        rows_of(written(tmp_path, "parts.csv", b"sku,title,Title\nA1,a,b\n"))
+
+    assert reasons(rows_of(written(tmp_path, "parts.jsonl", b'{"sku": "A1", "title": "a", "Title": "b"}\n'))) == [
+        (1, "KEY_TWICE")
+    ]
+
+
+def test_a_bare_price_of_a_table_stays_as_it_is_written(tmp_path: Path) -> None:
+    path = written(tmp_path, "parts.csv", b'sku,prices\nA1,1.000\nA2,"0,25"\nA3,"[[1, 0.5]]"\n')
+
+    assert [row.values["prices"] for row in rows_of(path) if isinstance(row, Row)] == ["1.000", "0,25", [[1, 0.5]]]

@@ -134,3 +134,13 @@ def test_the_answer_is_scalar_has_distinct_names_and_is_stable(specs: dict[str, 
     assert specifications(found, again) == found or not found
     assert Treatment.SPEC_FLATTENED not in treated(again)
     assert Treatment.SPEC_NUMBER_ROUNDED not in treated(again)
+
+
+def test_names_that_only_look_alike_are_one_name() -> None:
+    """`Caf\u00e9` in one code point and in two are the same to a reader; both were kept."""
+    notes = Notes()
+
+    found = specifications({"Caf\u00e9": 1, "Cafe\u0301": 2, "5 \u00b5F": 1, "5 \u03bcF": 1}, notes)
+
+    assert found == {"Caf\u00e9": 1, "Cafe\u0301 (2)": 2, "5 \u00b5F": 1}
+    assert {note.treatment for note in notes} == {Treatment.SPEC_NAME_NUMBERED, Treatment.SPEC_NAME_MERGED}

@@ -1,38 +1,212 @@
 """Writes that say what they replace."""
 
 import json
+import re
+import uuid
+from functools import partial
 
 import httpx
+import psycopg
 import pytest
 
 from tests.edge.routes.shop import PART, open_shop, stock
+from tests.flow.eventually import eventually
 
 STOCK = "/admin/parts/LED-5MM-RED/stock"
 
 
-@pytest.mark.parametrize("tag", ['"3"', '"1", "3"', 'W/"1", "3"', ' "3" ,', '"3-low"', "*"])
-async def test_any_strong_tag_of_what_is_there_will_do(admin: httpx.AsyncClient, tag: str) -> None:
-    for version in range(3):
-        await admin.put(STOCK, json={"on_hand": 40, "expected_version": version})
+@pytest.mark.parametrize(
+    "tags", ["{3}", "{1}, {3}", "W/{1}, {3}", " {3} ,", '{3}, "99999"', '"x", {3}, "y,z"', "{3-low}", "{3.gzip}", "*"]
+)
+async def test_one_strong_tag_of_what_is_there_is_enough(admin: httpx.AsyncClient, tags: str) -> None:
+    """The highest version of a list decided, so that a list with another resource's tag was 412."""
+    epoch = await versions(admin, 3)
 
-    answer = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": tag})
+    answer = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": written(tags, epoch)})
 
     assert (answer.status_code, answer.json()["version"]) == (200, 4)
 
 
-@pytest.mark.parametrize("tag", ['"1"', 'W/"2"', '"a", "b"', '"sum-2"', '"99999999999999999999"', '""'])
-async def test_a_tag_of_anything_else_is_412_with_what_is_there(admin: httpx.AsyncClient, tag: str) -> None:
-    """A weak tag never matches (RFC 9110, 13.1.1); one we never gave out is as good as a stale one."""
-    await stock(admin, 40)
-    await admin.put(STOCK, json={"on_hand": 41, "expected_version": 1})
+@pytest.mark.parametrize(
+    "tags",
+    ["{1}", "W/{2}", "W/{2}, {1}", '"a", "b"', "{sum-2}", "{99999999999999999999}", '""', "{02}", '"elsewhere.2"'],
+)
+async def test_a_tag_of_anything_else_is_412_with_what_is_there(admin: httpx.AsyncClient, tags: str) -> None:
+    """A weak tag never matches (RFC 9110, 13.1.1); one that was never given out is as good as a stale one."""
+    epoch = await versions(admin, 2)
 
-    answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": tag})
+    answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": written(tags, epoch)})
 
-    assert (answer.status_code, answer.json()["reason"]) == (412, "VERSION_CONFLICT")
-    assert answer.json()["current"]["on_hand"] == 41
+    problem = answer.json()
+    assert (answer.status_code, problem["reason"]) == (412, "VERSION_CONFLICT")
+    assert problem["current"]["on_hand"] == 40
+    assert problem["metadata"]["current_etag"] == f'"{epoch}.2"'
+    # The text said that version 9000000000000000 was expected, which no caller had sent.
+    assert problem["detail"] == "No entity tag in If-Match matches: the stock of LED-5MM-RED at main is at version 2."
+    assert "expected_version" not in problem["metadata"]
 
 
-@pytest.mark.parametrize("tag", ["", "2", '"2', '"2" "3"', "W/*", '"2", x'])
+WRITES: list[tuple[str, str, dict[str, object]]] = [
+    ("PUT", STOCK, {"on_hand": 41}),
+    ("POST", f"{STOCK}/adjust", {"delta": 1, "reason": "x"}),
+    ("PUT", f"{STOCK}/reorder-point", {"reorder_point": 3}),
+    ("POST", f"{STOCK}/archive", {"reason": "x"}),
+    ("POST", f"{STOCK}/restore", {"reason": "x"}),
+    ("PUT", "/admin/parts/LED-5MM-RED", {key: value for key, value in PART.items() if key != "part_id"}),
+]
+
+
+@pytest.mark.parametrize(("method", "address", "body"), WRITES)
+async def test_every_conditional_write_compares_the_same_way(
+    admin: httpx.AsyncClient, method: str, address: str, body: dict[str, object]
+) -> None:
+    await open_shop(admin)
+    await admin.put(STOCK, json={"on_hand": 0, "expected_version": 0})
+    if address.endswith("/restore"):
+        await admin.post(f"{STOCK}/archive", json={"reason": "x"})
+    present = (await admin.get(address.removesuffix("/adjust").split("/stock/")[0])).headers["etag"]
+    if "/stock" in address:
+        present = (await admin.get(STOCK)).headers["etag"]
+    body = {**body, "title": "Another"} if address.endswith("RED") else body
+
+    weak = await admin.request(method, address, json=body, headers={"If-Match": f"W/{present}"})
+    foreign = await admin.request(method, address, json=body, headers={"If-Match": f'"{uuid.uuid4().hex}.1"'})
+    unreadable = await admin.request(method, address, json=body, headers={"If-Match": "7"})
+    several = await admin.request(method, address, json=body, headers={"If-Match": f'"99999", {present}'})
+
+    assert (weak.status_code, foreign.status_code, unreadable.status_code) == (412, 412, 400)
+    assert (weak.json()["metadata"]["current_etag"], weak.json()["current"]["version"]) == (
+        present,
+        int(present.strip('"').split(".")[1]),
+    )
+    assert several.status_code == 200, several.text
+    assert several.headers["etag"] not in {present, ""}
+
+
+async def test_several_lines_of_a_header_are_one_list(admin: httpx.AsyncClient) -> None:
+    epoch = await versions(admin, 2)
+
+    answer = await admin.put(STOCK, json={"on_hand": 41}, headers=[("If-Match", '"x"'), ("If-Match", f'"{epoch}.2"')])
+
+    assert answer.status_code == 200
+
+
+async def test_a_repeated_request_with_a_list_is_replayed(admin: httpx.AsyncClient) -> None:
+    epoch = await versions(admin, 2)
+    headers = {"If-Match": f'"{epoch}.1", "{epoch}.2"', "Idempotency-Key": "once"}
+
+    first = await admin.put(STOCK, json={"on_hand": 41}, headers=headers)
+    again = await admin.put(STOCK, json={"on_hand": 41}, headers=headers)
+
+    assert (first.status_code, again.status_code, again.headers["idempotent-replayed"]) == (200, 200, "true")
+    assert again.json() == first.json()
+    assert again.headers["etag"] == first.headers["etag"]
+
+
+async def test_a_tag_of_nothing_creates_and_only_that(admin: httpx.AsyncClient) -> None:
+    epoch = await versions(admin, 1)
+
+    made = await admin.put(STOCK.replace("RED", "NEW"), json={"on_hand": 5}, headers={"If-Match": f'"{epoch}.0"'})
+    missing = await admin.put(STOCK.replace("RED", "OLD"), json={"on_hand": 5}, headers={"If-Match": f'"{epoch}.1"'})
+    there = await admin.put(STOCK, json={"on_hand": 5}, headers={"If-Match": f'"{epoch}.0"'})
+
+    assert (made.status_code, missing.status_code, there.status_code) == (200, 412, 412)
+    assert missing.json()["detail"].endswith("does not exist.")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("{1}", 304),
+        ("W/{1}", 304),
+        ('"a,b", W/{1}, "x"', 304),
+        ("*", 304),
+        ('"1"', 200),
+        ("{2}", 200),
+        ("{1", 200),
+        ("1", 200),
+    ],
+)
+async def test_a_cached_read_compares_weakly(admin: httpx.AsyncClient, sent: str, status: int) -> None:
+    await open_shop(admin)
+    epoch = await versions(admin, 1)
+    shown = await admin.get("/parts/LED-5MM-RED/stock")
+    page = await admin.get("/parts/LED-5MM-RED")
+
+    stock_again = await admin.get("/parts/LED-5MM-RED/stock", headers={"If-None-Match": written(sent, epoch)})
+    tag = page.headers["etag"]
+    page_again = await admin.get("/parts/LED-5MM-RED", headers={"If-None-Match": sent.replace("{1}", tag)})
+
+    assert shown.headers["etag"] == f'"{epoch}.1"'
+    assert (stock_again.status_code, page_again.status_code) == (status, status)
+
+
+async def test_a_tag_of_the_release_before_matches_until_a_restore(
+    admin: httpx.AsyncClient, inventory_dsn: str
+) -> None:
+    """It named the version alone: `"2"`. After a restore another state may have that version."""
+    await versions(admin, 2)
+
+    kept = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": '"2"'})
+    begin_epoch(inventory_dsn)
+    refused = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": '"3"'})
+
+    assert (kept.status_code, refused.status_code) == (200, 412)
+
+
+async def test_no_tag_from_before_a_restore_matches(
+    admin: httpx.AsyncClient, inventory_dsn: str, content_dsn: str
+) -> None:
+    """A page cached before a restore was called fresh after it, and an editor overwrote what others wrote since."""
+    await open_shop(admin)
+    await versions(admin, 2)
+    addresses = ["/parts/LED-5MM-RED/stock", "/parts/LED-5MM-RED", "/parts", "/categories"]
+    stale = {address: (await admin.get(address)).headers["etag"] for address in addresses}
+    part = (await admin.get("/admin/parts/LED-5MM-RED")).headers["etag"]
+    level = (await admin.get(STOCK)).headers["etag"]
+    begin_epoch(inventory_dsn)
+    begin_epoch(content_dsn)
+
+    # At once, before anything here knows of it: the database itself compares.
+    body = {key: value for key, value in PART.items() if key != "part_id"}
+    by_level = await admin.put(STOCK, json={"on_hand": 555}, headers={"If-Match": level})
+    by_part = await admin.put("/admin/parts/LED-5MM-RED", json=body, headers={"If-Match": part})
+
+    assert (by_level.status_code, by_part.status_code) == (412, 412)
+    for address in addresses:
+        fresh = await eventually(partial(_fresh, admin, address, stale[address]))
+        assert fresh.json()
+    again = await admin.put(
+        STOCK, json={"on_hand": 42}, headers={"If-Match": by_level.json()["metadata"]["current_etag"]}
+    )
+    assert again.status_code == 200
+
+
+async def _fresh(client: httpx.AsyncClient, address: str, tag: str) -> httpx.Response | None:
+    answer = await client.get(address, headers={"If-None-Match": tag})
+    return answer if answer.status_code == 200 else None
+
+
+async def versions(admin: httpx.AsyncClient, count: int) -> str:
+    """Bring the level to a version; return the epoch of its tags."""
+    for version in range(count):
+        answer = await admin.put(STOCK, json={"on_hand": 40, "expected_version": version})
+    epoch: str = answer.headers["etag"].strip('"').split(".")[0]
+    return epoch
+
+
+def written(tags: str, epoch: str) -> str:
+    """The tags of a template, where ``{7}`` stands for the tag of version 7."""
+    return re.sub(r"\{(.*?)\}", rf'"{epoch}.\1"', tags)
+
+
+def begin_epoch(dsn: str) -> None:
+    """What the restore procedure does to a database."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SELECT change_log_begin_epoch()")
+
+
+@pytest.mark.parametrize("tag", ["", "2", '"2', '"2" "3"', "W/*", '"2", x', '*, "2"'])
 async def test_what_is_no_tag_is_called_unreadable(admin: httpx.AsyncClient, tag: str) -> None:
     answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": tag})
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from partstream.changes.v1 import log_entry_pb2 as partstream_dot_changes_dot_v1_dot_log__entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.partstream/changes/v1/change_log_service.proto\x12\x15partstream.changes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%partstream/changes/v1/log_entry.proto\"\xab\x02\n\x12ListEntriesRequest\x12 \n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06\x63ursor\x12\x30\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n\x06\x65ntity\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x65ntity\x12\x36\n\x07part_id\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{0,64}$R\x06partId\x12\'\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12?\n\x08part_ids\x18\x06 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x07partIds\"z\n\x13ListEntriesResponse\x12\x39\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.partstream.changes.v1.LogEntryR\x07\x65ntries\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor\x12\x10\n\x03\x65nd\x18\x03 \x01(\x08R\x03\x65nd\"\x15\n\x13GetLogStatusRequest\"\xcf\x02\n\x14GetLogStatusResponse\x12\x10\n\x03log\x18\x01 \x01(\tR\x03log\x12\x14\n\x05\x65poch\x18\x02 \x01(\tR\x05\x65poch\x12#\n\rhead_revision\x18\x03 \x01(\x03R\x0cheadRevision\x12\'\n\x0foldest_revision\x18\x04 \x01(\x03R\x0eoldestRevision\x12\x1f\n\x0bhead_cursor\x18\x05 \x01(\tR\nheadCursor\x12\x1d\n\ndisk_bytes\x18\x06 \x01(\x03R\tdiskBytes\x12\x45\n\tfollowers\x18\x07 \x03(\x0b\x32\'.partstream.changes.v1.FollowerPositionR\tfollowers\x12!\n\x0copen_watches\x18\x08 \x01(\x05R\x0bopenWatches\x12\x17\n\x07held_by\x18\t \x01(\tR\x06heldBy\"\xe5\x01\n\x10\x46ollowerPosition\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12;\n\x0breport_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreportTime\x12#\n\rsent_revision\x18\x04 \x01(\x03R\x0csentRevision\x12#\n\rregistered_by\x18\x05 \x01(\tR\x0cregisteredBy\x12\x1a\n\x08inactive\x18\x06 \x01(\x08R\x08inactive\"i\n\x17RegisterFollowerRequest\x12,\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$R\x04name\x12 \n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06\x63ursor\"_\n\x18RegisterFollowerResponse\x12\x43\n\x08\x66ollower\x18\x01 \x01(\x0b\x32\'.partstream.changes.v1.FollowerPositionR\x08\x66ollower\"\x16\n\x14ListFollowersRequest\"^\n\x15ListFollowersResponse\x12\x45\n\tfollowers\x18\x01 \x03(\x0b\x32\'.partstream.changes.v1.FollowerPositionR\tfollowers\"E\n\x15RemoveFollowerRequest\x12,\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$R\x04name\"\x18\n\x16RemoveFollowerResponse\"i\n\x15ReportPositionRequest\x12,\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$R\x04name\x12\"\n\x06\x63ursor\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07R\x06\x63ursor\"\x18\n\x16ReportPositionResponse2\xa0\x05\n\x10\x43hangeLogService\x12\x64\n\x0bListEntries\x12).partstream.changes.v1.ListEntriesRequest\x1a*.partstream.changes.v1.ListEntriesResponse\x12g\n\x0cGetLogStatus\x12*.partstream.changes.v1.GetLogStatusRequest\x1a+.partstream.changes.v1.GetLogStatusResponse\x12s\n\x10RegisterFollower\x12..partstream.changes.v1.RegisterFollowerRequest\x1a/.partstream.changes.v1.RegisterFollowerResponse\x12m\n\x0eReportPosition\x12,.partstream.changes.v1.ReportPositionRequest\x1a-.partstream.changes.v1.ReportPositionResponse\x12j\n\rListFollowers\x12+.partstream.changes.v1.ListFollowersRequest\x1a,.partstream.changes.v1.ListFollowersResponse\x12m\n\x0eRemoveFollower\x12,.partstream.changes.v1.RemoveFollowerRequest\x1a-.partstream.changes.v1.RemoveFollowerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.partstream/changes/v1/change_log_service.proto\x12\x15partstream.changes.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%partstream/changes/v1/log_entry.proto\"\xcf\x02\n\x12ListEntriesRequest\x12 \n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06\x63ursor\x12T\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\"\xbaH\x1f\xb2\x01\x1c\"\r\x08\xff\x82\xd1\xff\xaf\x07\x10\xff\x93\xeb\xdc\x03\x32\x0b\x08\x80\x92\xb8\xc3\x98\xfe\xff\xff\xff\x01R\x05since\x12\x1f\n\x06\x65ntity\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x65ntity\x12\x36\n\x07part_id\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{0,64}$R\x06partId\x12\'\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x08pageSize\x12?\n\x08part_ids\x18\x06 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x07partIds\"z\n\x13ListEntriesResponse\x12\x39\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.partstream.changes.v1.LogEntryR\x07\x65ntries\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor\x12\x10\n\x03\x65nd\x18\x03 \x01(\x08R\x03\x65nd\"\x15\n\x13GetLogStatusRequest\"\xcf\x02\n\x14GetLogStatusResponse\x12\x10\n\x03log\x18\x01 \x01(\tR\x03log\x12\x14\n\x05\x65poch\x18\x02 \x01(\tR\x05\x65poch\x12#\n\rhead_revision\x18\x03 \x01(\x03R\x0cheadRevision\x12\'\n\x0foldest_revision\x18\x04 \x01(\x03R\x0eoldestRevision\x12\x1f\n\x0bhead_cursor\x18\x05 \x01(\tR\nheadCursor\x12\x1d\n\ndisk_bytes\x18\x06 \x01(\x03R\tdiskBytes\x12\x45\n\tfollowers\x18\x07 \x03(\x0b\x32\'.partstream.changes.v1.FollowerPositionR\tfollowers\x12!\n\x0copen_watches\x18\x08 \x01(\x05R\x0bopenWatches\x12\x17\n\x07held_by\x18\t \x01(\tR\x06heldBy\"\xe5\x01\n\x10\x46ollowerPosition\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12;\n\x0breport_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreportTime\x12#\n\rsent_revision\x18\x04 \x01(\x03R\x0csentRevision\x12#\n\rregistered_by\x18\x05 \x01(\tR\x0cregisteredBy\x12\x1a\n\x08inactive\x18\x06 \x01(\x08R\x08inactive\"i\n\x17RegisterFollowerRequest\x12,\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$R\x04name\x12 \n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06\x63ursor\"_\n\x18RegisterFollowerResponse\x12\x43\n\x08\x66ollower\x18\x01 \x01(\x0b\x32\'.partstream.changes.v1.FollowerPositionR\x08\x66ollower\"\x16\n\x14ListFollowersRequest\"^\n\x15ListFollowersResponse\x12\x45\n\tfollowers\x18\x01 \x03(\x0b\x32\'.partstream.changes.v1.FollowerPositionR\tfollowers\"E\n\x15RemoveFollowerRequest\x12,\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$R\x04name\"\x18\n\x16RemoveFollowerResponse\"i\n\x15ReportPositionRequest\x12,\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$R\x04name\x12\"\n\x06\x63ursor\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07R\x06\x63ursor\"\x18\n\x16ReportPositionResponse2\xa0\x05\n\x10\x43hangeLogService\x12\x64\n\x0bListEntries\x12).partstream.changes.v1.ListEntriesRequest\x1a*.partstream.changes.v1.ListEntriesResponse\x12g\n\x0cGetLogStatus\x12*.partstream.changes.v1.GetLogStatusRequest\x1a+.partstream.changes.v1.GetLogStatusResponse\x12s\n\x10RegisterFollower\x12..partstream.changes.v1.RegisterFollowerRequest\x1a/.partstream.changes.v1.RegisterFollowerResponse\x12m\n\x0eReportPosition\x12,.partstream.changes.v1.ReportPositionRequest\x1a-.partstream.changes.v1.ReportPositionResponse\x12j\n\rListFollowers\x12+.partstream.changes.v1.ListFollowersRequest\x1a,.partstream.changes.v1.ListFollowersResponse\x12m\n\x0eRemoveFollower\x12,.partstream.changes.v1.RemoveFollowerRequest\x1a-.partstream.changes.v1.RemoveFollowerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTENTRIESREQUEST'].fields_by_name['cursor']._loaded_options = None
   _globals['_LISTENTRIESREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['since']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['since']._serialized_options = b'\272H\037\262\001\034\"\r\010\377\202\321\377\257\007\020\377\223\353\334\0032\013\010\200\222\270\303\230\376\377\377\377\001'
   _globals['_LISTENTRIESREQUEST'].fields_by_name['entity']._loaded_options = None
   _globals['_LISTENTRIESREQUEST'].fields_by_name['entity']._serialized_options = b'\272H\004r\002\030@'
   _globals['_LISTENTRIESREQUEST'].fields_by_name['part_id']._loaded_options = None
@@ -55,31 +57,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTPOSITIONREQUEST'].fields_by_name['cursor']._loaded_options = None
   _globals['_REPORTPOSITIONREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\007r\005\020\001\030\350\007'
   _globals['_LISTENTRIESREQUEST']._serialized_start=175
-  _globals['_LISTENTRIESREQUEST']._serialized_end=474
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=476
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=598
-  _globals['_GETLOGSTATUSREQUEST']._serialized_start=600
-  _globals['_GETLOGSTATUSREQUEST']._serialized_end=621
-  _globals['_GETLOGSTATUSRESPONSE']._serialized_start=624
-  _globals['_GETLOGSTATUSRESPONSE']._serialized_end=959
-  _globals['_FOLLOWERPOSITION']._serialized_start=962
-  _globals['_FOLLOWERPOSITION']._serialized_end=1191
-  _globals['_REGISTERFOLLOWERREQUEST']._serialized_start=1193
-  _globals['_REGISTERFOLLOWERREQUEST']._serialized_end=1298
-  _globals['_REGISTERFOLLOWERRESPONSE']._serialized_start=1300
-  _globals['_REGISTERFOLLOWERRESPONSE']._serialized_end=1395
-  _globals['_LISTFOLLOWERSREQUEST']._serialized_start=1397
-  _globals['_LISTFOLLOWERSREQUEST']._serialized_end=1419
-  _globals['_LISTFOLLOWERSRESPONSE']._serialized_start=1421
-  _globals['_LISTFOLLOWERSRESPONSE']._serialized_end=1515
-  _globals['_REMOVEFOLLOWERREQUEST']._serialized_start=1517
-  _globals['_REMOVEFOLLOWERREQUEST']._serialized_end=1586
-  _globals['_REMOVEFOLLOWERRESPONSE']._serialized_start=1588
-  _globals['_REMOVEFOLLOWERRESPONSE']._serialized_end=1612
-  _globals['_REPORTPOSITIONREQUEST']._serialized_start=1614
-  _globals['_REPORTPOSITIONREQUEST']._serialized_end=1719
-  _globals['_REPORTPOSITIONRESPONSE']._serialized_start=1721
-  _globals['_REPORTPOSITIONRESPONSE']._serialized_end=1745
-  _globals['_CHANGELOGSERVICE']._serialized_start=1748
-  _globals['_CHANGELOGSERVICE']._serialized_end=2420
+  _globals['_LISTENTRIESREQUEST']._serialized_end=510
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=512
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=634
+  _globals['_GETLOGSTATUSREQUEST']._serialized_start=636
+  _globals['_GETLOGSTATUSREQUEST']._serialized_end=657
+  _globals['_GETLOGSTATUSRESPONSE']._serialized_start=660
+  _globals['_GETLOGSTATUSRESPONSE']._serialized_end=995
+  _globals['_FOLLOWERPOSITION']._serialized_start=998
+  _globals['_FOLLOWERPOSITION']._serialized_end=1227
+  _globals['_REGISTERFOLLOWERREQUEST']._serialized_start=1229
+  _globals['_REGISTERFOLLOWERREQUEST']._serialized_end=1334
+  _globals['_REGISTERFOLLOWERRESPONSE']._serialized_start=1336
+  _globals['_REGISTERFOLLOWERRESPONSE']._serialized_end=1431
+  _globals['_LISTFOLLOWERSREQUEST']._serialized_start=1433
+  _globals['_LISTFOLLOWERSREQUEST']._serialized_end=1455
+  _globals['_LISTFOLLOWERSRESPONSE']._serialized_start=1457
+  _globals['_LISTFOLLOWERSRESPONSE']._serialized_end=1551
+  _globals['_REMOVEFOLLOWERREQUEST']._serialized_start=1553
+  _globals['_REMOVEFOLLOWERREQUEST']._serialized_end=1622
+  _globals['_REMOVEFOLLOWERRESPONSE']._serialized_start=1624
+  _globals['_REMOVEFOLLOWERRESPONSE']._serialized_end=1648
+  _globals['_REPORTPOSITIONREQUEST']._serialized_start=1650
+  _globals['_REPORTPOSITIONREQUEST']._serialized_end=1755
+  _globals['_REPORTPOSITIONRESPONSE']._serialized_start=1757
+  _globals['_REPORTPOSITIONRESPONSE']._serialized_end=1781
+  _globals['_CHANGELOGSERVICE']._serialized_start=1784
+  _globals['_CHANGELOGSERVICE']._serialized_end=2456
 # @@protoc_insertion_point(module_scope)

@@ -44,7 +44,7 @@ class ListEntriesRequest(_message.Message):
     """At most this many; 0 = 50, at most 1000."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Entries committed at or after this time. Ignored when a cursor is given."""
+        """Entries committed at or after this time, of the years 1 to 9999. Ignored when a cursor is given."""
 
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from partstream.changes.v1 import if_match_pb2 as partstream_dot_changes_dot_v1_dot_if__match__pb2
 from partstream.content.v1 import part_pb2 as partstream_dot_content_dot_v1_dot_part__pb2
 from partstream.content.v1 import part_change_pb2 as partstream_dot_content_dot_v1_dot_part__change__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(partstream/content/v1/part_service.proto\x12\x15partstream.content.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a partstream/content/v1/part.proto\x1a\'partstream/content/v1/part_change.proto\"\x9c\x01\n\x11\x43reatePartRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x37\n\x04part\x18\x02 \x01(\x0b\x32\x1b.partstream.content.v1.PartB\x06\xbaH\x03\xc8\x01\x01R\x04part\x12\"\n\x07\x63omment\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07\x63omment\"\x88\x01\n\x12\x43reatePartResponse\x12/\n\x04part\x18\x01 \x01(\x0b\x32\x1b.partstream.content.v1.PartR\x04part\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"v\n\x0eGetPartRequest\x12\x36\n\x07part_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x06partId\x12,\n\x12min_revision_token\x18\x02 \x01(\tR\x10minRevisionToken\"i\n\x0fGetPartResponse\x12/\n\x04part\x18\x01 \x01(\x0b\x32\x1b.partstream.content.v1.PartR\x04part\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\"\x88\x01\n\x14\x42\x61tchGetPartsRequest\x12\x42\n\x08part_ids\x18\x01 \x03(\tB\'\xbaH$\x92\x01!\x08\x01\x10\xe8\x07\"\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x07partIds\x12,\n\x12min_revision_token\x18\x02 \x01(\tR\x10minRevisionToken\"\x9b\x01\n\x15\x42\x61tchGetPartsResponse\x12\x31\n\x05parts\x18\x01 \x03(\x0b\x32\x1b.partstream.content.v1.PartR\x05parts\x12(\n\x10missing_part_ids\x18\x02 \x03(\tR\x0emissingPartIds\x12%\n\x0erevision_token\x18\x03 \x01(\tR\rrevisionToken\"\xeb\x02\n\x10ListPartsRequest\x12:\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x32\x12^[a-z0-9-]{0,128}$R\ncategoryId\x12\x1e\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12\x43\n\x06status\x18\x03 \x01(\x0e\x32!.partstream.content.v1.PartStatusB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12@\n\x05order\x18\x04 \x01(\x0e\x32 .partstream.content.v1.PartOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05order\x12\'\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x06 \x01(\tR\tpageToken\x12,\n\x12min_revision_token\x18\x07 \x01(\tR\x10minRevisionToken\"\x95\x01\n\x11ListPartsResponse\x12\x31\n\x05parts\x18\x01 \x03(\x0b\x32\x1b.partstream.content.v1.PartR\x05parts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12%\n\x0erevision_token\x18\x03 \x01(\tR\rrevisionToken\"\xcd\x02\n\x11UpdatePartRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x37\n\x04part\x18\x02 \x01(\x0b\x32\x1b.partstream.content.v1.PartB\x06\xbaH\x03\xc8\x01\x01R\x04part\x12;\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x37\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00R\x0f\x65xpectedVersion\x88\x01\x01\x12$\n\runconditional\x18\x05 \x01(\x08R\runconditional\x12\"\n\x07\x63omment\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07\x63ommentB\x13\n\x11_expected_version\"\x88\x01\n\x12UpdatePartResponse\x12/\n\x04part\x18\x01 \x01(\x0b\x32\x1b.partstream.content.v1.PartR\x04part\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xeb\x01\n\x17\x42\x61tchUpsertPartsRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x43\n\x05parts\x18\x02 \x03(\x0b\x32\x1b.partstream.content.v1.PartB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xf4\x03\"\x03\xd8\x01\x03R\x05parts\x12\"\n\x07\x63omment\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07\x63omment\x12;\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"\xf2\x01\n\x10PartUpsertResult\x12\x17\n\x07part_id\x18\x01 \x01(\tR\x06partId\x12\x42\n\x07outcome\x18\x02 \x01(\x0e\x32(.partstream.content.v1.PartUpsertOutcomeR\x07outcome\x12\x18\n\x07version\x18\x03 \x01(\x03R\x07version\x12!\n\x0c\x65rror_reason\x18\x04 \x01(\tR\x0b\x65rrorReason\x12\x1f\n\x0b\x65rror_field\x18\x05 \x01(\tR\nerrorField\x12#\n\rerror_message\x18\x06 \x01(\tR\x0c\x65rrorMessage\"\xa0\x01\n\x18\x42\x61tchUpsertPartsResponse\x12\x41\n\x07results\x18\x01 \x03(\x0b\x32\'.partstream.content.v1.PartUpsertResultR\x07results\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\x88\x01\n\x15\x43reateCategoryRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x43\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x1f.partstream.content.v1.CategoryB\x06\xbaH\x03\xc8\x01\x01R\x08\x63\x61tegory\"\x98\x01\n\x16\x43reateCategoryResponse\x12;\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x1f.partstream.content.v1.CategoryR\x08\x63\x61tegory\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"E\n\x15ListCategoriesRequest\x12,\n\x12min_revision_token\x18\x01 \x01(\tR\x10minRevisionToken\"\x80\x01\n\x16ListCategoriesResponse\x12?\n\ncategories\x18\x01 \x03(\x0b\x32\x1f.partstream.content.v1.CategoryR\ncategories\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\"A\n\x14SnapshotPartsRequest\x12)\n\x0bstart_after\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\nstartAfter\"\x81\x01\n\x15SnapshotPartsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x31\n\x05parts\x18\x02 \x03(\x0b\x32\x1b.partstream.content.v1.PartR\x05parts\x12\x1d\n\nresume_key\x18\x03 \x01(\tR\tresumeKey\"\x88\x02\n\x11WatchPartsRequest\x12 \n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06\x63ursor\x12@\n\x08part_ids\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\xe8\x07\"\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x07partIds\x12Y\n\x11\x62ookmark_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x02\x08<2\x05\x10\x80\xc2\xd7/R\x10\x62ookmarkInterval\x12\x34\n\x08\x66ollower\x18\x08 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$R\x08\x66ollower\"\xae\x01\n\x12WatchPartsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12;\n\x07\x63hanges\x18\x02 \x03(\x0b\x32!.partstream.content.v1.PartChangeR\x07\x63hanges\x12\x1a\n\x08\x66ragment\x18\x03 \x01(\x08R\x08\x66ragment\x12\'\n\x0fnewest_revision\x18\x04 \x01(\x03R\x0enewestRevision*\xab\x01\n\tPartOrder\x12\x1a\n\x16PART_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12PART_ORDER_PART_ID\x10\x01\x12\x14\n\x10PART_ORDER_TITLE\x10\x02\x12\x18\n\x14PART_ORDER_PRICE_ASC\x10\x03\x12\x19\n\x15PART_ORDER_PRICE_DESC\x10\x04\x12\x1f\n\x1bPART_ORDER_UPDATE_TIME_DESC\x10\x05*\x9d\x01\n\x11PartUpsertOutcome\x12#\n\x1fPART_UPSERT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1bPART_UPSERT_OUTCOME_CREATED\x10\x01\x12\x1f\n\x1bPART_UPSERT_OUTCOME_UPDATED\x10\x02\x12!\n\x1dPART_UPSERT_OUTCOME_UNCHANGED\x10\x03\x32\xa2\x08\n\x0e\x43ontentService\x12\x61\n\nCreatePart\x12(.partstream.content.v1.CreatePartRequest\x1a).partstream.content.v1.CreatePartResponse\x12X\n\x07GetPart\x12%.partstream.content.v1.GetPartRequest\x1a&.partstream.content.v1.GetPartResponse\x12j\n\rBatchGetParts\x12+.partstream.content.v1.BatchGetPartsRequest\x1a,.partstream.content.v1.BatchGetPartsResponse\x12^\n\tListParts\x12\'.partstream.content.v1.ListPartsRequest\x1a(.partstream.content.v1.ListPartsResponse\x12\x61\n\nUpdatePart\x12(.partstream.content.v1.UpdatePartRequest\x1a).partstream.content.v1.UpdatePartResponse\x12s\n\x10\x42\x61tchUpsertParts\x12..partstream.content.v1.BatchUpsertPartsRequest\x1a/.partstream.content.v1.BatchUpsertPartsResponse\x12m\n\x0e\x43reateCategory\x12,.partstream.content.v1.CreateCategoryRequest\x1a-.partstream.content.v1.CreateCategoryResponse\x12m\n\x0eListCategories\x12,.partstream.content.v1.ListCategoriesRequest\x1a-.partstream.content.v1.ListCategoriesResponse\x12l\n\rSnapshotParts\x12+.partstream.content.v1.SnapshotPartsRequest\x1a,.partstream.content.v1.SnapshotPartsResponse0\x01\x12\x63\n\nWatchParts\x12(.partstream.content.v1.WatchPartsRequest\x1a).partstream.content.v1.WatchPartsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(partstream/content/v1/part_service.proto\x12\x15partstream.content.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a$partstream/changes/v1/if_match.proto\x1a partstream/content/v1/part.proto\x1a\'partstream/content/v1/part_change.proto\"\x9c\x01\n\x11\x43reatePartRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x37\n\x04part\x18\x02 \x01(\x0b\x32\x1b.partstream.content.v1.PartB\x06\xbaH\x03\xc8\x01\x01R\x04part\x12\"\n\x07\x63omment\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07\x63omment\"\x88\x01\n\x12\x43reatePartResponse\x12/\n\x04part\x18\x01 \x01(\x0b\x32\x1b.partstream.content.v1.PartR\x04part\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"v\n\x0eGetPartRequest\x12\x36\n\x07part_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x06partId\x12,\n\x12min_revision_token\x18\x02 \x01(\tR\x10minRevisionToken\"i\n\x0fGetPartResponse\x12/\n\x04part\x18\x01 \x01(\x0b\x32\x1b.partstream.content.v1.PartR\x04part\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\"\x88\x01\n\x14\x42\x61tchGetPartsRequest\x12\x42\n\x08part_ids\x18\x01 \x03(\tB\'\xbaH$\x92\x01!\x08\x01\x10\xe8\x07\"\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x07partIds\x12,\n\x12min_revision_token\x18\x02 \x01(\tR\x10minRevisionToken\"\x9b\x01\n\x15\x42\x61tchGetPartsResponse\x12\x31\n\x05parts\x18\x01 \x03(\x0b\x32\x1b.partstream.content.v1.PartR\x05parts\x12(\n\x10missing_part_ids\x18\x02 \x03(\tR\x0emissingPartIds\x12%\n\x0erevision_token\x18\x03 \x01(\tR\rrevisionToken\"\xeb\x02\n\x10ListPartsRequest\x12:\n\x0b\x63\x61tegory_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x32\x12^[a-z0-9-]{0,128}$R\ncategoryId\x12\x1e\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12\x43\n\x06status\x18\x03 \x01(\x0e\x32!.partstream.content.v1.PartStatusB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12@\n\x05order\x18\x04 \x01(\x0e\x32 .partstream.content.v1.PartOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05order\x12\'\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x06 \x01(\tR\tpageToken\x12,\n\x12min_revision_token\x18\x07 \x01(\tR\x10minRevisionToken\"\x95\x01\n\x11ListPartsResponse\x12\x31\n\x05parts\x18\x01 \x03(\x0b\x32\x1b.partstream.content.v1.PartR\x05parts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12%\n\x0erevision_token\x18\x03 \x01(\tR\rrevisionToken\"\x88\x03\n\x11UpdatePartRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x37\n\x04part\x18\x02 \x01(\x0b\x32\x1b.partstream.content.v1.PartB\x06\xbaH\x03\xc8\x01\x01R\x04part\x12;\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x37\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x00R\x0f\x65xpectedVersion\x88\x01\x01\x12$\n\runconditional\x18\x05 \x01(\x08R\runconditional\x12\"\n\x07\x63omment\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07\x63omment\x12\x39\n\x08if_match\x18\x07 \x01(\x0b\x32\x1e.partstream.changes.v1.IfMatchR\x07ifMatchB\x13\n\x11_expected_version\"\x88\x01\n\x12UpdatePartResponse\x12/\n\x04part\x18\x01 \x01(\x0b\x32\x1b.partstream.content.v1.PartR\x04part\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xbe\x02\n\x17\x42\x61tchUpsertPartsRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x43\n\x05parts\x18\x02 \x03(\x0b\x32\x1b.partstream.content.v1.PartB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xf4\x03\"\x03\xd8\x01\x03R\x05parts\x12\"\n\x07\x63omment\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07\x63omment\x12;\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12Q\n\x11part_update_masks\x18\x05 \x03(\x0b\x32\x1a.google.protobuf.FieldMaskB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03R\x0fpartUpdateMasks\"\xf2\x01\n\x10PartUpsertResult\x12\x17\n\x07part_id\x18\x01 \x01(\tR\x06partId\x12\x42\n\x07outcome\x18\x02 \x01(\x0e\x32(.partstream.content.v1.PartUpsertOutcomeR\x07outcome\x12\x18\n\x07version\x18\x03 \x01(\x03R\x07version\x12!\n\x0c\x65rror_reason\x18\x04 \x01(\tR\x0b\x65rrorReason\x12\x1f\n\x0b\x65rror_field\x18\x05 \x01(\tR\nerrorField\x12#\n\rerror_message\x18\x06 \x01(\tR\x0c\x65rrorMessage\"\xa0\x01\n\x18\x42\x61tchUpsertPartsResponse\x12\x41\n\x07results\x18\x01 \x03(\x0b\x32\'.partstream.content.v1.PartUpsertResultR\x07results\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\x88\x01\n\x15\x43reateCategoryRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12\x43\n\x08\x63\x61tegory\x18\x02 \x01(\x0b\x32\x1f.partstream.content.v1.CategoryB\x06\xbaH\x03\xc8\x01\x01R\x08\x63\x61tegory\"\x98\x01\n\x16\x43reateCategoryResponse\x12;\n\x08\x63\x61tegory\x18\x01 \x01(\x0b\x32\x1f.partstream.content.v1.CategoryR\x08\x63\x61tegory\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"E\n\x15ListCategoriesRequest\x12,\n\x12min_revision_token\x18\x01 \x01(\tR\x10minRevisionToken\"\x80\x01\n\x16ListCategoriesResponse\x12?\n\ncategories\x18\x01 \x03(\x0b\x32\x1f.partstream.content.v1.CategoryR\ncategories\x12%\n\x0erevision_token\x18\x02 \x01(\tR\rrevisionToken\"A\n\x14SnapshotPartsRequest\x12)\n\x0bstart_after\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\nstartAfter\"\x81\x01\n\x15SnapshotPartsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x31\n\x05parts\x18\x02 \x03(\x0b\x32\x1b.partstream.content.v1.PartR\x05parts\x12\x1d\n\nresume_key\x18\x03 \x01(\tR\tresumeKey\"\x88\x02\n\x11WatchPartsRequest\x12 \n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06\x63ursor\x12@\n\x08part_ids\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\xe8\x07\"\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$R\x07partIds\x12Y\n\x11\x62ookmark_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x02\x08<2\x05\x10\x80\xc2\xd7/R\x10\x62ookmarkInterval\x12\x34\n\x08\x66ollower\x18\x08 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$R\x08\x66ollower\"\xae\x01\n\x12WatchPartsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12;\n\x07\x63hanges\x18\x02 \x03(\x0b\x32!.partstream.content.v1.PartChangeR\x07\x63hanges\x12\x1a\n\x08\x66ragment\x18\x03 \x01(\x08R\x08\x66ragment\x12\'\n\x0fnewest_revision\x18\x04 \x01(\x03R\x0enewestRevision*\xab\x01\n\tPartOrder\x12\x1a\n\x16PART_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12PART_ORDER_PART_ID\x10\x01\x12\x14\n\x10PART_ORDER_TITLE\x10\x02\x12\x18\n\x14PART_ORDER_PRICE_ASC\x10\x03\x12\x19\n\x15PART_ORDER_PRICE_DESC\x10\x04\x12\x1f\n\x1bPART_ORDER_UPDATE_TIME_DESC\x10\x05*\x9d\x01\n\x11PartUpsertOutcome\x12#\n\x1fPART_UPSERT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1bPART_UPSERT_OUTCOME_CREATED\x10\x01\x12\x1f\n\x1bPART_UPSERT_OUTCOME_UPDATED\x10\x02\x12!\n\x1dPART_UPSERT_OUTCOME_UNCHANGED\x10\x03\x32\xa2\x08\n\x0e\x43ontentService\x12\x61\n\nCreatePart\x12(.partstream.content.v1.CreatePartRequest\x1a).partstream.content.v1.CreatePartResponse\x12X\n\x07GetPart\x12%.partstream.content.v1.GetPartRequest\x1a&.partstream.content.v1.GetPartResponse\x12j\n\rBatchGetParts\x12+.partstream.content.v1.BatchGetPartsRequest\x1a,.partstream.content.v1.BatchGetPartsResponse\x12^\n\tListParts\x12\'.partstream.content.v1.ListPartsRequest\x1a(.partstream.content.v1.ListPartsResponse\x12\x61\n\nUpdatePart\x12(.partstream.content.v1.UpdatePartRequest\x1a).partstream.content.v1.UpdatePartResponse\x12s\n\x10\x42\x61tchUpsertParts\x12..partstream.content.v1.BatchUpsertPartsRequest\x1a/.partstream.content.v1.BatchUpsertPartsResponse\x12m\n\x0e\x43reateCategory\x12,.partstream.content.v1.CreateCategoryRequest\x1a-.partstream.content.v1.CreateCategoryResponse\x12m\n\x0eListCategories\x12,.partstream.content.v1.ListCategoriesRequest\x1a-.partstream.content.v1.ListCategoriesResponse\x12l\n\rSnapshotParts\x12+.partstream.content.v1.SnapshotPartsRequest\x1a,.partstream.content.v1.SnapshotPartsResponse0\x01\x12\x63\n\nWatchParts\x12(.partstream.content.v1.WatchPartsRequest\x1a).partstream.content.v1.WatchPartsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,6 +71,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHUPSERTPARTSREQUEST'].fields_by_name['parts']._serialized_options = b'\272H\r\222\001\n\010\001\020\364\003\"\003\330\001\003'
   _globals['_BATCHUPSERTPARTSREQUEST'].fields_by_name['comment']._loaded_options = None
   _globals['_BATCHUPSERTPARTSREQUEST'].fields_by_name['comment']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_BATCHUPSERTPARTSREQUEST'].fields_by_name['part_update_masks']._loaded_options = None
+  _globals['_BATCHUPSERTPARTSREQUEST'].fields_by_name['part_update_masks']._serialized_options = b'\272H\006\222\001\003\020\364\003'
   _globals['_CREATECATEGORYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATECATEGORYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_CREATECATEGORYREQUEST'].fields_by_name['category']._loaded_options = None
@@ -84,52 +87,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHPARTSREQUEST'].fields_by_name['bookmark_interval']._serialized_options = b'\272H\016\252\001\013\"\002\010<2\005\020\200\302\327/'
   _globals['_WATCHPARTSREQUEST'].fields_by_name['follower']._loaded_options = None
   _globals['_WATCHPARTSREQUEST'].fields_by_name['follower']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,64}$'
-  _globals['_PARTORDER']._serialized_start=3838
-  _globals['_PARTORDER']._serialized_end=4009
-  _globals['_PARTUPSERTOUTCOME']._serialized_start=4012
-  _globals['_PARTUPSERTOUTCOME']._serialized_end=4169
-  _globals['_CREATEPARTREQUEST']._serialized_start=238
-  _globals['_CREATEPARTREQUEST']._serialized_end=394
-  _globals['_CREATEPARTRESPONSE']._serialized_start=397
-  _globals['_CREATEPARTRESPONSE']._serialized_end=533
-  _globals['_GETPARTREQUEST']._serialized_start=535
-  _globals['_GETPARTREQUEST']._serialized_end=653
-  _globals['_GETPARTRESPONSE']._serialized_start=655
-  _globals['_GETPARTRESPONSE']._serialized_end=760
-  _globals['_BATCHGETPARTSREQUEST']._serialized_start=763
-  _globals['_BATCHGETPARTSREQUEST']._serialized_end=899
-  _globals['_BATCHGETPARTSRESPONSE']._serialized_start=902
-  _globals['_BATCHGETPARTSRESPONSE']._serialized_end=1057
-  _globals['_LISTPARTSREQUEST']._serialized_start=1060
-  _globals['_LISTPARTSREQUEST']._serialized_end=1423
-  _globals['_LISTPARTSRESPONSE']._serialized_start=1426
-  _globals['_LISTPARTSRESPONSE']._serialized_end=1575
-  _globals['_UPDATEPARTREQUEST']._serialized_start=1578
-  _globals['_UPDATEPARTREQUEST']._serialized_end=1911
-  _globals['_UPDATEPARTRESPONSE']._serialized_start=1914
-  _globals['_UPDATEPARTRESPONSE']._serialized_end=2050
-  _globals['_BATCHUPSERTPARTSREQUEST']._serialized_start=2053
-  _globals['_BATCHUPSERTPARTSREQUEST']._serialized_end=2288
-  _globals['_PARTUPSERTRESULT']._serialized_start=2291
-  _globals['_PARTUPSERTRESULT']._serialized_end=2533
-  _globals['_BATCHUPSERTPARTSRESPONSE']._serialized_start=2536
-  _globals['_BATCHUPSERTPARTSRESPONSE']._serialized_end=2696
-  _globals['_CREATECATEGORYREQUEST']._serialized_start=2699
-  _globals['_CREATECATEGORYREQUEST']._serialized_end=2835
-  _globals['_CREATECATEGORYRESPONSE']._serialized_start=2838
-  _globals['_CREATECATEGORYRESPONSE']._serialized_end=2990
-  _globals['_LISTCATEGORIESREQUEST']._serialized_start=2992
-  _globals['_LISTCATEGORIESREQUEST']._serialized_end=3061
-  _globals['_LISTCATEGORIESRESPONSE']._serialized_start=3064
-  _globals['_LISTCATEGORIESRESPONSE']._serialized_end=3192
-  _globals['_SNAPSHOTPARTSREQUEST']._serialized_start=3194
-  _globals['_SNAPSHOTPARTSREQUEST']._serialized_end=3259
-  _globals['_SNAPSHOTPARTSRESPONSE']._serialized_start=3262
-  _globals['_SNAPSHOTPARTSRESPONSE']._serialized_end=3391
-  _globals['_WATCHPARTSREQUEST']._serialized_start=3394
-  _globals['_WATCHPARTSREQUEST']._serialized_end=3658
-  _globals['_WATCHPARTSRESPONSE']._serialized_start=3661
-  _globals['_WATCHPARTSRESPONSE']._serialized_end=3835
-  _globals['_CONTENTSERVICE']._serialized_start=4172
-  _globals['_CONTENTSERVICE']._serialized_end=5230
+  _globals['_PARTORDER']._serialized_start=4018
+  _globals['_PARTORDER']._serialized_end=4189
+  _globals['_PARTUPSERTOUTCOME']._serialized_start=4192
+  _globals['_PARTUPSERTOUTCOME']._serialized_end=4349
+  _globals['_CREATEPARTREQUEST']._serialized_start=276
+  _globals['_CREATEPARTREQUEST']._serialized_end=432
+  _globals['_CREATEPARTRESPONSE']._serialized_start=435
+  _globals['_CREATEPARTRESPONSE']._serialized_end=571
+  _globals['_GETPARTREQUEST']._serialized_start=573
+  _globals['_GETPARTREQUEST']._serialized_end=691
+  _globals['_GETPARTRESPONSE']._serialized_start=693
+  _globals['_GETPARTRESPONSE']._serialized_end=798
+  _globals['_BATCHGETPARTSREQUEST']._serialized_start=801
+  _globals['_BATCHGETPARTSREQUEST']._serialized_end=937
+  _globals['_BATCHGETPARTSRESPONSE']._serialized_start=940
+  _globals['_BATCHGETPARTSRESPONSE']._serialized_end=1095
+  _globals['_LISTPARTSREQUEST']._serialized_start=1098
+  _globals['_LISTPARTSREQUEST']._serialized_end=1461
+  _globals['_LISTPARTSRESPONSE']._serialized_start=1464
+  _globals['_LISTPARTSRESPONSE']._serialized_end=1613
+  _globals['_UPDATEPARTREQUEST']._serialized_start=1616
+  _globals['_UPDATEPARTREQUEST']._serialized_end=2008
+  _globals['_UPDATEPARTRESPONSE']._serialized_start=2011
+  _globals['_UPDATEPARTRESPONSE']._serialized_end=2147
+  _globals['_BATCHUPSERTPARTSREQUEST']._serialized_start=2150
+  _globals['_BATCHUPSERTPARTSREQUEST']._serialized_end=2468
+  _globals['_PARTUPSERTRESULT']._serialized_start=2471
+  _globals['_PARTUPSERTRESULT']._serialized_end=2713
+  _globals['_BATCHUPSERTPARTSRESPONSE']._serialized_start=2716
+  _globals['_BATCHUPSERTPARTSRESPONSE']._serialized_end=2876
+  _globals['_CREATECATEGORYREQUEST']._serialized_start=2879
+  _globals['_CREATECATEGORYREQUEST']._serialized_end=3015
+  _globals['_CREATECATEGORYRESPONSE']._serialized_start=3018
+  _globals['_CREATECATEGORYRESPONSE']._serialized_end=3170
+  _globals['_LISTCATEGORIESREQUEST']._serialized_start=3172
+  _globals['_LISTCATEGORIESREQUEST']._serialized_end=3241
+  _globals['_LISTCATEGORIESRESPONSE']._serialized_start=3244
+  _globals['_LISTCATEGORIESRESPONSE']._serialized_end=3372
+  _globals['_SNAPSHOTPARTSREQUEST']._serialized_start=3374
+  _globals['_SNAPSHOTPARTSREQUEST']._serialized_end=3439
+  _globals['_SNAPSHOTPARTSRESPONSE']._serialized_start=3442
+  _globals['_SNAPSHOTPARTSRESPONSE']._serialized_end=3571
+  _globals['_WATCHPARTSREQUEST']._serialized_start=3574
+  _globals['_WATCHPARTSREQUEST']._serialized_end=3838
+  _globals['_WATCHPARTSRESPONSE']._serialized_start=3841
+  _globals['_WATCHPARTSRESPONSE']._serialized_end=4015
+  _globals['_CONTENTSERVICE']._serialized_start=4352
+  _globals['_CONTENTSERVICE']._serialized_end=5410
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from partstream.changes.v1 import if_match_pb2 as _if_match_pb2
 from partstream.content.v1 import part_change_pb2 as _part_change_pb2
 from partstream.content.v1 import part_pb2 as _part_pb2
 import builtins as _builtins
@@ -357,6 +358,7 @@ class UpdatePartRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     UNCONDITIONAL_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     expected_version: _builtins.int
@@ -373,6 +375,12 @@ class UpdatePartRequest(_message.Message):
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to take from `part`. Absent or `*` = every field a caller may set."""
 
+    @_builtins.property
+    def if_match(self) -> _if_match_pb2.IfMatch:
+        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition. Excludes
+        `unconditional`; takes the place of a required `expected_version`.
+        """
+
     def __init__(
         self,
         *,
@@ -382,10 +390,11 @@ class UpdatePartRequest(_message.Message):
         expected_version: _builtins.int | None = ...,
         unconditional: _builtins.bool = ...,
         comment: _builtins.str = ...,
+        if_match: _if_match_pb2.IfMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "part", b"part", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match", "part", b"part", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "comment", b"comment", "expected_version", b"expected_version", "part", b"part", "request_id", b"request_id", "unconditional", b"unconditional", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "comment", b"comment", "expected_version", b"expected_version", "if_match", b"if_match", "part", b"part", "request_id", b"request_id", "unconditional", b"unconditional", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -435,6 +444,7 @@ class BatchUpsertPartsRequest(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    PART_UPDATE_MASKS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     comment: _builtins.str
@@ -449,6 +459,12 @@ class BatchUpsertPartsRequest(_message.Message):
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to take from `parts` for a part that exists already. Absent = every field a caller may set."""
 
+    @_builtins.property
+    def part_update_masks(self) -> _containers.RepeatedCompositeFieldContainer[_field_mask_pb2.FieldMask]:
+        """The same for each part by itself, in their order; takes the place of `update_mask`. A mask without paths changes
+        nothing of a part that exists. Empty = `update_mask` holds for all.
+        """
+
     def __init__(
         self,
         *,
@@ -456,10 +472,11 @@ class BatchUpsertPartsRequest(_message.Message):
         parts: _abc.Iterable[_part_pb2.Part] | None = ...,
         comment: _builtins.str = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        part_update_masks: _abc.Iterable[_field_mask_pb2.FieldMask] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "parts", b"parts", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "part_update_masks", b"part_update_masks", "parts", b"parts", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from partstream.changes.v1 import if_match_pb2 as _if_match_pb2
 from partstream.inventory.v1 import movement_pb2 as _movement_pb2
 from partstream.inventory.v1 import reservation_pb2 as _reservation_pb2
 from partstream.inventory.v1 import stock_change_pb2 as _stock_change_pb2
@@ -239,6 +240,7 @@ class SetStockRequest(_message.Message):
     UNCONDITIONAL_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     part_id: _builtins.str
@@ -255,6 +257,12 @@ class SetStockRequest(_message.Message):
     """Create the level when it does not exist."""
     reason: _builtins.str
     """Why, for the ledger and the audit. At most 500 characters. Empty = `counted`."""
+    @_builtins.property
+    def if_match(self) -> _if_match_pb2.IfMatch:
+        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition. Excludes
+        `unconditional`; takes the place of a required `expected_version`.
+        """
+
     def __init__(
         self,
         *,
@@ -266,10 +274,11 @@ class SetStockRequest(_message.Message):
         unconditional: _builtins.bool = ...,
         allow_missing: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        if_match: _if_match_pb2.IfMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "expected_version", b"expected_version", "location_id", b"location_id", "on_hand", b"on_hand", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id", "unconditional", b"unconditional"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "allow_missing", b"allow_missing", "expected_version", b"expected_version", "if_match", b"if_match", "location_id", b"location_id", "on_hand", b"on_hand", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id", "unconditional", b"unconditional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -322,6 +331,7 @@ class AdjustStockRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     part_id: _builtins.str
@@ -336,6 +346,10 @@ class AdjustStockRequest(_message.Message):
     """`received`, `adjusted`, `shipped`, or unspecified = `adjusted`."""
     reason: _builtins.str
     """Why, for the ledger and the audit. At most 500 characters. Required for `adjusted`."""
+    @_builtins.property
+    def if_match(self) -> _if_match_pb2.IfMatch:
+        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+
     def __init__(
         self,
         *,
@@ -346,10 +360,11 @@ class AdjustStockRequest(_message.Message):
         expected_version: _builtins.int | None = ...,
         kind: _movement_pb2.MovementKind.ValueType = ...,
         reason: _builtins.str = ...,
+        if_match: _if_match_pb2.IfMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "delta", b"delta", "expected_version", b"expected_version", "kind", b"kind", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "delta", b"delta", "expected_version", b"expected_version", "if_match", b"if_match", "kind", b"kind", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -1274,11 +1289,11 @@ class ListMovementsRequest(_message.Message):
     """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Only movements at or after. Absent = from the first."""
+        """Only movements at or after; of the years 1 to 9999. Absent = from the first."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """Only movements before. Absent = to the last."""
+        """Only movements before; of the years 1 to 9999. Absent = to the last."""
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_movement_pb2.MovementKind.ValueType]:
@@ -1485,6 +1500,7 @@ class ArchiveStockRequest(_message.Message):
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     part_id: _builtins.str
@@ -1495,6 +1511,10 @@ class ArchiveStockRequest(_message.Message):
     """Version the caller last saw. Absent = whatever is there."""
     reason: _builtins.str
     """Why, for the ledger and the audit. At most 500 characters."""
+    @_builtins.property
+    def if_match(self) -> _if_match_pb2.IfMatch:
+        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+
     def __init__(
         self,
         *,
@@ -1503,10 +1523,11 @@ class ArchiveStockRequest(_message.Message):
         location_id: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
+        if_match: _if_match_pb2.IfMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -1557,6 +1578,7 @@ class RestoreStockRequest(_message.Message):
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     part_id: _builtins.str
@@ -1567,6 +1589,10 @@ class RestoreStockRequest(_message.Message):
     """Version the caller last saw. Absent = whatever is there."""
     reason: _builtins.str
     """Why, for the ledger and the audit. At most 500 characters."""
+    @_builtins.property
+    def if_match(self) -> _if_match_pb2.IfMatch:
+        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+
     def __init__(
         self,
         *,
@@ -1575,10 +1601,11 @@ class RestoreStockRequest(_message.Message):
         location_id: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
         reason: _builtins.str = ...,
+        if_match: _if_match_pb2.IfMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match", "location_id", b"location_id", "part_id", b"part_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -1629,6 +1656,7 @@ class SetReorderPointRequest(_message.Message):
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     REORDER_POINT_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
     part_id: _builtins.str
@@ -1639,6 +1667,10 @@ class SetReorderPointRequest(_message.Message):
     """Units. At least 0."""
     expected_version: _builtins.int
     """Version the caller last saw. Absent = whatever is there."""
+    @_builtins.property
+    def if_match(self) -> _if_match_pb2.IfMatch:
+        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+
     def __init__(
         self,
         *,
@@ -1647,10 +1679,11 @@ class SetReorderPointRequest(_message.Message):
         location_id: _builtins.str = ...,
         reorder_point: _builtins.int = ...,
         expected_version: _builtins.int | None = ...,
+        if_match: _if_match_pb2.IfMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "location_id", b"location_id", "part_id", b"part_id", "reorder_point", b"reorder_point", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "if_match", b"if_match", "location_id", b"location_id", "part_id", b"part_id", "reorder_point", b"reorder_point", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
