@@ -16,6 +16,7 @@ from chassis.channels import open_channel
 from chassis.database import CONNECTION_LOST, Database
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.process import allow_open_files, spare_collector
+from chassis.rates import Quotas
 from chassis.revocation.listing import RevocationList
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
@@ -29,6 +30,8 @@ from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
 from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
+from edge.limits.limiter import RateLimiter
+from edge.limits.shared_counts import SharedCounts
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
@@ -138,6 +141,8 @@ class Edge:
                 live_routes=[live_route(live)],
             )
         )
+        quotas = Quotas(settings.limits)
+        self._shared_counts = None if settings.redis_url is None else SharedCounts(settings.redis_url, quotas)
         envelope = Envelope(
             app,
             position=self.gate.position,
@@ -147,6 +152,7 @@ class Edge:
             traces_exported=settings.otel_exporter != "none",
             allowed=allowed_methods(app),
             socket_paths=socket_paths(app),
+            limiter=RateLimiter(quotas, identity.authenticator),
         )
         self.asgi = envelope
         self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
@@ -183,6 +189,8 @@ class Edge:
         self.revocations.start()
         self.following.start()
         self._upkeep.start()
+        if self._shared_counts is not None:
+            self._shared_counts.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -198,6 +206,8 @@ class Edge:
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
         await self._upkeep.stop()
+        if self._shared_counts is not None:
+            await self._shared_counts.close()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()

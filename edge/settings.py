@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.operations import OperationsSettings
 from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
 from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
@@ -95,6 +96,7 @@ class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, Oper
         help="requests served at once; more are answered 503",
         default=1000,
     )
+    limits: Limits = setting("PARTSTREAM_LIMITS", limits, help=LIMITS_HELP, default=Limits())
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
     )

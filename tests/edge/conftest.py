@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from chassis.database import Database
+from chassis.limits import limits
 from chassis.process_keys import entry
 from chassis.tokens import SigningKey
 from devstack.servers.ports import free_port
@@ -79,18 +80,16 @@ async def trail(audit_dsn: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+# For tests of everything else: a test may ask for more than any caller.
+NO_LIMITS = limits("reads=1000000/s,writes=100000/s,reservations=100000/s,sign_in=100000/s")
+
+
 @pytest.fixture
-async def edge(
-    database: Database,
-    trail: Database,
-    edge_dsn: str,
-    audit_dsn: str,
-    keys: Keys,
-    targets: tuple[str, str],
-    queue_url: str | None,
-) -> AsyncIterator[Edge]:
-    """An edge that runs, without its listener."""
-    settings = EdgeSettings(
+def settings(
+    edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, str], queue_url: str | None
+) -> EdgeSettings:
+    """Settings of an edge, without rate limits."""
+    return EdgeSettings(
         database_url=edge_dsn,
         audit_database_url=audit_dsn,
         inventory_targets=(targets[0],),
@@ -100,7 +99,13 @@ async def edge(
         process_keys=str(keys.process_keys),
         credential_file=keys.credential_file,
         redis_url=queue_url,
+        limits=NO_LIMITS,
     )
+
+
+@pytest.fixture
+async def edge(database: Database, trail: Database, settings: EdgeSettings) -> AsyncIterator[Edge]:
+    """An edge that runs, without its listener."""
     made = Edge(settings, database, trail)
     made.start()
     yield made
