@@ -57,6 +57,7 @@ class App:
             pack=pack,
             pings=(database.ping,),
             multi_line=MULTI_LINE,
+            limits=settings.limits,
         )
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)

@@ -77,6 +77,7 @@ class App:
             revocations=self.revocations,
             pack=answers.pack,
             pings=(database.ping,),
+            limits=settings.limits,
         )
         self._content = _content_channel(settings)
         self.published = PublishedParts(VisibilityStore(database), self._content)

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from chassis.database import Database
-from chassis.limits import limits
 from chassis.process_keys import entry
 from chassis.tokens import SigningKey
 from devstack.servers.ports import free_port
@@ -17,6 +16,7 @@ from edge.app import Edge
 from edge.identity.first_admin import ensure_first_admin
 from edge.settings import EdgeSettings
 from tests.edge.operator_command import OperatorCommand
+from tests.harness.no_limits import without_rates
 
 ADMIN = "admin"
 PASSWORD = "correct horse battery staple"
@@ -80,10 +80,6 @@ async def trail(audit_dsn: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-# For tests of everything else: a test may ask for more than any caller.
-NO_LIMITS = limits("reads=1000000/s,writes=100000/s,reservations=100000/s,sign_in=100000/s")
-
-
 @pytest.fixture
 def settings(
     edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, str], queue_url: str | None
@@ -99,7 +95,7 @@ def settings(
         process_keys=str(keys.process_keys),
         credential_file=keys.credential_file,
         redis_url=queue_url,
-        limits=NO_LIMITS,
+        limits=without_rates(),
     )
 
 
