@@ -118,8 +118,10 @@ class Edge:
             TokenVerifier(settings.jwks),
             self.revocations,
             registration_open=settings.registration == "on",
+            keep_events_for=settings.keep_security_events_for,
         )
         self._upkeep = identity.upkeep
+        self._repeated_events = identity.events.repeated
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -189,6 +191,7 @@ class Edge:
         self.revocations.start()
         self.following.start()
         self._upkeep.start()
+        self._repeated_events.start()
         if self._shared_counts is not None:
             self._shared_counts.start()
         if self._dispatcher is not None:
@@ -206,6 +209,7 @@ class Edge:
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
         await self._upkeep.stop()
+        await self._repeated_events.close()
         if self._shared_counts is not None:
             await self._shared_counts.close()
         await self.revocations.stop()
