@@ -32,6 +32,7 @@ from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
 from edge.limits.limiter import RateLimiter
 from edge.limits.shared_counts import SharedCounts
+from edge.live.limits import live_limits
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
@@ -42,6 +43,7 @@ from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
     import grpc
+    from litestar import Litestar
 
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
@@ -128,6 +130,7 @@ class Edge:
             identity.authenticator,
             self.revocations.entries,
             allowed_origins=settings.allowed_origins,
+            limits=live_limits(settings.limits),
         )
         app = build_http_app(
             Ingredients(
@@ -145,7 +148,13 @@ class Edge:
         )
         quotas = Quotas(settings.limits)
         self._shared_counts = None if settings.redis_url is None else SharedCounts(settings.redis_url, quotas)
-        envelope = Envelope(
+        self.asgi = self._build_envelope(app, settings, RateLimiter(quotas, identity.authenticator))
+        self.server = HttpServer(self.asgi, settings.host, settings.port, settings.http_tls)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
+        self._dispatcher = self._build_dispatcher(settings, trail)
+
+    def _build_envelope(self, app: Litestar, settings: EdgeSettings, limiter: RateLimiter) -> Envelope:
+        return Envelope(
             app,
             position=self.gate.position,
             max_concurrent=settings.max_concurrent_requests,
@@ -154,12 +163,8 @@ class Edge:
             traces_exported=settings.otel_exporter != "none",
             allowed=allowed_methods(app),
             socket_paths=socket_paths(app),
-            limiter=RateLimiter(quotas, identity.authenticator),
+            limiter=limiter,
         )
-        self.asgi = envelope
-        self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
-        self._dispatcher = self._build_dispatcher(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
