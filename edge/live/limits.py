@@ -25,12 +25,12 @@ class LiveLimits:
     connections_per_address: int = 1_000  # offices and phone networks share addresses
     subscriptions: int = 100  # of one connection
     parts_per_subscription: int = 1_000
-    # Parts of all subscriptions together, one named in two counting twice; each costs about 300 bytes, and a part that
-    # nobody else subscribed to another 1 KB.
+    # Parts and categories of all subscriptions together, one named in two counting twice; each costs about 300 bytes,
+    # and a part that no other subscription names another 1 KB.
     parts_per_connection: int = 20_000
     parts_per_address: int = 100_000
     parts: int = 500_000  # of one process
-    # Work that one address may cause: 1 for a part of a subscription, for 64 bytes of a message, for 20 missed changes.
+    # Work that one address may cause: 1 for a name in a subscription, for 64 bytes of a message, for 20 missed changes.
     # About 12 us of the process each, so that one address takes an eighth of it.
     work_per_second: float = 10_000.0
     work_burst: int = 10_000

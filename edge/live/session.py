@@ -30,6 +30,11 @@ class Subscription:
     categories: frozenset[str]
     every_event: bool
 
+    @property
+    def size(self) -> int:
+        """Return how many names it has; what does not exist costs as much as what does."""
+        return len(self.parts) + len(self.categories)
+
 
 class Held(dict[str, int]):
     """Names, each with the number of subscriptions that have it."""
@@ -68,7 +73,7 @@ class Session:
         self.categories = Held()
         self._every_part = Held()
         self._every_category = Held()
-        self._part_count = 0
+        self._size = 0
         self._tree = tree
         self._shown: dict[tuple[str, str], int] = {}
 
@@ -85,13 +90,13 @@ class Session:
     def require_room(self, subscription: Subscription) -> None:
         """Raise ``Refused`` when the connection, or its address, would listen to too many parts."""
         replaced = self.subscriptions.get(subscription.id)
-        more = len(subscription.parts) - (0 if replaced is None else len(replaced.parts))
-        self.allowance.require_room(more, self._part_count)
+        more = subscription.size - (0 if replaced is None else replaced.size)
+        self.allowance.require_room(more, self._size)
 
     def add(self, subscription: Subscription) -> None:
         """Listen to more. Costs as much as the subscription names, whatever else is subscribed to."""
-        self.allowance.watch(len(subscription.parts))
-        self._part_count += len(subscription.parts)
+        self.allowance.watch(subscription.size)
+        self._size += subscription.size
         self.subscriptions[subscription.id] = subscription
         for held, names in self._holders(subscription):
             held.add(names)
@@ -101,8 +106,8 @@ class Session:
         subscription = self.subscriptions.pop(subscription_id, None)
         if subscription is None:
             return None
-        self.allowance.watch(-len(subscription.parts))
-        self._part_count -= len(subscription.parts)
+        self.allowance.watch(-subscription.size)
+        self._size -= subscription.size
         for held, names in self._holders(subscription):
             held.remove(names)
         if self._shown:

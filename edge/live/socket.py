@@ -218,7 +218,9 @@ class LiveConnection:
         """Return what a message costs, before it is handled; see ``LiveLimits.work_per_second``."""
         work = 1 + characters // CHARACTERS_A_UNIT
         if isinstance(message, Subscribe):
-            work += len(message.parts) + self._publisher.missed(message.cursor) // CHANGES_A_UNIT
+            work += (
+                len(message.parts) + len(message.categories) + self._publisher.missed(message.cursor) // CHANGES_A_UNIT
+            )
         return work
 
     async def _handle(self, message: Message) -> None:

@@ -104,6 +104,18 @@ async def test_parts_are_counted_over_subscriptions(given: dict[str, int], reaso
     await subscribe(shop, shop.enter(), "A", "B", "C")
 
 
+async def test_categories_count_as_well_also_made_up_ones() -> None:
+    shop = Shop(limits=dataclasses.replace(LiveLimits(), parts_per_connection=10))
+    shop.begin()
+    session = shop.enter()
+
+    await subscribe(shop, session, "A", categories=[f"made-up-{number}" for number in range(9)])
+    with pytest.raises(Refused):
+        await subscribe(shop, session, id="s2", categories=["one-more"])
+    shop.publisher.leave(session)
+    assert session.allowance.parts == 0
+
+
 async def test_connections_of_an_address_share_what_they_may_watch() -> None:
     shop = begun()
     allowance = Allowance("192.0.2.1", dataclasses.replace(LiveLimits(), parts_per_address=3), Watched(10))
