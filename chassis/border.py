@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 import uuid
@@ -15,15 +16,18 @@ from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor
 
 from chassis import call_metrics, telemetry
-from chassis.call_facts import REQUEST_ID_HEADER, authenticate, is_read, safe_request_id
-from chassis.caller import RequestContext, current_caller, current_request, set_current_request
+from chassis.call_facts import REQUEST_ID_HEADER, authenticate, is_read, peer_address, safe_request_id
+from chassis.call_limits import LIMIT, CallLimits
+from chassis.caller import ANONYMOUS, RequestContext, current_caller, current_request, set_current_request
 from chassis.errors import (
     DeadlinePassed,
     FieldInvalid,
     FieldViolation,
     InternalFault,
+    Overloaded,
     PartstreamError,
     TokenExpired,
+    Unauthenticated,
     WatcherTooSlow,
 )
 from chassis.rich_status import to_status
@@ -59,6 +63,7 @@ class BorderInterceptor(ServerInterceptor):
         pack: Callable[[object], Message | None],
         revocations: RevocationList,
         multi_line: Collection[str] = frozenset(),
+        limits: CallLimits | None = None,
         store: StoreState | None = None,
     ) -> None:
         """``pack`` turns the domain object in an error into its protobuf message.
@@ -66,6 +71,7 @@ class BorderInterceptor(ServerInterceptor):
         ``multi_line`` names the fields, in full, whose texts may have line ends; ``store`` notes what calls meet.
         """
         self._store = store or StoreState("database")
+        self._limits = limits or CallLimits()
         self._multi_line = frozenset(multi_line)
         self._verifier = verifier
         self._pack = pack
@@ -106,7 +112,7 @@ class BorderInterceptor(ServerInterceptor):
         async def handle(raw: bytes, context: _Context) -> Any:
             began = time.perf_counter()
             try:
-                request = self._admit(raw, parse, context)
+                request = self._admit(raw, parse, method, context)
                 if writes and not self._revocations.is_known:
                     await self._revocations.require_known()
                 if context.time_remaining() is None:
@@ -127,10 +133,11 @@ class BorderInterceptor(ServerInterceptor):
             streaming = call_metrics.open_streams(method)
             streaming.inc()
             try:
-                request = self._admit(raw, parse, context)
-                async with self._while_token_counts(), contextlib.aclosing(call(request, context)) as messages:
-                    async for message in messages:
-                        await _write(context, message)
+                request = self._admit(raw, parse, method, context)
+                with self._limits.stream(current_caller()):
+                    async with self._while_token_counts(), contextlib.aclosing(call(request, context)) as messages:
+                        async for message in messages:
+                            await _write(context, message)
             except asyncio.CancelledError:
                 _log_call(method, "CANCELLED", began, level=logging.DEBUG)  # how every watch ends
                 raise
@@ -194,15 +201,22 @@ class BorderInterceptor(ServerInterceptor):
         if not given_up.cancelled() and given_up.exception() is not None:
             log.debug("a call that was given up ended with %r", given_up.exception())
 
-    def _admit(self, raw: bytes, parse: _Parse, context: _Context) -> Message:
+    def _admit(self, raw: bytes, parse: _Parse, method: str, context: _Context) -> Message:
         """Say who calls, for everything below; raise when the token or the message is not as it must be.
+
+        A token that proves nothing counts as a call of its address. What is beyond a limit is not even parsed.
 
         The message is read here and not by gRPC, which would tell the caller what Python says of a broken one.
         """
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         request_id = safe_request_id(metadata.get(REQUEST_ID_HEADER, "")) or str(uuid.uuid4())
         set_current_request(RequestContext(request_id=request_id))
-        caller = authenticate(metadata, context.peer(), self._verifier, self._revocations)
+        try:
+            caller = authenticate(metadata, context.peer(), self._verifier, self._revocations)
+        except Unauthenticated:
+            self._limits.admit(method, dataclasses.replace(ANONYMOUS, client_ip=peer_address(context.peer())))
+            raise
+        self._limits.admit(method, caller)
         traceparent = telemetry.traceparent_of_call(metadata.get("traceparent", ""))
         set_current_request(RequestContext(caller, request_id, traceparent))
         try:
@@ -230,7 +244,8 @@ class BorderInterceptor(ServerInterceptor):
                 told = InternalFault("The service failed in an unexpected way.", metadata={"request_id": request_id})
             case _:
                 return
-        _log_call(method, told.code, began)
+        is_limited = isinstance(told, Overloaded) and LIMIT in told.metadata  # a flood must not fill the log
+        _log_call(method, told.code, began, level=logging.DEBUG if is_limited else None)
         status = to_status(told, self._pack)
         await context.abort(
             grpc.StatusCode[told.code], status.message, ((_STATUS_DETAILS, status.SerializeToString()),)

@@ -52,7 +52,9 @@ def authenticate(
             raise TokenInvalid(message)
     stated = valid_address(metadata.get(CLIENT_IP_HEADER, "")) if vouched else ""
     client_ip = stated or peer_address(peer)
-    return dataclasses.replace(caller, client_ip=client_ip) if client_ip else caller
+    if not client_ip and not vouched:
+        return caller
+    return dataclasses.replace(caller, client_ip=client_ip, by_process=vouched)
 
 
 def safe_request_id(text: str) -> str:

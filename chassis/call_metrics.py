@@ -20,7 +20,11 @@ SECONDS: Final = Histogram("partstream_grpc_call_seconds", "Time of unary calls.
 # Watches and snapshots being sent now.
 OPEN_STREAMS: Final = Gauge("partstream_grpc_open_streams", "Streams being sent.", ("method",))
 
+# Calls refused by a limit of their caller, by class (`reads`, `writes`, `reservations`, `snapshots`, `streams`).
+REFUSED: Final = Counter("partstream_grpc_limited_calls_total", "Calls beyond a limit of their caller.", ("class",))
+
 # To look up a labelled series costs as much as to count in it; methods and codes are few.
 calls = lru_cache(1024)(CALLS.labels)
 seconds = lru_cache(256)(SECONDS.labels)
 open_streams = lru_cache(64)(OPEN_STREAMS.labels)
+refused = lru_cache(8)(REFUSED.labels)

@@ -25,6 +25,7 @@ class Caller:
     expires_at: float = math.inf
     key_id: str = ""  # of the key that signed the token
     process: str = ""  # name of the process whose credential was shown; empty for people and their programs
+    by_process: bool = False  # a process of ours makes the call, for the caller or for itself
 
     @property
     def is_anonymous(self) -> bool:

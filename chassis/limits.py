@@ -2,22 +2,30 @@
 
 ::
 
-    reads=1000/s,sign_in=10/min,connections_per_address=200,open_reservations_per_address=50,reservation_share=0.5
+    reads=1000/s,writes.customer=50/10s,sign_in=10/min,connections_per_address=200,reservation_share=0.5
 
-Each process reads the whole setting and uses what concerns it; a name that no process knows is an error.
+A rate is an amount in a number of seconds, minutes or hours. ``reads=`` holds for every role, ``reads.customer=`` for
+that role and before the former. Each process reads the whole setting and uses what concerns it; a name that no process
+knows is an error.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LIMITS_HELP = "overrides of default limits, for example `reads=1000/s,reservation_share=0.5`"
+LIMITS_HELP = "overrides of default limits, for example `reads=1000/s,writes.customer=50/10s,reservation_share=0.5`"
+GUEST = "guest"  # a caller without a token
+# Whom a rate can be set for: guests, and the roles of accounts.
+ROLES = (GUEST, "customer", "support", "stock_manager", "content_editor", "auditor", "admin", "service")
+RATES_BY_ROLE = ("reads", "writes", "reservations")
 
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+_RATE = re.compile(r"(?P<amount>[0-9]{1,9})/(?P<multiple>[0-9]{0,4})(?P<unit>s|min|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,13 @@ class Rate:
     """So many requests in so many seconds."""
 
     amount: int
-    seconds: float
+    seconds: int
+
+    def __str__(self) -> str:
+        """Format the rate as the setting has it."""
+        unit = next(name for name in reversed(_SECONDS) if self.seconds % _SECONDS[name] == 0)
+        multiple = self.seconds // _SECONDS[unit]
+        return f"{self.amount}/{'' if multiple == 1 else multiple}{unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,10 @@ class Limits:
         value = self.given.get(name, default)
         assert isinstance(value, Rate)  # noqa: S101 - the parser gave it this type
         return value
+
+    def rate_of_role(self, name: str, role: str, default: Rate) -> Rate:
+        """Return the limit of a rate for a role: its own, else that of every role, else the default."""
+        return self.rate(f"{name}.{role}", self.rate(name, default))
 
     def count(self, name: str, default: int) -> int:
         """Return the limit of a number of things."""
@@ -66,7 +84,9 @@ def limits(raw: str) -> Limits:
         name, separator, value = (part.strip() for part in item.partition("="))
         parse = _KNOWN.get(name)
         if not separator or parse is None:
-            message = f"{item!r} is not `name=value` with a name of {', '.join(_KNOWN)}"
+            names = ", ".join(name for name in _KNOWN if "." not in name)
+            roles = f"reads, writes and reservations may name a role, as in reads.customer: {', '.join(ROLES)}"
+            message = f"{item!r} is not `name=value` with a name of {names}; {roles}"
             raise ValueError(message)
         if name in given:
             message = f"{name} is given twice"
@@ -76,11 +96,11 @@ def limits(raw: str) -> Limits:
 
 
 def _rate(raw: str) -> Rate:
-    amount, _, unit = raw.partition("/")
-    if unit not in _SECONDS:
-        message = f"{raw!r} is not a rate such as 100/s, 100/min or 100/h"
+    found = _RATE.fullmatch(raw)
+    if found is None or int(found["amount"]) < 1 or found["multiple"].startswith("0"):
+        message = f"{raw!r} is not a rate such as 100/s, 100/10s, 100/min or 100/h"
         raise ValueError(message)
-    return Rate(_count(amount), _SECONDS[unit])
+    return Rate(int(found["amount"]), int(found["multiple"] or 1) * _SECONDS[found["unit"]])
 
 
 def _count(raw: str) -> int:
@@ -101,11 +121,20 @@ def _share(raw: str) -> float:
     return value
 
 
-_KNOWN: dict[str, Callable[[str], Rate | int | float]] = {
+_Parse: TypeAlias = "Callable[[str], Rate | int | float]"
+_ROLE_RATES: dict[str, _Parse] = {f"{name}.{role}": _rate for name in RATES_BY_ROLE for role in ROLES}
+_KNOWN: dict[str, _Parse] = _ROLE_RATES | {
     "reads": _rate,
     "writes": _rate,
     "reservations": _rate,
     "sign_in": _rate,
+    "snapshots": _rate,
+    "live_work": _rate,
+    "streams": _count,
+    "streams_per_caller": _count,
+    "live_parts": _count,
+    "live_parts_per_address": _count,
+    "live_parts_per_connection": _count,
     "connections_per_address": _count,
     "open_reservations_per_address": _count,
     "reservation_share": _share,

@@ -14,6 +14,7 @@ from chassis import telemetry
 from chassis.addresses import PortTaken, is_loopback, joined
 from chassis.background import end
 from chassis.border import BorderInterceptor
+from chassis.call_limits import CallLimits
 from chassis.channels import CLIENT_KEEPALIVE_MS, KEEPALIVE_MS, MAX_MESSAGE_BYTES
 from chassis.reflection import enable_reflection
 from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from chassis.limits import Limits
     from chassis.revocation.listing import RevocationList
     from chassis.store_state import StoreState
     from chassis.tls import ServerTls
@@ -55,7 +57,7 @@ DRAIN_SECONDS = 5.0
 class Server:
     """One service on one port."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root names each collaborator
         self,
         name: str,
         *,
@@ -65,6 +67,7 @@ class Server:
         pings: Sequence[Callable[[], Awaitable[None]]],
         multi_line: Collection[str] = frozenset(),
         has_log: bool = True,
+        limits: Limits | None = None,
         store: StoreState | None = None,
     ) -> None:
         """``name`` is the full service name; ``pings`` raise while a dependency is away.
@@ -77,11 +80,9 @@ class Server:
         self._pings = pings
         self._store = store
         self._health = health.aio.HealthServicer()
+        border = BorderInterceptor(verifier, pack, revocations, multi_line, CallLimits(limits), store)
         self._server = grpc.aio.server(
-            interceptors=[
-                *telemetry.server_interceptors(),
-                BorderInterceptor(verifier, pack, revocations, multi_line, store),
-            ],
+            interceptors=[*telemetry.server_interceptors(), border],
             options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -290,7 +290,17 @@ def _add_benches(bench: Parser) -> None:
     live.add_argument("--sockets", type=count, default=4_000, help="open sockets, at most 10,000 (default 4,000)")
     live.add_argument("--changes", type=count, default=5, help="changes per round (default 5)")
     live.add_argument("--rounds", type=count, default=12, help="rounds (default 12)")
-    for command in (edge, live):
+    subscriptions = bench.command(
+        "subscriptions",
+        "what one address that subscribes to much costs other clients",
+        "devstack.bench.subscriptions:run",
+        DEVELOPMENT,
+    )
+    subscriptions.add_argument("--sockets", type=count, default=100, help="sockets of the load (default 100)")
+    subscriptions.add_argument("--subscriptions", type=count, default=20, help="of each socket (default 20)")
+    subscriptions.add_argument("--parts", type=count, default=200, help="of each subscription (default 200)")
+    subscriptions.add_argument("--seconds", type=count, default=8, help="duration of each measurement (default 8)")
+    for command in (edge, live, subscriptions):
         command.with_data_dir()
     stream = bench.command(
         "stream", "the change stream: latency, fan-out, catch-up, memory", "devstack.bench.stream:run", DEVELOPMENT

@@ -60,6 +60,7 @@ class App:
             pings=(database.ping,),
             store=database.state,
             multi_line=MULTI_LINE,
+            limits=settings.limits,
         )
         writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.operations import OperationsSettings
 from chassis.settings import choice, days, dsn, file, port, positive_int, setting, targets_or_none, text
 from chassis.tls import GrpcClientSettings, GrpcServerSettings
@@ -81,6 +82,7 @@ class Settings(MigrateSettings, GrpcServerSettings, GrpcClientSettings, Operatio
         default=64 * 1024**2,
         help="bytes of the newest log entries kept in memory for watchers",
     )
+    limits: Limits = setting("PARTSTREAM_LIMITS", limits, default=Limits(), help=LIMITS_HELP)
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
     )

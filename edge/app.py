@@ -16,6 +16,7 @@ from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
 from chassis.process import allow_open_files, spare_collector
+from chassis.rates import Quotas
 from chassis.revocation.listing import RevocationList
 from chassis.store_errors import STORE_FAILURES
 from chassis.store_probe import StoreProbe
@@ -34,6 +35,9 @@ from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
 from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
+from edge.limits.limiter import RateLimiter
+from edge.limits.shared_counts import SharedCounts
+from edge.live.limits import live_limits
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
@@ -48,6 +52,7 @@ from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
     import grpc
+    from litestar import Litestar
 
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
@@ -129,6 +134,7 @@ class Edge:
             TokenVerifier(settings.jwks),
             self.revocations,
             registration_open=settings.registration == "on",
+            keep_events_for=settings.keep_security_events_for,
         )
         self._background: list[BackgroundService] = [
             identity.upkeep,
@@ -136,12 +142,14 @@ class Edge:
             StoreProbe(trail),
             ConditionAlerts(self.alerts, (database.state, trail.state), (self.inventory, self.content)),
         ]
+        self._repeated_events = identity.events.repeated
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
             identity.authenticator,
             self.revocations.entries,
             allowed_origins=settings.allowed_origins,
+            limits=live_limits(settings.limits),
         )
         app = build_http_app(
             Ingredients(
@@ -159,7 +167,16 @@ class Edge:
                 live_routes=[live_route(live)],
             )
         )
-        envelope = Envelope(
+        quotas = Quotas(settings.limits)
+        self._shared_counts = None if settings.redis_url is None else SharedCounts(settings.redis_url, quotas)
+        self.asgi = self._build_envelope(app, settings, RateLimiter(quotas, identity.authenticator))
+        self.server = HttpServer(self.asgi, settings.host, settings.port, settings.http_tls)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
+        self._dispatcher = self._build_dispatcher(settings, trail)
+        self._background += self._build_watches(settings, trail)
+
+    def _build_envelope(self, app: Litestar, settings: EdgeSettings, limiter: RateLimiter) -> Envelope:
+        return Envelope(
             app,
             position=self.gate.position,
             max_concurrent=settings.max_concurrent_requests,
@@ -168,12 +185,8 @@ class Edge:
             traces_exported=settings.otel_exporter != "none",
             allowed=allowed_methods(app),
             socket_paths=socket_paths(app),
+            limiter=limiter,
         )
-        self.asgi = envelope
-        self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
-        self._dispatcher = self._build_dispatcher(settings, trail)
-        self._background += self._build_watches(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -216,6 +229,9 @@ class Edge:
         self.following.start()
         for service in self._background:
             service.start()
+        self._repeated_events.start()
+        if self._shared_counts is not None:
+            self._shared_counts.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -232,6 +248,9 @@ class Edge:
         """Let go of the channels and of the job queue."""
         for service in self._background:
             await service.stop()
+        await self._repeated_events.close()
+        if self._shared_counts is not None:
+            await self._shared_counts.close()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()

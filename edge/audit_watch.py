@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from chassis.background import BackgroundService
-from chassis.database import CONNECTION_LOST
+from chassis.store_errors import CONNECTION_LOST
 from tasks.audit.queries import TrailPosition, position_of
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp, Message, Receive, Send
 
+    from edge.limits.limiter import RateLimiter
     from edge.settings import Network
 
 logger = logging.getLogger("edge.access")
@@ -47,12 +48,13 @@ _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"
+MOST_LOGGED: Final = 200  # characters of what a caller sent; a path may have 60,000
 
 
 class Envelope:
     """An ASGI application around the application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root gives it what it needs
         self,
         app: ASGIApp,
         *,
@@ -63,6 +65,7 @@ class Envelope:
         traces_exported: bool = False,
         allowed: Mapping[str, str] = MappingProxyType({}),
         socket_paths: Collection[str] = (),
+        limiter: RateLimiter | None = None,
     ) -> None:
         """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template.
 
@@ -76,6 +79,7 @@ class Envelope:
         self._traces_exported = traces_exported
         self._allowed = allowed
         self._socket_paths = frozenset(socket_paths)
+        self._limiter = limiter
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -94,8 +98,10 @@ class Envelope:
         exchange = self._begin(scope, headers)
         if scope["type"] == "http":
             await self._serve(scope, receive, send, exchange)
+        elif exchange.refusal is not None:
+            await self._reject_handshake(scope, receive, send, exchange, exchange.refusal)
         elif scope["path"].rstrip("/") not in self._socket_paths:
-            await self._reject_handshake(scope, receive, send, exchange)
+            await self._reject_handshake(scope, receive, send, exchange, NotFoundException())
         else:
             await self._app(scope, receive, send)
 
@@ -111,6 +117,8 @@ class Envelope:
         )
         exchange.saw(self._position())
         begin_exchange(exchange)
+        if self._limiter is not None:
+            exchange.refusal = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, exchange)
         set_current_request(RequestContext(ANONYMOUS, exchange.request_id, exchange.traceparent))
         return exchange
 
@@ -170,8 +178,8 @@ class Envelope:
         self.in_flight += 1
         REQUESTS_IN_FLIGHT.inc()
         try:
-            if self.in_flight > self._max_concurrent and not str(scope["path"]).startswith(_PROBES):
-                await self._shed(scope, receive, send_labelled)
+            if (refusal := exchange.refusal or self._overload(scope)) is not None:
+                await _answer(problem_response(refusal), scope, receive, send_labelled)
             elif self._origins.is_preflight(scope, exchange.origin):
                 await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send_labelled)
             else:
@@ -187,8 +195,10 @@ class Envelope:
             _account(scope, exchange, "HEAD" if head else scope["method"], status)
         return status
 
-    async def _reject_handshake(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
-        """Respond to a WebSocket handshake where there are no WebSockets: 404, as to any request there.
+    async def _reject_handshake(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, why: Exception
+    ) -> None:
+        """Respond to a WebSocket handshake that is not accepted, as to any request there.
 
         Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
         """
@@ -198,7 +208,7 @@ class Envelope:
                 self._label(message, scope, exchange)
             await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
 
-        response = problem_response(NotFoundException())
+        response = problem_response(why)
         await _answer(response, scope, receive, send_rejection)
         _account(scope, exchange, "GET", response.status_code or 404)
 
@@ -208,10 +218,11 @@ class Envelope:
         self._origins.label(headers, exchange.origin)
         _describe_request(headers, exchange)
 
-    async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
+    def _overload(self, scope: Any) -> Overloaded | None:
+        if self.in_flight <= self._max_concurrent or str(scope["path"]).startswith(_PROBES):
+            return None
         REQUESTS_SHED.inc()
-        refusal = problem_response(Overloaded("Too many requests are being served.", retry_after_seconds=1))
-        await _answer(refusal, scope, receive, send)
+        return Overloaded("Too many requests are being served.", retry_after_seconds=1)
 
 
 def _peer(scope: Any) -> str:
@@ -231,6 +242,7 @@ async def _answer(response: Response[bytes], scope: Any, receive: Receive, send:
 
 def _describe_request(headers: MutableScopeHeaders, exchange: Exchange) -> None:
     headers[REQUEST_ID] = exchange.request_id
+    headers.headers.extend(exchange.limit_headers)
     # Granian has no option against its own `Server: granian`, and leaves the field alone where the application sets it.
     headers["Server"] = ""
     if exchange.stale_cookie:
@@ -261,8 +273,8 @@ def _account(scope: Any, exchange: Exchange, method: str, status: int) -> None:
         logger.log(
             level,
             "%s %s %d",
-            method,
-            scope["path"],
+            method[:MOST_LOGGED],
+            scope["path"][:MOST_LOGGED],
             status,
             extra={
                 "ms": round(seconds * 1000, 1),
@@ -278,6 +290,8 @@ def _level(route: str, method: str, status: int, seconds: float) -> int:
 
     They come by the thousand a second, and a line for each costs as much as the answer. Probes come from everywhere.
     """
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return logging.DEBUG  # what begins to be refused has a line of its own
     went_well = status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS
     if route.startswith(_PROBES) or (method in _READS and went_well):
         return logging.DEBUG

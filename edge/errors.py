@@ -65,7 +65,7 @@ class TooManyRequests(EdgeError):
 
     status = 429
     reason = "OVERLOADED"
-    title = "Too many attempts"
+    title = "Too many requests"
 
 
 class CsrfTokenMissing(EdgeError):

@@ -12,6 +12,8 @@ from chassis.caller import ANONYMOUS, Caller
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from edge.errors import TooManyRequests
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -42,6 +44,10 @@ class Exchange:
     with_credentials: bool = False
     # 412 instead of 409 when the caller's condition came by If-Match (RFC 9110, 13.1.1).
     conflict_status: int = 409
+    # The request is beyond a limit of its caller.
+    refusal: TooManyRequests | None = None
+    # The caller's rate limit and what is left of it.
+    limit_headers: tuple[tuple[bytes, bytes], ...] = ()
     route: str = ""
     started: float = field(default_factory=time.perf_counter)
 

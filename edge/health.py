@@ -100,7 +100,7 @@ async def live() -> Response[State]:
     return reply(State("ok"))
 
 
-@get("/health/ready", tags=["operations"], summary="Can it serve", responses=refusals(503))
+@get("/health/ready", tags=["operations"], summary="Can it serve", responses=refusals(503, limited=False))
 async def ready(health: TheHealth) -> Response[State]:
     """200 when it can serve, degraded or not; 503 with the same body when it cannot."""
     readiness = await health.readiness()

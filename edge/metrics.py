@@ -25,6 +25,11 @@ REQUEST_SECONDS: Final = Histogram(
 REQUESTS_IN_FLIGHT: Final = Gauge("partstream_edge_requests_in_flight", "Requests being served.")
 # Requests refused because too many were being served.
 REQUESTS_SHED: Final = Counter("partstream_edge_requests_shed_total", "Requests refused for overload.")
+# Requests that count towards a rate limit, by class (`reads`, `writes`, `reservations`, `sign_in`), role and outcome
+# (`allowed`, `refused`).
+RATE_LIMITED: Final = Counter(
+    "partstream_edge_rate_limit_requests_total", "Requests counted by rate limits.", ("class", "role", "outcome")
+)
 # Calls to the services, by service, method and gRPC outcome (`OK` or the reason).
 UPSTREAM_CALLS: Final = Counter("partstream_edge_upstream_calls_total", "gRPC calls.", ("service", "method", "outcome"))
 # Time a call to a service took, retries included.

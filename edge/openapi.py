@@ -27,7 +27,7 @@ _DESCRIPTIONS: Final = {
     415: "The body does not say that it is JSON, or is compressed.",
     422: "A rule is broken.",
     428: "The expected version is missing.",
-    429: "Too many attempts; see Retry-After.",
+    429: "A limit of the caller is reached, or too many attempts to sign in failed; see Retry-After.",
     503: "Not now; see Retry-After.",
     504: "Time ran out; ask again with the same Idempotency-Key.",
 }
@@ -43,8 +43,8 @@ PUBLIC_WRITE: Final = (*PUBLIC_READ, 409, 413, 415)
 SIGN_IN: Final = (400, 401, 413, 415, 422, 503)
 
 
-def refusals(*statuses: int) -> dict[int, ResponseSpec]:
-    """Documentation of problem answers, for a route's ``responses``; 304 has no body."""
+def refusals(*statuses: int, limited: bool = True) -> dict[int, ResponseSpec]:
+    """Documentation of problem answers, for a route's ``responses``, and 429 of a limited one; 304 has no body."""
     return {
         status: ResponseSpec(
             data_container=None if status == 304 else Problem,
@@ -52,7 +52,7 @@ def refusals(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=_PROBLEM_JSON,
             generate_examples=False,
         )
-        for status in dict.fromkeys(statuses)
+        for status in dict.fromkeys((*statuses, 429) if limited else statuses)
     }
 
 

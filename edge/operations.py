@@ -87,12 +87,22 @@ HEADERS: Final[dict[str, OpenAPIHeader]] = {
         example="J0v0mWmW8u0Bq1cJr4Lr1v7bK3oY5s2eX9aZ6tD8fGk",
     ),
     "Retry-After": _header("Seconds to wait before asking again.", example="1"),
+    "RateLimit-Policy": _header(
+        "The caller's limit for requests of this class: `q` in `w` seconds (RateLimit header fields for HTTP).",
+        example='"reads";q=3000;w=10',
+    ),
+    "RateLimit": _header(
+        "How many of them are left, `r`, and the seconds until all are there again, `t`.",
+        example='"reads";r=2993;t=7',
+    ),
     "WWW-Authenticate": _header(
         "How to sign in, and what is wrong with the token (RFC 6750).",
         example='Bearer realm="partstream", error="invalid_token"',
     ),
     "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
 }
+
+LIMIT_HEADERS: Final = ("RateLimit-Policy", "RateLimit")  # of every response of the API
 
 COMPONENTS: Final = Components(
     headers=dict(HEADERS),
@@ -135,15 +145,15 @@ class Described(Operation):
         always = ("Partstream-Request-Id", "Partstream-Revision")
         match status:
             case "401":
-                return ("WWW-Authenticate",)
+                return ("WWW-Authenticate", *LIMIT_HEADERS)
             case "429" | "503":
-                return ("Retry-After",)
+                return ("Retry-After", *LIMIT_HEADERS)
             case "304":
-                return ("ETag", "Cache-Control", "Cache-Status", *always)
+                return ("ETag", "Cache-Control", "Cache-Status", *always, *LIMIT_HEADERS)
             case _ if status.startswith("2"):
-                return (*self.answer_headers, *always)
+                return (*self.answer_headers, *always, *LIMIT_HEADERS)
             case _:
-                return ()
+                return LIMIT_HEADERS
 
 
 @dataclass

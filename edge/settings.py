@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.operations import OperationsSettings
-from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
+from chassis.settings import choice, days, dsn, file, port, positive_int, redis_url, setting, targets, text
 from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
 from edge.origins import origins
 
@@ -95,6 +97,13 @@ class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, Oper
         help="requests served at once; more are answered 503",
         default=1000,
     )
+    keep_security_events_for: timedelta = setting(
+        "PARTSTREAM_SECURITY_EVENT_KEEP_DAYS",
+        days,
+        help="days that security events are kept, at least 1",
+        default=timedelta(days=90),
+    )
+    limits: Limits = setting("PARTSTREAM_LIMITS", limits, help=LIMITS_HELP, default=Limits())
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
     )
@@ -106,7 +115,10 @@ class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, Oper
     def problems(self) -> list[str]:
         """Return a line for each certificate or key that cannot be used."""
         found = (part.problems(self) for part in (HttpTlsSettings, GrpcServerSettings, GrpcClientSettings))
-        return [problem for problems in found for problem in problems]
+        problems = [problem for problems in found for problem in problems]
+        if self.keep_security_events_for < timedelta(days=1):
+            problems.append("PARTSTREAM_SECURITY_EVENT_KEEP_DAYS is wrong: security events are kept for 1 day at least")
+        return problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

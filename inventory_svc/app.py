@@ -81,6 +81,7 @@ class App:
             revocations=self.revocations,
             pack=answers.pack,
             pings=(database.ping,),
+            limits=settings.limits,
             store=database.state,
         )
         self._content = _content_channel(settings)

@@ -123,6 +123,8 @@ async def _ask(case: Case, first: int, end: float) -> int:
             head = await reader.readuntil(b"\r\n\r\n")
             if int(head[9:12]) != case.status:
                 message = f"{case.name}: answered {head[9:12].decode()} instead of {case.status}"
+                if head[9:12] == b"429":
+                    message += ": start the stack with PARTSTREAM_LIMITS=reads=1000000/s"
                 raise ServerUnavailable(message)
             length = _LENGTH.search(head)
             if length is not None and case.status != 304:

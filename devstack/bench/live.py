@@ -49,7 +49,7 @@ ADD_ONE = "UPDATE stock_level SET on_hand = on_hand + 1 WHERE part_id = $1 AND l
 # A part's version is the sum of its levels'.
 PART_VERSION = "SELECT sum(version)::bigint FROM stock_level WHERE part_id = $1"
 _VERSION = re.compile(rb'"type":"stock"[^{}]*?"version":(\d+)')
-_HANDSHAKE = (
+HANDSHAKE = (
     "GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
@@ -90,8 +90,8 @@ class Listener(asyncio.Protocol):
     def __init__(self, port: int, part_id: str) -> None:
         """Listen to one part."""
         wanted = json.dumps({"op": "subscribe", "id": "s", "parts": [part_id]}).encode()
-        self._handshake = _HANDSHAKE.format(port=port).encode()
-        self._subscribe = _masked(wanted)
+        self._handshake = HANDSHAKE.format(port=port).encode()
+        self._subscribe = masked(wanted)
         self._transport: asyncio.Transport | None = None
         self._is_open = False
         self.subscribed = asyncio.get_running_loop().create_future()
@@ -128,7 +128,7 @@ class Listener(asyncio.Protocol):
             self._transport.abort()
 
 
-def _masked(text: bytes) -> bytes:
+def masked(text: bytes) -> bytes:
     """A frame of a client; a mask of zeros leaves the text as it is."""
     short = len(text) < 126
     head = bytes([0x81, 0x80 | (len(text) if short else 126)])
@@ -137,13 +137,16 @@ def _masked(text: bytes) -> bytes:
 
 async def _measure(folder: Path, sockets: int, changes: int, rounds: int) -> None:
     port = stack_state.read_running(folder).first_edge
-    part_id = _a_part(port)
+    part_id = a_part(port)
     began = time.monotonic()
-    listeners = await _open(port, part_id, sockets)
+    listeners = await open_listeners(port, part_id, sockets)
     print(f"{sockets:,} sockets opened in {time.monotonic() - began:.0f} s")
     halves, lasts = [], []
     try:
-        async with open_services(service_settings(folder), "bench-live") as services, _reader(port, part_id) as reader:
+        async with (
+            open_services(service_settings(folder), "bench-live") as services,
+            rest_reader(port, part_id) as reader,
+        ):
             for _ in range(rounds):
                 half, last = await _round(services.inventory, listeners, part_id, changes)
                 halves.append(half)
@@ -167,7 +170,7 @@ async def _measure(folder: Path, sockets: int, changes: int, rounds: int) -> Non
     print(line.format(statistics.median(milliseconds), max(milliseconds), SQL_CHANGES))
 
 
-def _a_part(port: int) -> str:
+def a_part(port: int) -> str:
     """One that is in stock at `main`, as all of the sample and of an import are."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/parts?page_size=100") as answer:
         parts = [part["part_id"] for part in json.load(answer)["items"] if part["stock"]["in_stock"]]
@@ -177,7 +180,8 @@ def _a_part(port: int) -> str:
     return str(parts[0])
 
 
-async def _open(port: int, part_id: str, sockets: int) -> list[Listener]:
+async def open_listeners(port: int, part_id: str, sockets: int) -> list[Listener]:
+    """Return open sockets that have subscribed to the part, from many addresses."""
     loop = asyncio.get_running_loop()
     opened: list[Listener] = []
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -241,7 +245,7 @@ async def _change_by_sql(dsn: str, listener: Listener, part_id: str) -> list[flo
 
 
 @contextlib.asynccontextmanager
-async def _reader(port: int, part_id: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def rest_reader(port: int, part_id: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that reads the stock again and again until its input ends, then prints how long that took."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -47,7 +47,11 @@ loglevel warning
 save ""
 appendonly {append_only}
 appendfsync everysec
+maxmemory {memory}mb
+maxmemory-policy volatile-ttl
 """
+# Anyone can make the cache remember what they ask for. What has a lifetime leaves first, and jobs have none.
+MEMORY_MEGABYTES = 512
 
 
 def find_server() -> Path | None:
@@ -105,6 +109,7 @@ class EmbeddedRedis:
             folder=self._folder.resolve(),
             password=self._password,
             append_only="yes" if self._durable else "no",
+            memory=MEMORY_MEGABYTES,
         )
         path = self._folder / CONFIGURATION_NAME
         if not (path.is_file() and path.read_text() == text):

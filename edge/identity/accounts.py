@@ -78,14 +78,14 @@ class Accounts:
             succeeded = await self._lockout.attempt(username, client_ip, check)
         except TooManyRequests:
             LOGINS.labels("locked").inc()
-            await self._events.record("login_locked", username=username)
+            await self._count_attempt("login_locked", username, await self._users.by_name(username))
             raise
         begun = None
         if succeeded and user is not None:
             begun = await self._sessions.begin(user.user_id, user.password_hash, client_ip, user_agent)
         if begun is None or user is None:
             LOGINS.labels("failure").inc()
-            await self._events.record("login_failed", username=username)
+            await self._count_attempt("login_failed", username, user)
             message = "The user name or the password is wrong."
             raise TokenInvalid(message)
         LOGINS.labels("success").inc()
@@ -99,7 +99,8 @@ class Accounts:
             session, next_token = await self._sessions.rotate(refresh_token)
         except RefreshTokenReused as error:
             LOGINS.labels("reused").inc()
-            await self._events.record("refresh_token_reused", details={"session_id": str(error.session_id)})
+            session_id = str(error.session_id)
+            await self._events.count("refresh_token_reused", alike=session_id, details={"session_id": session_id})
             message = "The refresh token was used before, so the session was ended: sign in again."
             raise TokenRevoked(message) from None
         user = await self._users.by_id(session.user_id)
@@ -113,9 +114,14 @@ class Accounts:
         """End the caller's session, and the one of the refresh token if it was brought. Never fails for being late."""
         if caller.session_id:
             await self._sessions.revoke(_session_uuid(caller), "signed out")
-        if refresh_token:
-            await self._sessions.revoke_by_token(refresh_token, "signed out")
-        await self._events.record("logged_out", caller=caller)
+        ended = await self._sessions.revoke_by_token(refresh_token, "signed out") if refresh_token else None
+        if not caller.is_anonymous or ended is not None:
+            alike = caller.session_id or str(ended and ended.session_id)
+            await self._events.count("logged_out", alike=alike, caller=caller)
+
+    async def _count_attempt(self, kind: str, username: str, user: User | None) -> None:
+        """Attempts on an account are told apart from others; those on names that no user has are counted together."""
+        await self._events.count(kind, alike="" if user is None else str(user.user_id), username=username)
 
     def _grant(self, user: User, session: Session, refresh_token: str) -> Grant:
         access = mint_access_token(self._key, user, session, user.roles)

@@ -18,6 +18,8 @@ from edge.identity.upkeep import IdentityUpkeep
 from edge.identity.users import Users
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from chassis.database import Database
     from chassis.tokens import SigningKey, TokenVerifier
     from edge.identity.revocation_feed import RevocationFeed
@@ -43,6 +45,7 @@ def assemble_identity(
     revocations: RevocationFeed,
     *,
     registration_open: bool,
+    keep_events_for: timedelta,
 ) -> Identity:
     """Everything over one database; tokens are signed with ``key``, checked by ``verifier`` and by revocations."""
     sessions, users = Sessions(database, revocations.catch_up), Users(database, revocations.catch_up)
@@ -63,5 +66,5 @@ def assemble_identity(
         browsers=browsers,
         authenticator=Authenticator(verifier, revocations.entries, browsers),
         events=events,
-        upkeep=IdentityUpkeep(database),
+        upkeep=IdentityUpkeep(database, keep_events_for),
     )

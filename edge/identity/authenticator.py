@@ -56,6 +56,24 @@ class Authenticator:
         set_current_request(RequestContext(exchange.caller, exchange.request_id, exchange.traceparent))
         return exchange.caller
 
+    def recognise(self, authorization: str, cookies: str, *, secure: bool) -> Caller | None:
+        """Return the caller of a token or of a session's cookie, as far as memory knows; ``None`` otherwise."""
+        if authorization:
+            try:
+                caller = self._verifier.verify(_bearer(authorization))
+                self._revocations.check(caller)
+            except Unauthenticated:
+                return None
+            return caller
+        name = name_of(secure=secure)
+        for item in cookies.split(";"):
+            found, _, value = item.partition("=")
+            if found.strip() == name:
+                session = self._browsers.remembered(value.strip())
+                if session is not None:
+                    return Caller(str(session.user_id), session.username, roles=frozenset(session.roles))
+        return None
+
     async def _from_cookie(self, connection: ASGIConnection[Any, Any, Any, Any], cookie: str) -> tuple[Caller, str]:
         method = str(connection.scope.get("method", "GET"))
         try:

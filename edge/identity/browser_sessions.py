@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CSRF_HEADER: Final = "X-CSRF-Token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+SESSION_ID_LENGTH: Final = 36
+
 _REMEMBERED_TOKENS: Final = 2000
 _RENEW_SECONDS: Final = ACCESS_SECONDS / 2
 _REMEMBERED_SESSIONS: Final = 10_000
@@ -84,6 +86,14 @@ class BrowserSessions:
         caller = Caller(str(found.user_id), found.username, str(session_id), roles, permissions_of(roles))
         self._revocations.check(caller)
         return BrowserCaller(caller, self._access_token(caller, found))
+
+    def remembered(self, cookie: str) -> BrowserSession | None:
+        """The session of a cookie, if this process has read it lately; nothing is read for it."""
+        session_id, _, proof = cookie.partition(".")
+        if len(session_id) != SESSION_ID_LENGTH or not _same(proof, self._mac("cookie", session_id)):
+            return None
+        found, read_at = self._known.get(UUID(session_id), (None, 0.0))
+        return found if found is not None and time.monotonic() - read_at < _READ_AGAIN_SECONDS else None
 
     async def _session(self, session_id: UUID) -> BrowserSession:
         """The session, read again when it was read too long ago or before its user's rights changed."""

@@ -69,7 +69,10 @@ async def _deny(connection: ASGIConnection[Any, Any, Any, Any], error: Unauthent
     DENIALS.labels(error.reason).inc()
     events: SecurityEvents = connection.app.state.security_events
     if not isinstance(error, TokenMissing):
+        caller = current_exchange().caller
         method = str(connection.scope.get("method", ""))
-        details = {"reason": error.reason, "method": method, "path": connection.url.path}
-        await events.record("denied", caller=current_exchange().caller, details={**details, **error.metadata})
+        details = {"reason": error.reason, "method": method, "path": connection.scope["path"], **error.metadata}
+        route = str(connection.scope.get("path_template", ""))
+        alike = "" if caller.is_anonymous else f"{caller.user_id} {error.reason} {method} {route}"
+        await events.count("denied", alike=alike, caller=caller, details=details)
     raise error

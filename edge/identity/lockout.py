@@ -8,10 +8,10 @@ as failed from before its password is checked, under a lock of the database: a p
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from chassis.addresses import site_of
 from chassis.errors import Overloaded
 from edge.errors import TooManyRequests
 from edge.identity.users import folded
@@ -32,7 +32,6 @@ LONGEST_DELAY_SECONDS: Final = 2.0
 
 SIGN_IN: Final = "sign_in"
 REGISTRATION: Final = "registration"
-IPV6_SITE_BITS: Final = 64  # what one customer of a provider has
 
 # Serialise the attempts of one account and address, over all edges, until the transaction ends.
 LOCK_ATTEMPTS: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2 || ' ' || $3, 0))"
@@ -87,19 +86,6 @@ def delay_seconds(failures: int) -> float:
     if failures < FREE_FROM_EVERYWHERE:
         return 0.0
     return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (failures - FREE_FROM_EVERYWHERE))
-
-
-def site_of(client_ip: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the network of an IPv6 address."""
-    try:
-        address = ipaddress.ip_address(client_ip.partition("%")[0])
-    except ValueError:
-        return client_ip
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
-    return str(address)
 
 
 class Lockout:

@@ -1,8 +1,12 @@
-"""Security events: who signed in, was refused, or had a session ended. Written, never changed."""
+"""Security events: who signed in, was refused, or had a session ended. Written, never changed, expired after a time.
+
+Texts in them come from strangers: they are normalised, made visible and short.
+"""
 
 from __future__ import annotations
 
 import logging
+import unicodedata
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -10,14 +14,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chassis.caller import ANONYMOUS
+from chassis.logs import visible
 from chassis.store_errors import STORE_FAILURES, translated
 from edge.exchange import current_exchange
+from edge.identity.repeated_events import EventRow, RepeatedEvents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chassis.caller import Caller
     from chassis.database import Database
+
+MOST_NAME: Final = 64  # characters, as of a user's name
+MOST_DETAIL: Final = 200
 
 logger = logging.getLogger("edge.security")
 
@@ -30,7 +39,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb)
 
 # A page of events, newest first; NULL leaves a condition out.
 SELECT_EVENTS: Final = """
-SELECT security_event_id, occurred_at, kind, user_id, username, session_id, client_ip, request_id, details
+SELECT security_event_id, occurred_at, kind, user_id, username, session_id, client_ip, request_id, details, occurrences,
+    coalesce(last_at, occurred_at) AS last_at
 FROM security_event
 WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR username = $2)
     AND ($3::bigint IS NULL OR security_event_id < $3)
@@ -50,6 +60,14 @@ class SecurityEvent(msgspec.Struct, frozen=True, kw_only=True):
     client_ip: str
     request_id: str
     details: dict[str, str]
+    # Events of one minute that are alike are one item: how many, and when the last of them was.
+    count: int
+    last_at: datetime
+
+
+def bounded(text: str, most: int) -> str:
+    """Return a stranger's text in NFKC, with control characters escaped, and at most so many characters of it."""
+    return visible(unicodedata.normalize("NFKC", text[: 4 * most]))[:most]
 
 
 class SecurityEvents:
@@ -59,31 +77,52 @@ class SecurityEvents:
         """Write to the edge's database; ``facts`` become part of the details of every event."""
         self._database = database
         self._facts = dict(facts or {})
+        self.repeated = RepeatedEvents(database)
 
     async def record(
         self, kind: str, *, caller: Caller = ANONYMOUS, username: str = "", details: dict[str, str] | None = None
     ) -> None:
         """Append an event. When the database is away it is logged instead: a refusal is not turned into a failure."""
-        exchange = current_exchange()
-        name = username or ("" if caller.is_anonymous else caller.username)
-        details = {**(details or {}), **self._facts}
-        logger.info(kind, extra={"username": name, "client_ip": exchange.client_ip, **details})
+        row, facts = self._row(kind, caller, username, details)
+        _log(row, facts)
         try:
-            await self._database.pool.execute(
-                INSERT_EVENT,
-                kind,
-                None if caller.is_anonymous else uuid.UUID(caller.user_id),
-                name,
-                _uuid(caller.session_id),
-                exchange.client_ip,
-                exchange.request_id,
-                # A refused request is recorded before its text is checked, and PostgreSQL stores no NUL.
-                msgspec.json.encode(details).decode().replace("\\u0000", "\N{REPLACEMENT CHARACTER}"),
-            )
+            await self._database.pool.execute(INSERT_EVENT, *row.values())
         except STORE_FAILURES as error:
             if translated(error) is None:
                 raise
-            logger.warning("security event not stored", extra={"kind": kind, "username": name, "error": repr(error)})
+            logger.warning("security event not stored", extra={"kind": kind, "error": repr(error)})
+
+    async def count(
+        self,
+        kind: str,
+        *,
+        alike: str,
+        caller: Caller = ANONYMOUS,
+        username: str = "",
+        details: dict[str, str] | None = None,
+    ) -> None:
+        """Count an event that anyone can cause as often as they like; see ``RepeatedEvents``."""
+        row, facts = self._row(kind, caller, username, details)
+        if await self.repeated.add(row, alike):
+            _log(row, facts)
+
+    def _row(
+        self, kind: str, caller: Caller, username: str, details: dict[str, str] | None
+    ) -> tuple[EventRow, dict[str, str]]:
+        exchange = current_exchange()
+        name = username or ("" if caller.is_anonymous else caller.username)
+        facts = {**(details or {}), **self._facts}
+        facts = {key: bounded(text, MOST_DETAIL) for key, text in facts.items()}
+        row = EventRow(
+            kind,
+            None if caller.is_anonymous else uuid.UUID(caller.user_id),
+            bounded(name, MOST_NAME),
+            _uuid(caller.session_id),
+            exchange.client_ip,
+            exchange.request_id,
+            msgspec.json.encode(facts).decode(),
+        )
+        return row, facts
 
     async def page(
         self, *, kind: str | None, username: str | None, before: int | None, size: int
@@ -101,10 +140,16 @@ class SecurityEvents:
                 client_ip=row["client_ip"],
                 request_id=row["request_id"],
                 details=msgspec.json.decode(row["details"]),
+                count=row["occurrences"],
+                last_at=row["last_at"],
             )
             for row in rows[:size]
         ]
         return events, len(rows) > size
+
+
+def _log(row: EventRow, facts: Mapping[str, str]) -> None:
+    logger.info(row.kind, extra={"username": row.username, "client_ip": row.client_ip, **facts})
 
 
 def _uuid(text: str) -> uuid.UUID | None:

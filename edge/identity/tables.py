@@ -69,6 +69,9 @@ class SecurityEvent(Table, tablename="security_event"):
     client_ip = Text()
     request_id = Text()
     details = JSONB()
+    occurrences = BigInt()
+    last_at = Timestamptz(null=True, default=None)
+    aggregate = Text(null=True, default=None)
 
 
 class Revocation(Table, tablename="revocation"):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from chassis.background import BackgroundService
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from chassis.database import Database
 
-INTERVAL_SECONDS: Final = 3600.0
+log = logging.getLogger("edge.security")
 
-# Attempts that no lock-out looks at any more.
-DELETE_OLD_ATTEMPTS: Final = "DELETE FROM login_attempt WHERE attempted_at < now() - interval '1 day'"
+INTERVAL_SECONDS: Final = 600.0
+EVENTS_AT_ONCE: Final = 50_000
+
+# Attempts that no lock-out looks at any more: it looks at those of an hour.
+DELETE_OLD_ATTEMPTS: Final = "DELETE FROM login_attempt WHERE attempted_at < now() - interval '2 hours'"
 
 # Sessions that ended a month ago, with their refresh tokens; the events that tell of them stay.
 DELETE_OLD_SESSIONS: Final = """
@@ -25,16 +31,25 @@ DELETE_OLD_REFRESH: Final = "DELETE FROM refresh_token WHERE expires_at < now() 
 # Revocations that no token is left for.
 DELETE_OLD_REVOCATIONS: Final = "DELETE FROM revocation WHERE expires_at < now() - interval '1 hour'"
 
+# Security events of days that are no longer kept; the function records what it took.
+EXPIRE_EVENTS: Final = "SELECT expire_security_events($1, $2)"
+
 
 class IdentityUpkeep(BackgroundService):
-    """Runs every hour."""
+    """Runs every ten minutes."""
 
-    def __init__(self, database: Database) -> None:
-        """Clean the edge's database."""
+    def __init__(self, database: Database, keep_events_for: timedelta) -> None:
+        """Clean the edge's database; security events are kept for so long."""
         super().__init__("identity-upkeep", INTERVAL_SECONDS)
         self._database = database
+        self._keep_events_for = keep_events_for
 
     async def run_once(self) -> None:
         """Delete what is old."""
         for statement in (DELETE_OLD_ATTEMPTS, DELETE_OLD_SESSIONS, DELETE_OLD_REFRESH, DELETE_OLD_REVOCATIONS):
             await self._database.pool.execute(statement)
+        expired = EVENTS_AT_ONCE
+        while expired == EVENTS_AT_ONCE:
+            expired = await self._database.pool.fetchval(EXPIRE_EVENTS, self._keep_events_for, EVENTS_AT_ONCE)
+            if expired:
+                log.info("security events expired rows=%d", expired)

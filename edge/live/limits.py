@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge.live.errors import LimitReached
+from chassis.addresses import site_of
+from chassis.limits import Rate
+from edge.live.errors import LimitReached, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from chassis.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,40 +25,72 @@ class LiveLimits:
     connections_per_address: int = 1_000  # offices and phone networks share addresses
     subscriptions: int = 100  # of one connection
     parts_per_subscription: int = 1_000
+    # Parts and categories of all subscriptions together, one named in two counting twice; each costs about 300 bytes,
+    # and a part that no other subscription names another 1 KB.
+    parts_per_connection: int = 20_000
+    parts_per_address: int = 100_000
+    parts: int = 500_000  # of one process
+    # Work that one address may cause: 1 for a name in a subscription, for 64 bytes of a message, for 20 missed changes.
+    # About 12 us of the process each, so that one address takes an eighth of it.
+    work_per_second: float = 10_000.0
+    work_burst: int = 10_000
+    work_wait_seconds: float = 10.0  # a subscription that would have to wait longer is refused
     categories_per_subscription: int = 100
     message_bytes: int = 128 * 1024  # 1,000 part ids of 64 characters and their quotes fit
     messages_per_second: float = 20.0
     message_burst: int = 100
     queue_bytes: int = 1024 * 1024  # of mode `all`, waiting to be sent
     pending_parts: int = 20_000  # of mode `latest`: parts of subscribed categories with an event waiting
+    own_frames: int = 1_000  # responses and snapshots waiting to be sent
     send_seconds: float = 30.0  # a client that takes longer to accept one frame is gone
     bookmark_seconds: float = 15.0
 
 
+def live_limits(given: Limits) -> LiveLimits:
+    """Return the defaults, and what the setting overrides."""
+    defaults = LiveLimits()
+    work = given.rate("live_work", Rate(defaults.work_burst, 1))
+    return replace(
+        defaults,
+        connections_per_address=given.count("connections_per_address", defaults.connections_per_address),
+        connections=max(defaults.connections, given.count("connections_per_address", 0)),
+        parts_per_connection=given.count("live_parts_per_connection", defaults.parts_per_connection),
+        parts_per_address=given.count("live_parts_per_address", defaults.parts_per_address),
+        parts=given.count("live_parts", defaults.parts),
+        work_per_second=work.amount / work.seconds,
+        work_burst=work.amount,
+    )
+
+
 class Doorkeeper:
-    """Counts open connections, in all and by address."""
+    """Counts open connections, in all and by address, and has what those of an address share."""
 
     def __init__(self, limits: LiveLimits) -> None:
         """Nobody is in."""
         self._limits = limits
-        self._by_address: Counter[str] = Counter()
+        self._allowances: dict[str, Allowance] = {}
+        self._watched = Watched(limits.parts)
         self._total = 0
 
-    def enter(self, address: str) -> None:
-        """Let a connection in; raises ``LimitReached``."""
+    def enter(self, address: str) -> Allowance:
+        """Let a connection in; raises ``LimitReached``. An IPv6 network counts as one address."""
+        site = site_of(address)
         if self._total >= self._limits.connections:
             raise LimitReached("OVERLOADED", "Too many live connections are open here.")
-        if self._by_address[address] >= self._limits.connections_per_address:
+        allowance = self._allowances.get(site) or Allowance(site, self._limits, self._watched)
+        if allowance.connections >= self._limits.connections_per_address:
             raise LimitReached("LIMIT_REACHED", "Too many live connections are open from your address.")
+        self._allowances[site] = allowance
         self._total += 1
-        self._by_address[address] += 1
+        allowance.connections += 1
+        return allowance
 
-    def leave(self, address: str) -> None:
+    def leave(self, allowance: Allowance) -> None:
         """A connection that was let in has ended."""
         self._total -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        allowance.connections -= 1
+        if not allowance.connections:
+            self._allowances.pop(allowance.address, None)
 
 
 class TokenBucket:
@@ -70,10 +106,67 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Whether one more is within the rate."""
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
-        self._at = now
+        self._refill()
         if self._tokens < 1:
             return False
         self._tokens -= 1
         return True
+
+    def reserve(self, tokens: int, most_seconds: float) -> float | None:
+        """Take tokens and return the seconds until they are there; ``None``, and nothing taken, when it is too long."""
+        self._refill()
+        wait = max(0.0, (tokens - self._tokens) / self._per_second)
+        if wait > most_seconds and self._tokens < self._burst:
+            return None
+        self._tokens -= tokens
+        return wait
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
+
+
+class Watched:
+    """Parts of all subscriptions of a process."""
+
+    def __init__(self, most: int) -> None:
+        """Nothing is watched."""
+        self.most = most
+        self.parts = 0
+
+
+class Allowance:
+    """What the connections of one address may do together."""
+
+    def __init__(self, address: str, limits: LiveLimits, watched: Watched) -> None:
+        """Begin unused; ``watched`` is shared by all addresses."""
+        self.address = address
+        self.connections = 0
+        self.parts = 0
+        self._limits = limits
+        self._watched = watched
+        self._work = TokenBucket(limits.work_per_second, limits.work_burst)
+
+    async def spend(self, work: int) -> None:
+        """Return once the address may do so much more; raise ``Refused`` when that is too long to wait."""
+        wait = self._work.reserve(work, self._limits.work_wait_seconds)
+        if wait is None:
+            raise Refused("OVERLOADED", "Your address subscribes faster than it may: subscribe again later.")
+        if wait:
+            await asyncio.sleep(wait)
+
+    def require_room(self, parts: int, of_connection: int) -> None:
+        """Raise ``Refused`` when a connection that has ``of_connection`` parts cannot subscribe to so many more."""
+        limits = self._limits
+        if of_connection + parts > limits.parts_per_connection:
+            raise Refused("LIMIT_REACHED", f"A connection subscribes to {limits.parts_per_connection} parts at most.")
+        if self.parts + parts > limits.parts_per_address:
+            raise Refused("LIMIT_REACHED", f"An address subscribes to {limits.parts_per_address} parts at most.")
+        if self._watched.parts + parts > self._watched.most:
+            raise Refused("OVERLOADED", "Too many parts are subscribed to here: subscribe again later.")
+
+    def watch(self, parts: int) -> None:
+        """Count the parts of a subscription, or with a negative number those of one that ended."""
+        self.parts += parts
+        self._watched.parts += parts

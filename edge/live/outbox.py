@@ -51,6 +51,7 @@ class Outbox:
         self._items: OrderedDict[Any, tuple[Item | Backlog, int]] = OrderedDict()
         self._serial = 0
         self._bytes = 0
+        self._own = 0  # frames that are no events
         self.conflated = 0  # events that were superseded, since somebody looked
         self._sleeper: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
@@ -60,7 +61,10 @@ class Outbox:
         return len(self._items)
 
     def put(self, item: Slot | str) -> None:
-        """A frame of its own, at the end of the order."""
+        """A frame of its own, at the end of the order; a client that never reads those is too slow."""
+        self._own += 1
+        if self._own > self.limits.own_frames:
+            self.close(TooSlow())
         self._append(item, 0)
 
     def put_every(self, event: Event) -> None:
@@ -114,6 +118,7 @@ class Outbox:
             self._items.popitem(last=False)
             self._bytes -= size
             if not isinstance(item, Backlog):
+                self._own -= isinstance(item, Slot | str)
                 return item
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from chassis.changes import cursor as cursors
@@ -19,6 +20,7 @@ from edge.live.recovery import missed_changes, newest_states
 from edge.live.ring import Ring
 from edge.live.session import Subscription
 from edge.live.snapshot import snapshot_parts
+from edge.live.snapshot_queue import PARTS_A_SLICE, SnapshotQueue
 from edge.live.subscriptions import SubscriptionIndex
 from partstream.inventory.v1 import stock_change_pb2
 
@@ -52,7 +54,7 @@ class EventPublisher:
         self._positions: dict[str, cursors.Position] = {}
         self._moved = asyncio.Event()
         self._sessions: set[Session] = set()
-        self._snapshots: set[asyncio.Task[None]] = set()
+        self._snapshots = SnapshotQueue()
         self._emptied = asyncio.Event()
         self.closing = False
 
@@ -99,8 +101,7 @@ class EventPublisher:
         if self._sessions:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), LEAVE_SECONDS)
-        for task in list(self._snapshots):
-            task.cancel()
+        self._snapshots.close()
 
     def begin(self, position: cursors.Position) -> None:
         """Publish from here on. What clients have of an earlier history may be wrong: they must come again."""
@@ -137,10 +138,11 @@ class EventPublisher:
         if not await self._reached({}, BEGIN_SECONDS):
             raise Refused("STORE_UNAVAILABLE", "This server has not heard from the services yet: try again.")
         is_behind = client is not None and not await self._reached(client, AHEAD_SECONDS)
-        self.unsubscribe(session, wanted.id)
         subscription = Subscription(
             wanted.id, frozenset(wanted.parts), frozenset(wanted.categories), wanted.mode == "all"
         )
+        session.require_room(subscription)
+        self.unsubscribe(session, wanted.id)
         # From here to the end nothing is awaited: position, registration and answer belong to one moment.
         self._register(session, subscription)
         backlog = None
@@ -158,12 +160,21 @@ class EventPublisher:
             if isinstance(event, ContentEvent):
                 self._offer_stock_of_published(event, {session})
 
+    def missed(self, cursor: str) -> int:
+        """Return how many changes a client with this cursor would have to be told at most: what finding them costs."""
+        try:
+            client = cursors.decode(cursor)
+        except CursorMalformed:
+            return 0
+        behind = (here.revision - client[log].revision for log, here in self._positions.items() if log in client)
+        return min(len(self._ring), sum(max(0, revisions) for revisions in behind))
+
     def unsubscribe(self, session: Session, subscription_id: str) -> bool:
         """End a subscription; whether there was one."""
         subscription = session.remove(subscription_id)
         if subscription is None:
             return False
-        self._index.put(session)
+        self._index.remove(session, subscription)
         metrics.LIVE_SUBSCRIPTIONS.dec()
         for part_id in subscription.parts:
             self._states.unwatch(part_id)
@@ -192,7 +203,7 @@ class EventPublisher:
 
     def _register(self, session: Session, subscription: Subscription) -> None:
         session.add(subscription)
-        self._index.put(session)
+        self._index.add(session, subscription)
         metrics.LIVE_SUBSCRIPTIONS.inc()
         for part_id in subscription.parts:
             self._states.watch(part_id)
@@ -203,10 +214,8 @@ class EventPublisher:
         """Position first, then state: what the state shows beyond the position comes as events, and is dropped then."""
         slot = Slot()
         session.outbox.put(slot)
-        filling = self._fill_snapshot(session, subscription, part_ids, slot, (self.cursor, min_token))
-        task = asyncio.ensure_future(filling)
-        self._snapshots.add(task)
-        task.add_done_callback(self._snapshots.discard)
+        fill = partial(self._fill_snapshot, session, subscription, part_ids, slot, (self.cursor, min_token))
+        self._snapshots.add(session.allowance.address, fill)
 
     async def _fill_snapshot(
         self,
@@ -216,6 +225,8 @@ class EventPublisher:
         slot: Slot,
         tokens: tuple[str, str],
     ) -> None:
+        if session not in self._sessions:
+            return  # its client has left
         cursor, min_token = tokens
         try:
             async with asyncio.timeout(SNAPSHOT_SECONDS):
@@ -227,8 +238,12 @@ class EventPublisher:
             self.unsubscribe(session, subscription.id)
             slot.fill(encode(ErrorFrame(reason, "The state could not be read: subscribe again.", subscription.id)))
             return
-        parts = snapshot_parts(session, self._states, part_ids)
-        slot.fill(encode(SubscribedFrame(subscription.id, cursor, recovered=False, parts=parts)))
+        async with self._snapshots.slicing:
+            frame = SubscribedFrame(subscription.id, cursor, recovered=False, parts=[])
+            for start in range(0, len(part_ids), PARTS_A_SLICE):
+                frame.parts += snapshot_parts(session, self._states, part_ids[start : start + PARTS_A_SLICE])
+                await asyncio.sleep(0)
+            slot.fill(encode(frame))
 
     def _publish_stock(self, change: stock_change_pb2.StockChange) -> None:
         if not change.part_id:

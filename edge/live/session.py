@@ -9,9 +9,12 @@ from chassis.caller import ANONYMOUS, Caller
 from chassis.visibility import Group, sees
 from edge.cache import keys
 from edge.live.events import ContentEvent, Event, StockEvent
+from edge.live.limits import Allowance, Watched
 from edge.live.outbox import Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge.cache.category_tree import CategoryTree
     from edge.live.events import PartState
     from edge.live.limits import LiveLimits
@@ -27,23 +30,50 @@ class Subscription:
     categories: frozenset[str]
     every_event: bool
 
+    @property
+    def size(self) -> int:
+        """Return how many names it has; what does not exist costs as much as what does."""
+        return len(self.parts) + len(self.categories)
+
+
+class Held(dict[str, int]):
+    """Names, each with the number of subscriptions that have it."""
+
+    def add(self, names: Iterable[str]) -> None:
+        """Count a subscription's names."""
+        for name in names:
+            self[name] = self.get(name, 0) + 1
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Count them no longer; a name that no subscription has leaves."""
+        for name in names:
+            if self[name] == 1:
+                del self[name]
+            else:
+                self[name] -= 1
+
 
 class Session:
     """The state of one socket, without the socket."""
 
     def __init__(
-        self, limits: LiveLimits, tree: CategoryTree, caller: Caller = ANONYMOUS, turns: Turns | None = None
+        self,
+        limits: LiveLimits,
+        tree: CategoryTree,
+        caller: Caller = ANONYMOUS,
+        turns: Turns | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
-        """Begin without subscriptions."""
+        """Begin without subscriptions; ``allowance`` is shared by the connections of an address."""
         self.caller = caller
         self.outbox = Outbox(limits, turns)
+        self.allowance = Allowance("", limits, Watched(limits.parts)) if allowance is None else allowance
         self.subscriptions: dict[str, Subscription] = {}
-        self.parts: frozenset[str] = frozenset()
-        self.categories: frozenset[str] = frozenset()
-        self.indexed: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-        self._every_part: frozenset[str] = frozenset()
-        self._every_category: frozenset[str] = frozenset()
-        self._has_every = False
+        self.parts = Held()
+        self.categories = Held()
+        self._every_part = Held()
+        self._every_category = Held()
+        self._size = 0
         self._tree = tree
         self._shown: dict[tuple[str, str], int] = {}
 
@@ -57,15 +87,34 @@ class Session:
         """Whether content frames are those for staff."""
         return sees(self.caller, keys.CONTENT, Group.STAFF)
 
+    def require_room(self, subscription: Subscription) -> None:
+        """Raise ``Refused`` when the connection, or its address, would listen to too many parts."""
+        replaced = self.subscriptions.get(subscription.id)
+        more = subscription.size - (0 if replaced is None else replaced.size)
+        self.allowance.require_room(more, self._size)
+
     def add(self, subscription: Subscription) -> None:
-        """Listen to more."""
+        """Listen to more. Costs as much as the subscription names, whatever else is subscribed to."""
+        self.allowance.watch(subscription.size)
+        self._size += subscription.size
         self.subscriptions[subscription.id] = subscription
-        self._sum_up()
+        for held, names in self._holders(subscription):
+            held.add(names)
 
     def remove(self, subscription_id: str) -> Subscription | None:
         """Listen to less."""
         subscription = self.subscriptions.pop(subscription_id, None)
-        self._sum_up()
+        if subscription is None:
+            return None
+        self.allowance.watch(-subscription.size)
+        self._size -= subscription.size
+        for held, names in self._holders(subscription):
+            held.remove(names)
+        if self._shown:
+            for part_id in subscription.parts:
+                if part_id not in self.parts:
+                    self._shown.pop(("stock", part_id), None)
+                    self._shown.pop(("content", part_id), None)
         return subscription
 
     def may_hear_of(self, state: PartState) -> bool:
@@ -96,19 +145,17 @@ class Session:
         return event.frame(staff=self.sees_content if isinstance(event, ContentEvent) else self.sees_stock)
 
     def _wants_every(self, event: Event) -> bool:
-        if not self._has_every:
-            return False
         if event.part_id in self._every_part:
             return True
         if not self._every_category:
             return False
         if isinstance(event, StockEvent) and event.state.category_id is None:
             return True  # found out before it is sent
-        return not self._every_category.isdisjoint(self._categories_of(event))
+        return not self._every_category.keys().isdisjoint(self._categories_of(event))
 
     def _listens_to(self, event: Event) -> bool:
         return event.part_id in self.parts or (
-            bool(self.categories) and not self.categories.isdisjoint(self._categories_of(event))
+            bool(self.categories) and not self.categories.keys().isdisjoint(self._categories_of(event))
         )
 
     def _categories_of(self, event: Event) -> frozenset[str]:
@@ -116,12 +163,8 @@ class Session:
             return frozenset(self._tree.upwards(event.state.category_id or ""))
         return event.categories
 
-    def _sum_up(self) -> None:
-        held = self.subscriptions.values()
-        self.parts = frozenset().union(*(item.parts for item in held))
-        self.categories = frozenset().union(*(item.categories for item in held))
-        self._every_part = frozenset().union(*(item.parts for item in held if item.every_event))
-        self._every_category = frozenset().union(*(item.categories for item in held if item.every_event))
-        self._has_every = bool(self._every_part or self._every_category)
-        if self._shown:
-            self._shown = {key: version for key, version in self._shown.items() if key[1] in self.parts}
+    def _holders(self, subscription: Subscription) -> list[tuple[Held, frozenset[str]]]:
+        holders = [(self.parts, subscription.parts), (self.categories, subscription.categories)]
+        if subscription.every_event:
+            holders += [(self._every_part, subscription.parts), (self._every_category, subscription.categories)]
+        return holders

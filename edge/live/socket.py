@@ -56,6 +56,8 @@ CLOSE_SECONDS: Final = 2.0
 CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns why it was closed only after reading them
 RETRY_SECONDS: Final = 0.5
 FRAMES_IN_A_ROW: Final = 64
+CHARACTERS_A_UNIT: Final = 64  # of work; see ``LiveLimits.work_per_second``
+CHANGES_A_UNIT: Final = 20
 
 
 class Identity(Protocol):
@@ -113,11 +115,11 @@ class LiveEndpoint:
         address = current_exchange().client_ip or (socket.client.host if socket.client else "")
         try:
             self._check_origin(socket)
-            self._door.enter(address)
+            allowance = self._door.enter(address)
         except CloseSocket as why:
             await _close(socket, why)
             return
-        session = Session(self.limits, self._tree, turns=self._turns)
+        session = Session(self.limits, self._tree, turns=self._turns, allowance=allowance)
         connection = LiveConnection(socket, session, self._publisher, self._identity, self._revocations)
         try:
             self._publisher.enter(session)
@@ -127,7 +129,7 @@ class LiveEndpoint:
             await _close(socket, why)
         finally:
             self._publisher.leave(session)
-            self._door.leave(address)
+            self._door.leave(allowance)
 
     def _check_origin(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Browsers name the page that opens a socket; other clients name none."""
@@ -204,23 +206,34 @@ class LiveConnection:
                 raise LimitReached("LIMIT_REACHED", f"A message has {self._limits.message_bytes} bytes at most.")
             if not self._rate.take():
                 raise LimitReached("LIMIT_REACHED", "You send too many messages.")
-            await self._handle(decode(text))
+            message = decode(text)
+            try:
+                await self._session.allowance.spend(self._work_of(message, len(text)))
+                await self._handle(message)
+            except Refused as error:
+                frame = ErrorFrame(error.reason, error.message, getattr(message, "id", ""))
+                self._session.outbox.put(encode(frame))
+
+    def _work_of(self, message: Message, characters: int) -> int:
+        """Return what a message costs, before it is handled; see ``LiveLimits.work_per_second``."""
+        work = 1 + characters // CHARACTERS_A_UNIT
+        if isinstance(message, Subscribe):
+            work += (
+                len(message.parts) + len(message.categories) + self._publisher.missed(message.cursor) // CHANGES_A_UNIT
+            )
+        return work
 
     async def _handle(self, message: Message) -> None:
-        try:
-            if isinstance(message, Subscribe):
-                self._check(message)
-                await self._publisher.subscribe(self._session, message)
-            elif isinstance(message, Unsubscribe):
-                self._publisher.unsubscribe(self._session, message.id)
-                self._session.outbox.put(encode(UnsubscribedFrame(message.id)))
-            elif isinstance(message, Authenticate):
-                await self._authenticate(message.token)
-            elif isinstance(message, Ping):
-                self._session.outbox.put(encode(PongFrame()))
-        except Refused as error:
-            frame = ErrorFrame(error.reason, error.message, getattr(message, "id", ""))
-            self._session.outbox.put(encode(frame))
+        if isinstance(message, Subscribe):
+            self._check(message)
+            await self._publisher.subscribe(self._session, message)
+        elif isinstance(message, Unsubscribe):
+            self._publisher.unsubscribe(self._session, message.id)
+            self._session.outbox.put(encode(UnsubscribedFrame(message.id)))
+        elif isinstance(message, Authenticate):
+            await self._authenticate(message.token)
+        elif isinstance(message, Ping):
+            self._session.outbox.put(encode(PongFrame()))
 
     def _check(self, wanted: Subscribe) -> None:
         """Raises ``Refused`` for a subscription beyond the limits."""

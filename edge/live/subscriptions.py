@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge.live.session import Session
+    from edge.live.session import Session, Subscription
 
 
 class SubscriptionIndex:
@@ -38,24 +38,23 @@ class SubscriptionIndex:
         """Who named any category at all."""
         return set().union(*self._categories.values())
 
-    def put(self, session: Session) -> None:
-        """Make the index say what the session listens to now."""
-        self.remove(session)
-        session.indexed = (session.parts, session.categories)
-        for names, index in zip(session.indexed, (self._parts, self._categories), strict=True):
+    def add(self, session: Session, subscription: Subscription) -> None:
+        """The session listens to what a subscription names."""
+        for names, index in ((subscription.parts, self._parts), (subscription.categories, self._categories)):
             for name in names:
                 index.setdefault(name, set()).add(session)
 
-    def remove(self, session: Session) -> None:
-        """The session listens to nothing."""
-        for names, index in zip(session.indexed, (self._parts, self._categories), strict=True):
+    def remove(self, session: Session, subscription: Subscription) -> None:
+        """A subscription of the session has ended: what no other one of it names is no longer listened to."""
+        for names, held, index in (
+            (subscription.parts, session.parts, self._parts),
+            (subscription.categories, session.categories, self._categories),
+        ):
             for name in names:
-                sessions = index.get(name)
-                if sessions is not None:
+                if name not in held and (sessions := index.get(name)) is not None:
                     sessions.discard(session)
                     if not sessions:
                         del index[name]
-        session.indexed = (frozenset(), frozenset())
 
 
 _NOBODY: set[Session] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,6 +23,10 @@ MAX_PAGES_WAITING = 500
 _MAX_AGE_SECONDS = 30.0  # people have read a page that changed so long ago
 _AT_ONCE = 4  # pages read at a time: warming must not crowd out people
 _TIMEOUT_SECONDS = 3.0
+# What the edge says of our rate limit, which is that of everyone at our address: half of it is left to them.
+_POLICY = re.compile(r'"reads";q=(\d+)')
+_LEFT = re.compile(r'"reads";r=(\d+);t=(\d+)')
+_SHARE_OF_OTHERS = 0.5
 
 
 class PageWarmer:
@@ -37,6 +42,7 @@ class PageWarmer:
         self._edge_urls = tuple(edge_urls)
         self._waiting: dict[str, str] = {}
         self._readers: set[asyncio.Task[None]] = set()
+        self._resume_at: dict[str, float] = {}
 
     async def warm(self, part_ids: Sequence[str], token: str, queued_at: float) -> None:
         """Take pages, to be read as they are at a revision token or later; drop what is late or too much."""
@@ -71,9 +77,12 @@ class PageWarmer:
             part_id = next(iter(self._waiting))
             token = self._waiting.pop(part_id)
             for base in self._edge_urls:
-                await self._read(f"{base}/api/v1/parts/{quote(part_id, safe='')}", token)
+                if time.monotonic() < self._resume_at.get(base, 0.0):
+                    PAGES_WARMED.labels("too_many").inc()
+                else:
+                    await self._read(base, f"{base}/api/v1/parts/{quote(part_id, safe='')}", token)
 
-    async def _read(self, url: str, token: str) -> None:
+    async def _read(self, base: str, url: str, token: str) -> None:
         headers = {MIN_REVISION_HEADER: token} if token else {}
         try:
             response = await self._client.get(url, headers=headers, timeout=_TIMEOUT_SECONDS)
@@ -83,3 +92,13 @@ class PageWarmer:
             return
         # A draft or deleted part is not found, which is as it should be.
         PAGES_WARMED.labels("ok" if response.status_code == httpx.codes.OK else "refused").inc()
+        if seconds := _pause(response.headers):
+            self._resume_at[base] = time.monotonic() + seconds
+
+
+def _pause(headers: httpx.Headers) -> float:
+    """Return the seconds for which the rest of the rate limit belongs to others; 0 while there is enough for all."""
+    policy, left = _POLICY.search(headers.get("RateLimit-Policy", "")), _LEFT.search(headers.get("RateLimit", ""))
+    if policy is None or left is None or int(left[1]) > _SHARE_OF_OTHERS * int(policy[1]):
+        return 0.0
+    return float(left[2])

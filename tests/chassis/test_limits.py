@@ -21,6 +21,14 @@ def test_what_is_given_overrides_the_default() -> None:
     assert given.share("reservation_share", 0.5) == 1.0
 
 
+def test_a_role_has_its_own_rate_before_that_of_all() -> None:
+    given = limits("reads=5/s,reads.customer=7/2min")
+
+    assert given.rate_of_role("reads", "customer", Rate(1, 1)) == Rate(7, 120)
+    assert given.rate_of_role("reads", "guest", Rate(1, 1)) == Rate(5, 1)
+    assert given.rate_of_role("writes", "customer", Rate(1, 1)) == Rate(1, 1)
+
+
 def test_what_is_not_given_has_its_default() -> None:
     assert limits("").count("connections_per_address", 5) == 5
     assert Limits().share("reservation_share", 0.5) == 0.5
@@ -35,6 +43,14 @@ def test_what_is_not_given_has_its_default() -> None:
         "reads=5",
         "reads=5/fortnight",
         "reads=0/s",
+        "reads=5/0s",
+        "reads=5/01s",
+        "reads=-5/s",
+        "reads=1e3/s",
+        "reads=10000000000/s",
+        "reads.nobody=5/s",
+        "sign_in.admin=5/s",
+        "connections_per_address.admin=5",
         "connections_per_address=-1",
         "connections_per_address=1.5",
         "connections_per_address=²",

@@ -15,11 +15,14 @@ from chassis.tokens import SigningKey
 from content_svc.app import App
 from content_svc.settings import Settings
 from tests.content_svc.running_service import RunningService
+from tests.harness.no_limits import without_rates
 
 
 @asynccontextmanager
 async def _running(dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
-    settings = Settings(database_url=dsn, jwks=str(jwks), port=0, pool_size=6, revocation_targets=None)
+    settings = Settings(
+        database_url=dsn, jwks=str(jwks), port=0, pool_size=6, revocation_targets=None, limits=without_rates()
+    )
     app = App(settings, await Database.open(dsn, application_name="content_svc", max_size=6))
     await app.start()
     running = RunningService(app, key, dsn)

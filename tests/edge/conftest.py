@@ -16,6 +16,7 @@ from edge.app import Edge
 from edge.identity.first_admin import ensure_first_admin
 from edge.settings import EdgeSettings
 from tests.edge.operator_command import OperatorCommand
+from tests.harness.no_limits import without_rates
 
 ADMIN = "admin"
 PASSWORD = "correct horse battery staple"
@@ -80,17 +81,11 @@ async def trail(audit_dsn: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def edge(
-    database: Database,
-    trail: Database,
-    edge_dsn: str,
-    audit_dsn: str,
-    keys: Keys,
-    targets: tuple[str, str],
-    queue_url: str | None,
-) -> AsyncIterator[Edge]:
-    """An edge that runs, without its listener."""
-    settings = EdgeSettings(
+def settings(
+    edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, str], queue_url: str | None
+) -> EdgeSettings:
+    """Settings of an edge, without rate limits."""
+    return EdgeSettings(
         database_url=edge_dsn,
         audit_database_url=audit_dsn,
         inventory_targets=(targets[0],),
@@ -100,7 +95,13 @@ async def edge(
         process_keys=str(keys.process_keys),
         credential_file=keys.credential_file,
         redis_url=queue_url,
+        limits=without_rates(),
     )
+
+
+@pytest.fixture
+async def edge(database: Database, trail: Database, settings: EdgeSettings) -> AsyncIterator[Edge]:
+    """An edge that runs, without its listener."""
     made = Edge(settings, database, trail)
     made.start()
     yield made

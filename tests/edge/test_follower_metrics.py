@@ -18,6 +18,7 @@ import inventory_svc.app
 import inventory_svc.settings
 from chassis.changes import follower as following
 from edge.follower_metrics import FollowerMetrics, Signs
+from tests.harness.no_limits import without_rates
 from tests.harness.tcp_proxy import TcpProxy, proxy_to
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ async def proxy(inventory_dsn: str, keys: Keys) -> AsyncIterator[TcpProxy]:
             process_keys=str(keys.process_keys),
             port=0,
             revocation_targets=None,
+            limits=without_rates(),
         )
     )
     async with proxy_to(service.server.port) as made:
@@ -58,6 +60,7 @@ async def targets(proxy: TcpProxy, content_dsn: str, keys: Keys) -> AsyncIterato
             process_keys=str(keys.process_keys),
             port=0,
             revocation_targets=None,
+            limits=without_rates(),
         )
     )
     yield f"127.0.0.1:{proxy.port}", f"127.0.0.1:{service.server.port}"

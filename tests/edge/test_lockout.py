@@ -5,9 +5,10 @@ import asyncio
 import httpx
 import pytest
 
+from chassis.addresses import site_of
 from chassis.database import Database
 from edge.app import Edge
-from edge.identity.lockout import Lockout, delay_seconds, site_of, wait_seconds
+from edge.identity.lockout import Lockout, delay_seconds, wait_seconds
 from tests.edge.conftest import ADMIN, PASSWORD
 
 

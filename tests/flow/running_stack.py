@@ -20,6 +20,7 @@ from devstack.servers.ports import free_port, is_free
 from devstack.stack_state import ProcessState, StackState
 from devstack.supervision.leftovers import is_alive
 from devstack.supervision.probes import is_healthy
+from tests.harness.no_limits import RATES
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 110.0
@@ -44,6 +45,7 @@ class RunningStack:
             "PARTSTREAM_CONTENT_PORT": str(free_port()),
             "PARTSTREAM_IDENTITY_PORT": str(free_port()),
             "PARTSTREAM_ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "PARTSTREAM_LIMITS": RATES,
             "NO_COLOR": "1",
             **(settings or {}),
         }

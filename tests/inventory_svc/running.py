@@ -13,7 +13,6 @@ import psycopg
 
 from chassis.channels import open_channel
 from chassis.errors import PartstreamError
-from chassis.limits import limits
 from chassis.process_keys import entry
 from chassis.rich_status import from_rpc_error
 from chassis.tokens import SERVICE_PERMISSIONS, ServiceToken, SigningKey
@@ -23,6 +22,7 @@ from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceSt
 from partstream.inventory.v1 import stock_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+from tests.harness.no_limits import without_rates
 from tests.harness.published_parts import publish
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Running:
 
 # Guests without limits, for tests of everything else.
 NO_LIMITS: dict[str, Any] = {
-    "limits": limits("open_reservations_per_address=100000,reservation_share=1.0"),
+    "limits": without_rates("open_reservations_per_address=100000,reservation_share=1.0"),
     "guest_open_reservations": 100_000,
 }
 
@@ -124,7 +124,7 @@ async def running(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Runn
             process_keys=str(processes),
             port=0,
             revocation_targets=None,
-            **(settings or NO_LIMITS),
+            **({"limits": without_rates(), **settings} if settings else NO_LIMITS),
         )
     )
     service = Running(app, dsn, key, edge)

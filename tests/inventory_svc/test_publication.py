@@ -26,6 +26,7 @@ from partstream.content.v1 import part_pb2, part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1 import reservation_pb2
 from partstream.inventory.v1 import stock_service_pb2 as pb
+from tests.harness.no_limits import without_rates
 from tests.inventory_svc import running as services
 from tests.inventory_svc.running import ADMIN_ID, Running, refusal
 
@@ -60,6 +61,7 @@ class Content:
             process_keys=str(self.process_keys),
             port=self.port,
             revocation_targets=None,
+            limits=without_rates(),
         )
         self.app = await content_svc.app.start(settings)
         self.port = self.app.server.port

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from devstack.servers.ports import free_port
+from tests.harness.no_limits import RATES
 
 ROOT = Path(__file__).resolve().parents[3]
 _POOL_COMPLAINS = "Failed to restore the pool connection floor"  # asyncpg tells a lost database by a traceback
@@ -84,6 +85,7 @@ class Replica:
             "PARTSTREAM_LOG_WINDOW_BYTES": str(_WINDOW_BYTES),
             "PARTSTREAM_INVENTORY_POOL_SIZE": "6",
             "PARTSTREAM_LOG_FORMAT": "json",
+            "PARTSTREAM_LIMITS": RATES,
         }
         self.pid = await self.nursery.fork(
             {"environment": environment, "log": str(self.log), "clock_ahead": self.clock_ahead}

@@ -15,7 +15,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from chassis.database import Database
 from edge.app import Edge
 from edge.settings import EdgeSettings
-from tests.edge.conftest import Keys
 from tests.edge.routes.conftest import targets
 
 __all__ = ["targets"]
@@ -64,29 +63,10 @@ class LiveClient:
 
 
 @pytest.fixture
-async def edge(
-    database: Database,
-    trail: Database,
-    edge_dsn: str,
-    audit_dsn: str,
-    keys: Keys,
-    targets: tuple[str, str],
-    free_port: int,
-) -> AsyncIterator[Edge]:
+async def edge(database: Database, trail: Database, settings: EdgeSettings, free_port: int) -> AsyncIterator[Edge]:
     """An edge that runs and listens; without Redis."""
-    settings = EdgeSettings(
-        database_url=edge_dsn,
-        audit_database_url=audit_dsn,
-        inventory_targets=(targets[0],),
-        content_targets=(targets[1],),
-        signing_key_file=keys.file,
-        jwks=str(keys.jwks),
-        process_keys=str(keys.process_keys),
-        credential_file=keys.credential_file,
-        port=free_port,
-        allowed_origins=("https://shop.example",),
-    )
-    made = Edge(settings, database, trail)
+    listens = dataclasses.replace(settings, port=free_port, allowed_origins=("https://shop.example",))
+    made = Edge(listens, database, trail)
     made.start()
     made.server.start()
     yield made

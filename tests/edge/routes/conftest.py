@@ -9,6 +9,7 @@ import content_svc.settings
 import inventory_svc.app
 import inventory_svc.settings
 from tests.edge.conftest import Keys
+from tests.harness.no_limits import without_rates
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ async def targets(inventory_dsn: str, content_dsn: str, keys: Keys) -> AsyncIter
             process_keys=str(keys.process_keys),
             port=0,
             revocation_targets=None,
+            limits=without_rates(),
         )
     )
     inventory = await inventory_svc.app.start(
@@ -30,6 +32,7 @@ async def targets(inventory_dsn: str, content_dsn: str, keys: Keys) -> AsyncIter
             process_keys=str(keys.process_keys),
             port=0,
             revocation_targets=None,
+            limits=without_rates(),
             content_targets=(f"127.0.0.1:{content.server.port}",),
             credential_file=keys.credential_file,
         )

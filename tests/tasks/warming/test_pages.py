@@ -73,3 +73,22 @@ async def test_a_late_job_is_dropped() -> None:
         await warmer.warm(["C1"], "", time.time() - 60)
 
         assert not warmer._readers
+
+
+async def test_half_of_the_rate_limit_is_left_to_others_at_the_same_address() -> None:
+    """An import on one machine would have used up the limit of the people who look at its shop there."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.host)
+        left = 100 - seen.count(request.url.host) if request.url.host == "one" else 99
+        headers = {"RateLimit-Policy": '"reads";q=100;w=3600', "RateLimit": f'"reads";r={left};t=3600'}
+        return httpx.Response(200, headers=headers)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        warmer = PageWarmer(client, ["http://one:8000", "http://two:8001"])
+        await warmer.warm([f"C{number}" for number in range(200)], "", time.time())
+        await warmer.settled()
+
+    assert 50 <= seen.count("one") < 50 + 4
+    assert seen.count("two") == 200

@@ -55,7 +55,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 14
     """PERMISSION_DENIED: the caller lacks the permission named in metadata `permission`."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 15
-    """RESOURCE_EXHAUSTED: a queue or limit is full; `RetryInfo` says when to come again."""
+    """RESOURCE_EXHAUSTED: a queue is full, or a limit of the caller, which metadata `limit` names, is reached; `RetryInfo`
+    says after what time to retry.
+    """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """UNAVAILABLE: the database is away; `RetryInfo` says when to come again."""
     ERROR_REASON_DEADLINE: _ErrorReason.ValueType  # 17
@@ -151,7 +153,9 @@ ERROR_REASON_TOKEN_REVOKED: ErrorReason.ValueType  # 13
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 14
 """PERMISSION_DENIED: the caller lacks the permission named in metadata `permission`."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
-"""RESOURCE_EXHAUSTED: a queue or limit is full; `RetryInfo` says when to come again."""
+"""RESOURCE_EXHAUSTED: a queue is full, or a limit of the caller, which metadata `limit` names, is reached; `RetryInfo`
+says after what time to retry.
+"""
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 16
 """UNAVAILABLE: the database is away; `RetryInfo` says when to come again."""
 ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 17
