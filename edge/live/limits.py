@@ -25,8 +25,8 @@ class LiveLimits:
     message_bytes: int = 128 * 1024  # 1,000 part ids of 64 characters and their quotes fit
     messages_per_second: float = 20.0
     message_burst: int = 100
-    queue_bytes: int = 1024 * 1024  # of mode `all`, waiting to be sent
-    pending_parts: int = 20_000  # of mode `latest`: parts of subscribed categories with an event waiting
+    queue_bytes: int = 1024 * 1024  # of mode `all`, waiting to be sent; beyond it a socket holds a position only
+    pending_parts: int = 20_000  # of mode `latest`: parts of subscribed categories with an event waiting; likewise
     send_seconds: float = 30.0  # a client that takes longer to accept one frame is gone
     bookmark_seconds: float = 15.0
 

@@ -12,6 +12,9 @@ from edge.live.events import ContentEvent, Event, StockEvent
 from edge.live.outbox import Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chassis.changes.cursor import Position
     from edge.cache.category_tree import CategoryTree
     from edge.live.events import PartState
     from edge.live.limits import LiveLimits
@@ -46,6 +49,7 @@ class Session:
         self._has_every = False
         self._tree = tree
         self._shown: dict[tuple[str, str], int] = {}
+        self._forget_after: Mapping[str, Position] | None = None
 
     @property
     def sees_stock(self) -> bool:
@@ -76,6 +80,10 @@ class Session:
         """A snapshot showed this version: events up to it bring nothing new."""
         self._shown[kind, part_id] = version
 
+    def forget_shown_after(self, positions: Mapping[str, Position]) -> None:
+        """Once an event after these positions comes, all that the snapshots of categories showed have passed."""
+        self._forget_after = positions
+
     def offer(self, event: Event) -> None:
         """Take an event in, to be sent or superseded."""
         if self._wants_every(event):
@@ -87,6 +95,9 @@ class Session:
         """The frame of an event whose state is known; ``None`` when this client is not to get it."""
         if not self._listens_to(event) or (isinstance(event, StockEvent) and not self.may_hear_of(event.state)):
             return None
+        if self._forget_after is not None and _is_after(event, self._forget_after):
+            self._forget_after = None
+            self._keep_shown_of(self.parts)
         key = (event.kind, event.part_id)
         shown = self._shown.get(key)
         if shown is not None:
@@ -123,5 +134,15 @@ class Session:
         self._every_part = frozenset().union(*(item.parts for item in held if item.every_event))
         self._every_category = frozenset().union(*(item.categories for item in held if item.every_event))
         self._has_every = bool(self._every_part or self._every_category)
-        if self._shown:
-            self._shown = {key: version for key, version in self._shown.items() if key[1] in self.parts}
+        if self._shown and not self.categories:
+            self._keep_shown_of(self.parts)
+
+    def _keep_shown_of(self, parts: frozenset[str]) -> None:
+        self._shown = {key: version for key, version in self._shown.items() if key[1] in parts}
+
+
+def _is_after(event: Event, positions: Mapping[str, Position]) -> bool:
+    return all(
+        position.log in positions and position.revision >= positions[position.log].revision
+        for position in event.positions
+    )

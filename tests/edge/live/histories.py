@@ -16,7 +16,8 @@ from chassis.visibility import is_published
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.manager import Answer
-from edge.cache.values import Absent
+from edge.cache.values import Absent, Listing
+from edge.live.catch_up import Preparation
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
 from edge.live.outbox import Item, Slot
@@ -131,6 +132,13 @@ class Reads:
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
         return {part_id: Answer(self._part(part_id), 0, "source") for part_id in part_ids}
 
+    async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
+        """Three parts a page, as the public sees them."""
+        tree = self._shop.tree
+        inside = (part for part in self._shop.parts.values() if category_id in tree.upwards(part.category_id))
+        found = sorted(part.part_id for part in inside if is_published(part) and part.part_id > page_token)
+        return Listing(tuple(found[:3]), found[2] if len(found) > 3 else "")
+
     def _part(self, part_id: str) -> part_pb2.Part | Absent:
         """As the public sees it. A part of which no content was ever written counts as published in no category."""
         part = self._shop.parts.get(part_id)
@@ -162,6 +170,9 @@ async def one_sent(shop: Shop, session: Session) -> dict[str, Any] | None:
 
 
 async def _text(shop: Shop, session: Session, item: Item) -> str | None:
+    if isinstance(item, Preparation):
+        await item.run()
+        return None
     if isinstance(item, Slot):
         return await item.frame()
     if isinstance(item, str):
