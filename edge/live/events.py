@@ -95,7 +95,7 @@ class StockEvent(Event):
 
     kind: Kind = "stock"
 
-    __slots__ = ("change", "state", "stock")
+    __slots__ = ("change", "state", "stock", "was_public")
 
     def __init__(
         self,
@@ -109,6 +109,7 @@ class StockEvent(Event):
         self.change = change
         self.state = state
         self.stock = stock
+        self.was_public: bool | None = None  # whether the part was when it changed; ``None`` = not known then
 
     @property
     def is_known(self) -> bool:

@@ -33,21 +33,18 @@ class Slot:
     def __init__(self) -> None:
         """Not filled."""
         self._frames: asyncio.Queue[tuple[str, bool]] = asyncio.Queue(FRAMES_AHEAD)
-        self._is_filled = False
         self.is_taken = False  # whether its last frame has been taken
 
-    async def put(self, frame: str) -> None:
+    async def put(self, frame: str, *, more: bool) -> None:
         """The next of several frames; returns when few enough wait, ``TimeoutError`` when the client reads none."""
         async with asyncio.timeout(FRAME_SECONDS):
-            await self._frames.put((frame, False))
+            await self._frames.put((frame, not more))
 
-    def fill(self, frame: str) -> None:
-        """The last frame, or the only one."""
-        if not self._is_filled:
-            self._is_filled = True
-            if self._frames.full():  # the client reads none: what it had so far ends here
-                self._frames.get_nowait()
-            self._frames.put_nowait((frame, True))
+    def end(self, frame: str) -> None:
+        """The last frame, whatever was to come; a client that reads none has it in place of one that waits."""
+        if self._frames.full():
+            self._frames.get_nowait()
+        self._frames.put_nowait((frame, True))
 
     async def frame(self) -> str:
         """The next frame, once there is one."""

@@ -255,7 +255,7 @@ class EventPublisher:
             reason = getattr(error, "reason", "") or "DEADLINE"
             if session.subscriptions.get(subscription.id) is subscription:
                 self.unsubscribe(session, subscription.id)
-            slot.fill(encode(ErrorFrame(reason, "The state could not be read: subscribe again.", subscription.id)))
+            slot.end(encode(ErrorFrame(reason, "The state could not be read: subscribe again.", subscription.id)))
         else:
             if subscription.categories:
                 asyncio.get_running_loop().call_later(SHOWN_SECONDS, self._forget_shown, session)
@@ -279,6 +279,7 @@ class EventPublisher:
             self._states.forget(change.part_id)
             return
         event = StockEvent(change, state, here)
+        event.was_public = state.is_public if state.category_id is not None else None
         self._ring.keep(entry, event)
         self._states.follow_stock(event)
         sessions = direct
@@ -308,6 +309,9 @@ class EventPublisher:
         """The public has not heard of the stock of a part until now: tell what it is."""
         if event.public_operation != "created":
             return
+        known = self._states.get(event.part_id)
+        for earlier in () if known is None else known.waiting:
+            earlier.was_public = False
         public = {session for session in sessions if not session.sees_stock}
         if not public:
             return

@@ -76,6 +76,10 @@ class Session:
         """Whether the client may know the stock of a part whose content is known."""
         return state.is_public or self.sees_stock
 
+    def _may_hear_of_change(self, event: StockEvent) -> bool:
+        """A part may have been published while the event waited: what happened before is not for the public."""
+        return self.sees_stock or (event.state.is_public and event.was_public is not False)
+
     def showed(self, kind: str, part_id: str, version: int) -> None:
         """A snapshot showed this version: events up to it bring nothing new."""
         self._shown[kind, part_id] = version
@@ -93,7 +97,7 @@ class Session:
 
     def render(self, event: Event) -> str | None:
         """The frame of an event whose state is known; ``None`` when this client is not to get it."""
-        if not self._listens_to(event) or (isinstance(event, StockEvent) and not self.may_hear_of(event.state)):
+        if not self._listens_to(event) or (isinstance(event, StockEvent) and not self._may_hear_of_change(event)):
             return None
         if self._forget_after is not None and _is_after(event, self._forget_after):
             self._forget_after = None

@@ -53,8 +53,9 @@ async def fill_snapshot(session: Session, states: PartStates, wanted: SnapshotRe
         while len(waiting) > per_frame:
             frame = SubscribedFrame(subscription.id, "", recovered=False, parts=waiting[:per_frame], more=True)
             del waiting[:per_frame]
-            await slot.put(encode(frame))
-    slot.fill(encode(SubscribedFrame(subscription.id, wanted.cursor, recovered=False, parts=waiting)))
+            await slot.put(encode(frame), more=True)
+    last = SubscribedFrame(subscription.id, wanted.cursor, recovered=False, parts=waiting)
+    await slot.put(encode(last), more=False)
 
 
 async def _portions(states: PartStates, wanted: SnapshotRequest) -> AsyncIterator[list[str]]:

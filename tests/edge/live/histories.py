@@ -20,6 +20,7 @@ from edge.cache.values import Absent, Listing
 from edge.live.catch_up import Preparation
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
+from edge.live.log_pages import LogPages
 from edge.live.outbox import Item, Slot
 from edge.live.part_states import PartStates
 from edge.live.protocol import Subscribe
@@ -37,7 +38,9 @@ STAFF = Caller("1", "ann", permissions=frozenset({"stock:read", "content:read"})
 class Shop:
     """Two logs, a publisher that follows them when told to, and reads that show the present."""
 
-    def __init__(self, ring: Ring | None = None, limits: LiveLimits | None = None) -> None:
+    def __init__(
+        self, ring: Ring | None = None, limits: LiveLimits | None = None, pages: LogPages | None = None
+    ) -> None:
         self.stock = Truth()
         self.parts: dict[str, part_pb2.Part] = {}
         self.content_log: list[part_change_pb2.PartChange] = []
@@ -45,7 +48,7 @@ class Shop:
         self.published = dict.fromkeys(keys.LOGS, 0)
         self.tree = CategoryTree()
         self.limits = limits or LiveLimits()
-        self.publisher = EventPublisher(PartStates(Reads(self)), self.tree, ring)
+        self.publisher = EventPublisher(PartStates(Reads(self)), self.tree, ring, pages)
         self.reads = 0
 
     def begin(self) -> None:
