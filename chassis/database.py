@@ -29,6 +29,10 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
+# How long a write transaction may wait for its own process. One that was stopped in it may hold the log's lock, and so
+# hold up every other writer: PostgreSQL ends its connection. Less than a writer waits for a row (1 s).
+WRITE_IDLE_TIMEOUT = "800ms"
+
 # What a driver raises when the database is away, as opposed to refusing a statement.
 CONNECTION_LOST = (
     OSError,
@@ -39,6 +43,7 @@ CONNECTION_LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was stopped in a transaction
     asyncpg.InternalClientError,  # a statement sent while the server was telling that it shuts down
     asyncpg.InvalidCatalogNameError,  # a restore swaps the database: it is not there for a moment
 )
@@ -132,9 +137,10 @@ class WriteContext:
     reason: str = ""
 
 
-# Mark the transaction as the service's own and say on whose behalf it runs; one round trip.
-SET_CONTEXT = """
-SELECT set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
+# Mark the transaction as the service's own and say on whose behalf it runs; one round trip. It may not be left waiting.
+SET_CONTEXT = f"""
+SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}', true),
+       set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
        set_config('partstream.actor_name', $2, true), set_config('partstream.client_ip', $3, true),
        set_config('partstream.request_id', $4, true), set_config('partstream.traceparent', $5, true),
        set_config('partstream.reason', $6, true)
