@@ -32,6 +32,10 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
+# How long a write transaction may wait for its own process. One that was stopped in it may hold the log's lock, and so
+# hold up every other writer: PostgreSQL ends its connection. Less than a writer waits for a row (1 s).
+WRITE_IDLE_TIMEOUT = "800ms"
+
 # How long a statement that was given up may take to end; then its connection is cut. A backend that hangs would
 # otherwise keep its place in the pool for as long as the driver waits for any statement.
 _CANCEL_SECONDS = 3.0
@@ -154,9 +158,10 @@ class WriteContext:
     reason: str = ""
 
 
-# Mark the transaction as the service's own and say on whose behalf it runs; one round trip.
-SET_CONTEXT = """
-SELECT set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
+# Mark the transaction as the service's own and say on whose behalf it runs; one round trip. It may not be left waiting.
+SET_CONTEXT = f"""
+SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}', true),
+       set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
        set_config('partstream.actor_name', $2, true), set_config('partstream.client_ip', $3, true),
        set_config('partstream.request_id', $4, true), set_config('partstream.traceparent', $5, true),
        set_config('partstream.reason', $6, true)

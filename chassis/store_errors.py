@@ -28,6 +28,7 @@ CONNECTION_LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was stopped in a transaction
     asyncpg.InternalClientError,  # a statement sent while the server was telling that it shuts down
     asyncpg.InvalidCatalogNameError,  # a restore swaps the database: it is not there for a moment
 )

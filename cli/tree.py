@@ -280,6 +280,14 @@ def _add_benches(bench: Parser) -> None:
     stock = bench.command("stock", "stock writes against pgbench", "devstack.bench.stock:run", DEVELOPMENT)
     stock.add_argument("--seconds", type=count, default=10, help="duration of each measurement (default 10)")
     stock.add_argument("--movements", type=int, default=0, help="also write N movements and watch the memory")
+    large = bench.command(
+        "large-transaction",
+        "an UPDATE of many rows beside writers",
+        "devstack.bench.large_transaction:run",
+        DEVELOPMENT,
+    )
+    large.add_argument("--rows", type=count, default=30_000, help="rows of the UPDATE (default 30,000)")
+    large.add_argument("--rounds", type=count, default=3, help="rounds; medians are shown (default 3)")
     edge = bench.command("edge", "reads of an edge against a bare route", "devstack.bench.edge:run", DEVELOPMENT)
     edge.add_argument("--seconds", type=float, default=2.0, help="duration of each measurement (default 2)")
     edge.add_argument("--rounds", type=count, default=3, help="rounds in turn; medians are shown (default 3)")

@@ -24,6 +24,7 @@ from edge.cache.reads import CachedReads, source_loaders
 from edge.cache.retry import RetryQueue
 from edge.cache.shared import SharedCache
 from edge.follower_metrics import FOLLOWERS, signs_of
+from edge.live.log_pages import LogPages
 from edge.live.part_states import PartStates
 from edge.live.publisher import EventPublisher
 
@@ -80,7 +81,7 @@ class Following:
         self._fresh = {log: Freshness(partial(self._is_connected, log)) for log in keys.LOGS}
         self.cache = CacheManager(self.memory, self.shared, self._retries, loaders, self._fresh)
         self.reads = CachedReads(self.cache, services)
-        self.publisher = EventPublisher(PartStates(self.reads), self.tree)
+        self.publisher = EventPublisher(PartStates(self.reads), self.tree, pages=LogPages(sources))
         readers: dict[str, Callable[[Any], LogChange]] = {
             keys.INVENTORY: read_stock_change,
             keys.CONTENT: PartChangeReader(self.tree),

@@ -19,7 +19,7 @@ import asyncpg
 
 from chassis.background import Backoff
 from chassis.changes.handover import Handover
-from chassis.database import BoundedConnection
+from chassis.database import WRITE_IDLE_TIMEOUT, BoundedConnection
 from chassis.errors import DeadlinePassed, Draining, Overloaded
 from chassis.store_errors import CONNECTION_LOST, TOO_LATE, UNAVAILABLE, meaning_of, translated
 from chassis.store_state import StoreState
@@ -51,7 +51,7 @@ _SERVER_SETTINGS = {
     # A plan made while a table is empty would scan it for as long as the session lives.
     "enable_seqscan": "off",
     "plan_cache_mode": "force_generic_plan",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": WRITE_IDLE_TIMEOUT,
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",

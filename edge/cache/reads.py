@@ -12,7 +12,7 @@ from edge.cache import keys
 from edge.cache.manager import Answer, CacheManager, Loaded
 from edge.cache.values import Absent, Listing, cached_level, total
 from edge.exchange import current_exchange
-from edge.reads import UPSTREAM, CategoriesRead, ListingRead, PartRead, StockRead, no_stock
+from edge.reads import UPSTREAM, CategoriesRead, ListingQuery, ListingRead, PartRead, StockRead, no_stock
 from partstream.content.v1 import part_pb2, part_service_pb2
 from partstream.inventory.v1 import stock_pb2, stock_service_pb2
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from edge.clients import Services
-    from edge.reads import ListingQuery
 
+LARGEST_PAGE: Final = 200  # of a listing, by its contract
 TIERS: Final = ("memory", "shared", "stale", "source")  # from best to worst
 
 
@@ -81,13 +81,7 @@ class CachedReads:
 
     async def listing(self, query: ListingQuery, min_token: str) -> ListingRead:
         """A page of published parts with live stock: the listing gives ids, every part and stock has its own entry."""
-        ident = _ident(query)
-
-        async def load(token: str) -> Loaded:
-            return await self._list_parts(query, ident, token)
-
-        tags = keys.listing_tags(query.category_id)
-        listed = await self._cache.get_tagged(keys.LISTING, ident, tags, load, min_token)
+        listed = await self._listed(query, min_token)
         listing: Listing = listed.value
         parts = await self.parts(listing.part_ids, min_token)
         stocks = await self.stocks(listing.part_ids, min_token)
@@ -100,6 +94,22 @@ class CachedReads:
         ]
         status = cache_status((listed, *parts.values(), *stocks.values()))
         return ListingRead(rows, listing.next_page_token, status)
+
+    async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
+        """Ids of published parts in a category and those below; ``CategoryNotFound``."""
+        order = part_service_pb2.PART_ORDER_PART_ID
+        query = ListingQuery(category_id, order=order, page_size=LARGEST_PAGE, page_token=page_token)
+        listing: Listing = (await self._listed(query, min_token)).value
+        return listing
+
+    async def _listed(self, query: ListingQuery, min_token: str) -> Answer:
+        ident = _ident(query)
+
+        async def load(token: str) -> Loaded:
+            return await self._list_parts(query, ident, token)
+
+        tags = keys.listing_tags(query.category_id)
+        return await self._cache.get_tagged(keys.LISTING, ident, tags, load, min_token)
 
     async def categories(self, min_token: str) -> CategoriesRead:
         """Every category."""

@@ -10,9 +10,10 @@ from edge.live.events import ContentEvent, Event, StockEvent
 from edge.live.part_states import Retelling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from chassis.changes.cursor import Position
+    from edge.live.catch_up import CatchUp
     from edge.live.part_states import PartStates
     from edge.live.ring import Published, Ring
 
@@ -27,15 +28,25 @@ class Backlog:
     """
 
     def __init__(
-        self, ring: Ring, missed: Iterable[Published], client: Mapping[str, Position], states: PartStates
+        self,
+        ring: Ring,
+        missed: Iterable[Published],
+        client: Mapping[str, Position],
+        states: PartStates,
+        fallback: Callable[[Mapping[str, Position]], CatchUp] | None = None,
     ) -> None:
-        """Must be made in the same moment in which the ring was read: present states are taken back from here."""
+        """Must be made in the same moment in which the ring was read: present states are taken back from here.
+
+        ``fallback`` reads on from the positions reached when the ring lets go of a change.
+        """
         self._ring = ring
-        self._client = client
+        self._client = dict(client)
+        self._fallback = fallback
         self._missed = deque(missed)
         self._states = states
         self._retellings: dict[str, Retelling] = {}
         self._waiting: dict[int, StockEvent] = {}
+        self._taken: Published | None = None
         self.size = len(self._missed) * REFERENCE_BYTES
         self._take_back()
 
@@ -50,6 +61,7 @@ class Backlog:
         if not self._ring.holds(entry):
             self._missed.clear()
             raise TooSlow
+        self._taken = entry
         if isinstance(entry.change, ContentEvent):
             return entry.change.at(_later(entry.positions, self._client))
         retelling = self._retellings.get(entry.change.part_id)
@@ -58,6 +70,13 @@ class Backlog:
         event = self._event(entry)
         event.stock = retelling.after(entry.change)
         return event
+
+    def catch_up(self) -> CatchUp | None:
+        """What reads on from here without the ring, if anything does."""
+        if self._fallback is None:
+            return None
+        positions = self._client.values() if self._taken is None else _later(self._taken.positions, self._client)
+        return self._fallback({position.log: position for position in positions})
 
     def _take_back(self) -> None:
         """The ring holds every change of a part up to its present state: each state between can be told exactly."""

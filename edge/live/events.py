@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from chassis.changes import cursor as cursors
 from chassis.visibility import AUDIENCES, PUBLIC, hidden_fields, is_published
@@ -61,6 +61,12 @@ class Event:
             self._frames[staff] = self._encode(staff=staff)
         return self._frames[staff]
 
+    def at(self, positions: tuple[cursors.Position, ...]) -> Self:
+        """The same event at other positions, for a client that was further in one log than this process."""
+        again = copy.copy(self)
+        Event.__init__(again, self.part_id, positions, self.categories)
+        return again
+
     def _encode(self, *, staff: bool) -> str | None:
         raise NotImplementedError
 
@@ -89,7 +95,7 @@ class StockEvent(Event):
 
     kind: Kind = "stock"
 
-    __slots__ = ("change", "state", "stock")
+    __slots__ = ("change", "state", "stock", "was_public")
 
     def __init__(
         self,
@@ -103,6 +109,7 @@ class StockEvent(Event):
         self.change = change
         self.state = state
         self.stock = stock
+        self.was_public: bool | None = None  # whether the part was when it changed; ``None`` = not known then
 
     @property
     def is_known(self) -> bool:
@@ -170,12 +177,6 @@ class ContentEvent(Event):
     def version(self) -> int:
         """Version of the content."""
         return self._version
-
-    def at(self, positions: tuple[cursors.Position, ...]) -> ContentEvent:
-        """The same event at other positions, for a client that was further in one log than this process."""
-        again = copy.copy(self)
-        Event.__init__(again, self.part_id, positions, self.categories)
-        return again
 
     def since(self, earlier: ContentEvent) -> ContentEvent:
         """This event for a client that did not get an earlier one: it also says what changed then."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class LiveLimits:
     parts_per_subscription: int = 1_000
     # Parts and categories of all subscriptions together, one named in two counting twice; each costs about 300 bytes,
     # and a part that no other subscription names another 1 KB.
-    parts_per_connection: int = 20_000
+    parts_per_connection: int = 50_000
     parts_per_address: int = 100_000
     parts: int = 500_000  # of one process
     # Work that one address may cause: 1 for a name in a subscription, for 64 bytes of a message, for 20 missed changes.
@@ -39,8 +40,8 @@ class LiveLimits:
     message_bytes: int = 128 * 1024  # 1,000 part ids of 64 characters and their quotes fit
     messages_per_second: float = 20.0
     message_burst: int = 100
-    queue_bytes: int = 1024 * 1024  # of mode `all`, waiting to be sent
-    pending_parts: int = 20_000  # of mode `latest`: parts of subscribed categories with an event waiting
+    queue_bytes: int = 1024 * 1024  # of mode `all`, waiting to be sent; beyond it a socket holds a position only
+    pending_parts: int = 20_000  # of mode `latest`: parts of subscribed categories with an event waiting; likewise
     own_frames: int = 1_000  # responses and snapshots waiting to be sent
     send_seconds: float = 30.0  # a client that takes longer to accept one frame is gone
     bookmark_seconds: float = 15.0
@@ -153,6 +154,12 @@ class Allowance:
         wait = self._work.reserve(work, self._limits.work_wait_seconds)
         if wait is None:
             raise Refused("OVERLOADED", "Your address subscribes faster than it may: subscribe again later.")
+        if wait:
+            await asyncio.sleep(wait)
+
+    async def owe(self, work: int) -> None:
+        """Return once the address may do so much more, however long that takes: for what has begun already."""
+        wait = self._work.reserve(work, math.inf)
         if wait:
             await asyncio.sleep(wait)
 

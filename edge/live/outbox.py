@@ -8,37 +8,52 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edge.live.backlog import Backlog
+from edge.live.catch_up import CatchUp, Preparation
 from edge.live.errors import CloseSocket, TooSlow
-from edge.live.events import ContentEvent, Event
+from edge.live.events import ContentEvent, Event, StockEvent
 from edge.live.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.live.limits import LiveLimits
 
+FRAMES_AHEAD = 2  # of one slot, made before the client takes them
+FRAME_SECONDS = 60.0  # longer than a socket that reads nothing lasts
 EVENT_BYTES = 350  # of a stock frame with its cursor, about
 
 
 class Slot:
-    """A place in the order whose frame is still being made."""
+    """A place in the order whose frames are still being made."""
 
     def __init__(self) -> None:
         """Not filled."""
-        self._frame: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._frames: asyncio.Queue[tuple[str, bool]] = asyncio.Queue(FRAMES_AHEAD)
+        self.is_taken = False  # whether its last frame has been taken
 
-    def fill(self, frame: str) -> None:
-        """This is what goes here."""
-        if not self._frame.done():
-            self._frame.set_result(frame)
+    async def put(self, frame: str, *, more: bool) -> None:
+        """The next of several frames; returns when few enough wait, ``TimeoutError`` when the client reads none."""
+        async with asyncio.timeout(FRAME_SECONDS):
+            await self._frames.put((frame, not more))
+
+    def end(self, frame: str) -> None:
+        """The last frame, whatever was to come; a client that reads none has it in place of one that waits."""
+        if self._frames.full():
+            self._frames.get_nowait()
+        self._frames.put_nowait((frame, True))
 
     async def frame(self) -> str:
-        """The frame, once there is one."""
-        return await self._frame
+        """The next frame, once there is one."""
+        frame, self.is_taken = await self._frames.get()
+        return frame
 
 
-Item = Event | Slot | str
+Item = Event | Slot | Preparation | str
+_Waiting = Event | Slot | str | Backlog | CatchUp
 
 
 class Outbox:
@@ -48,7 +63,9 @@ class Outbox:
         """Begin empty; ``turns`` are shared by the sockets of a process."""
         self.limits = limits
         self._turns = Turns() if turns is None else turns
-        self._items: OrderedDict[Any, tuple[Item | Backlog, int]] = OrderedDict()
+        self._items: OrderedDict[Any, tuple[_Waiting, int]] = OrderedDict()
+        self._lag: CatchUp | None = None  # while it is open, it brings whatever is published
+        self.begin_lag: Callable[[Event], CatchUp] | None = None  # from an event on; ``None`` = a full outbox is closed
         self._serial = 0
         self._bytes = 0
         self._own = 0  # frames that are no events
@@ -62,27 +79,32 @@ class Outbox:
 
     def put(self, item: Slot | str) -> None:
         """A frame of its own, at the end of the order; a client that never reads those is too slow."""
+        self._end_lag()
         self._own += 1
         if self._own > self.limits.own_frames:
             self.close(TooSlow())
         self._append(item, 0)
 
     def put_every(self, event: Event) -> None:
-        """An event that must be sent, or the socket is too slow."""
-        self._bytes += EVENT_BYTES
-        if self._bytes > self.limits.queue_bytes:
-            self.close(TooSlow())
+        """An event that must be sent. When too many wait, the socket holds its position instead."""
+        if self._lag is not None:
             return
+        if self._bytes + EVENT_BYTES > self.limits.queue_bytes:
+            self._overflow(event)
+            return
+        self._bytes += EVENT_BYTES
         self._append(event, EVENT_BYTES)
 
-    def put_backlog(self, backlog: Backlog) -> None:
+    def put_backlog(self, backlog: Backlog | CatchUp) -> None:
         """Events that are made when it is their turn; what comes meanwhile waits behind them."""
-        self._bytes += backlog.size
-        self._append(backlog, backlog.size)
+        size = backlog.size if isinstance(backlog, Backlog) else 0
+        self._end_lag()
+        self._bytes += size
+        self._append(backlog, size)
 
     def put_latest(self, event: Event) -> None:
         """An event that supersedes an earlier one of the same part."""
-        if self.closing is not None:
+        if self.closing is not None or self._lag is not None:
             return
         key = event.key
         earlier = self._items.pop(key, None)
@@ -91,34 +113,53 @@ class Outbox:
             if isinstance(event, ContentEvent) and isinstance(earlier[0], ContentEvent):
                 event = event.since(earlier[0])
         elif len(self._items) >= self.limits.pending_parts:
-            self.close(TooSlow())
+            self._overflow(event)
             return
         self._items[key] = (event, 0)
         self._wake()
+
+    def unknown(self, most: int) -> list[StockEvent]:
+        """Among the next events those whose state is still to be read."""
+        upcoming = islice(self._items.values(), most)
+        return [item for item, _ in upcoming if isinstance(item, StockEvent) and not item.is_known]
 
     def close(self, why: CloseSocket) -> None:
         """Close the socket; the first reason counts. Nothing that waits is sent any more."""
         if self.closing is None:
             self.closing = why
+            self._lag = None
             self._items.clear()
             self._closed.set()
+
+    def drop(self) -> None:
+        """Hold nothing any more: what waits refers to the session that this belongs to."""
+        self._lag = self.begin_lag = None
+        self._items.clear()
 
     def take(self) -> Item | None:
         """The next item, or ``None`` when nothing waits."""
         while self._items:
-            item, size = next(iter(self._items.values()))
-            if isinstance(item, Backlog):
+            key, (item, size) = next(iter(self._items.items()))
+            if isinstance(item, Backlog | CatchUp):
                 try:
                     event = item.take()
                 except TooSlow as why:
-                    self.close(why)
-                    return None
+                    later = item.catch_up() if isinstance(item, Backlog) else None
+                    if later is None:
+                        self.close(why)
+                        return None
+                    self._items[key] = (later, size)
+                    continue
                 if event is not None:
                     return event
+            elif isinstance(item, Slot) and not item.is_taken:
+                return item
             self._items.popitem(last=False)
             self._bytes -= size
-            if not isinstance(item, Backlog):
-                self._own -= isinstance(item, Slot | str)
+            self._own -= isinstance(item, Slot | str)
+            if item is self._lag:
+                self._lag = None
+            if not isinstance(item, Backlog | CatchUp | Slot):
                 return item
         return None
 
@@ -136,7 +177,20 @@ class Outbox:
             finally:
                 self._sleeper = None
 
-    def _append(self, item: Item | Backlog, size: int) -> None:
+    def _overflow(self, event: Event) -> None:
+        if self.begin_lag is None:
+            self.close(TooSlow())
+        elif self.closing is None:
+            self._lag = self.begin_lag(event)
+            self._append(self._lag, 0)
+
+    def _end_lag(self) -> None:
+        """What comes next in the order is not to be overtaken by what is published later."""
+        if self._lag is not None:
+            self._lag.close()
+            self._lag = None
+
+    def _append(self, item: _Waiting, size: int) -> None:
         if self.closing is not None:
             return
         self._serial += 1

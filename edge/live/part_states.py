@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from edge.cache.manager import Answer
+    from edge.cache.values import Listing
     from edge.live.events import StockEvent
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_change_pb2
 
+CATEGORIES_AT_ONCE: Final = 4  # snapshots of categories that one process reads
 MOST_UNWATCHED: Final = 20_000  # parts heard of through categories only; about 1 KB each
 
 _join = StockCodec().join
@@ -33,6 +35,9 @@ class BatchReads(Protocol):
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
         """Content of each part."""
 
+    async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
+        """Ids of published parts in a category and those below; ``CategoryNotFound``."""
+
 
 class PartStates:
     """States by part. Those of watched parts stay; the others leave, oldest first, when there are too many."""
@@ -44,6 +49,7 @@ class PartStates:
         self._states: dict[str, PartState] = {}
         self._watched = 0
         self._serial = 0
+        self.reading_categories = asyncio.Semaphore(CATEGORIES_AT_ONCE)
         self._loads: BatchedFlight[None] = BatchedFlight(self._load)
 
     def __len__(self) -> int:
@@ -115,6 +121,10 @@ class PartStates:
         flights = [self._loads.start(state.part_id) for state in states if not state.is_known]
         for flight in flights:
             await asyncio.shield(flight)
+
+    async def of_category(self, category_id: str, page_token: str, min_token: str) -> Listing:
+        """A page of the published parts in a category and those below; ``CategoryNotFound``."""
+        return await self._reads.category_page(category_id, page_token, min_token)
 
     async def refresh(self, part_ids: Sequence[str], min_token: str) -> None:
         """Read these again, at a revision at least."""

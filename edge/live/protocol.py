@@ -111,17 +111,20 @@ class ContentFrame(msgspec.Struct, tag_field="type", tag="content"):
     commit_time: str
 
 
-class SubscribedFrame(msgspec.Struct, tag_field="type", tag="subscribed"):
+class SubscribedFrame(msgspec.Struct, tag_field="type", tag="subscribed", omit_defaults=True):
     """The subscription stands. What happens after ``cursor`` follows as events.
 
-    ``recovered`` tells that nothing was missed since the client's cursor; otherwise ``parts`` is the state now. Parts
-    of categories are not in it: a page that shows a category subscribes to the parts it shows.
+    ``recovered`` tells that nothing was missed since the client's cursor; otherwise ``parts`` is the state now: the
+    named parts, then the published parts of the categories and of all below them. A snapshot of many parts comes in
+    several frames in a row: all but the last have ``"more": true`` and an empty cursor, because whoever stops there has
+    not got it.
     """
 
     id: str
     cursor: str
     recovered: bool
     parts: list[SnapshotPart | StaffSnapshotPart]
+    more: bool = False
 
 
 class UnsubscribedFrame(msgspec.Struct, tag_field="type", tag="unsubscribed"):

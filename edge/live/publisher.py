@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,49 +13,56 @@ from chassis.errors import CursorMalformed, PartstreamError
 from edge import metrics
 from edge.cache import keys
 from edge.live.backlog import Backlog
+from edge.live.catch_up import CatchUp, LogAccess, categories_of, stock_of_published
 from edge.live.errors import Refused, Restarting, ResyncNeeded
 from edge.live.events import ContentEvent, StockEvent
 from edge.live.outbox import Slot
 from edge.live.protocol import ErrorFrame, SubscribedFrame, encode
-from edge.live.recovery import missed_changes, newest_states
+from edge.live.recovery import is_logged, made_public, missed_changes, newest_states
 from edge.live.ring import Ring
 from edge.live.session import Subscription
-from edge.live.snapshot import snapshot_parts
-from edge.live.snapshot_queue import PARTS_A_SLICE, SnapshotQueue
+from edge.live.snapshot import SnapshotRequest, fill_snapshot
+from edge.live.snapshot_queue import SnapshotQueue
 from edge.live.subscriptions import SubscriptionIndex
-from partstream.inventory.v1 import stock_change_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from chassis.changes.follower import ChangeBatch
     from edge.cache.category_tree import CategoryTree
+    from edge.live.events import Event
+    from edge.live.log_pages import LogPages
     from edge.live.part_states import PartStates
     from edge.live.protocol import Subscribe
-    from edge.live.ring import Published
     from edge.live.session import Session
     from partstream.content.v1 import part_change_pb2
+    from partstream.inventory.v1 import stock_change_pb2
 
 BEGIN_SECONDS: Final = 5.0  # to wait for the first message of both logs after a start
 AHEAD_SECONDS: Final = 1.0  # to wait for what a client has seen through another edge
-SNAPSHOT_SECONDS: Final = 10.0
+SHOWN_SECONDS: Final = 5.0  # what a read showed ahead of the followers, they have by then
 CONTENT_EVENT_BYTES: Final = 300
+MOST_RETOLD: Final = 5_000  # missed changes of mode `all` that are prepared in memory; more are read in portions
 LEAVE_SECONDS: Final = 2.0  # for sockets to take in their close
 
 
 class EventPublisher:
     """Everything that sockets share. Runs in one event loop; nothing here waits while a change is published."""
 
-    def __init__(self, states: PartStates, tree: CategoryTree, ring: Ring | None = None) -> None:
-        """Begin without positions; the followers give them."""
+    def __init__(
+        self, states: PartStates, tree: CategoryTree, ring: Ring | None = None, pages: LogPages | None = None
+    ) -> None:
+        """Begin without positions; the followers give them. ``pages`` are for what the ring no longer has."""
         self._states = states
         self._tree = tree
         self._ring = Ring() if ring is None else ring
+        self._access = LogAccess(self._ring, states, tree, pages)
         self._index = SubscriptionIndex()
         self._positions: dict[str, cursors.Position] = {}
         self._moved = asyncio.Event()
         self._sessions: set[Session] = set()
-        self._snapshots = SnapshotQueue()
+        self._snapshots: set[asyncio.Task[None]] = set()
+        self._snapshot_queue = SnapshotQueue()
         self._emptied = asyncio.Event()
         self.closing = False
 
@@ -77,6 +85,7 @@ class EventPublisher:
         if self.closing:
             raise Restarting
         self._sessions.add(session)
+        session.outbox.begin_lag = partial(self._begin_lag, session)
         metrics.LIVE_SOCKETS.set(len(self._sessions))
 
     def silence(self, session: Session) -> None:
@@ -88,6 +97,7 @@ class EventPublisher:
         """A client has gone."""
         self.silence(session)
         self._sessions.discard(session)
+        session.outbox.drop()
         metrics.LIVE_SOCKETS.set(len(self._sessions))
         if not self._sessions:
             self._emptied.set()
@@ -101,7 +111,8 @@ class EventPublisher:
         if self._sessions:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), LEAVE_SECONDS)
-        self._snapshots.close()
+        for task in list(self._snapshots):
+            task.cancel()
 
     def begin(self, position: cursors.Position) -> None:
         """Publish from here on. What clients have of an earlier history may be wrong: they must come again."""
@@ -138,6 +149,12 @@ class EventPublisher:
         if not await self._reached({}, BEGIN_SECONDS):
             raise Refused("STORE_UNAVAILABLE", "This server has not heard from the services yet: try again.")
         is_behind = client is not None and not await self._reached(client, AHEAD_SECONDS)
+        may_catch_up = (
+            wanted.mode == "all"
+            and client is not None
+            and not is_behind
+            and await is_logged(self._access, client, self._positions)
+        )
         subscription = Subscription(
             wanted.id, frozenset(wanted.parts), frozenset(wanted.categories), wanted.mode == "all"
         )
@@ -145,14 +162,16 @@ class EventPublisher:
         self.unsubscribe(session, wanted.id)
         # From here to the end nothing is awaited: position, registration and answer belong to one moment.
         self._register(session, subscription)
-        backlog = None
+        backlog: Backlog | CatchUp | None = None
         if client is not None and not is_behind and self._is_covered(client):
             backlog = self._backlog(session, subscription, client)
+        elif client is not None and may_catch_up:
+            backlog = self._catch_up(session, subscription, client)
         if backlog is None:
             self._begin_snapshot(session, subscription, list(dict.fromkeys(wanted.parts)), self._ahead(client or {}))
             return
         session.outbox.put(encode(SubscribedFrame(wanted.id, wanted.cursor, recovered=True, parts=[])))
-        if subscription.every_event:
+        if isinstance(backlog, CatchUp) or subscription.every_event:
             session.outbox.put_backlog(backlog)
             return
         while (event := backlog.take()) is not None:
@@ -180,26 +199,49 @@ class EventPublisher:
             self._states.unwatch(part_id)
         return True
 
-    async def resolve(self, event: StockEvent) -> None:
-        """Return once the event's stock and category are known."""
-        event.state = self._states.keep(event.state)
-        await self._states.ensure([event.state])
+    async def resolve(self, *events: StockEvent) -> None:
+        """Return once stock and category of these events are known."""
+        for event in events:
+            event.state = self._states.keep(event.state)
+        await self._states.ensure([event.state for event in events])
 
     def _backlog(
         self, session: Session, subscription: Subscription, client: dict[str, cursors.Position]
-    ) -> Backlog | None:
+    ) -> Backlog | CatchUp | None:
         """What the client missed, or ``None`` when only a snapshot helps."""
         missed = missed_changes(self._ring, client, subscription, self._states, self._tree)
-        made_public = 0 if missed is None or session.sees_stock else _made_public(missed)
-        if made_public and subscription.every_event:
+        if subscription.every_event and (missed is None or len(missed) > MOST_RETOLD):
+            return self._catch_up(session, subscription, client)
+        become_public = 0 if missed is None or session.sees_stock else made_public(missed)
+        if become_public and subscription.every_event:
             return None  # what happened to a part before it was published is not for the public
         if missed is not None and not subscription.every_event:
             missed = newest_states(missed)
             # Half of the bound: one who gets the other half before taking any would come back to the same.
-            told = len({(entry.log, entry.change.part_id) for entry in missed}) + made_public
+            told = len({(entry.log, entry.change.part_id) for entry in missed}) + become_public
             if told > session.outbox.limits.pending_parts // 2:
                 return None
-        return None if missed is None else Backlog(self._ring, missed, client, self._states)
+        if missed is None:
+            return None
+        later = None if self._access.pages is None else partial(self._catch_up, session, subscription)
+        return Backlog(self._ring, missed, client, self._states, later)
+
+    def _catch_up(
+        self, session: Session, subscription: Subscription, client: Mapping[str, cursors.Position]
+    ) -> CatchUp:
+        """What one subscription missed, up to now."""
+        parts, categories = subscription.parts, subscription.categories
+        missed = CatchUp(self._access, session, client, lambda: (parts, categories))
+        missed.close()
+        return missed
+
+    def _begin_lag(self, session: Session, event: Event) -> CatchUp:
+        """Everything that a session listens to, from an event on."""
+        # One entry back in both logs: the event may be the stock that goes with a part that became public.
+        before = {
+            position.log: replace(position, revision=max(0, position.revision - 1)) for position in event.positions
+        }
+        return CatchUp(self._access, session, before, lambda: (session.parts, session.categories))
 
     def _register(self, session: Session, subscription: Subscription) -> None:
         session.add(subscription)
@@ -208,48 +250,37 @@ class EventPublisher:
         for part_id in subscription.parts:
             self._states.watch(part_id)
 
-    def _begin_snapshot(
-        self, session: Session, subscription: Subscription, part_ids: list[str], min_token: str
-    ) -> None:
+    def _begin_snapshot(self, session: Session, subscription: Subscription, named: list[str], min_token: str) -> None:
         """Position first, then state: what the state shows beyond the position comes as events, and is dropped then."""
         slot = Slot()
         session.outbox.put(slot)
-        fill = partial(self._fill_snapshot, session, subscription, part_ids, slot, (self.cursor, min_token))
-        self._snapshots.add(session.allowance.address, fill)
+        request = SnapshotRequest(subscription, named, self.cursor, min_token)
+        task = asyncio.ensure_future(self._fill_snapshot(session, request, slot))
+        self._snapshots.add(task)
+        task.add_done_callback(self._snapshots.discard)
 
-    async def _fill_snapshot(
-        self,
-        session: Session,
-        subscription: Subscription,
-        part_ids: list[str],
-        slot: Slot,
-        tokens: tuple[str, str],
-    ) -> None:
-        if session not in self._sessions:
-            return  # its client has left
-        cursor, min_token = tokens
+    async def _fill_snapshot(self, session: Session, wanted: SnapshotRequest, slot: Slot) -> None:
+        subscription = wanted.subscription
         try:
-            async with asyncio.timeout(SNAPSHOT_SECONDS):
-                await self._states.ensure(self._states.obtain(part_id) for part_id in part_ids)
-                if min_token:
-                    await self._states.refresh(part_ids, min_token)
+            await fill_snapshot(session, self._states, wanted, slot, self._snapshot_queue)
         except (PartstreamError, TimeoutError) as error:
             reason = getattr(error, "reason", "") or "DEADLINE"
-            self.unsubscribe(session, subscription.id)
-            slot.fill(encode(ErrorFrame(reason, "The state could not be read: subscribe again.", subscription.id)))
-            return
-        async with self._snapshots.slicing:
-            frame = SubscribedFrame(subscription.id, cursor, recovered=False, parts=[])
-            for start in range(0, len(part_ids), PARTS_A_SLICE):
-                frame.parts += snapshot_parts(session, self._states, part_ids[start : start + PARTS_A_SLICE])
-                await asyncio.sleep(0)
-            slot.fill(encode(frame))
+            if session.subscriptions.get(subscription.id) is subscription:
+                self.unsubscribe(session, subscription.id)
+            slot.end(encode(ErrorFrame(reason, "The state could not be read: subscribe again.", subscription.id)))
+        else:
+            if subscription.categories:
+                asyncio.get_running_loop().call_later(SHOWN_SECONDS, self._forget_shown, session)
+
+    def _forget_shown(self, session: Session) -> None:
+        """Every read of a snapshot was ahead of the logs by less than this."""
+        session.forget_shown_after(dict(self._positions))
 
     def _publish_stock(self, change: stock_change_pb2.StockChange) -> None:
         if not change.part_id:
             return
         here = self._here
-        self._ring.add(keys.INVENTORY, change.revision, here, change, change.ByteSize())
+        entry = self._ring.add(keys.INVENTORY, change.revision, here, change, change.ByteSize())
         direct = self._index.of_part(change.part_id)
         state = self._states.get(change.part_id)
         if state is None:
@@ -260,6 +291,8 @@ class EventPublisher:
             self._states.forget(change.part_id)
             return
         event = StockEvent(change, state, here)
+        event.was_public = state.is_public if state.category_id is not None else None
+        self._ring.keep(entry, event)
         self._states.follow_stock(event)
         sessions = direct
         if self._index.has_categories:
@@ -274,16 +307,13 @@ class EventPublisher:
     def _publish_content(self, change: part_change_pb2.PartChange) -> None:
         if not change.part_id:
             return
-        categories: set[str] = set()
-        for field in ("before", "after"):
-            if change.HasField(field):
-                categories.update(self._tree.upwards(getattr(change, field).category_id))
-        event = ContentEvent(change, self._here, frozenset(categories))
-        self._ring.add(keys.CONTENT, change.revision, self._here, event, CONTENT_EVENT_BYTES)
+        event = ContentEvent(change, self._here, categories_of(change, self._tree))
+        entry = self._ring.add(keys.CONTENT, change.revision, self._here, event, CONTENT_EVENT_BYTES)
+        entry.event = event
         self._states.follow_content(change)
         sessions = self._index.of_part(change.part_id)
         if self._index.has_categories:
-            sessions = sessions | self._index.of_categories(categories)
+            sessions = sessions | self._index.of_categories(event.categories)
         self._offer(event, sessions)
         self._offer_stock_of_published(event, sessions)
 
@@ -291,17 +321,13 @@ class EventPublisher:
         """The public has not heard of the stock of a part until now: tell what it is."""
         if event.public_operation != "created":
             return
+        known = self._states.get(event.part_id)
+        for earlier in () if known is None else known.waiting:
+            earlier.was_public = False
         public = {session for session in sessions if not session.sees_stock}
         if not public:
             return
-        state = self._states.obtain(event.part_id)
-        here = self._positions[keys.INVENTORY]
-        change = stock_change_pb2.StockChange(part_id=event.part_id, revision=here.revision)
-        change.commit_time.FromJsonString(event.commit_time)
-        stock = StockEvent(change, state, event.positions, state.stock)
-        if state.stock is None:
-            state.waiting.append(stock)
-        self._offer(stock, public)
+        self._offer(stock_of_published(event, self._states, self._positions[keys.INVENTORY].revision), public)
 
     @staticmethod
     def _offer(event: StockEvent | ContentEvent, sessions: set[Session]) -> None:
@@ -362,12 +388,6 @@ class EventPublisher:
             return cursors.decode(cursor) or None
         except CursorMalformed as error:
             raise Refused(error.reason, error.message) from None
-
-
-def _made_public(missed: Sequence[Published]) -> int:
-    """How often a part became public meanwhile."""
-    changes = [entry.change for entry in missed if isinstance(entry.change, ContentEvent)]
-    return sum(change.public_operation == "created" for change in changes)
 
 
 class LiveSink:

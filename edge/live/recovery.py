@@ -1,9 +1,10 @@
-"""What a client missed between its cursor and now, from the ring: all of it, or nothing."""
+"""What a client missed between its cursor and now: all of it, or nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from chassis.errors import PartstreamError
 from edge.live.events import ContentEvent
 
 if TYPE_CHECKING:
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
 
     from chassis.changes.cursor import Position
     from edge.cache.category_tree import CategoryTree
+    from edge.live.catch_up import LogAccess
     from edge.live.part_states import PartStates
     from edge.live.ring import Published, Ring
     from edge.live.session import Subscription
 
+MOST_MISSED: Final = 1_000_000  # entries of both logs since a cursor of mode `all`; beyond it a snapshot is sent
 MOST_UNKNOWN: Final = 2_000  # parts whose category would have to be read to know whether they belong
 
 
@@ -45,6 +48,29 @@ def missed_changes(
         if len(unknown) > MOST_UNKNOWN:
             return None
     return missed
+
+
+async def is_logged(access: LogAccess, client: Mapping[str, Position], here: Mapping[str, Position]) -> bool:
+    """Whether the logs still have what lies between a client's positions and the ring, and it is not too much."""
+    if access.pages is None or client.keys() != here.keys():
+        return False
+    if any(client[log].epoch != position.epoch for log, position in here.items()):
+        return False
+    if sum(max(0, position.revision - client[log].revision) for log, position in here.items()) > MOST_MISSED:
+        return False
+    try:
+        for position in client.values():
+            if not access.ring.covers(position):
+                await access.pages.after(position)
+    except PartstreamError:
+        return False
+    return True
+
+
+def made_public(missed: Sequence[Published]) -> int:
+    """How often a part became public meanwhile."""
+    changes = [entry.change for entry in missed if isinstance(entry.change, ContentEvent)]
+    return sum(change.public_operation == "created" for change in changes)
 
 
 def newest_states(missed: Sequence[Published]) -> list[Published]:

@@ -1,30 +1,36 @@
-"""The latest changes of both logs in the order this process published them, for clients that come back."""
+"""The latest changes of both logs in the order this process published them, for clients that lag or resume."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from chassis.changes.cursor import Position
+    from edge.live.events import Event
 
 MOST_ENTRIES: Final = 50_000
-MOST_BYTES: Final = 32 * 1024 * 1024
+MOST_BYTES: Final = 64 * 1024 * 1024
 _ENTRY_BYTES: Final = 300  # of an entry besides its change
+_EVENT_BYTES: Final = 900  # of the event made of it, with the stock after it and its frames
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Published:
-    """A change and the positions of both logs just after it. ``change`` is a stock change or a content event."""
+    """A change and the positions of both logs just after it. ``change`` is a stock change or a content event.
+
+    ``event`` is what was sent to those who listened, shared with all who read it later; ``None`` when there was nobody.
+    """
 
     log: str
     revision: int
     positions: tuple[Position, ...]
     change: Any
     size: int
+    serial: int
+    event: Event | None = None
 
 
 class Ring:
@@ -32,12 +38,14 @@ class Ring:
 
     def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
         """Begin empty."""
-        self._entries: deque[Published] = deque()
+        self._entries: dict[int, Published] = {}  # by serial, oldest first
         self._most_entries = most_entries
         self._most_bytes = most_bytes
         self._bytes = 0
         self._floors: dict[str, int] = {}
         self._newest: dict[str, int] = {}
+        self._first = 0  # no entry has a lower serial
+        self.end = 0  # the serial of the next entry
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -45,17 +53,31 @@ class Ring:
     def begin(self, position: Position) -> None:
         """Nothing of this log is held up to the position."""
         self._floors[position.log] = self._newest[position.log] = position.revision
-        self._entries = deque(entry for entry in self._entries if entry.log != position.log)
-        self._bytes = sum(entry.size for entry in self._entries)
+        self._entries = {entry.serial: entry for entry in self._entries.values() if entry.log != position.log}
+        self._bytes = sum(entry.size for entry in self._entries.values())
 
-    def add(self, log: str, revision: int, positions: tuple[Position, ...], change: Any, change_bytes: int) -> None:
+    def add(
+        self, log: str, revision: int, positions: tuple[Position, ...], change: Any, change_bytes: int
+    ) -> Published:
         """Hold one more; the oldest leave."""
         size = _ENTRY_BYTES + change_bytes
-        self._entries.append(Published(log, revision, positions, change, size))
+        entry = self._entries[self.end] = Published(log, revision, positions, change, size, self.end)
+        self.end += 1
         self._bytes += size
         self._newest[log] = revision
+        self._shrink()
+        return entry
+
+    def keep(self, entry: Published, event: Event) -> None:
+        """Hold the event that was made of the newest entry, too."""
+        entry.event = event
+        entry.size += _EVENT_BYTES
+        self._bytes += _EVENT_BYTES
+        self._shrink()
+
+    def _shrink(self) -> None:
         while len(self._entries) > self._most_entries or self._bytes > self._most_bytes:
-            oldest = self._entries.popleft()
+            oldest = self._entries.pop(self._oldest())
             self._bytes -= oldest.size
             self._floors[oldest.log] = oldest.revision
 
@@ -68,11 +90,28 @@ class Ring:
         """Whether the entry has not left yet."""
         return entry.revision > self._floors.get(entry.log, 0)
 
+    def entry(self, serial: int) -> Published | None:
+        """The entry with a serial number, unless it has left."""
+        return self._entries.get(serial)
+
+    def entries(self) -> Iterable[Published]:
+        """All that is held, oldest first. Add nothing meanwhile."""
+        return self._entries.values()
+
+    def newest(self, log: str) -> int:
+        """The newest revision of a log."""
+        return self._newest.get(log, 0)
+
+    def first_after(self, positions: Mapping[str, Position]) -> int:
+        """The serial of the first entry after a position in its log. All those positions must be covered."""
+        missed = self.after(positions)
+        return missed[0].serial if missed else self.end
+
     def after(self, positions: Mapping[str, Position]) -> list[Published]:
         """What lies after a position in each log, oldest first. Costs as much as was missed, not as much as is held."""
         ahead = {log for log, newest in self._newest.items() if newest > positions[log].revision}
         found: list[Published] = []
-        for entry in reversed(self._entries):
+        for entry in reversed(self._entries.values()):
             if not ahead:
                 break
             if entry.revision > positions[entry.log].revision:
@@ -81,3 +120,9 @@ class Ring:
                 ahead.discard(entry.log)
         found.reverse()
         return found
+
+    def _oldest(self) -> int:
+        """The lowest serial held. Counted, because looking for a dict's first key passes over all that were deleted."""
+        while self._first not in self._entries:
+            self._first += 1
+        return self._first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from chassis.caller import ANONYMOUS, Caller
 from chassis.visibility import Group, sees
@@ -13,8 +13,9 @@ from edge.live.limits import Allowance, Watched
 from edge.live.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
+    from chassis.changes.cursor import Position
     from edge.cache.category_tree import CategoryTree
     from edge.live.events import PartState
     from edge.live.limits import LiveLimits
@@ -52,6 +53,13 @@ class Held(dict[str, int]):
             else:
                 self[name] -= 1
 
+    def isdisjoint(self, names: Iterable[str]) -> bool:
+        """Return whether no subscription has any of these names."""
+        return self.keys().isdisjoint(names)
+
+
+Names: TypeAlias = frozenset[str] | Held
+
 
 class Session:
     """The state of one socket, without the socket."""
@@ -76,6 +84,7 @@ class Session:
         self._size = 0
         self._tree = tree
         self._shown: dict[tuple[str, str], int] = {}
+        self._forget_after: Mapping[str, Position] | None = None
 
     @property
     def sees_stock(self) -> bool:
@@ -110,7 +119,9 @@ class Session:
         self._size -= subscription.size
         for held, names in self._holders(subscription):
             held.remove(names)
-        if self._shown:
+        if subscription.categories and not self.categories:
+            self._keep_shown_of(self.parts)
+        elif self._shown and not self.categories:
             for part_id in subscription.parts:
                 if part_id not in self.parts:
                     self._shown.pop(("stock", part_id), None)
@@ -121,9 +132,17 @@ class Session:
         """Whether the client may know the stock of a part whose content is known."""
         return state.is_public or self.sees_stock
 
+    def _may_hear_of_change(self, event: StockEvent) -> bool:
+        """A part may have been published while the event waited: what happened before is not for the public."""
+        return self.sees_stock or (event.state.is_public and event.was_public is not False)
+
     def showed(self, kind: str, part_id: str, version: int) -> None:
         """A snapshot showed this version: events up to it bring nothing new."""
         self._shown[kind, part_id] = version
+
+    def forget_shown_after(self, positions: Mapping[str, Position]) -> None:
+        """Once an event after these positions comes, all that the snapshots of categories showed have passed."""
+        self._forget_after = positions
 
     def offer(self, event: Event) -> None:
         """Take an event in, to be sent or superseded."""
@@ -134,8 +153,11 @@ class Session:
 
     def render(self, event: Event) -> str | None:
         """The frame of an event whose state is known; ``None`` when this client is not to get it."""
-        if not self._listens_to(event) or (isinstance(event, StockEvent) and not self.may_hear_of(event.state)):
+        if not self._listens_to(event) or (isinstance(event, StockEvent) and not self._may_hear_of_change(event)):
             return None
+        if self._forget_after is not None and _is_after(event, self._forget_after):
+            self._forget_after = None
+            self._keep_shown_of(self.parts)
         key = (event.kind, event.part_id)
         shown = self._shown.get(key)
         if shown is not None:
@@ -151,11 +173,11 @@ class Session:
             return False
         if isinstance(event, StockEvent) and event.state.category_id is None:
             return True  # found out before it is sent
-        return not self._every_category.keys().isdisjoint(self._categories_of(event))
+        return not self._every_category.isdisjoint(self._categories_of(event))
 
     def _listens_to(self, event: Event) -> bool:
         return event.part_id in self.parts or (
-            bool(self.categories) and not self.categories.keys().isdisjoint(self._categories_of(event))
+            bool(self.categories) and not self.categories.isdisjoint(self._categories_of(event))
         )
 
     def _categories_of(self, event: Event) -> frozenset[str]:
@@ -168,3 +190,13 @@ class Session:
         if subscription.every_event:
             holders += [(self._every_part, subscription.parts), (self._every_category, subscription.categories)]
         return holders
+
+    def _keep_shown_of(self, parts: Collection[str]) -> None:
+        self._shown = {key: version for key, version in self._shown.items() if key[1] in parts}
+
+
+def _is_after(event: Event, positions: Mapping[str, Position]) -> bool:
+    return all(
+        position.log in positions and position.revision >= positions[position.log].revision
+        for position in event.positions
+    )

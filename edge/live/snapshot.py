@@ -1,28 +1,125 @@
-"""The state of parts as a client may see it, and the note of what it was shown."""
+"""The state of parts as a client may see it, in frames of bounded size, and the note of what it was shown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from chassis.errors import NotFound
 from edge.live.events import PartState, locations
-from edge.live.protocol import SnapshotPart, StaffSnapshotPart
+from edge.live.protocol import SnapshotPart, StaffSnapshotPart, SubscribedFrame, encode
+from edge.live.snapshot_queue import PARTS_A_SLICE
 from partstream.inventory.v1 import stock_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
+    from edge.live.outbox import Slot
     from edge.live.part_states import PartStates
-    from edge.live.session import Session
+    from edge.live.session import Session, Subscription
+    from edge.live.snapshot_queue import SnapshotQueue
+
+PORTION_SECONDS: Final = 10.0  # to read the state of up to 1,000 parts
+READ_AT_ONCE: Final = 1_000
+PARTS_PER_FRAME: Final = 4_000  # about 500 KB; many clients take a message of 1 MiB at most
+STAFF_PARTS_PER_FRAME: Final = 1_500  # with their locations
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequest:
+    """What a snapshot shows: ``named`` parts first, then those of the categories; as new as ``min_token`` at least."""
+
+    subscription: Subscription
+    named: list[str]
+    cursor: str
+    min_token: str
+
+
+async def fill_snapshot(
+    session: Session, states: PartStates, wanted: SnapshotRequest, slot: Slot, queue: SnapshotQueue
+) -> None:
+    """Fill a slot with ``subscribed`` frames: all but the last say that more follow, and have no cursor yet.
+
+    Raises what the reads raise, and ``TimeoutError``.
+    """
+    subscription = wanted.subscription
+    per_frame = STAFF_PARTS_PER_FRAME if session.sees_stock else PARTS_PER_FRAME
+    waiting: list[SnapshotPart | StaffSnapshotPart] = []
+    async for part_ids in _portions(states, wanted):
+        if session.subscriptions.get(subscription.id) is not subscription:
+            break  # ended meanwhile
+        if part_ids is not wanted.named:  # those were paid for with the message
+            await session.allowance.owe(len(part_ids))
+        async with queue.turn(session.allowance.address):
+            async with asyncio.timeout(PORTION_SECONDS):
+                await states.ensure([states.obtain(part_id) for part_id in part_ids])
+                if wanted.min_token:
+                    await states.refresh(part_ids, wanted.min_token)
+            async with queue.slicing:
+                for start in range(0, len(part_ids), PARTS_A_SLICE):
+                    slice_ids = part_ids[start : start + PARTS_A_SLICE]
+                    waiting += snapshot_parts(session, states, slice_ids, subscription.parts)
+                    await asyncio.sleep(0)
+        while len(waiting) > per_frame:
+            frame = SubscribedFrame(subscription.id, "", recovered=False, parts=waiting[:per_frame], more=True)
+            del waiting[:per_frame]
+            await slot.put(encode(frame), more=True)
+    last = SubscribedFrame(subscription.id, wanted.cursor, recovered=False, parts=waiting)
+    await slot.put(encode(last), more=False)
+
+
+async def _portions(states: PartStates, wanted: SnapshotRequest) -> AsyncIterator[list[str]]:
+    """The parts that a snapshot is about, each once, so many that they can be read together."""
+    subscription = wanted.subscription
+    if wanted.named or not subscription.categories:
+        yield wanted.named
+    if not subscription.categories:
+        return
+    seen: set[str] = set(subscription.parts)
+    is_single = len(subscription.categories) == 1
+    for category_id in sorted(subscription.categories):
+        portion: list[str] = []
+        async for page in _pages(states, category_id, wanted):
+            fresh = [part_id for part_id in page if part_id not in seen]
+            if not is_single:
+                seen.update(fresh)  # one category may lie below another
+            portion += fresh
+            if len(portion) >= READ_AT_ONCE:
+                yield portion
+                portion = []
+        if portion:
+            yield portion
+
+
+async def _pages(states: PartStates, category_id: str, wanted: SnapshotRequest) -> AsyncIterator[Sequence[str]]:
+    page_token = ""
+    while True:
+        try:
+            async with states.reading_categories, asyncio.timeout(PORTION_SECONDS):
+                page = await states.of_category(category_id, page_token, wanted.min_token or wanted.cursor)
+        except NotFound:
+            return  # nothing is in a category that does not exist
+        yield page.part_ids
+        page_token = page.next_page_token
+        if not page_token:
+            return
 
 
 def snapshot_parts(
-    session: Session, states: PartStates, part_ids: Sequence[str]
+    session: Session, states: PartStates, part_ids: Sequence[str], named: Collection[str]
 ) -> list[SnapshotPart | StaffSnapshotPart]:
-    """Each part in the order asked; one that the client may not hear of looks like one that there never was."""
+    """Each part in the order asked; one that the client may not hear of looks like one that there never was.
+
+    Those that nobody named are left out then.
+    """
     shown: list[SnapshotPart | StaffSnapshotPart] = []
     for part_id in part_ids:
         state = states.obtain(part_id)
-        known = state if session.may_hear_of(state) else PartState(part_id)
+        may_hear = session.may_hear_of(state)
+        if not may_hear and part_id not in named:
+            continue
+        known = state if may_hear else PartState(part_id)
         part = _staff_part(known) if session.sees_stock else _part(known)
         session.showed("stock", part_id, part.version)
         if part.content_version:

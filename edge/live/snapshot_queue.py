@@ -1,66 +1,64 @@
-"""Snapshots on their way, so that an address that asks for many does not make every other client wait.
+"""Turns for reading and making snapshots, so that an address that asks for many does not make every other client wait.
 
-Addresses take turns, a few snapshots of each are made at a time, and of all of them one makes a slice of its frame in a
-round of the event loop.
+Addresses take turns, a few portions of each are made at a time, and of all of them one makes a slice of its frame in a
+round of the event loop. A client that does not read what is made for it holds no turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter, OrderedDict, deque
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator
 
 PARTS_A_SLICE: Final = 50  # about 0.3 ms
-_Fill: TypeAlias = "Callable[[], Awaitable[None]]"
 
 
 class SnapshotQueue:
-    """Runs what fills a snapshot, fairly by address."""
+    """Gives turns, fairly by address."""
 
     def __init__(self, at_once: int = 16, per_address: int = 2) -> None:
-        """Run so many at once, and so many of one address."""
+        """Give so many turns at once, and so many to one address."""
         self._at_once = at_once
         self._per_address = per_address
-        self._waiting: OrderedDict[str, deque[_Fill]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._running: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.slicing = asyncio.Lock()  # held by the one that makes its frame
 
-    def add(self, address: str, fill: _Fill) -> None:
-        """Run ``fill`` when it is its turn; it raises nothing."""
-        self._waiting.setdefault(address, deque()).append(fill)
-        self._start()
+    @contextlib.asynccontextmanager
+    async def turn(self, address: str) -> AsyncIterator[None]:
+        """Enter when it is the turn of this address."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(turn)
+        self._give()
+        try:
+            await turn
+            yield
+        finally:
+            if not turn.cancelled():  # cancelled while it waited: it had no turn yet
+                self._take_back(address)
 
-    def close(self) -> None:
-        """Cancel what runs, and forget what waits."""
-        self._waiting.clear()
-        for task in self._tasks:
-            task.cancel()
-
-    def _start(self) -> None:
-        while len(self._tasks) < self._at_once and (address := self._next()) is not None:
+    def _give(self) -> None:
+        while self._running.total() < self._at_once and (address := self._next()) is not None:
             queue = self._waiting[address]
-            fill = queue.popleft()
+            turn = queue.popleft()
             if queue:
                 self._waiting.move_to_end(address)
             else:
                 del self._waiting[address]
-            self._running[address] += 1
-            self._tasks.add(asyncio.ensure_future(self._run(address, fill)))
+            if not turn.done():
+                self._running[address] += 1
+                turn.set_result(None)
 
     def _next(self) -> str | None:
-        """The address whose turn it is, among those with fewer snapshots under way than they may have."""
+        """The address whose turn it is, among those with fewer turns than they may have."""
         return next((address for address in self._waiting if self._running[address] < self._per_address), None)
 
-    async def _run(self, address: str, fill: _Fill) -> None:
-        try:
-            await fill()
-        finally:
-            self._running[address] -= 1
-            if not self._running[address]:
-                del self._running[address]
-            self._tasks.discard(asyncio.current_task())
-            self._start()
+    def _take_back(self, address: str) -> None:
+        self._running[address] -= 1
+        if not self._running[address]:
+            del self._running[address]
+        self._give()

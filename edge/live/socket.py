@@ -16,6 +16,7 @@ from chassis.caller import ANONYMOUS, Caller
 from chassis.errors import PartstreamError, Unauthenticated
 from edge import metrics
 from edge.exchange import current_exchange
+from edge.live.catch_up import STATES_AT_ONCE, Preparation
 from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
 from edge.live.events import StockEvent
 from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
@@ -309,10 +310,16 @@ class LiveConnection:
             return item
         if isinstance(item, Slot):
             return await item.frame()
+        if isinstance(item, Preparation):
+            try:
+                await item.run()
+            except PartstreamError:
+                await asyncio.sleep(RETRY_SECONDS)
+            return None
         if isinstance(item, StockEvent):
             while not item.is_known:
                 try:
-                    await self._publisher.resolve(item)
+                    await self._publisher.resolve(item, *self._session.outbox.unknown(STATES_AT_ONCE))
                 except PartstreamError:
                     await asyncio.sleep(RETRY_SECONDS)
         return self._session.render(item)

@@ -13,6 +13,7 @@ from chassis.changes.handover import WRITTEN
 from chassis.changes.log_reader import LogReader
 from chassis.changes.lookup_schema import CHANGE_LOG_LOOKUP
 from chassis.changes.schema import CHANGE_LOG
+from chassis.changes.staging_schema import STAGED_ENTRIES
 from chassis.database import Database
 from partstream.inventory.v1 import stock_change_pb2
 
@@ -64,9 +65,10 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
             + WRITTEN
             + THING
             + LOG_GUARDS
-            + PIN_TRIGGERS
             + ANNOUNCE_RAW_SQL
             + REGISTERED_FOLLOWERS
+            + STAGED_ENTRIES
+            + PIN_TRIGGERS
         )
         yield database
     finally:

@@ -12,7 +12,7 @@ from piccolo.engine.exceptions import TransactionError
 
 from chassis.caller import ANONYMOUS
 from chassis.changes.handover import Handover
-from chassis.database import Database, TransactionManager, WriteContext
+from chassis.database import CONNECTION_LOST, Database, TransactionManager, WriteContext
 from tests.chassis.change_log import INSERT, open_log
 
 if TYPE_CHECKING:
@@ -93,3 +93,22 @@ async def test_a_transaction_within_another_is_refused_and_piccolo_knows_of_the_
                     pass
 
         assert current.get() is None
+
+
+async def test_a_write_transaction_that_is_left_waiting_gives_up_the_logs_lock(empty_dsn: str) -> None:
+    """A process stopped in its transaction held up every writer for 60 s."""
+    async with open_log(empty_dsn) as database:
+        transactions = TransactionManager(database)
+        other = await database.connect()
+
+        with pytest.raises(CONNECTION_LOST):
+            async with transactions.begin(CONTEXT) as connection:
+                await connection.execute(INSERT, "left", 1)
+                await Handover().seal(connection)
+                async with asyncio.timeout(20):
+                    await other.execute("INSERT INTO thing VALUES ('other', 1)")
+                await connection.execute("SELECT 1")
+
+        assert await other.fetchval("SELECT array_agg(thing_id) FROM thing") == ["other"]
+        await write(transactions, "later")
+        await other.close()

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.harness.templates import migrate
+from tests.harness.unstaged_log import UNSTAGE
 
 Shell = psycopg.Connection[tuple[Any, ...]]
 
@@ -179,6 +180,7 @@ DELETE FROM migration WHERE name = '2026-11-22T19:10:00:000005';
 
 
 def test_a_database_of_before_is_guarded_and_whole_after_the_migration(shell: Shell, inventory_dsn: str) -> None:
+    shell.execute(UNSTAGE)
     shell.execute(AS_BEFORE)
     shell.execute("UPDATE stock_level SET on_hand = 9")
 

@@ -52,6 +52,7 @@ CREATE SCHEMA skew;
 CREATE FUNCTION skew.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
     $$ SELECT pg_catalog.clock_timestamp() + (random() - 0.5) * interval '2 hours' $$;
 ALTER FUNCTION change_log_append SET search_path = skew, pg_catalog, public;
+ALTER FUNCTION change_log_write_staged SET search_path = skew, pg_catalog, public;
 """
 
 

@@ -16,9 +16,11 @@ from chassis.visibility import is_published
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.manager import Answer
-from edge.cache.values import Absent
+from edge.cache.values import Absent, Listing
+from edge.live.catch_up import Preparation
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
+from edge.live.log_pages import LogPages
 from edge.live.outbox import Item, Slot
 from edge.live.part_states import PartStates
 from edge.live.protocol import Subscribe
@@ -36,7 +38,9 @@ STAFF = Caller("1", "ann", permissions=frozenset({"stock:read", "content:read"})
 class Shop:
     """Two logs, a publisher that follows them when told to, and reads that show the present."""
 
-    def __init__(self, ring: Ring | None = None, limits: LiveLimits | None = None) -> None:
+    def __init__(
+        self, ring: Ring | None = None, limits: LiveLimits | None = None, pages: LogPages | None = None
+    ) -> None:
         self.stock = Truth()
         self.parts: dict[str, part_pb2.Part] = {}
         self.content_log: list[part_change_pb2.PartChange] = []
@@ -44,7 +48,7 @@ class Shop:
         self.published = dict.fromkeys(keys.LOGS, 0)
         self.tree = CategoryTree()
         self.limits = limits or LiveLimits()
-        self.publisher = EventPublisher(PartStates(Reads(self)), self.tree, ring)
+        self.publisher = EventPublisher(PartStates(Reads(self)), self.tree, ring, pages)
         self.reads = 0
 
     def begin(self) -> None:
@@ -131,6 +135,13 @@ class Reads:
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
         return {part_id: Answer(self._part(part_id), 0, "source") for part_id in part_ids}
 
+    async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
+        """Three parts a page, as the public sees them."""
+        tree = self._shop.tree
+        inside = (part for part in self._shop.parts.values() if category_id in tree.upwards(part.category_id))
+        found = sorted(part.part_id for part in inside if is_published(part) and part.part_id > page_token)
+        return Listing(tuple(found[:3]), found[2] if len(found) > 3 else "")
+
     def _part(self, part_id: str) -> part_pb2.Part | Absent:
         """As the public sees it. A part of which no content was ever written counts as published in no category."""
         part = self._shop.parts.get(part_id)
@@ -162,6 +173,9 @@ async def one_sent(shop: Shop, session: Session) -> dict[str, Any] | None:
 
 
 async def _text(shop: Shop, session: Session, item: Item) -> str | None:
+    if isinstance(item, Preparation):
+        await item.run()
+        return None
     if isinstance(item, Slot):
         return await item.frame()
     if isinstance(item, str):

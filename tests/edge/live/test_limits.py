@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from functools import partial
 
 import httpx
 import pytest
@@ -162,22 +161,38 @@ async def test_a_subscription_costs_what_it_names_whatever_else_is_held() -> Non
 async def test_addresses_take_turns_with_their_snapshots() -> None:
     queue = SnapshotQueue(at_once=2, per_address=1)
     order: list[str] = []
-    done = asyncio.Event()
 
-    async def fill(name: str) -> None:
-        await asyncio.sleep(0)
-        order.append(name)
-        if len(order) == 12:
-            done.set()
+    async def fill(address: str, number: int) -> None:
+        async with queue.turn(address):
+            await asyncio.sleep(0)
+            order.append(f"{address}-{number}")
 
-    for number in range(10):
-        queue.add("greedy", partial(fill, f"greedy-{number}"))
-    for number in range(2):
-        queue.add("other", partial(fill, f"other-{number}"))
-    await done.wait()
+    filling = [fill("greedy", number) for number in range(10)] + [fill("other", number) for number in range(2)]
+    await asyncio.gather(*filling)
 
     assert order.index("other-1") <= 4
     assert [name for name in order if name.startswith("greedy")] == [f"greedy-{number}" for number in range(10)]
+
+
+async def test_turns_of_those_who_gave_up_are_given_to_others() -> None:
+    queue = SnapshotQueue(at_once=1, per_address=1)
+    entered: list[str] = []
+    may_leave = asyncio.Event()
+
+    async def fill(address: str) -> None:
+        async with queue.turn(address):
+            entered.append(address)
+            await may_leave.wait()
+
+    first, given_up, last = (asyncio.ensure_future(fill(address)) for address in ("a", "b", "c"))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    first.cancel()
+    await asyncio.wait([first, given_up])
+    may_leave.set()
+    await last
+
+    assert entered == ["a", "c"]
 
 
 async def test_other_work_runs_between_the_slices_of_a_snapshot() -> None:

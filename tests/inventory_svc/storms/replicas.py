@@ -70,6 +70,14 @@ class Replica:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             await asyncio.wait_for(channel.channel_ready(), GIVE_UP_SECONDS)
 
+    def pause(self) -> None:
+        """Stop it where it is, as a hung machine would."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
@@ -77,6 +85,10 @@ class Replica:
     def stop(self) -> None:
         """End it as an operator would."""
         self._end(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
