@@ -45,6 +45,7 @@ from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
     import grpc
+    from litestar import Litestar
 
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
@@ -156,7 +157,14 @@ class Edge:
                 live_routes=[live_route(live)],
             )
         )
-        envelope = Envelope(
+        envelope = self._build_envelope(app, settings)
+        self.asgi = envelope
+        self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
+        self._dispatcher = self._build_dispatcher(settings, trail)
+
+    def _build_envelope(self, app: Litestar, settings: EdgeSettings) -> Envelope:
+        return Envelope(
             app,
             position=self.gate.position,
             max_concurrent=settings.max_concurrent_requests,
@@ -166,10 +174,6 @@ class Edge:
             allowed=allowed_methods(app),
             socket_paths=socket_paths(app),
         )
-        self.asgi = envelope
-        self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
-        self._dispatcher = self._build_dispatcher(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
