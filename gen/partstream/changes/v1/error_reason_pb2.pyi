@@ -59,7 +59,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     says after what time to retry.
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """UNAVAILABLE: the database is away; `RetryInfo` says when to come again."""
+    """UNAVAILABLE: the database is unavailable, read-only or full: metadata `cause`. `RetryInfo` says when to retry."""
     ERROR_REASON_DEADLINE: _ErrorReason.ValueType  # 17
     """DEADLINE_EXCEEDED: time ran out; ask again with the same `request_id` to learn whether it was applied."""
     ERROR_REASON_REVISION_NOT_YET_SERVED: _ErrorReason.ValueType  # 18
@@ -157,7 +157,7 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
 says after what time to retry.
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""UNAVAILABLE: the database is away; `RetryInfo` says when to come again."""
+"""UNAVAILABLE: the database is unavailable, read-only or full: metadata `cause`. `RetryInfo` says when to retry."""
 ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 17
 """DEADLINE_EXCEEDED: time ran out; ask again with the same `request_id` to learn whether it was applied."""
 ERROR_REASON_REVISION_NOT_YET_SERVED: ErrorReason.ValueType  # 18
