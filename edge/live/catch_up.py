@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from chassis.changes.cursor import Position
 from chassis.errors import CursorCompacted, CursorFromFuture, CursorMalformed, EpochChanged
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from edge.live.log_pages import LogPages
     from edge.live.part_states import PartStates
     from edge.live.ring import Published, Ring
-    from edge.live.session import Names, Session
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_pb2
 
@@ -38,6 +37,27 @@ STATES_AT_ONCE: Final = 500  # unknown ones that are read together
 SUMS_REMEMBERED: Final = 10_000  # of parts with several levels
 
 _join = StockCodec().join
+
+
+class Names(Protocol):
+    """Parts or categories that a session listens to."""
+
+    def __contains__(self, name: object, /) -> bool:
+        """Return whether it listens to this one."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def isdisjoint(self, names: Iterable[str], /) -> bool:
+        """Return whether it listens to none of these."""
+
+
+class Viewer(Protocol):
+    """Who reads."""
+
+    @property
+    def sees_stock(self) -> bool:
+        """Whether the stock of parts that are not published may be shown, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +86,13 @@ class CatchUp:
     def __init__(
         self,
         access: LogAccess,
-        session: Session,
+        viewer: Viewer,
         client: Mapping[str, Position],
         listens_to: Callable[[], tuple[Names, Names]],
     ) -> None:
         """``client`` has a position in each log; ``listens_to`` returns parts and categories."""
         self._access = access
-        self._session = session
+        self._viewer = viewer
         self._positions = dict(client)
         self._listens_to = listens_to
         self._end: int | None = None
@@ -133,7 +153,7 @@ class CatchUp:
     def _wants_stock_of(self, part_id: str, revision: int) -> bool:
         if self._told_at and revision <= self._told_at.get(part_id, 0):
             return False
-        if part_id in self._unpublished and not self._session.sees_stock:
+        if part_id in self._unpublished and not self._viewer.sees_stock:
             return False  # what happened to a part before it was published is not for the public
         state = self._access.states.get(part_id)
         category = None if state is None else state.category_id
@@ -166,7 +186,7 @@ class CatchUp:
 
     def _first_stock(self, event: ContentEvent) -> Iterator[StockEvent]:
         """The stock of a part that became public: the public has not heard of it until now."""
-        if event.public_operation != "created" or self._session.sees_stock:
+        if event.public_operation != "created" or self._viewer.sees_stock:
             return
         newest = self._access.ring.newest(keys.INVENTORY)
         self._unpublished.discard(event.part_id)
@@ -175,7 +195,7 @@ class CatchUp:
 
     def _become_public(self) -> set[str]:
         """Parts that become public in what the ring holds after the position."""
-        if self._session.sees_stock:
+        if self._viewer.sees_stock:
             return set()
         here = self._positions[keys.CONTENT].revision
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from chassis.caller import ANONYMOUS, Caller
 from chassis.visibility import Group, sees
@@ -56,9 +56,6 @@ class Held(dict[str, int]):
     def isdisjoint(self, names: Iterable[str]) -> bool:
         """Return whether no subscription has any of these names."""
         return self.keys().isdisjoint(names)
-
-
-Names: TypeAlias = frozenset[str] | Held
 
 
 class Session:
