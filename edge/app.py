@@ -20,6 +20,7 @@ from chassis.revocation.listing import RevocationList
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_trail import WAIT_SECONDS, AuditTrail
 from edge.clients import CONTENT, INVENTORY, ServicePing, Services
+from edge.connections import PER_ADDRESS, ConnectionLimiter
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
 from edge.envelope import Envelope
@@ -29,6 +30,7 @@ from edge.http_app import Ingredients, build_http_app
 from edge.http_server import HttpServer
 from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
+from edge.live.limits import LiveLimits
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
 from edge.origins import Origins
@@ -117,12 +119,15 @@ class Edge:
             registration_open=settings.registration == "on",
         )
         self._upkeep = identity.upkeep
+        per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
+        connections = ConnectionLimiter(per_address)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
             identity.authenticator,
             self.revocations.entries,
             allowed_origins=settings.allowed_origins,
+            limits=LiveLimits(connections_per_address=per_address),
         )
         app = build_http_app(
             Ingredients(
@@ -147,9 +152,13 @@ class Edge:
             traces_exported=settings.otel_exporter != "none",
             allowed=allowed_methods(app),
             socket_paths=socket_paths(app),
+            connections=connections,
+            body_seconds=settings.request_body_seconds,
         )
         self.asgi = envelope
-        self.server = HttpServer(envelope, settings.host, settings.port, settings.http_tls)
+        self.server = HttpServer(
+            envelope, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
+        )
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
         self._dispatcher = self._build_dispatcher(settings, trail)
 

@@ -20,12 +20,16 @@ from chassis.call_facts import valid_address
 from chassis.caller import ANONYMOUS, RequestContext, set_current_request
 from chassis.errors import Overloaded
 from chassis.telemetry import current_traceparent
+from edge.connections import ConnectionLimiter
+from edge.errors import BodyTooLarge, EdgeError, MalformedRequest
 from edge.exchange import Exchange, begin_exchange
 from edge.identity.cookies import cleared
 from edge.methods import label
 from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
 from edge.origins import PREFLIGHT, Origins
 from edge.problems import problem_response
+from edge.request_body import BodyAborted, BodyReader, discard
+from edge.request_head import check_head
 from edge.revision import COOKIE as REVISION_COOKIE
 from edge.revision import OUT, merged
 from edge.security_headers import security_headers
@@ -47,12 +51,14 @@ _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"
+BODY_SECONDS: Final = 10.0
+CLIENT_CLOSED_REQUEST: Final = 499  # no response was read: the client ended the connection first
 
 
 class Envelope:
     """An ASGI application around the application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part or a setting
         self,
         app: ASGIApp,
         *,
@@ -63,10 +69,13 @@ class Envelope:
         traces_exported: bool = False,
         allowed: Mapping[str, str] = MappingProxyType({}),
         socket_paths: Collection[str] = (),
+        connections: ConnectionLimiter | None = None,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template.
 
-        ``socket_paths`` are the paths that serve WebSockets.
+        ``socket_paths`` are the paths that serve WebSockets. ``max_concurrent`` counts requests whose body has arrived;
+        ``connections`` bounds all of them.
         """
         self._app = app
         self._position = position
@@ -76,6 +85,8 @@ class Envelope:
         self._traces_exported = traces_exported
         self._allowed = allowed
         self._socket_paths = frozenset(socket_paths)
+        self._connections = connections or ConnectionLimiter()
+        self._bodies = BodyReader(self._connections, body_seconds)
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -85,17 +96,23 @@ class Envelope:
             return
         headers = dict(scope["headers"])
         method = scope.get("method", "GET")
+        with self._connections.occupied(scope.get("client")):
+            await self._serve_connection(scope, receive, send, headers, method)
+
+    async def _serve_connection(
+        self, scope: Any, receive: Receive, send: Send, headers: Mapping[bytes, bytes], method: str
+    ) -> None:
         if scope["type"] == "http" and is_traced(method, headers, exported=self._traces_exported):
             with request_span(method, headers) as span:
                 exchange = self._begin(scope, headers)
-                status = await self._serve(scope, receive, send, exchange)
+                status = await self._serve(scope, receive, send, exchange, headers)
                 describe(span, _route(scope), method, status)
             return
         exchange = self._begin(scope, headers)
         if scope["type"] == "http":
-            await self._serve(scope, receive, send, exchange)
-        elif scope["path"].rstrip("/") not in self._socket_paths:
-            await self._reject_handshake(scope, receive, send, exchange)
+            await self._serve(scope, receive, send, exchange, headers)
+        elif (rejection := self._handshake_error(scope, headers)) is not None:
+            await self._reject_handshake(scope, receive, send, exchange, rejection)
         else:
             await self._app(scope, receive, send)
 
@@ -148,7 +165,9 @@ class Envelope:
             return False
         return any(parsed in network for network in self._trusted)
 
-    async def _serve(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> int:
+    async def _serve(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, headers: Mapping[bytes, bytes]
+    ) -> int:
         status = 500
         began = False
         head = scope["method"] == "HEAD"
@@ -167,28 +186,60 @@ class Envelope:
                 message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
             await send(message)
 
-        self.in_flight += 1
-        REQUESTS_IN_FLIGHT.inc()
         try:
-            if self.in_flight > self._max_concurrent and not str(scope["path"]).startswith(_PROBES):
-                await self._shed(scope, receive, send_labelled)
-            elif self._origins.is_preflight(scope, exchange.origin):
-                await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send_labelled)
-            else:
-                await self._app(scope, receive, send_labelled)
+            await self._admit(scope, receive, send_labelled, exchange, headers)
+        except BodyAborted as error:
+            await _close(error, scope, receive, send_labelled)  # a client that only ended its own side reads it
+            status = CLIENT_CLOSED_REQUEST
+        except (EdgeError, Overloaded) as error:
+            await _close(error, scope, receive, send_labelled)
         except Exception as error:
             # Litestar answers every error of a route; what comes here is a fault of the layers around them.
             logger.exception("fault outside the routes", extra={"request_id": exchange.request_id})
             if not began:
                 await _answer(problem_response(error), scope, receive, send_labelled)
         finally:
-            self.in_flight -= 1
-            REQUESTS_IN_FLIGHT.dec()
             _account(scope, exchange, "HEAD" if head else scope["method"], status)
         return status
 
-    async def _reject_handshake(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> None:
-        """Respond to a WebSocket handshake where there are no WebSockets: 404, as to any request there.
+    async def _admit(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, headers: Mapping[bytes, bytes]
+    ) -> None:
+        """Check the head, receive the body, then let the application serve: nothing slow occupies it."""
+        check_head(scope, headers)
+        if str(scope["path"]).startswith(_PROBES):
+            await self._app(scope, receive, send)
+            return
+        with self._connections.admit(exchange.client_ip) as connection:
+            receive = await self._bodies.read(scope["method"], headers, receive, connection)
+            self.in_flight += 1
+            REQUESTS_IN_FLIGHT.inc()
+            try:
+                if self.in_flight > self._max_concurrent:
+                    await self._shed(scope, receive, send)
+                elif self._origins.is_preflight(scope, exchange.origin):
+                    await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send)
+                else:
+                    await self._app(scope, receive, send)
+            finally:
+                self.in_flight -= 1
+                REQUESTS_IN_FLIGHT.dec()
+
+    def _handshake_error(self, scope: Any, headers: Mapping[bytes, bytes]) -> Exception | None:
+        try:
+            check_head(scope, headers)
+        except EdgeError as error:
+            return error
+        if scope["path"].rstrip("/") not in self._socket_paths:
+            return NotFoundException()
+        if scope["query_string"]:
+            return MalformedRequest("A WebSocket has no query parameters.")
+        return None
+
+    async def _reject_handshake(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, error: Exception
+    ) -> None:
+        """Respond to a WebSocket handshake that is not accepted as to any request, with a problem document.
 
         Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
         """
@@ -198,7 +249,7 @@ class Envelope:
                 self._label(message, scope, exchange)
             await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
 
-        response = problem_response(NotFoundException())
+        response = problem_response(error)
         await _answer(response, scope, receive, send_rejection)
         _account(scope, exchange, "GET", response.status_code or 404)
 
@@ -227,6 +278,15 @@ async def _answer(response: Response[bytes], scope: Any, receive: Receive, send:
         media_type=response.media_type,
         status_code=response.status_code or 500,
     )(scope, receive, send)
+
+
+async def _close(error: Exception, scope: Any, receive: Receive, send: Send) -> None:
+    """Respond to a request whose body was not read, and end its connection: what follows on it is that body."""
+    response = problem_response(error)
+    response.headers["Connection"] = "close"
+    await _answer(response, scope, receive, send)
+    if isinstance(error, BodyTooLarge):
+        await discard(receive)
 
 
 def _describe_request(headers: MutableScopeHeaders, exchange: Exchange) -> None:
@@ -279,6 +339,6 @@ def _level(route: str, method: str, status: int, seconds: float) -> int:
     They come by the thousand a second, and a line for each costs as much as the answer. Probes come from everywhere.
     """
     went_well = status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS
-    if route.startswith(_PROBES) or (method in _READS and went_well):
+    if route.startswith(_PROBES) or (method in _READS and went_well) or status == CLIENT_CLOSED_REQUEST:
         return logging.DEBUG
     return logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.operations import OperationsSettings
 from chassis.settings import choice, dsn, file, port, positive_int, redis_url, setting, targets, text
 from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
@@ -92,9 +93,22 @@ class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, Oper
     max_concurrent_requests: int = setting(
         "PARTSTREAM_MAX_CONCURRENT_REQUESTS",
         positive_int,
-        help="requests served at once; more are answered 503",
+        help="requests served at once, without those that wait for their body; more are answered 503",
         default=1000,
     )
+    request_head_seconds: int = setting(
+        "PARTSTREAM_REQUEST_HEAD_SECONDS",
+        positive_int,
+        help="seconds that a connection may take to send the head of its next request; then it is closed",
+        default=30,
+    )
+    request_body_seconds: int = setting(
+        "PARTSTREAM_REQUEST_BODY_SECONDS",
+        positive_int,
+        help="seconds that a request body may take to arrive, and one more per 16 KiB of it; then 408",
+        default=10,
+    )
+    limits: Limits = setting("PARTSTREAM_LIMITS", limits, default=Limits(), help=LIMITS_HELP)
     otel_exporter: str = setting(
         "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), help="where traces go", default="none"
     )

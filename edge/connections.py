@@ -1,0 +1,142 @@
+"""How many connections requests may hold at once, in all and for one address, and which one gives way at the bound.
+
+A connection whose request waits for its body costs its client nothing and occupies us: at a bound the one that has
+waited longest is closed, and the new one accepted. Only when none waits is the new one rejected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from chassis.errors import Overloaded
+from edge.errors import TooManyConnections
+from edge.metrics import BODIES_WAITING, CONNECTIONS_CLOSED
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+PER_ADDRESS: Final = 1_000  # offices and phone networks share addresses
+TOTAL: Final = 18_000  # of the listener's 20,000: the rest is for connections between two requests
+BUFFERED_BYTES: Final = 64 * 1024 * 1024  # of all bodies that have not arrived completely
+
+Peer = tuple[str, str]
+
+
+class Connection:
+    """The connection of one request in progress."""
+
+    __slots__ = ("address", "buffered", "deadline", "replaced")
+
+    def __init__(self, address: str) -> None:
+        """Begin without a body."""
+        self.address = address
+        self.buffered = 0  # bytes of its body that are here
+        self.deadline: asyncio.Timeout | None = None
+        self.replaced = False
+
+    def replace(self) -> None:
+        """End the wait for the body at once."""
+        self.replaced = True
+        if self.deadline is not None:
+            self.deadline.reschedule(0.0)
+
+
+class ConnectionLimiter:
+    """Counts requests in progress by address, and knows which of them wait for their body."""
+
+    def __init__(
+        self, per_address: int = PER_ADDRESS, *, total: int = TOTAL, buffered_bytes: int = BUFFERED_BYTES
+    ) -> None:
+        """Begin empty."""
+        self._per_address = per_address
+        self._total = total
+        self._most_buffered = buffered_bytes
+        self._buffered = 0
+        self._open: dict[str, set[Connection]] = {}
+        self._count = 0
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()  # the longest wait first
+        self._waiting_of: dict[str, OrderedDict[Connection, None]] = {}
+        self.peers: Counter[Peer] = Counter()  # ends of the connections in use
+
+    @contextlib.contextmanager
+    def occupied(self, peer: Peer | None) -> Iterator[None]:
+        """Mark a connection as in use, so that it is not closed as idle."""
+        if peer is None:
+            yield
+            return
+        self.peers[peer] += 1
+        try:
+            yield
+        finally:
+            self.peers[peer] -= 1
+            if not self.peers[peer]:
+                del self.peers[peer]
+
+    @contextlib.contextmanager
+    def admit(self, address: str) -> Iterator[Connection]:
+        """Count a request; raises ``TooManyConnections`` or ``Overloaded`` when nothing can give way to it."""
+        if len(self._open.get(address, ())) >= self._per_address and not self._replace(self._waiting_of.get(address)):
+            message = "Too many requests of your address are in progress."
+            raise TooManyConnections(message, retry_after_seconds=1)
+        if self._count >= self._total and not self._replace(self._waiting):
+            message = "Too many requests are in progress."
+            raise Overloaded(message, retry_after_seconds=1)
+        connection = Connection(address)
+        self._open.setdefault(address, set()).add(connection)
+        self._count += 1
+        try:
+            yield connection
+        finally:
+            self._leave(connection)
+
+    @contextlib.contextmanager
+    def waiting(self, connection: Connection) -> Iterator[None]:
+        """Mark a request as waiting for its body."""
+        self._waiting[connection] = None
+        self._waiting_of.setdefault(connection.address, OrderedDict())[connection] = None
+        BODIES_WAITING.inc()
+        try:
+            yield
+        finally:
+            self._arrived(connection)
+            BODIES_WAITING.dec()
+
+    def buffer(self, connection: Connection, size: int) -> None:
+        """Count bytes of a body that has not arrived completely; beyond the bound the longest wait ends."""
+        connection.buffered += size
+        self._buffered += size
+        while self._buffered > self._most_buffered and self._replace(self._waiting):
+            pass
+
+    def _replace(self, candidates: OrderedDict[Connection, None] | None) -> bool:
+        if not candidates:
+            return False
+        longest = next(iter(candidates))
+        self._arrived(longest)
+        self._leave(longest)
+        longest.replace()
+        CONNECTIONS_CLOSED.labels("replaced").inc()
+        return True
+
+    def _arrived(self, connection: Connection) -> None:
+        """Forget a wait; once only, because a replaced request gets here twice."""
+        if connection not in self._waiting:
+            return
+        del self._waiting[connection]
+        of_address = self._waiting_of[connection.address]
+        del of_address[connection]
+        if not of_address:
+            del self._waiting_of[connection.address]
+        self._buffered -= connection.buffered
+
+    def _leave(self, connection: Connection) -> None:
+        of_address = self._open.get(connection.address)
+        if of_address is None or connection not in of_address:
+            return
+        of_address.remove(connection)
+        self._count -= 1
+        if not of_address:
+            del self._open[connection.address]
