@@ -27,9 +27,10 @@ from edge.envelope import Envelope
 from edge.follow import Following
 from edge.health import Check, FollowerPing, Health, RedisPing
 from edge.http_app import Ingredients, build_http_app
-from edge.http_server import HttpServer
+from edge.http_server import HttpServer, capacity
 from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
+from edge.idle_connections import IdleConnections
 from edge.live.limits import LiveLimits
 from edge.live.socket import LiveEndpoint, live_route
 from edge.methods import allowed_methods, socket_paths
@@ -120,7 +121,8 @@ class Edge:
         )
         self._upkeep = identity.upkeep
         per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
-        connections = ConnectionLimiter(per_address)
+        # Of what the listener accepts, a tenth is for connections between two requests.
+        connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -156,6 +158,13 @@ class Edge:
             body_seconds=settings.request_body_seconds,
         )
         self.asgi = envelope
+        self._idle = IdleConnections(
+            connections,
+            settings.port,
+            per_address=per_address,
+            total=capacity() * 19 // 20,
+            is_proxy=envelope.is_trusted,
+        )
         self.server = HttpServer(
             envelope, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
         )
@@ -192,6 +201,7 @@ class Edge:
         self.revocations.start()
         self.following.start()
         self._upkeep.start()
+        self._idle.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
 
@@ -207,6 +217,7 @@ class Edge:
     async def close(self) -> None:
         """Let go of the channels and of the job queue."""
         await self._upkeep.stop()
+        await self._idle.stop()
         await self.revocations.stop()
         await self.revocation_server.stop()
         await self.following.stop()

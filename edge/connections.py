@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PER_ADDRESS: Final = 1_000  # offices and phone networks share addresses
-TOTAL: Final = 18_000  # of the listener's 20,000: the rest is for connections between two requests
+TOTAL: Final = 18_000
 BUFFERED_BYTES: Final = 64 * 1024 * 1024  # of all bodies that have not arrived completely
 
 Peer = tuple[str, str]
@@ -56,7 +56,8 @@ class ConnectionLimiter:
         self._most_buffered = buffered_bytes
         self._buffered = 0
         self._open: dict[str, set[Connection]] = {}
-        self._count = 0
+        self.in_progress = 0
+        self.begun = 0  # since the start
         self._waiting: OrderedDict[Connection, None] = OrderedDict()  # the longest wait first
         self._waiting_of: dict[str, OrderedDict[Connection, None]] = {}
         self.peers: Counter[Peer] = Counter()  # ends of the connections in use
@@ -81,12 +82,13 @@ class ConnectionLimiter:
         if len(self._open.get(address, ())) >= self._per_address and not self._replace(self._waiting_of.get(address)):
             message = "Too many requests of your address are in progress."
             raise TooManyConnections(message, retry_after_seconds=1)
-        if self._count >= self._total and not self._replace(self._waiting):
+        if self.in_progress >= self._total and not self._replace(self._waiting):
             message = "Too many requests are in progress."
             raise Overloaded(message, retry_after_seconds=1)
         connection = Connection(address)
         self._open.setdefault(address, set()).add(connection)
-        self._count += 1
+        self.in_progress += 1
+        self.begun += 1
         try:
             yield connection
         finally:
@@ -137,6 +139,6 @@ class ConnectionLimiter:
         if of_address is None or connection not in of_address:
             return
         of_address.remove(connection)
-        self._count -= 1
+        self.in_progress -= 1
         if not of_address:
             del self._open[connection.address]

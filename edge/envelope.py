@@ -137,7 +137,7 @@ class Envelope:
         A proxy's comes first: its own log names the request by it. Its header is ignored from any other peer.
         """
         given = [headers.get(b"partstream-request-id", b"")]
-        if (by_proxy := headers.get(b"x-request-id")) is not None and self._is_trusted(_peer(scope)):
+        if (by_proxy := headers.get(b"x-request-id")) is not None and self.is_trusted(_peer(scope)):
             given.insert(0, by_proxy)
         texts = (raw.decode("latin-1") for raw in given)
         return next((text for text in texts if _SAFE_ID.fullmatch(text)), None) or str(uuid.uuid4())
@@ -146,7 +146,7 @@ class Envelope:
         """The nearest address that is no proxy of ours, read from the right: what is left of it anyone can write."""
         address = _peer(scope)
         for hop in (valid_address(item.strip()) for item in reversed(forwarded.split(","))):
-            if not hop or not self._is_trusted(address):
+            if not hop or not self.is_trusted(address):
                 break
             address = hop
         return valid_address(address)
@@ -154,11 +154,12 @@ class Envelope:
     def _scheme(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
         """Return the scheme by which the client reached us, or the first proxy when all of them are ours."""
         given = headers.get(b"x-forwarded-proto", b"").decode("latin-1").partition(",")[0].strip().lower()
-        if given in _FORWARDED_SCHEMES and self._is_trusted(_peer(scope)):
+        if given in _FORWARDED_SCHEMES and self.is_trusted(_peer(scope)):
             return given
         return str(scope.get("scheme", "http"))
 
-    def _is_trusted(self, address: str) -> bool:
+    def is_trusted(self, address: str) -> bool:
+        """Return whether an address is that of a trusted proxy."""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

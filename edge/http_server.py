@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 2048
 CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
+RESERVED_FILES: Final = 1_000  # for what is no connection of a client: databases, channels, logs
 MAX_HEAD_BYTES: Final = 128 * 1024  # beyond it the listener responds 431 itself; `edge.request_head` allows less
 HEAD_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.01
@@ -39,7 +41,7 @@ class HttpServer:
             port=port,
             interface=Interfaces.ASGINL,
             backlog=BACKLOG,
-            backpressure=CONNECTIONS,
+            backpressure=capacity(),
             # With HTTP/2 enabled the listener waits without limit for the first byte, which tells the two apart.
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(
@@ -79,6 +81,12 @@ class HttpServer:
         with contextlib.suppress(asyncio.CancelledError, TimeoutError):
             await asyncio.wait_for(self._task, STOP_SECONDS)
         self._task = None
+
+
+def capacity() -> int:
+    """Return how many connections the listener accepts: then it waits until one ends."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(CONNECTIONS, files - RESERVED_FILES if files > 2 * RESERVED_FILES else files // 2))
 
 
 def _require_free(host: str, port: int) -> None:
