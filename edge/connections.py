@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from chassis.errors import Overloaded
 from edge.errors import TooManyConnections
+from edge.identity.lockout import site_of
 from edge.metrics import BODIES_WAITING, CONNECTIONS_CLOSED
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ TOTAL: Final = 18_000
 BUFFERED_BYTES: Final = 64 * 1024 * 1024  # of all bodies that have not arrived completely
 
 Peer = tuple[str, str]
+
+
+def counted_address(address: str) -> str:
+    """Return what counts as one address; most are IPv4 addresses, which need no parsing."""
+    return site_of(address) if ":" in address else address
 
 
 class Connection:
@@ -78,7 +84,11 @@ class ConnectionLimiter:
 
     @contextlib.contextmanager
     def admit(self, address: str) -> Iterator[Connection]:
-        """Count a request; raises ``TooManyConnections`` or ``Overloaded`` when nothing can give way to it."""
+        """Count a request; raises ``TooManyConnections`` or ``Overloaded`` when nothing can give way to it.
+
+        An IPv6 network of one customer counts as one address.
+        """
+        address = counted_address(address)
         if len(self._open.get(address, ())) >= self._per_address and not self._replace(self._waiting_of.get(address)):
             message = "Too many requests of your address are in progress."
             raise TooManyConnections(message, retry_after_seconds=1)

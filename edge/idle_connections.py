@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from chassis.background import BackgroundService
+from edge.connections import counted_address
 from edge.metrics import CONNECTIONS_CLOSED
 from edge.open_sockets import OpenSocket, accepted, end, open_files
 
@@ -57,12 +58,12 @@ class IdleConnections(BackgroundService):
     def _excess(self, idle: list[OpenSocket], total: int) -> list[OpenSocket]:
         by_address: defaultdict[str, list[OpenSocket]] = defaultdict(list)
         for item in sorted(idle, key=lambda item: item.quiet_ms):
-            by_address[item.peer[0]].append(item)
+            by_address[counted_address(item.peer[0])].append(item)
         unwanted = [
             item
-            for address, items in by_address.items()
-            if not self._is_proxy(address)
+            for items in by_address.values()
             for item in items[self._per_address :]
+            if not self._is_proxy(item.peer[0])
         ]
         still = total - len(unwanted) - self._total
         if still > 0:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.connections import counted_address
 from edge.live.errors import LimitReached
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Doorkeeper:
 
     def enter(self, address: str) -> None:
         """Let a connection in; raises ``LimitReached``."""
+        address = counted_address(address)
         if self._total >= self._limits.connections:
             raise LimitReached("OVERLOADED", "Too many live connections are open here.")
         if self._by_address[address] >= self._limits.connections_per_address:
@@ -51,6 +53,7 @@ class Doorkeeper:
 
     def leave(self, address: str) -> None:
         """A connection that was let in has ended."""
+        address = counted_address(address)
         self._total -= 1
         self._by_address[address] -= 1
         if not self._by_address[address]:

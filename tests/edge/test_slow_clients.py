@@ -11,6 +11,7 @@ import pytest
 
 from edge.connections import ConnectionLimiter
 from edge.envelope import Envelope
+from edge.errors import TooManyConnections
 from edge.idle_connections import IdleConnections
 from edge.metrics import REQUESTS
 from edge.open_sockets import accepted
@@ -126,6 +127,20 @@ async def test_addresses_behind_a_trusted_proxy_are_counted_each_by_itself() -> 
         other.send(b" " * 99)
         assert (await other.reply()).status == 200
         second.close()
+
+
+def test_the_addresses_of_one_customer_count_as_one() -> None:
+    limiter = ConnectionLimiter(per_address=2)
+
+    with (
+        limiter.admit("2001:db8:1:2::1"),
+        limiter.admit("2001:db8:1:2:ffff::9"),
+        limiter.admit("2001:db8:1:3::1"),
+        pytest.raises(TooManyConnections),
+        limiter.admit("2001:db8:1:2::77"),
+    ):
+        pytest.fail("the network has two already")
+    assert limiter.in_progress == 0
 
 
 async def test_requests_that_all_have_their_body_make_the_next_of_the_address_wait() -> None:

@@ -56,6 +56,19 @@ async def test_too_many_messages_are_4009(live: LiveServer, count: int) -> None:
     assert codes == [4009] * 5
 
 
+async def test_a_client_that_sends_sees_the_close_while_it_sends(live: LiveServer) -> None:
+    client = await live.open()
+
+    async with asyncio.timeout(60):
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await client.connection.send(PING)
+                await asyncio.sleep(0)  # the server is in this process
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4009
+
+
 async def test_messages_without_end_are_4009(live: LiveServer) -> None:
     assert await flood(live, PING) == 4009
 
@@ -71,3 +84,12 @@ async def test_a_name_that_is_given_twice_is_4400(live: LiveServer) -> None:
 
 async def test_a_token_that_is_rejected_in_a_flood_is_4001(live: LiveServer) -> None:
     assert await flood(live, PING, '{"Authorization": "Bearer nonsense"}') == 4001
+
+
+async def test_among_many_connections_the_close_waits_for_a_pause(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.live.closing.FEW_FILES", 0)
+
+    assert await send_until_closed(await live.open(), PING, 2_000) == 4009
+    assert await flood(live, PING) == 4009
