@@ -42,6 +42,7 @@ from tasks.jobs import JobQueue
 
 if TYPE_CHECKING:
     import grpc
+    from litestar import Litestar
 
     from chassis.changes.follower import ChangeSource
     from edge.settings import EdgeSettings
@@ -121,8 +122,6 @@ class Edge:
         )
         self._upkeep = identity.upkeep
         per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
-        # Of what the listener accepts, a tenth is for connections between two requests.
-        connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -145,28 +144,9 @@ class Edge:
                 live_routes=[live_route(live)],
             )
         )
-        envelope = Envelope(
-            app,
-            position=self.gate.position,
-            max_concurrent=settings.max_concurrent_requests,
-            trusted_proxies=settings.trusted_proxies,
-            origins=Origins(settings.allowed_origins),
-            traces_exported=settings.otel_exporter != "none",
-            allowed=allowed_methods(app),
-            socket_paths=socket_paths(app),
-            connections=connections,
-            body_seconds=settings.request_body_seconds,
-        )
-        self.asgi = envelope
-        self._idle = IdleConnections(
-            connections,
-            settings.port,
-            per_address=per_address,
-            total=capacity() * 19 // 20,
-            is_proxy=envelope.is_trusted,
-        )
+        self.asgi, self._idle = _middleware(settings, app, self.gate, per_address)
         self.server = HttpServer(
-            envelope, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
+            self.asgi, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
         )
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url)
         self._dispatcher = self._build_dispatcher(settings, trail)
@@ -238,6 +218,31 @@ class Edge:
         if settings.redis_url is not None:
             checks.append(Check("redis", RedisPing(self.following.shared), required=False))
         return checks
+
+
+def _middleware(
+    settings: EdgeSettings, app: Litestar, gate: RevisionGate, per_address: int
+) -> tuple[Envelope, IdleConnections]:
+    """The middleware around the application, and the service that closes what it does not see."""
+    # Of what the listener accepts, a tenth is for connections between two requests.
+    connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
+    envelope = Envelope(
+        app,
+        position=gate.position,
+        max_concurrent=settings.max_concurrent_requests,
+        trusted_proxies=settings.trusted_proxies,
+        origins=Origins(settings.allowed_origins),
+        traces_exported=settings.otel_exporter != "none",
+        allowed=allowed_methods(app),
+        socket_paths=socket_paths(app),
+        connections=connections,
+        body_seconds=settings.request_body_seconds,
+    )
+    total = capacity() * 19 // 20
+    idle = IdleConnections(
+        connections, settings.port, per_address=per_address, total=total, is_proxy=envelope.is_trusted
+    )
+    return envelope, idle
 
 
 def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str, grpc.aio.Channel]:

@@ -7,8 +7,8 @@ waited longest is closed, and the new one accepted. Only when none waits is the 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, OrderedDict
-from typing import TYPE_CHECKING, Final
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, Self
 
 from chassis.errors import Overloaded
 from edge.errors import TooManyConnections
@@ -32,16 +32,24 @@ def counted_address(address: str) -> str:
 
 
 class Connection:
-    """The connection of one request in progress."""
+    """The connection of one request in progress; leave it with ``with``."""
 
-    __slots__ = ("address", "buffered", "deadline", "replaced")
+    __slots__ = ("_limiter", "address", "buffered", "deadline", "peer", "replaced")
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, limiter: ConnectionLimiter, address: str, peer: Peer | None) -> None:
         """Begin without a body."""
+        self._limiter = limiter
         self.address = address
+        self.peer = peer
         self.buffered = 0  # bytes of its body that are here
         self.deadline: asyncio.Timeout | None = None
         self.replaced = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._limiter.leave(self)
 
     def replace(self) -> None:
         """End the wait for the body at once."""
@@ -66,43 +74,42 @@ class ConnectionLimiter:
         self.begun = 0  # since the start
         self._waiting: OrderedDict[Connection, None] = OrderedDict()  # the longest wait first
         self._waiting_of: dict[str, OrderedDict[Connection, None]] = {}
-        self.peers: Counter[Peer] = Counter()  # ends of the connections in use
+        self.peers: dict[Peer, int] = {}  # ends of the connections in use, and by how many requests
 
     @contextlib.contextmanager
     def occupied(self, peer: Peer | None) -> Iterator[None]:
-        """Mark a connection as in use, so that it is not closed as idle."""
-        if peer is None:
-            yield
-            return
-        self.peers[peer] += 1
+        """Mark the connection of a WebSocket as in use, so that it is not closed as idle."""
+        self._use(peer, 1)
         try:
             yield
         finally:
-            self.peers[peer] -= 1
-            if not self.peers[peer]:
-                del self.peers[peer]
+            self._use(peer, -1)
 
-    @contextlib.contextmanager
-    def admit(self, address: str) -> Iterator[Connection]:
+    def admit(self, address: str, peer: Peer | None = None) -> Connection:
         """Count a request; raises ``TooManyConnections`` or ``Overloaded`` when nothing can give way to it.
 
         An IPv6 network of one customer counts as one address.
         """
         address = counted_address(address)
-        if len(self._open.get(address, ())) >= self._per_address and not self._replace(self._waiting_of.get(address)):
+        of_address = self._open.get(address)
+        full = of_address is not None and len(of_address) >= self._per_address
+        if full and not self._replace(self._waiting_of.get(address)):
             message = "Too many requests of your address are in progress."
             raise TooManyConnections(message, retry_after_seconds=1)
         if self.in_progress >= self._total and not self._replace(self._waiting):
             message = "Too many requests are in progress."
             raise Overloaded(message, retry_after_seconds=1)
-        connection = Connection(address)
+        connection = Connection(self, address, peer)
         self._open.setdefault(address, set()).add(connection)
         self.in_progress += 1
         self.begun += 1
-        try:
-            yield connection
-        finally:
-            self._leave(connection)
+        self._use(peer, 1)
+        return connection
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a request that has ended."""
+        self._use(connection.peer, -1)
+        self._uncount(connection)
 
     @contextlib.contextmanager
     def waiting(self, connection: Connection) -> Iterator[None]:
@@ -128,7 +135,7 @@ class ConnectionLimiter:
             return False
         longest = next(iter(candidates))
         self._arrived(longest)
-        self._leave(longest)
+        self._uncount(longest)
         longest.replace()
         CONNECTIONS_CLOSED.labels("replaced").inc()
         return True
@@ -144,7 +151,8 @@ class ConnectionLimiter:
             del self._waiting_of[connection.address]
         self._buffered -= connection.buffered
 
-    def _leave(self, connection: Connection) -> None:
+    def _uncount(self, connection: Connection) -> None:
+        """Count a request no longer; once only, because a replaced one gets here twice."""
         of_address = self._open.get(connection.address)
         if of_address is None or connection not in of_address:
             return
@@ -152,3 +160,12 @@ class ConnectionLimiter:
         self.in_progress -= 1
         if not of_address:
             del self._open[connection.address]
+
+    def _use(self, peer: Peer | None, change: int) -> None:
+        if peer is None:
+            return
+        requests = self.peers.get(peer, 0) + change
+        if requests:
+            self.peers[peer] = requests
+        else:
+            del self.peers[peer]

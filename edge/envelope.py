@@ -96,12 +96,6 @@ class Envelope:
             return
         headers = dict(scope["headers"])
         method = scope.get("method", "GET")
-        with self._connections.occupied(scope.get("client")):
-            await self._serve_connection(scope, receive, send, headers, method)
-
-    async def _serve_connection(
-        self, scope: Any, receive: Receive, send: Send, headers: Mapping[bytes, bytes], method: str
-    ) -> None:
         if scope["type"] == "http" and is_traced(method, headers, exported=self._traces_exported):
             with request_span(method, headers) as span:
                 exchange = self._begin(scope, headers)
@@ -114,7 +108,8 @@ class Envelope:
         elif (rejection := self._handshake_error(scope, headers)) is not None:
             await self._reject_handshake(scope, receive, send, exchange, rejection)
         else:
-            await self._app(scope, receive, send)
+            with self._connections.occupied(scope.get("client")):
+                await self._app(scope, receive, send)
 
     def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> Exchange:
         scope["scheme"] = self._scheme(scope, headers)
@@ -211,7 +206,7 @@ class Envelope:
         if str(scope["path"]).startswith(_PROBES):
             await self._app(scope, receive, send)
             return
-        with self._connections.admit(exchange.client_ip) as connection:
+        with self._connections.admit(exchange.client_ip, scope.get("client")) as connection:
             receive = await self._bodies.read(scope["method"], headers, receive, connection)
             self.in_flight += 1
             REQUESTS_IN_FLIGHT.inc()

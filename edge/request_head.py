@@ -59,13 +59,17 @@ def check_head(scope: Any, fields: Mapping[bytes, bytes]) -> None:
 
 def _check_headers(scope: Any, fields: Mapping[bytes, bytes]) -> None:
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    if size > MAX_HEADER_BYTES:
         message = f"The header fields have {MAX_HEADER_BYTES} bytes at most."
         raise HeadersTooLarge(message)
-    single = [name for name, _ in headers if name in _SINGLE]
-    if len(single) > 1 and len(single) > len(set(single)):
-        twice = next(name for name in single if single.count(name) > 1)
-        raise _malformed(f"The header field {twice.decode()} is sent twice.")
+    if len(fields) < len(headers):
+        single = [name for name, _ in headers if name in _SINGLE]
+        twice = next((name for name in single if single.count(name) > 1), None)
+        if twice is not None:
+            raise _malformed(f"The header field {twice.decode()} is sent twice.")
     host = fields.get(b"host", b"")
     if not _HOST.fullmatch(host) and (host or scope.get("http_version") not in {"1", "1.0"}):
         raise _malformed("The Host header field is missing or is no host.")

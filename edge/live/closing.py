@@ -27,9 +27,9 @@ PAUSE_SECONDS: Final = 0.1
 DRAIN_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 10.0  # a client that floods reads late
 SLOW_BYTES: Final = 16 * 1024
-SLOW_BYTES_SECONDS: Final = 0.05
-SLOW_SECONDS: Final = 3.0
-FAST_BYTES: Final = 1024 * 1024
+SLOW_BYTES_SECONDS: Final = 0.1
+SLOW_SECONDS: Final = 8.0  # one that sends 1 MB/s fills the buffers of Linux in 5 s
+FAST_BYTES: Final = 256 * 1024
 
 _looking = asyncio.Semaphore(1)  # a look at the open files of the process takes up to 0.2 s of a thread
 

@@ -63,7 +63,7 @@ async def test_a_client_that_sends_sees_the_close_while_it_sends(live: LiveServe
         with pytest.raises(ConnectionClosed) as closed:
             while True:
                 await client.connection.send(PING)
-                await asyncio.sleep(0)  # the server is in this process
+                await asyncio.sleep(0.001)  # lets the client read, and the server, which is in this process
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4009

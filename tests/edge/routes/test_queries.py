@@ -1,5 +1,6 @@
 """Every route has the query parameters that the OpenAPI document names, each once, and no others."""
 
+import json
 from typing import Any
 
 import httpx
@@ -44,7 +45,7 @@ async def test_a_repeated_query_parameter_is_400_on_every_route_that_has_it(admi
     tried = 0
     for path, method, operation in await operations(admin):
         for parameter in operation.get("parameters", ()):
-            if parameter["in"] != "query":
+            if parameter["in"] != "query" or "array" in json.dumps(parameter["schema"]):
                 continue
             name = parameter["name"]
             answer = await admin.request(method, f"http://edge{path}?{name}=1&{name}=1")
