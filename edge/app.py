@@ -26,15 +26,17 @@ from edge.audit_watch import AuditWatch
 from edge.cache.keys import LOGS
 from edge.clients import CONTENT, INVENTORY, Services
 from edge.condition_alerts import ConditionAlerts
+from edge.connections import PER_ADDRESS, ConnectionLimiter
 from edge.dispatch.dispatcher import Dispatcher
 from edge.dispatch.report import FOLLOWER
 from edge.envelope import Envelope
 from edge.follow import Following
 from edge.health import Check, FollowerPing, Health, RedisPing
 from edge.http_app import Ingredients, build_http_app
-from edge.http_server import HttpServer
+from edge.http_server import HttpServer, capacity
 from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
+from edge.idle_connections import IdleConnections
 from edge.limits.limiter import RateLimiter
 from edge.limits.shared_counts import SharedCounts
 from edge.live.limits import live_limits
@@ -143,6 +145,7 @@ class Edge:
             ConditionAlerts(self.alerts, (database.state, trail.state), (self.inventory, self.content)),
         ]
         self._repeated_events = identity.events.repeated
+        per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -169,24 +172,16 @@ class Edge:
         )
         quotas = Quotas(settings.limits)
         self._shared_counts = None if settings.redis_url is None else SharedCounts(settings.redis_url, quotas)
-        self.asgi = self._build_envelope(app, settings, RateLimiter(quotas, identity.authenticator))
-        self.server = HttpServer(self.asgi, settings.host, settings.port, settings.http_tls)
+        self.asgi, idle = _middleware(
+            settings, app, self.gate, RateLimiter(quotas, identity.authenticator), per_address
+        )
+        self._background.append(idle)
+        self.server = HttpServer(
+            self.asgi, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
+        )
         self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
         self._dispatcher = self._build_dispatcher(settings, trail)
         self._background += self._build_watches(settings, trail)
-
-    def _build_envelope(self, app: Litestar, settings: EdgeSettings, limiter: RateLimiter) -> Envelope:
-        return Envelope(
-            app,
-            position=self.gate.position,
-            max_concurrent=settings.max_concurrent_requests,
-            trusted_proxies=settings.trusted_proxies,
-            origins=Origins(settings.allowed_origins),
-            traces_exported=settings.otel_exporter != "none",
-            allowed=allowed_methods(app),
-            socket_paths=socket_paths(app),
-            limiter=limiter,
-        )
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -279,6 +274,32 @@ class Edge:
         if settings.redis_url is not None:
             checks.append(Check("redis", RedisPing(self.following.shared), required=False))
         return checks
+
+
+def _middleware(
+    settings: EdgeSettings, app: Litestar, gate: RevisionGate, limiter: RateLimiter, per_address: int
+) -> tuple[Envelope, IdleConnections]:
+    """The middleware around the application, and the service that closes what it does not see."""
+    # Of what the listener accepts, a tenth is for connections between two requests.
+    connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
+    envelope = Envelope(
+        app,
+        position=gate.position,
+        max_concurrent=settings.max_concurrent_requests,
+        trusted_proxies=settings.trusted_proxies,
+        origins=Origins(settings.allowed_origins),
+        traces_exported=settings.otel_exporter != "none",
+        allowed=allowed_methods(app),
+        socket_paths=socket_paths(app),
+        limiter=limiter,
+        connections=connections,
+        body_seconds=settings.request_body_seconds,
+    )
+    total = capacity() * 19 // 20
+    idle = IdleConnections(
+        connections, settings.port, per_address=per_address, total=total, is_proxy=envelope.is_trusted
+    )
+    return envelope, idle
 
 
 def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str, grpc.aio.Channel]:

@@ -20,12 +20,16 @@ from chassis.call_facts import valid_address
 from chassis.caller import ANONYMOUS, RequestContext, set_current_request
 from chassis.errors import Overloaded
 from chassis.telemetry import current_traceparent
+from edge.connections import ConnectionLimiter
+from edge.errors import BodyTooLarge, EdgeError, MalformedRequest
 from edge.exchange import Exchange, begin_exchange
 from edge.identity.cookies import cleared
 from edge.methods import label
 from edge.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, REQUESTS_SHED
 from edge.origins import PREFLIGHT, Origins
 from edge.problems import problem_response
+from edge.request_body import BodyAborted, BodyReader, discard, has_body
+from edge.request_head import check_head
 from edge.revision import COOKIE as REVISION_COOKIE
 from edge.revision import OUT, merged
 from edge.security_headers import security_headers
@@ -48,7 +52,9 @@ _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"
-MOST_LOGGED: Final = 200  # characters of what a caller sent; a path may have 60,000
+MOST_LOGGED: Final = 200  # characters of what a caller sent; a path may have 8,000
+BODY_SECONDS: Final = 10.0
+CLIENT_CLOSED_REQUEST: Final = 499  # no response was read: the client ended the connection first
 
 
 class Envelope:
@@ -66,10 +72,13 @@ class Envelope:
         allowed: Mapping[str, str] = MappingProxyType({}),
         socket_paths: Collection[str] = (),
         limiter: RateLimiter | None = None,
+        connections: ConnectionLimiter | None = None,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template.
 
-        ``socket_paths`` are the paths that serve WebSockets.
+        ``socket_paths`` are the paths that serve WebSockets. ``max_concurrent`` counts requests whose body has arrived;
+        ``connections`` bounds all of them.
         """
         self._app = app
         self._position = position
@@ -80,6 +89,8 @@ class Envelope:
         self._allowed = allowed
         self._socket_paths = frozenset(socket_paths)
         self._limiter = limiter
+        self._connections = connections or ConnectionLimiter()
+        self._bodies = BodyReader(self._connections, body_seconds)
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -92,18 +103,17 @@ class Envelope:
         if scope["type"] == "http" and is_traced(method, headers, exported=self._traces_exported):
             with request_span(method, headers) as span:
                 exchange = self._begin(scope, headers)
-                status = await self._serve(scope, receive, send, exchange)
+                status = await self._serve(scope, receive, send, exchange, headers)
                 describe(span, _route(scope), method, status)
             return
         exchange = self._begin(scope, headers)
         if scope["type"] == "http":
-            await self._serve(scope, receive, send, exchange)
-        elif exchange.refusal is not None:
-            await self._reject_handshake(scope, receive, send, exchange, exchange.refusal)
-        elif scope["path"].rstrip("/") not in self._socket_paths:
-            await self._reject_handshake(scope, receive, send, exchange, NotFoundException())
+            await self._serve(scope, receive, send, exchange, headers)
+        elif (rejection := self._handshake_error(scope, headers, exchange)) is not None:
+            await self._reject_handshake(scope, receive, send, exchange, rejection)
         else:
-            await self._app(scope, receive, send)
+            with self._connections.occupied(scope.get("client")):
+                await self._app(scope, receive, send)
 
     def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> Exchange:
         scope["scheme"] = self._scheme(scope, headers)
@@ -128,7 +138,7 @@ class Envelope:
         A proxy's comes first: its own log names the request by it. Its header is ignored from any other peer.
         """
         given = [headers.get(b"partstream-request-id", b"")]
-        if (by_proxy := headers.get(b"x-request-id")) is not None and self._is_trusted(_peer(scope)):
+        if (by_proxy := headers.get(b"x-request-id")) is not None and self.is_trusted(_peer(scope)):
             given.insert(0, by_proxy)
         texts = (raw.decode("latin-1") for raw in given)
         return next((text for text in texts if _SAFE_ID.fullmatch(text)), None) or str(uuid.uuid4())
@@ -137,7 +147,7 @@ class Envelope:
         """The nearest address that is no proxy of ours, read from the right: what is left of it anyone can write."""
         address = _peer(scope)
         for hop in (valid_address(item.strip()) for item in reversed(forwarded.split(","))):
-            if not hop or not self._is_trusted(address):
+            if not hop or not self.is_trusted(address):
                 break
             address = hop
         return valid_address(address)
@@ -145,18 +155,21 @@ class Envelope:
     def _scheme(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
         """Return the scheme by which the client reached us, or the first proxy when all of them are ours."""
         given = headers.get(b"x-forwarded-proto", b"").decode("latin-1").partition(",")[0].strip().lower()
-        if given in _FORWARDED_SCHEMES and self._is_trusted(_peer(scope)):
+        if given in _FORWARDED_SCHEMES and self.is_trusted(_peer(scope)):
             return given
         return str(scope.get("scheme", "http"))
 
-    def _is_trusted(self, address: str) -> bool:
+    def is_trusted(self, address: str) -> bool:
+        """Return whether an address is that of a trusted proxy."""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
         return any(parsed in network for network in self._trusted)
 
-    async def _serve(self, scope: Any, receive: Receive, send: Send, exchange: Exchange) -> int:
+    async def _serve(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, headers: Mapping[bytes, bytes]
+    ) -> int:
         status = 500
         began = False
         head = scope["method"] == "HEAD"
@@ -175,30 +188,67 @@ class Envelope:
                 message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
             await send(message)
 
-        self.in_flight += 1
-        REQUESTS_IN_FLIGHT.inc()
         try:
-            if (refusal := exchange.refusal or self._overload(scope)) is not None:
-                await _answer(problem_response(refusal), scope, receive, send_labelled)
-            elif self._origins.is_preflight(scope, exchange.origin):
-                await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send_labelled)
-            else:
-                await self._app(scope, receive, send_labelled)
+            await self._admit(scope, receive, send_labelled, exchange, headers)
+        except BodyAborted as error:
+            await _close(error, scope, receive, send_labelled)  # a client that only ended its own side reads it
+            status = CLIENT_CLOSED_REQUEST
+        except (EdgeError, Overloaded) as error:
+            await _close(error, scope, receive, send_labelled)
         except Exception as error:
             # Litestar answers every error of a route; what comes here is a fault of the layers around them.
             logger.exception("fault outside the routes", extra={"request_id": exchange.request_id})
             if not began:
                 await _answer(problem_response(error), scope, receive, send_labelled)
         finally:
-            self.in_flight -= 1
-            REQUESTS_IN_FLIGHT.dec()
             _account(scope, exchange, "HEAD" if head else scope["method"], status)
         return status
 
-    async def _reject_handshake(
-        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, why: Exception
+    async def _admit(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, headers: Mapping[bytes, bytes]
     ) -> None:
-        """Respond to a WebSocket handshake that is not accepted, as to any request there.
+        """Check head and rate, receive the body, then let the application serve: nothing slow occupies it."""
+        check_head(scope, headers)
+        if str(scope["path"]).startswith(_PROBES):
+            await self._app(scope, receive, send)
+            return
+        if exchange.refusal is not None:
+            if has_body(scope["method"], headers):
+                raise exchange.refusal
+            await _answer(problem_response(exchange.refusal), scope, receive, send)
+            return
+        with self._connections.admit(exchange.client_ip, scope.get("client")) as connection:
+            receive = await self._bodies.read(scope["method"], headers, receive, connection)
+            self.in_flight += 1
+            REQUESTS_IN_FLIGHT.inc()
+            try:
+                if self.in_flight > self._max_concurrent:
+                    await self._shed(scope, receive, send)
+                elif self._origins.is_preflight(scope, exchange.origin):
+                    await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send)
+                else:
+                    await self._app(scope, receive, send)
+            finally:
+                self.in_flight -= 1
+                REQUESTS_IN_FLIGHT.dec()
+
+    def _handshake_error(self, scope: Any, headers: Mapping[bytes, bytes], exchange: Exchange) -> Exception | None:
+        try:
+            check_head(scope, headers)
+        except EdgeError as error:
+            return error
+        if exchange.refusal is not None:
+            return exchange.refusal
+        if scope["path"].rstrip("/") not in self._socket_paths:
+            return NotFoundException()
+        if scope["query_string"]:
+            return MalformedRequest("A WebSocket has no query parameters.")
+        return None
+
+    async def _reject_handshake(
+        self, scope: Any, receive: Receive, send: Send, exchange: Exchange, error: Exception
+    ) -> None:
+        """Respond to a WebSocket handshake that is not accepted as to any request, with a problem document.
 
         Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
         """
@@ -208,7 +258,7 @@ class Envelope:
                 self._label(message, scope, exchange)
             await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
 
-        response = problem_response(why)
+        response = problem_response(error)
         await _answer(response, scope, receive, send_rejection)
         _account(scope, exchange, "GET", response.status_code or 404)
 
@@ -218,11 +268,10 @@ class Envelope:
         self._origins.label(headers, exchange.origin)
         _describe_request(headers, exchange)
 
-    def _overload(self, scope: Any) -> Overloaded | None:
-        if self.in_flight <= self._max_concurrent or str(scope["path"]).startswith(_PROBES):
-            return None
+    async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
-        return Overloaded("Too many requests are being served.", retry_after_seconds=1)
+        refusal = problem_response(Overloaded("Too many requests are being served.", retry_after_seconds=1))
+        await _answer(refusal, scope, receive, send)
 
 
 def _peer(scope: Any) -> str:
@@ -238,6 +287,15 @@ async def _answer(response: Response[bytes], scope: Any, receive: Receive, send:
         media_type=response.media_type,
         status_code=response.status_code or 500,
     )(scope, receive, send)
+
+
+async def _close(error: Exception, scope: Any, receive: Receive, send: Send) -> None:
+    """Respond to a request whose body was not read, and end its connection: what follows on it is that body."""
+    response = problem_response(error)
+    response.headers["Connection"] = "close"
+    await _answer(response, scope, receive, send)
+    if isinstance(error, BodyTooLarge | Overloaded):
+        await discard(receive)
 
 
 def _describe_request(headers: MutableScopeHeaders, exchange: Exchange) -> None:
@@ -293,6 +351,6 @@ def _level(route: str, method: str, status: int, seconds: float) -> int:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return logging.DEBUG  # what begins to be refused has a line of its own
     went_well = status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS
-    if route.startswith(_PROBES) or (method in _READS and went_well):
+    if route.startswith(_PROBES) or (method in _READS and went_well) or status == CLIENT_CLOSED_REQUEST:
         return logging.DEBUG
     return logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO

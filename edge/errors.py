@@ -6,7 +6,12 @@
     ├── MalformedRequest      unreadable or of the wrong type: 400
     ├── RuleBroken            readable, but against a documented rule: 422
     ├── MediaTypeUnsupported  a body that is not plain JSON: 415
+    ├── BodyTimeout           the body did not arrive in time: 408
+    ├── BodyTooLarge          the body is longer than any request needs: 413
+    ├── UriTooLong            the path and the query are longer than any request needs: 414
+    ├── HeadersTooLarge       so are the header fields: 431
     ├── TooManyRequests       the caller's own limit is reached: 429
+    ├── TooManyConnections    the address has as many requests open as it may: 429
     ├── CsrfTokenMissing      a browser's request lacks the proof of its page: 403
     ├── RegistrationClosed    customers cannot register here: 403
     ├── Missing               no such user or session: 404
@@ -60,12 +65,52 @@ class MediaTypeUnsupported(EdgeError):
     title = "The body must be JSON"
 
 
+class BodyTimeout(EdgeError):
+    """The body did not arrive in time, or its connection was needed for another request."""
+
+    status = 408
+    reason = "BODY_TIMEOUT"
+    title = "The body did not arrive in time"
+
+
+class BodyTooLarge(EdgeError):
+    """The body is longer than any request needs."""
+
+    status = 413
+    reason = "BODY_TOO_LARGE"
+    title = "The body is too large"
+
+
+class UriTooLong(EdgeError):
+    """The path and the query together are longer than any request needs."""
+
+    status = 414
+    reason = "URI_TOO_LONG"
+    title = "The address is too long"
+
+
+class HeadersTooLarge(EdgeError):
+    """The header fields together are longer than any request needs."""
+
+    status = 431
+    reason = "HEADERS_TOO_LARGE"
+    title = "The header fields are too large"
+
+
 class TooManyRequests(EdgeError):
     """The caller has used up its own limit."""
 
     status = 429
     reason = "OVERLOADED"
     title = "Too many requests"
+
+
+class TooManyConnections(EdgeError):
+    """The address has as many requests open as it may, and none of them waits for its body."""
+
+    status = 429
+    reason = "OVERLOADED"
+    title = "Too many connections"
 
 
 class CsrfTokenMissing(EdgeError):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
 from chassis.errors import StoreUnavailable
 from chassis.operations import CheckResult, HealthDetails, Status, checked, summarised
-from edge.openapi import refusals
+from edge.openapi import ANY_HEAD, problems
 from edge.representation import reply
 
 if TYPE_CHECKING:
@@ -94,13 +95,18 @@ class RedisPing:
 TheHealth: TypeAlias = NamedDependency[SkipValidation[Any]]
 
 
-@get("/health/live", tags=["operations"], summary="Is the process alive")
+# No connection bound and no load rejects a probe.
+_LIVE: Final = problems(*ANY_HEAD)
+_READY: Final = {**_LIVE, 503: ResponseSpec(State, description="It cannot serve.", generate_examples=False)}
+
+
+@get("/health/live", tags=["operations"], summary="Is the process alive", responses=_LIVE)
 async def live() -> Response[State]:
     """200 as long as the process responds; the details are on its operations port."""
     return reply(State("ok"))
 
 
-@get("/health/ready", tags=["operations"], summary="Can it serve", responses=refusals(503, limited=False))
+@get("/health/ready", tags=["operations"], summary="Can it serve", responses=_READY)
 async def ready(health: TheHealth) -> Response[State]:
     """200 when it can serve, degraded or not; 503 with the same body when it cannot."""
     readiness = await health.readiness()

@@ -16,6 +16,8 @@ from edge.identity.routes import auth_router
 from edge.openapi import openapi_config
 from edge.problems import handle_exception
 from edge.public.router import public_router
+from edge.query_rules import known_parameters
+from edge.request_body import MAX_BODY_BYTES
 from edge.request_rules import check_request
 from edge.schemas import StrictStructs
 from edge.shop import Shop
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 API: Final = "/api/v1"
 VERSION: Final = "0.2.0"
-MAX_BODY_BYTES: Final = 1024 * 1024  # a part's description has 100,000 characters at most; a batch 1,000 items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         before_request=check_request,
         route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
     )
-    return Litestar(
+    app = Litestar(
         route_handlers=[api, live, ready, jwks, api_page_asset],
         dependencies=_dependencies(ingredients),
         exception_handlers={Exception: handle_exception},
@@ -82,6 +83,8 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         plugins=[StrictStructs()],
         debug=False,
     )
+    app.state["query_parameters"] = known_parameters(app)
+    return app
 
 
 def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from chassis.addresses import PortTaken
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 2048
 CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
+RESERVED_FILES: Final = 1_000  # for what is no connection of a client: databases, channels, logs
+MAX_HEAD_BYTES: Final = 128 * 1024  # beyond it the listener responds 431 itself; `edge.request_head` allows less
+HEAD_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.01
 _OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where this machine reaches the address of all
 STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
@@ -25,8 +30,10 @@ STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
 class HttpServer:
     """Listens from ``start`` to ``stop``."""
 
-    def __init__(self, app: Any, host: str, port: int, tls: ServerTls | None = None) -> None:
-        """Serve ``app`` on an address, with ``tls`` over https."""
+    def __init__(
+        self, app: Any, host: str, port: int, tls: ServerTls | None = None, *, head_seconds: float = HEAD_SECONDS
+    ) -> None:
+        """Serve ``app`` on an address, with ``tls`` over https; the head of a request may take ``head_seconds``."""
         self._address = (host, port)
         self._server = Server(
             app,
@@ -34,7 +41,12 @@ class HttpServer:
             port=port,
             interface=Interfaces.ASGINL,
             backlog=BACKLOG,
-            backpressure=CONNECTIONS,
+            backpressure=capacity(),
+            # With HTTP/2 enabled the listener waits without limit for the first byte, which tells the two apart.
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=round(head_seconds * 1000), max_buffer_size=MAX_HEAD_BYTES
+            ),
             log_enabled=False,
             ssl_cert=tls.certificate if tls else None,
             ssl_key=tls.key if tls else None,
@@ -69,6 +81,12 @@ class HttpServer:
         with contextlib.suppress(asyncio.CancelledError, TimeoutError):
             await asyncio.wait_for(self._task, STOP_SECONDS)
         self._task = None
+
+
+def capacity() -> int:
+    """Return how many connections the listener accepts: then it waits until one ends."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(CONNECTIONS, files - RESERVED_FILES if files > 2 * RESERVED_FILES else files // 2))
 
 
 def _require_free(host: str, port: int) -> None:

@@ -13,6 +13,7 @@ from litestar.dto import AbstractDTO
 
 from chassis.errors import FieldViolation
 from edge.errors import MalformedRequest, MediaTypeUnsupported
+from edge.json_names import DuplicateName, check_names
 from edge.problems import from_validation_messages
 from edge.text_rules import check_json_text
 
@@ -36,12 +37,17 @@ def decode_json(raw: bytes, model: type[BodyT]) -> BodyT:
     """The body as ``model``; ``MalformedRequest`` or ``RuleBroken`` names the first field at fault."""
     check_json_text(raw)
     try:
-        return msgspec.json.decode(raw, type=model)
+        decoded = msgspec.json.decode(raw, type=model)
+        check_names(raw.decode())
     except msgspec.ValidationError as error:
         raise from_validation_messages([_violation(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         message = "The body is not valid JSON."
         raise MalformedRequest(message, fields=[FieldViolation("", message)]) from None
+    except DuplicateName as error:
+        message = "The name is given twice in one object."
+        raise MalformedRequest(message, fields=[FieldViolation(error.name, message)]) from None
+    return decoded
 
 
 def check_media_type(headers: Mapping[str, str]) -> None:

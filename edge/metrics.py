@@ -30,6 +30,10 @@ REQUESTS_SHED: Final = Counter("partstream_edge_requests_shed_total", "Requests 
 RATE_LIMITED: Final = Counter(
     "partstream_edge_rate_limit_requests_total", "Requests counted by rate limits.", ("class", "role", "outcome")
 )
+# Requests whose body has not arrived completely.
+BODIES_WAITING: Final = Gauge("partstream_edge_bodies_waiting", "Requests that wait for their body.")
+# Connections closed to bound them: `body_timeout`, `replaced` by a newer one, `idle`.
+CONNECTIONS_CLOSED: Final = Counter("partstream_edge_connections_closed_total", "Connections closed.", ("reason",))
 # Calls to the services, by service, method and gRPC outcome (`OK` or the reason).
 UPSTREAM_CALLS: Final = Counter("partstream_edge_upstream_calls_total", "gRPC calls.", ("service", "method", "outcome"))
 # Time a call to a service took, retries included.

@@ -134,6 +134,10 @@ class Described(Operation):
     def __post_init__(self) -> None:
         """Add the headers to what the route itself declares."""
         self.parameters = [*(self.parameters or ()), *(PARAMETERS[name] for name in self.request_headers)] or None
+        for parameter in self.parameters or ():
+            loosen(getattr(parameter, "schema", None))
+        for content in getattr(self.request_body, "content", {}).values():
+            loosen(content.schema)
         for status, response in (self.responses or {}).items():
             if isinstance(response, OpenAPIResponse):
                 given = {name: Reference(f"#/components/headers/{name}") for name in self._headers_of(status)}

@@ -46,5 +46,5 @@ def loosen(schema: object) -> None:
         return
     if schema.one_of:
         schema.any_of, schema.one_of = schema.one_of, None
-    for inner in (schema.items, schema.additional_properties):
+    for inner in (schema.items, schema.additional_properties, *(schema.any_of or ())):
         loosen(inner)

@@ -94,8 +94,20 @@ class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, Oper
     max_concurrent_requests: int = setting(
         "PARTSTREAM_MAX_CONCURRENT_REQUESTS",
         positive_int,
-        help="requests served at once; more are answered 503",
+        help="requests served at once, without those that wait for their body; more are answered 503",
         default=1000,
+    )
+    request_head_seconds: int = setting(
+        "PARTSTREAM_REQUEST_HEAD_SECONDS",
+        positive_int,
+        help="seconds that a connection may take to send the head of its next request; then it is closed",
+        default=30,
+    )
+    request_body_seconds: int = setting(
+        "PARTSTREAM_REQUEST_BODY_SECONDS",
+        positive_int,
+        help="seconds that a request body may take to arrive, and one more per 16 KiB of it; then 408",
+        default=10,
     )
     keep_security_events_for: timedelta = setting(
         "PARTSTREAM_SECURITY_EVENT_KEEP_DAYS",

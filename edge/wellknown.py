@@ -9,6 +9,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from edge.openapi import refusals
 from edge.representation import JSON
 
 TheKeySet: TypeAlias = NamedDependency[SkipValidation[Any]]
@@ -20,7 +21,7 @@ class KeySet(msgspec.Struct):
     keys: list[dict[str, str]]
 
 
-@get("/.well-known/jwks.json", tags=["operations"], summary="Public keys of access tokens")
+@get("/.well-known/jwks.json", tags=["operations"], summary="Public keys of access tokens", responses=refusals())
 async def jwks(key_set: TheKeySet) -> Response[KeySet]:
     """May be cached for five minutes."""
     headers = {"Cache-Control": "public, max-age=300"}

@@ -25,6 +25,12 @@ RUN_FOLDER = "PARTSTREAM_TEST_RUN_FOLDER"
 RUN_PID = "PARTSTREAM_TEST_RUN_PID"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add how long the API is tried with made-up requests, and which."""
+    parser.addoption("--fuzz-seconds", type=int, default=20, help="seconds of made-up API requests for each role")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="seed of the made-up API requests")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of the whole stack together on one worker."""
     for item in items:

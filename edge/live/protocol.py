@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from edge.json_names import DuplicateName, check_names
 from edge.live.errors import BadMessage
 
 PART_ID: Final = "^[A-Za-z0-9._-]{1,64}$"
@@ -175,6 +176,9 @@ def decode(text: str) -> Message:
         raise BadMessage(f"The message has lists or objects within each other, more than {DEEPEST_NESTING} deep.")
     try:
         message: Message = _decoder.decode(text)
+        check_names(text)
+    except DuplicateName:
+        raise BadMessage("A name is given twice in one object.") from None
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(f"The message cannot be read: {error}") from None
     return message

@@ -17,6 +17,7 @@ from chassis.errors import PartstreamError, Unauthenticated
 from edge import metrics
 from edge.exchange import current_exchange
 from edge.live.catch_up import STATES_AT_ONCE, Preparation
+from edge.live.closing import close
 from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
 from edge.live.events import StockEvent
 from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECHECK_SECONDS: Final = 5.0  # how often the end of a token is looked for; a revocation is acted on at once
-CLOSE_SECONDS: Final = 2.0
-CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns why it was closed only after reading them
 RETRY_SECONDS: Final = 0.5
 FRAMES_IN_A_ROW: Final = 64
 CHARACTERS_A_UNIT: Final = 64  # of work; see ``LiveLimits.work_per_second``
@@ -118,7 +117,7 @@ class LiveEndpoint:
             self._check_origin(socket)
             allowance = self._door.enter(address)
         except CloseSocket as why:
-            await _close(socket, why)
+            await close(socket, why)
             return
         session = Session(self.limits, self._tree, turns=self._turns, allowance=allowance)
         connection = LiveConnection(socket, session, self._publisher, self._identity, self._revocations)
@@ -127,7 +126,7 @@ class LiveEndpoint:
             await connection.run()
         except CloseSocket as why:
             self._publisher.silence(session)
-            await _close(socket, why)
+            await close(socket, why)
         finally:
             self._publisher.leave(session)
             self._door.leave(allowance)
@@ -382,16 +381,6 @@ class LiveConnection:
 def _is_longer(text: str, most_bytes: int) -> bool:
     """Whether a text is more than so many bytes; a character is four at most, so that short ones need no encoding."""
     return len(text) > most_bytes or (len(text) * 4 > most_bytes and len(text.encode()) > most_bytes)
-
-
-async def _close(socket: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
-    """Say why, then close; a client that accepts neither is left to the listener."""
-    metrics.LIVE_CLOSED.labels(str(why.code)).inc()
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(CLOSE_SLOW_SECONDS if isinstance(why, TooSlow) else CLOSE_SECONDS):
-            frame = encode(ErrorFrame(why.reason, why.message))
-            await socket.send({"type": "websocket.send", "bytes": None, "text": frame})
-            await socket.close(code=why.code, reason=why.reason)
 
 
 def live_route(endpoint: LiveEndpoint) -> WebsocketRouteHandler:

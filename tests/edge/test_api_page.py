@@ -43,5 +43,5 @@ async def test_files_of_the_page_are_compressed_and_revalidated(site: httpx.Asyn
 
 
 async def test_nothing_else_is_served(site: httpx.AsyncClient) -> None:
-    for name in ("index.html", "..%2f__init__.py", "swagger-ui.js"):
-        assert (await site.get(f"/schema/assets/{name}")).status_code == 404
+    for name, status in (("index.html", 404), ("..%2f__init__.py", 400), ("swagger-ui.js", 404)):
+        assert (await site.get(f"/schema/assets/{name}")).status_code == status
