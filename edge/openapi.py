@@ -70,7 +70,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=_PROBLEM_JSON,
             generate_examples=False,
         )
-        for status in dict.fromkeys((*statuses, 429) if limited else statuses)
+        for status in dict.fromkeys(statuses)
     }
 
 
