@@ -9,6 +9,7 @@ import asyncio
 import statistics
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -90,7 +91,7 @@ async def _beside(service: InventoryProcess, until: asyncio.Future[tuple[float, 
     end = time.perf_counter() + QUIET_SECONDS
     metadata = (("authorization", f"Bearer {service.token}"),)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.port}") as channel:
-        call: Any = channel.unary_unary(SERVICE + "AdjustStock")
+        call: Callable[..., grpc.aio.UnaryUnaryCall[bytes, bytes]] = channel.unary_unary(SERVICE + "AdjustStock")
 
         async def write(part_id: str) -> None:
             while not until.done() if until is not None else time.perf_counter() < end:
