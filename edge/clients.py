@@ -42,6 +42,7 @@ READ_SECONDS: Final = 3.0
 WRITE_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 0.05
+LOCKED_SECONDS: Final = 0.5  # between two attempts at rows that a transaction outside the services has locked
 ATTEMPT_SHARE: Final = 0.35  # of the time for a call, while another replica is left to ask
 # Reasons after which another replica, or the same one a moment later, may answer.
 _WORTH_A_RETRY: Final = frozenset({"STORE_UNAVAILABLE", "DRAINING"})
@@ -147,6 +148,11 @@ class Upstream:
                     continue
             except PartstreamError as refused:
                 error = refused
+                if _is_locked(error) and time.monotonic() + LOCKED_SECONDS < deadline:
+                    tried.clear()
+                    UPSTREAM_RETRIES.labels(self.name).inc()
+                    await asyncio.sleep(LOCKED_SECONDS * (0.5 + 0.5 * random.random()))  # noqa: S311 - jitter
+                    continue
             pause = _BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
             late = time.monotonic() + pause >= deadline
             if not _may_pass(error) or attempt >= ATTEMPTS or late or not self._budget.withdraw():
@@ -196,6 +202,14 @@ def _may_pass(error: PartstreamError) -> bool:
     A database that is read-only or full is the same for all.
     """
     return error.reason in _WORTH_A_RETRY and error.metadata.get("cause", "unavailable") == "unavailable"
+
+
+def _is_locked(error: PartstreamError) -> bool:
+    """Whether rows are locked by a transaction outside the services, as a large change by SQL.
+
+    The service refuses at once then, so that other rows do not wait. The client has time, and the edge waits for it.
+    """
+    return error.reason == "OVERLOADED" and error.metadata.get("cause") == "locked"
 
 
 def _metadata(exchange: Exchange, bearer: str) -> list[tuple[str, str]]:

@@ -45,5 +45,5 @@ class Quarantine:
 def refuse_locked(jobs: Sequence[Job]) -> None:
     """Tell callers that they are not at fault and when to come again."""
     for job in jobs:
-        message = "The stock is locked by somebody else: come again shortly."
-        job.refuse(Overloaded(message, retry_after_seconds=1.0))
+        message = "The stock is locked by a transaction outside the service. Retry with the same request id."
+        job.refuse(Overloaded(message, metadata={"cause": "locked"}, retry_after_seconds=1.0))

@@ -12,7 +12,8 @@ from piccolo.engine.exceptions import TransactionError
 
 from chassis.caller import ANONYMOUS
 from chassis.changes.handover import Handover
-from chassis.database import CONNECTION_LOST, Database, TransactionManager, WriteContext
+from chassis.database import Database, TransactionManager, WriteContext
+from chassis.store_errors import CONNECTION_LOST
 from tests.chassis.change_log import INSERT, open_log
 
 if TYPE_CHECKING:

@@ -3,9 +3,11 @@
 import asyncio
 import uuid
 
+import asyncpg
 import httpx
 import pytest
 
+from edge.metrics import UPSTREAM_RETRIES
 from tests.edge.routes.shop import open_shop, seen, stock
 
 STOCK = "/admin/parts/LED-5MM-RED/stock"
@@ -50,6 +52,26 @@ async def test_conflict_shows_what_is_there_and_who_changed_it(admin: httpx.Asyn
         assert (body["current"]["on_hand"], body["current"]["version"]) == (39, 2)
         assert body["changed_by"] == "admin"
         assert body["changed_at"].endswith("Z")
+
+
+async def test_write_waits_for_a_transaction_outside_the_service(admin: httpx.AsyncClient, inventory_dsn: str) -> None:
+    """Writes to rows of a large change by SQL failed after a second, although their clients had five."""
+    await stock(admin, 40)
+    retries = UPSTREAM_RETRIES.labels("inventory")
+    before = retries._value.get()
+    sql = await asyncpg.connect(inventory_dsn)
+    await sql.execute("BEGIN; UPDATE stock_level SET reorder_point = 3")
+    writing = asyncio.ensure_future(admin.post(f"{STOCK}/adjust", json={"delta": -1, "reason": "sold"}))
+    async with asyncio.timeout(20):
+        while retries._value.get() == before and not writing.done():  # noqa: ASYNC110 - a counter has no signal
+            await asyncio.sleep(0.01)
+    await sql.execute("COMMIT")
+    await sql.close()
+
+    written = await writing
+
+    assert written.status_code == 200, written.text
+    assert (written.json()["on_hand"], written.json()["reorder_point"]) == (39, 3)
 
 
 async def test_absolute_write_must_say_what_it_replaces(admin: httpx.AsyncClient) -> None:
