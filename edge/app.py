@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from chassis.changes.follower import ChangeSource
+    from edge.identity.assembly import Identity
     from edge.settings import EdgeSettings
 
 STATEMENT_SECONDS = 5.0  # nobody waits longer for a sign-in or a page of the audit trail
@@ -145,7 +146,21 @@ class Edge:
             ConditionAlerts(self.alerts, (database.state, trail.state), (self.inventory, self.content)),
         ]
         self._repeated_events = identity.events.repeated
-        per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
+        app = self._build_app(settings, database, trail, key, identity)
+        quotas = Quotas(settings.limits)
+        self._shared_counts = None if settings.redis_url is None else SharedCounts(settings.redis_url, quotas)
+        self.asgi, idle = _middleware(settings, app, self.gate, RateLimiter(quotas, identity.authenticator))
+        self._background.append(idle)
+        self.server = HttpServer(
+            self.asgi, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
+        )
+        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
+        self._dispatcher = self._build_dispatcher(settings, trail)
+        self._background += self._build_watches(settings, trail)
+
+    def _build_app(
+        self, settings: EdgeSettings, database: Database, trail: Database, key: SigningKey, identity: Identity
+    ) -> Litestar:
         live = LiveEndpoint(
             self.following.publisher,
             self.following.tree,
@@ -154,7 +169,7 @@ class Edge:
             allowed_origins=settings.allowed_origins,
             limits=live_limits(settings.limits),
         )
-        app = build_http_app(
+        return build_http_app(
             Ingredients(
                 services=self.services,
                 reads=self.following.reads,
@@ -170,18 +185,6 @@ class Edge:
                 live_routes=[live_route(live)],
             )
         )
-        quotas = Quotas(settings.limits)
-        self._shared_counts = None if settings.redis_url is None else SharedCounts(settings.redis_url, quotas)
-        self.asgi, idle = _middleware(
-            settings, app, self.gate, RateLimiter(quotas, identity.authenticator), per_address
-        )
-        self._background.append(idle)
-        self.server = HttpServer(
-            self.asgi, settings.host, settings.port, settings.http_tls, head_seconds=settings.request_head_seconds
-        )
-        self._jobs = None if settings.redis_url is None else JobQueue.open(settings.redis_url, self.alerts)
-        self._dispatcher = self._build_dispatcher(settings, trail)
-        self._background += self._build_watches(settings, trail)
 
     def _build_following(self, settings: EdgeSettings) -> Following:
         def sources(use: str) -> dict[str, ChangeSource]:
@@ -277,9 +280,10 @@ class Edge:
 
 
 def _middleware(
-    settings: EdgeSettings, app: Litestar, gate: RevisionGate, limiter: RateLimiter, per_address: int
+    settings: EdgeSettings, app: Litestar, gate: RevisionGate, limiter: RateLimiter
 ) -> tuple[Envelope, IdleConnections]:
     """The middleware around the application, and the service that closes what it does not see."""
+    per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
     # Of what the listener accepts, a tenth is for connections between two requests.
     connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
     envelope = Envelope(

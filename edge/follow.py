@@ -27,6 +27,7 @@ from edge.follower_metrics import FOLLOWERS, signs_of
 from edge.live.log_pages import LogPages
 from edge.live.part_states import PartStates
 from edge.live.publisher import EventPublisher
+from edge.live.sink import LiveSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,7 +90,7 @@ class Following:
         self.followers = {
             log: Follower(
                 sources[log],
-                FanOut(MemorySink(log, self.memory, readers[log], self._fresh[log]), self.publisher.sink(log)),
+                FanOut(MemorySink(log, self.memory, readers[log], self._fresh[log]), LiveSink(self.publisher, log)),
             )
             for log in keys.LOGS
         }

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from chassis.changes import cursor as cursors
 from chassis.errors import CursorMalformed, PartstreamError
@@ -26,7 +26,7 @@ from edge.live.snapshot_queue import SnapshotQueue
 from edge.live.subscriptions import SubscriptionIndex
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from chassis.changes.follower import ChangeBatch
     from edge.cache.category_tree import CategoryTree
@@ -75,10 +75,6 @@ class EventPublisher:
     def sessions(self) -> int:
         """Open sessions."""
         return len(self._sessions)
-
-    def sink(self, log: str) -> LiveSink:
-        """What the follower of a log feeds."""
-        return LiveSink(self, log)
 
     def enter(self, session: Session) -> None:
         """A client has come; ``Restarting`` when it comes too late."""
@@ -388,24 +384,3 @@ class EventPublisher:
             return cursors.decode(cursor) or None
         except CursorMalformed as error:
             raise Refused(error.reason, error.message) from None
-
-
-class LiveSink:
-    """The end of one follower's chain of sinks."""
-
-    def __init__(self, publisher: EventPublisher, log: str) -> None:
-        """Feed the publisher with a log."""
-        self._publisher = publisher
-        self._log = log
-
-    async def position(self) -> str:
-        """From now on: nobody can be owed anything by a process that has just begun."""
-        return ""
-
-    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
-        """Begin anew; clients come again and take snapshots."""
-        self._publisher.begin(cursors.decode(cursor)[self._log])
-
-    async def apply(self, batch: ChangeBatch) -> None:
-        """Publish."""
-        self._publisher.publish(self._log, batch)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 from psycopg import sql
 
 from devstack.servers.databases import dsn_for
+from tests.chaos.stream.own_postgres import OwnPostgres
 from tests.harness.servers import PASSWORD
 from tests.harness.small_disk import NoSmallDiskError, SmallDisk, small_disk
 from tests.harness.templates import MIGRATIONS
@@ -29,6 +32,16 @@ def migrate(service: str, dsn: str) -> subprocess.CompletedProcess[str]:
     program, setting = MIGRATIONS[service]
     command = [sys.executable, "-m", program, "migrate"]
     return subprocess.run(command, env=os.environ | {setting: dsn}, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[TestServers]:
+    """A PostgreSQL of its own: on a full disk its checkpoints fail, and with them what other tests do."""
+    with tempfile.TemporaryDirectory(prefix="partstream-full-disk-", ignore_cleanup_errors=True) as folder:
+        postgres = OwnPostgres(Path(folder) / "postgres")
+        postgres.start()
+        yield postgres.servers
+        postgres.stop()
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def small_disk(admin_dsn: str, megabytes: int) -> Iterator[SmallDisk]:
             )
         yield SmallDisk(name, folder)
     finally:
-        with psycopg.connect(admin_dsn, autocommit=True) as admin:
+        with contextlib.suppress(psycopg.Error), psycopg.connect(admin_dsn, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP TABLESPACE IF EXISTS {}").format(sql.Identifier(name)))
         subprocess.run(["umount", "-l", str(folder)], check=False)
         shutil.rmtree(folder, ignore_errors=True)
