@@ -144,7 +144,7 @@ async def test_sign_in_is_counted_by_address_also_with_a_token(limited: Limited)
     answers = [await limited(headers=token).post("/auth/login", json=wrong) for _ in range(4)]
 
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
-    assert (await limited().post("/auth//session/", json=wrong)).status_code == 429
+    assert (await limited().post("/auth/session/", json=wrong)).status_code == 429
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,16 @@ async def test_a_handshake_beyond_the_limit_is_refused(limited: Limited) -> None
     client = limited()
     for _ in range(5):
         await client.get("/auth/session")
-    scope = {"type": "websocket", "path": "/api/v1/live", "headers": [], "client": ("192.0.2.1", 1), "scheme": "ws"}
+    scope = {
+        "type": "websocket",
+        "http_version": "1.1",
+        "path": "/api/v1/live",
+        "raw_path": b"/api/v1/live",
+        "query_string": b"",
+        "headers": [(b"host", b"edge")],
+        "client": ("192.0.2.1", 1),
+        "scheme": "ws",
+    }
     app: Any = client._transport.app  # type: ignore[attr-defined]
     await app(scope, None, send)
 

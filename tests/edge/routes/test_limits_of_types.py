@@ -84,9 +84,7 @@ async def test_numbers_of_a_query_are_ascii_digits(admin: httpx.AsyncClient) -> 
     assert len(numbers) >= 6
 
 
-@pytest.mark.parametrize(
-    "text", ["1_0", "1_", "\u0663", " 1", "1 ", "01", "+1", "-1", "1.0", "1e0", "0x1", "", "9" * 5000]
-)
+@pytest.mark.parametrize("text", ["1_0", "1_", "\u0663", " 1", "1 ", "01", "+1", "-1", "1.0", "1e0", "0x1", "9" * 5000])
 async def test_a_number_of_a_path_has_one_spelling(admin: httpx.AsyncClient, text: str) -> None:
     await open_shop(admin)
     await stock(admin, 5)
