@@ -40,6 +40,7 @@ MAX_WAITING_WEIGHT = 20_000  # items in the queue: about 2 s of work
 ATTEMPTS = 4  # for conflicts between replicas that a new transaction resolves
 RECONNECT_SECONDS = 3.0  # how long waiting requests outlive a lost database
 COMMAND_SECONDS = 8.0  # for one statement: a backend that hangs holds up every write for so long
+LOG_LOCK_SECONDS = 3.0  # who waited longer did not wait for a row
 LOCK_TIMEOUT = "1s"  # for a whole batch: somebody at a SQL shell may sit on a row
 
 # Every connection of the writer says who it is, so that the triggers know its changes from those made by hand.
@@ -227,9 +228,14 @@ class Writer:
 
     async def _attempt(self, jobs: Sequence[Job], patience: _Patience) -> Sequence[Job]:
         """Commit them; return those that are left because others are locked."""
+        connection = await self.connected()
+        began = time.monotonic()
         try:
-            await run_batch(await self.connected(), jobs, self._known_users, self._on_commit, self._handover)
+            await run_batch(connection, jobs, self._known_users, self._on_commit, self._handover)
         except asyncpg.LockNotAvailableError:
+            if time.monotonic() - began > LOG_LOCK_SECONDS:
+                refuse_locked(jobs)  # it was the log's lock: another attempt would wait as long
+                return ()
             return await self._set_aside_locked(jobs, patience)
         return ()
 

@@ -11,7 +11,7 @@ Transactions of the service are short: they append directly, as does every trans
 from chassis.changes.notify import CHANNEL
 from chassis.changes.schema import MAKE_ROOM_EVERY, PARTITIONS_AHEAD
 
-SERVICE_LOCK_TIMEOUT = "10s"  # for the log's lock: a transaction of 500,000 rows takes as long to write its entries
+SERVICE_LOCK_TIMEOUT = "5s"  # for the log's lock: a transaction of 100,000 rows takes as long to write its entries
 
 # Empty but for the transactions that are committing now, so that nothing is lost with it. `hashed` is what an entry's
 # hash covers but for the part that is known under the lock only. Rows are stored as they are: they live for seconds.

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,21 +39,41 @@ def test_the_commands_print_what_the_readme_shows(fresh_stack: RunningStack, tmp
     blocks = BLOCKS.findall(README.read_text())
     script = "".join(f"{commands}\necho\necho {MARK}\n" for commands, _ in blocks)
 
-    done = subprocess.run(
-        ["bash", "-e", "-c", script],
-        cwd=ROOT,
-        env=_environment(fresh_stack, tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS,
-        check=False,
-    )
+    environment = _environment(fresh_stack, tmp_path)
+    done = _bash(script, environment)
 
     printed = done.stdout.split(MARK)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(blocks) >= 6
     for (commands, shown), found in zip(blocks, printed, strict=False):
-        assert _pattern(shown).fullmatch(found.strip()), f"{commands}printed\n{found.strip()}\nREADME shows\n{shown}"
+        pattern, text = _pattern(shown), found.strip()
+        if _is_read(commands) and not pattern.fullmatch(text):
+            # A change takes some milliseconds to the edge, on a busy machine more than bash to the next command.
+            text = _shown_in_time(commands, pattern, environment)
+        assert pattern.fullmatch(text), f"{commands}printed\n{text}\nREADME shows\n{shown}"
+
+
+def _is_read(commands: str) -> bool:
+    return commands.startswith("curl -s localhost") and "$" not in commands and commands.count("\n") <= 1
+
+
+def _shown_in_time(commands: str, pattern: re.Pattern[str], environment: dict[str, str]) -> str:
+    deadline = time.monotonic() + 10
+    while not pattern.fullmatch(text := _bash(commands, environment).stdout.strip()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return text
+
+
+def _bash(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
 
 
 def test_every_line_of_the_readme_names_a_command_that_exists() -> None:
