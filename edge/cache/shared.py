@@ -261,7 +261,7 @@ class SharedCache:
         except SharedTierAway as error:
             if not isinstance(error.__cause__, ResponseError) or not names or await self._is_sound(names):
                 raise
-        return await self._attempt(command)
+        return await self._run(command)
 
     async def _is_sound(self, names: Sequence[str]) -> bool:
         """Return whether keys hold what the cache writes; those that do not are moved aside."""
@@ -273,7 +273,7 @@ class SharedCache:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for name in hashes:
                     pipe.hgetall(name)
-                contents = await self._attempt(pipe.execute)
+                contents = await self._inspect(pipe.execute)
         except SharedTierAway:
             return True  # nothing is known
         broken = [
@@ -294,12 +294,23 @@ class SharedCache:
         if not expected:
             return {}
         names, args = redis_quarantine.arguments(expected)
-        return redis_quarantine.moved(await self._attempt(lambda: self._move_aside(keys=names, args=args)))
+        return redis_quarantine.moved(await self._inspect(lambda: self._move_aside(keys=names, args=args)))
 
     async def _attempt(self, command: Any) -> Any:
         if self._redis is None or not self.breaker.allows():
             message = "Redis is not asked"
             raise SharedTierAway(message)
+        return await self._run(command)
+
+    @staticmethod
+    async def _inspect(command: Any) -> Any:
+        """Run a command past the breaker, which may be open because of the very key that is looked at."""
+        try:
+            return await command()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise SharedTierAway(str(error)) from error
+
+    async def _run(self, command: Any) -> Any:
         try:
             pending: Awaitable[Any] = command()
             answer = await pending

@@ -80,6 +80,8 @@ async def play(seed: int, log_dsn: str, audit_dsn: str, folder: Path) -> RedisOu
                 await asyncio.sleep(pause)
             world.writing = False
             await writer
+            # What is planted after the last change is found by the next one.
+            await world.log.write("last-", 1)
             settled = time.monotonic()
             head: int = await world.log.database.pool.fetchval(HEAD)
             await _judge(world, head)

@@ -159,6 +159,22 @@ async def test_content_of_no_known_form_is_moved_aside(
     assert set(moved) <= {key}
 
 
+async def test_a_key_is_moved_aside_when_the_breaker_is_open(
+    warm: Edge, shop: Shop, shared: SharedCache, client: redis.Redis, moved: dict[str, str]
+) -> None:
+    """The one call that the breaker let pass met the key, and the look at the key was refused: again and again."""
+    key = KEYS["state"](shop)
+    plant(client, key, "list")
+    while not shared.breaker.is_open:
+        shared.breaker.failed()
+    shared.breaker._open_until = 0.0
+
+    await works(warm, shop, shared)
+
+    assert moved[key] == "holds a list, not a hash"
+    assert not shared.breaker.is_open
+
+
 async def test_a_head_of_no_known_form_is_moved_aside(
     warm: Edge, shop: Shop, shared: SharedCache, client: redis.Redis, moved: dict[str, str]
 ) -> None:
