@@ -20,8 +20,8 @@ from chassis.background import Backoff
 from chassis.changes import cursor as cursors
 from chassis.changes.follower import Follower
 from chassis.changes.sources import PartSource
-from chassis.errors import RevisionNotYetServed, StoreUnavailable
-from chassis.store_errors import CONNECTION_LOST
+from chassis.errors import RevisionNotYetServed
+from chassis.store_errors import STORE_FAILURES, translated
 from chassis.visibility import is_published
 from inventory_svc.visibility import LOG
 from partstream.content.v1 import part_service_pb2
@@ -150,6 +150,8 @@ def _known(change: PartChange) -> dict[str, bool]:
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except CONNECTION_LOST as error:
-        message = "Database unavailable."
-        raise StoreUnavailable(message) from error
+    except STORE_FAILURES as error:
+        known = translated(error)
+        if known is None:
+            raise
+        raise known from error

@@ -27,6 +27,7 @@ from chassis.errors import (
     RevisionNotYetServed,
     StoreUnavailable,
 )
+from chassis.store_errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -172,8 +173,11 @@ class Follower:
                 log.info("%s: the stream ended: %s", self.log, repr(error))
             except asyncio.CancelledError:
                 raise
-            except Exception:
-                log.exception("%s: the sink failed; the same changes are applied again", self.log)
+            except Exception as error:
+                if translated(error) is None:
+                    log.exception("%s: the sink failed; the same changes are applied again", self.log)
+                else:  # the database's own state has a line of its own
+                    log.info("%s: the sink takes no changes: %r; the same are applied again", self.log, error)
             finally:
                 self.connected = False
                 self.disconnected.set()
@@ -259,8 +263,11 @@ class Follower:
             except (PartstreamError, TimeoutError) as failure:
                 log.info("%s: no snapshot: %r", self.log, failure)
                 return
-            except Exception:
-                log.exception("%s: the sink could not take a snapshot; another one is read", self.log)
+            except Exception as failure:
+                if translated(failure) is None:
+                    log.exception("%s: the sink could not take a snapshot; another one is read", self.log)
+                else:
+                    log.info("%s: the sink takes no snapshot: %r; another one is read", self.log, failure)
                 return
             else:
                 return

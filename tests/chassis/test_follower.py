@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -40,7 +41,7 @@ class Recorder:
         self.start = start
         self.revisions: list[int] = []
         self.resets: list[list[str]] = []
-        self.fail_once = False
+        self.fail_once: Exception | None = None
         self.opened = asyncio.Event()
         self._grown = asyncio.Event()
 
@@ -52,10 +53,9 @@ class Recorder:
         self._grown.set()
 
     async def apply(self, batch: ChangeBatch) -> None:
-        if self.fail_once and batch.changes:
-            self.fail_once = False
-            message = "the disk is full"
-            raise RuntimeError(message)
+        if self.fail_once is not None and batch.changes:
+            error, self.fail_once = self.fail_once, None
+            raise error
         self.opened.set()
         self.revisions += [change.revision for change in batch.changes]
         self._grown.set()
@@ -231,19 +231,31 @@ async def test_a_repeated_revision_is_dropped(empty_dsn: str, free_port: int) ->
         assert here.recorder.revisions == list(range(1, 21))
 
 
-async def test_a_sink_that_fails_gets_the_same_changes_again(empty_dsn: str, free_port: int) -> None:
+@pytest.mark.parametrize(
+    ("error", "faults"),
+    [
+        (RuntimeError("a fault"), 1),
+        (asyncpg.ReadOnlySQLTransactionError("read-only"), 0),
+        (asyncpg.DiskFullError(""), 0),
+    ],
+)
+async def test_a_sink_that_fails_gets_the_same_changes_again(
+    empty_dsn: str, free_port: int, error: Exception, faults: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that takes no writes is no fault of the follower: one line, and no trace."""
     async with scene(empty_dsn, free_port) as here:
-        here.recorder.fail_once = True
+        here.recorder.fail_once = error
         await here.write("a")
         await here.recorder.until(10)
 
         assert here.recorder.revisions == list(range(1, 11))
+    assert len([record for record in caplog.records if record.exc_info]) == faults
 
 
 async def test_a_stream_that_is_given_up_is_given_up_on_the_server_too(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         for number in range(3):
-            here.recorder.fail_once = True
+            here.recorder.fail_once = RuntimeError("a fault")
             await here.write(f"a{number}")
             await here.recorder.until((number + 1) * 10)
 
