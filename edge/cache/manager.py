@@ -191,6 +191,7 @@ class CacheManager:
         """Return once what runs behind answers has ended."""
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
+            await asyncio.sleep(0)  # from Python 3.12 on, finished tasks are gathered without a turn of their callbacks
 
     async def close(self) -> None:
         """Let go of what runs behind answers."""
