@@ -26,11 +26,6 @@ BUFFERED_BYTES: Final = 64 * 1024 * 1024  # of all bodies that have not arrived 
 Peer = tuple[str, str]
 
 
-def counted_address(address: str) -> str:
-    """Return what counts as one address; most are IPv4 addresses, which need no parsing."""
-    return site_of(address) if ":" in address else address
-
-
 class Connection:
     """The connection of one request in progress; leave it with ``with``."""
 
@@ -90,7 +85,7 @@ class ConnectionLimiter:
 
         An IPv6 network of one customer counts as one address.
         """
-        address = counted_address(address)
+        address = site_of(address)
         of_address = self._open.get(address)
         full = of_address is not None and len(of_address) >= self._per_address
         if full and not self._replace(self._waiting_of.get(address)):

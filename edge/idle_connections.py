@@ -7,8 +7,8 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from chassis.addresses import site_of
 from chassis.background import BackgroundService
-from edge.connections import counted_address
 from edge.metrics import CONNECTIONS_CLOSED
 from edge.open_sockets import OpenSocket, accepted, end, open_files
 
@@ -58,7 +58,7 @@ class IdleConnections(BackgroundService):
     def _excess(self, idle: list[OpenSocket], total: int) -> list[OpenSocket]:
         by_address: defaultdict[str, list[OpenSocket]] = defaultdict(list)
         for item in sorted(idle, key=lambda item: item.quiet_ms):
-            by_address[counted_address(item.peer[0])].append(item)
+            by_address[site_of(item.peer[0])].append(item)
         unwanted = [
             item
             for items in by_address.values()
