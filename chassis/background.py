@@ -115,7 +115,7 @@ def _passes(error: BaseException) -> bool:
     return isinstance(error, Unavailable | ResourceExhausted) or (meaning is not None and not meaning.is_fault)
 
 
-class Elected:
+class LeaderElection:
     """Runs work in one process of many: whoever holds a PostgreSQL advisory lock on a connection of its own.
 
     The work is cancelled as soon as the connection is found gone, because then another process may have the lock.

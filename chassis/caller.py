@@ -41,7 +41,7 @@ ANONYMOUS = Caller(ANONYMOUS_ID, "anonymous")
 
 
 @dataclass(frozen=True, slots=True)
-class RequestContext:
+class CallContext:
     """What a call carries besides its message. ``request_id`` correlates logs; it is not the idempotency key."""
 
     caller: Caller = ANONYMOUS
@@ -49,16 +49,16 @@ class RequestContext:
     traceparent: str = ""
 
 
-_NOBODY = RequestContext()
-_current: ContextVar[RequestContext] = ContextVar("partstream_request", default=_NOBODY)
+_NOBODY = CallContext()
+_current: ContextVar[CallContext] = ContextVar("partstream_request", default=_NOBODY)
 
 
-def current_request() -> RequestContext:
+def current_request() -> CallContext:
     """The context of the call being served; an anonymous one outside any call."""
     return _current.get()
 
 
-def set_current_request(context: RequestContext) -> None:
+def set_current_request(context: CallContext) -> None:
     """Set the context for the present task. For borders only."""
     _current.set(context)
 

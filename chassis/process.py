@@ -60,7 +60,7 @@ class App(Protocol):
 AppT = TypeVar("AppT", bound=App)
 
 
-async def start_patiently(start_once: Callable[[], Awaitable[AppT]]) -> AppT:
+async def start_with_retry(start_once: Callable[[], Awaitable[AppT]]) -> AppT:
     """The app that ``start_once`` makes; while the database is away it is tried again and again."""
     backoff = Backoff(0.2, 5.0)
     while True:
@@ -79,7 +79,7 @@ async def serve_until_stopped(process: str, settings: ProcessSettings, start_onc
     logs.configure(process, format=settings.log_format, level=settings.log_level)
     telemetry.configure(process, settings.otel_exporter)
     stopped = asyncio.create_task(until_stopped())
-    starting = asyncio.create_task(start_patiently(start_once))
+    starting = asyncio.create_task(start_with_retry(start_once))
     operations = OperationsPort(settings.operations_host, settings.operations_port, lambda: _health(starting))
     try:
         operations.start()
@@ -87,7 +87,7 @@ async def serve_until_stopped(process: str, settings: ProcessSettings, start_onc
         if not starting.done():
             return 0
         app = starting.result()
-        spare_collector()
+        freeze_gc()
         logging.getLogger(logs.READY).info("%s is ready", process)
         await stopped
         await app.stop()
@@ -108,7 +108,7 @@ async def _health(starting: asyncio.Task[App]) -> HealthDetails:
     return await starting.result().health()
 
 
-def spare_collector() -> None:
+def freeze_gc() -> None:
     """Once everything runs, keep the collector from looking again and again at what lives long.
 
     What was made at the start lives for ever (4 % of a busy process was spent on it). Ten thousand connections are a

@@ -13,9 +13,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from chassis import telemetry
 from chassis.addresses import PortTaken, is_loopback, joined
 from chassis.background import end
-from chassis.border import BorderInterceptor
 from chassis.call_limits import CallLimits
 from chassis.channels import CLIENT_KEEPALIVE_MS, KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from chassis.interceptor import CallInterceptor
 from chassis.reflection import enable_reflection
 from partstream.changes.v1.change_log_service_pb2 import DESCRIPTOR
 
@@ -80,7 +80,7 @@ class Server:
         self._pings = pings
         self._store = store
         self._health = health.aio.HealthServicer()
-        border = BorderInterceptor(verifier, pack, revocations, multi_line, CallLimits(limits), store)
+        border = CallInterceptor(verifier, pack, revocations, multi_line, CallLimits(limits), store)
         self._server = grpc.aio.server(
             interceptors=[*telemetry.server_interceptors(), border],
             options=_OPTIONS,

@@ -6,7 +6,7 @@ import sys
 
 from chassis.logs import visible
 from cli import tree
-from devstack.errors import DevstackError
+from stack.errors import StackError
 
 _PIPE_CLOSED = 141  # as a shell reports a program that SIGPIPE ended
 _INTERRUPTED = 130  # and one that Ctrl-C ended
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
         # The reader of the output has closed it; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
-    except DevstackError as error:
+    except StackError as error:
         print("\n".join(visible(line) for line in f"{given.parser.prog}: {error}".split("\n")), file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from devstack import stack_state
+from stack import stack_state
 
 EDGE_DATABASE = "PARTSTREAM_EDGE_DATABASE_URL"
 

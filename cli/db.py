@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from cli.restored_trail import RestoredTrail
 from cli.tree import LOGS
-from devstack import stack_state
-from devstack.errors import StackNotRunning
-from devstack.servers.database_copies import dump, restore
+from stack import stack_state
+from stack.errors import StackNotRunning
+from stack.servers.database_copies import dump, restore
 
 if TYPE_CHECKING:
-    from devstack.stack_state import StackState
+    from stack.stack_state import StackState
 
 
 def dump_database(given: argparse.Namespace) -> int:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
-from chassis.changes.sources import PartSource, StockSource
+from changelog.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.errors import CursorMalformed, PartstreamError
 from chassis.logs import visible
 from chassis.rich_status import from_rpc_error
 from chassis.timestamps import TimestampMalformed, TimestampOutOfRange, parse_timestamp
 from chassis.tokens import ServiceToken
-from devstack import stack_state
-from devstack.service_calls.service_access import service_settings
 from partstream.changes.v1 import change_log_service_pb2, change_log_service_pb2_grpc, origin_pb2
+from stack import stack_state
+from stack.service_calls.service_access import service_settings
 
 if TYPE_CHECKING:
     from partstream.changes.v1.log_entry_pb2 import LogEntry

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 from chassis.process_keys import PROCESS_PERMISSIONS
-from devstack import stack_state
-from devstack.supervision.process_credentials import ProcessCredentials
+from stack import stack_state
+from stack.supervision.process_credentials import ProcessCredentials
 
 EDGE_DATABASE = "PARTSTREAM_EDGE_DATABASE_URL"
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from cli.console.output_file import check_outputs
 from cli.tree import ROOT
-from devstack import stack_state
-from devstack.checkout import COMMAND
-from devstack.errors import DevstackError, ServerUnavailable
+from stack import stack_state
+from stack.checkout import COMMAND
+from stack.errors import ServerUnavailable, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
 LOOK_SECONDS = 10.0
 
 
-class NothingToBrowse(DevstackError):
+class NothingToBrowse(StackError):
     """The catalogue is empty: a load on it would measure nothing."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
-from chassis.changes.integrity import (
+from changelog.integrity import (
     Verdict,
     compare_checkpoint,
     compare_rows,
@@ -27,8 +27,8 @@ from chassis.changes.integrity import (
 from chassis.logs import visible
 from chassis.tokens import SigningKey
 from cli.tree import LOGS
-from devstack import stack_state
-from devstack.stack_state import StackState
+from stack import stack_state
+from stack.stack_state import StackState
 
 
 def verify(given: argparse.Namespace) -> int:

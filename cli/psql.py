@@ -3,8 +3,8 @@
 import argparse
 import os
 
-from devstack import stack_state
-from devstack.servers.programs import connection_environment, postgres_program
+from stack import stack_state
+from stack.servers.programs import connection_environment, postgres_program
 
 
 def run(given: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ UNREACHABLE = "the audit trail cannot be reached: which of the last entries it l
 
 
 class RestoredTrail:
-    """``devstack.servers.audit_drain.TrailOfLog`` over the audit database; an outage of that holds no restore up."""
+    """``stack.servers.audit_drain.TrailOfLog`` over the audit database; an outage of that holds no restore up."""
 
     def __init__(self, audit_dsn: str, service: str, wait_seconds: float) -> None:
         self.wait_seconds = wait_seconds

@@ -100,14 +100,14 @@ def version() -> str:
 
 
 def _add_stack(tree: Parser) -> None:
-    up = tree.command("up", "run the whole system on this machine until Ctrl-C", "devstack.supervision.up:run")
+    up = tree.command("up", "run the whole system on this machine until Ctrl-C", "stack.supervision.up:run")
     up.with_data_dir()
     up.add_argument("--port", type=port, default=8000, help="HTTP port of the first edge (default 8000)")
     up.add_argument("--edges", type=count, default=1, metavar="N", help="edge processes, on consecutive ports")
     up.add_argument("--replicas", type=count, default=1, metavar="N", help="copies of each service")
     up.add_argument("--empty", action="store_true", help="do not load the sample catalogue into an empty database")
     status = tree.command(
-        "status", "show the processes of the running stack, their ports and health", "devstack.supervision.status:run"
+        "status", "show the processes of the running stack, their ports and health", "stack.supervision.status:run"
     ).with_data_dir()
     status.add_argument("--json", action="store_true", help="for programs; contains passwords")
     psql = tree.command("psql", "open a SQL shell on a database of the running stack", "cli.psql:run").with_data_dir()
@@ -277,23 +277,23 @@ def _add_measurements(tree: Parser) -> None:
 
 
 def _add_benches(bench: Parser) -> None:
-    stock = bench.command("stock", "stock writes against pgbench", "devstack.bench.stock:run", DEVELOPMENT)
+    stock = bench.command("stock", "stock writes against pgbench", "loadtests.bench.stock:run", DEVELOPMENT)
     stock.add_argument("--seconds", type=count, default=10, help="duration of each measurement (default 10)")
     stock.add_argument("--movements", type=int, default=0, help="also write N movements and watch the memory")
     large = bench.command(
         "large-transaction",
         "an UPDATE of many rows beside writers",
-        "devstack.bench.large_transaction:run",
+        "loadtests.bench.large_transaction:run",
         DEVELOPMENT,
     )
     large.add_argument("--rows", type=count, default=30_000, help="rows of the UPDATE (default 30,000)")
     large.add_argument("--rounds", type=count, default=3, help="rounds; medians are shown (default 3)")
-    edge = bench.command("edge", "reads of an edge against a bare route", "devstack.bench.edge:run", DEVELOPMENT)
+    edge = bench.command("edge", "reads of an edge against a bare route", "loadtests.bench.edge:run", DEVELOPMENT)
     edge.add_argument("--seconds", type=float, default=2.0, help="duration of each measurement (default 2)")
     edge.add_argument("--rounds", type=count, default=3, help="rounds in turn; medians are shown (default 3)")
     edge.add_argument("--connections", type=count, default=16, help="parallel connections (default 16)")
     live = bench.command(
-        "live", "one change for thousands of WebSockets of the running edge", "devstack.bench.live:run", DEVELOPMENT
+        "live", "one change for thousands of WebSockets of the running edge", "loadtests.bench.live:run", DEVELOPMENT
     )
     live.add_argument("--sockets", type=count, default=4_000, help="open sockets, at most 10,000 (default 4,000)")
     live.add_argument("--changes", type=count, default=5, help="changes per round (default 5)")
@@ -301,7 +301,7 @@ def _add_benches(bench: Parser) -> None:
     subscriptions = bench.command(
         "subscriptions",
         "what one address that subscribes to much costs other clients",
-        "devstack.bench.subscriptions:run",
+        "loadtests.bench.subscriptions:run",
         DEVELOPMENT,
     )
     subscriptions.add_argument("--sockets", type=count, default=100, help="sockets of the load (default 100)")
@@ -311,7 +311,7 @@ def _add_benches(bench: Parser) -> None:
     for command in (edge, live, subscriptions):
         command.with_data_dir()
     stream = bench.command(
-        "stream", "the change stream: latency, fan-out, catch-up, memory", "devstack.bench.stream:run", DEVELOPMENT
+        "stream", "the change stream: latency, fan-out, catch-up, memory", "loadtests.bench.stream:run", DEVELOPMENT
     )
     stream.add_argument("--part", choices=STREAM_PARTS, action="append", help="only this part; may be repeated")
     stream.add_argument("--scale", type=float, default=1.0, help="size of everything (default 1)")

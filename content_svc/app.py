@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chassis.background import Elected
-from chassis.changes.maintenance import LogRetention
-from chassis.changes.served_log import ServedLog
+from changelog.maintenance import LogRetention
+from changelog.served_log import ServedLog
+from chassis.background import LeaderElection
 from chassis.database import Database, TransactionManager
 from chassis.operations import HealthDetails, checked, summarised
-from chassis.process import serve_until_stopped, start_patiently
+from chassis.process import serve_until_stopped, start_with_retry
 from chassis.request_claims import forget_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
@@ -47,7 +47,7 @@ class App:
             window_bytes=settings.log_window_bytes,
         )
         self.feed = self._log.feed
-        self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
+        self._retention = LeaderElection(settings.database_url, _CLAIMS_LOCK, "request retention")
         self._followed = FollowedRevocations(
             settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc"), settings.grpc_tls
         )
@@ -62,7 +62,7 @@ class App:
             multi_line=MULTI_LINE,
             limits=settings.limits,
         )
-        writes = Writes(TransactionManager(database), self._log.begin_handover, self._log.committed)
+        writes = Writes(TransactionManager(database), self._log.begin_handoff, self._log.committed)
         servicer = ContentServicer(writes, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
@@ -98,7 +98,7 @@ class App:
 
 async def start(settings: Settings) -> App:
     """A running app; while the database is away it is tried again and again."""
-    return await start_patiently(lambda: _start_once(settings))
+    return await start_with_retry(lambda: _start_once(settings))
 
 
 async def _start_once(settings: Settings) -> App:

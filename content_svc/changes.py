@@ -15,7 +15,7 @@ from partstream.content.v1 import part_change_pb2, part_pb2
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chassis.changes.log_entry import LogEntry
+    from changelog.log_entry import LogEntry
 
 _OPERATION = {
     "created": origin_pb2.OPERATION_CREATED,

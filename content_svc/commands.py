@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import asyncpg
 
+from changelog.if_match import present_epochs
 from chassis.caller import require
-from chassis.changes.if_match import present_epochs
 from chassis.errors import CategoryExists, FieldViolation, InternalFault, PartExists, PartNotFound, ResourceRef
 from content_svc import rows
 from content_svc.domain.category import Category, validate_category

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chassis.changes.if_match import seen_versions
+from changelog.if_match import seen_versions
 from chassis.errors import FieldViolation
 from content_svc.domain.category import Category
 from content_svc.domain.listing import Order, PartListing

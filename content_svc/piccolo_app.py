@@ -10,6 +10,6 @@ from content_svc.tables import TABLES
 
 APP_CONFIG = AppConfig(
     app_name="content",
-    migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),
+    migrations_folder_path=str(Path(__file__).parent / "migrations"),
     table_classes=list(TABLES),
 )

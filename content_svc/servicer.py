@@ -7,9 +7,9 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from changelog.followers import PERMISSION
+from changelog.snapshot_gate import SnapshotGate
 from chassis.caller import current_caller, require
-from chassis.changes.followers import PERMISSION
-from chassis.changes.snapshot_gate import SnapshotGate
 from chassis.visibility import audience, groups, redact
 from content_svc import commands, convert
 from content_svc.domain.part import Part
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.message import Message
 
-    from chassis.changes.feed import ChangeFeed
+    from changelog.feed import ChangeFeed
     from content_svc.domain.category import Category
     from content_svc.domain.part_upsert import UpsertResult
     from content_svc.queries import Queries

@@ -10,8 +10,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 import asyncpg
 
+from changelog.handoff import Handoff
 from chassis.caller import current_request
-from chassis.changes.handover import Handover
 from chassis.database import TransactionManager, WriteContext
 from chassis.errors import RequestIdReused
 from chassis.store_errors import CONFLICT
@@ -52,12 +52,12 @@ class Writes:
     def __init__(
         self,
         transactions: TransactionManager,
-        begin_handover: Callable[[], Handover],
-        committed: Callable[[Handover], None],
+        begin_handoff: Callable[[], Handoff],
+        committed: Callable[[Handoff], None],
     ) -> None:
         """``committed`` is called after each commit that wrote to the log, with what that hands over."""
         self._transactions = transactions
-        self._begin_handover = begin_handover
+        self._begin_handoff = begin_handoff
         self._committed = committed
 
     async def once(
@@ -72,16 +72,16 @@ class Writes:
         say; then nothing was written, the claim included.
         """
         for attempt in range(1, _ATTEMPTS + 1):
-            handover = self._begin_handover()
+            handoff = self._begin_handoff()
             try:
-                answer = await self._attempt(command, effect, encode, handover)
+                answer = await self._attempt(command, effect, encode, handoff)
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 log.info("attempt %d of a write met another one: %s", attempt, type(error).__name__)
                 continue
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise from_constraint(error) from error
             if answer.wrote:
-                self._committed(handover)
+                self._committed(handoff)
             return answer
         raise CONFLICT.error()
 
@@ -90,7 +90,7 @@ class Writes:
         command: Command,
         effect: Callable[[Connection], Awaitable[ResultT]],
         encode: Callable[[ResultT], bytes],
-        handover: Handover,
+        handoff: Handoff,
     ) -> Answer[ResultT]:
         context = _write_context(command)
         async with self._transactions.begin(context) as connection:
@@ -103,7 +103,7 @@ class Writes:
             result = await effect(connection)
             if command.request_id is not None:
                 await connection.execute(sql.ANSWER_REQUEST, *claim, encode(result))
-            revision = await handover.seal(connection)
+            revision = await handoff.seal(connection)
             if revision is None:
                 return Answer(await connection.fetchval(sql.LOG_REVISION), result, wrote=False)
             return Answer(revision, result)

@@ -8,46 +8,46 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
+from changelog.sources import PartSource, StockSource
 from chassis import logs, telemetry
 from chassis.addresses import joined
 from chassis.background import BackgroundService, Backoff
-from chassis.changes.sources import PartSource, StockSource
 from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
-from chassis.process import allow_open_files, spare_collector
+from chassis.process import allow_open_files, freeze_gc
 from chassis.rates import Quotas
 from chassis.revocation.listing import RevocationList
 from chassis.store_errors import STORE_FAILURES
 from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
-from edge.audit_trail import WAIT_SECONDS, AuditTrail
-from edge.audit_watch import AuditWatch
+from edge.audit_dispatch.audit_trail import WAIT_SECONDS, AuditTrail
+from edge.audit_dispatch.audit_watch import AuditWatch
+from edge.audit_dispatch.dispatcher import Dispatcher
+from edge.audit_dispatch.report import FOLLOWER
 from edge.cache.keys import LOGS
-from edge.clients import CONTENT, INVENTORY, Services
 from edge.condition_alerts import ConditionAlerts
-from edge.connections import PER_ADDRESS, ConnectionLimiter
-from edge.dispatch.dispatcher import Dispatcher
-from edge.dispatch.report import FOLLOWER
-from edge.envelope import Envelope
 from edge.follow import Following
-from edge.health import Check, FollowerPing, Health, RedisPing
-from edge.http_app import Ingredients, build_http_app
-from edge.http_server import HttpServer, capacity
+from edge.http.connections import PER_ADDRESS, ConnectionLimiter
+from edge.http.idle_connections import IdleConnections
+from edge.http.limits.limiter import RateLimiter
+from edge.http.limits.shared_counts import SharedCounts
+from edge.http.methods import allowed_methods, socket_paths
+from edge.http.middleware import EdgeMiddleware
+from edge.http.origins import Origins
+from edge.http.page_tokens import PageTokens
+from edge.http.revision import RevisionGate
+from edge.http.server import HttpServer, capacity
 from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
-from edge.idle_connections import IdleConnections
-from edge.limits.limiter import RateLimiter
-from edge.limits.shared_counts import SharedCounts
 from edge.live.limits import live_limits
 from edge.live.socket import LiveEndpoint, live_route
-from edge.methods import allowed_methods, socket_paths
-from edge.origins import Origins
-from edge.page_tokens import PageTokens
-from edge.replicas import Replicas
 from edge.retention_watch import RetentionWatch
-from edge.revision import RevisionGate
 from edge.revocation_service import build_revocation_server
+from edge.routes.application import Ingredients, build_http_app
+from edge.routes.ops.health import Check, FollowerPing, Health, RedisPing
+from edge.upstream.clients import CONTENT, INVENTORY, Services
+from edge.upstream.replicas import Replicas
 from tasks.alerts.redis_content import quarantine_report
 from tasks.alerts.reporter import Alerts
 from tasks.jobs import JobQueue
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     import grpc
     from litestar import Litestar
 
-    from chassis.changes.follower import ChangeSource
+    from changelog.follower import ChangeSource
     from edge.identity.assembly import Identity
     from edge.settings import EdgeSettings
 
@@ -91,7 +91,7 @@ async def serve(settings: EdgeSettings) -> None:
         listener = edge.server.start()
         await edge.server.until_listening()
         made.append(edge)
-        spare_collector()
+        freeze_gc()
         scheme = "http" if settings.http_tls is None else "https"
         ready.info("edge ready on %s://%s", scheme, joined(settings.host, settings.port))
         stopped = asyncio.create_task(stopping.wait())
@@ -281,12 +281,12 @@ class Edge:
 
 def _middleware(
     settings: EdgeSettings, app: Litestar, gate: RevisionGate, limiter: RateLimiter
-) -> tuple[Envelope, IdleConnections]:
+) -> tuple[EdgeMiddleware, IdleConnections]:
     """The middleware around the application, and the service that closes what it does not see."""
     per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
     # Of what the listener accepts, a tenth is for connections between two requests.
     connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
-    envelope = Envelope(
+    envelope = EdgeMiddleware(
         app,
         position=gate.position,
         max_concurrent=settings.max_concurrent_requests,

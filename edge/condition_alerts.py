@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chassis.store_state import StoreState
-    from edge.replicas import Replicas
+    from edge.upstream.replicas import Replicas
     from tasks.alerts.reporter import Alerts
 
 DATABASE_UNAVAILABLE: Final = "database_unavailable"

@@ -10,8 +10,8 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from chassis.background import BackgroundService, Elected
-from chassis.changes.follower import FanOut, Follower
+from changelog.follower import FanOut, Follower
+from chassis.background import BackgroundService, LeaderElection
 from edge import metrics
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
@@ -23,19 +23,19 @@ from edge.cache.memory import MemoryCache
 from edge.cache.reads import CachedReads, source_loaders
 from edge.cache.retry import RetryQueue
 from edge.cache.shared import SharedCache
-from edge.follower_metrics import FOLLOWERS, signs_of
 from edge.live.log_pages import LogPages
 from edge.live.part_states import PartStates
 from edge.live.publisher import EventPublisher
 from edge.live.sink import LiveSink
+from edge.upstream.follower_metrics import FOLLOWERS, signs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from chassis.changes.follower import ChangeSource
+    from changelog.follower import ChangeSource
     from chassis.redis_quarantine import OnQuarantine
     from edge.cache.memory import LogChange
-    from edge.clients import Services
+    from edge.upstream.clients import Services
 
 SHARED_LOCK: Final = (7310, 1)  # in the edge's database: whoever holds it applies the logs to Redis
 TREE_SECONDS: Final = 300.0  # the tree follows the log; reading it again is a net
@@ -96,7 +96,7 @@ class Following:
         }
         self.consistency = CacheConsistencyManager(self.memory, self.shared, loaders, self.followers)
         self._shared_sources = shared_sources
-        self._elected = Elected(database_url, SHARED_LOCK, "shared-cache")
+        self._elected = LeaderElection(database_url, SHARED_LOCK, "shared-cache")
         self._shown = contextlib.ExitStack()
         self._background = [self._retries, self.consistency, TreeKeeper(self.tree, self.reads)]
 

@@ -8,7 +8,7 @@ from edge.identity.tables import LoginAttempt, RefreshToken, SecurityEvent, Sess
 
 APP_CONFIG = AppConfig(
     app_name="edge",
-    migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),
+    migrations_folder_path=str(Path(__file__).parent / "migrations"),
     table_classes=[User, Session, RefreshToken, LoginAttempt, SecurityEvent],
     migration_dependencies=[],
     commands=[],

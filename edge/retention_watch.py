@@ -16,7 +16,7 @@ from partstream.changes.v1.change_log_service_pb2 import GetLogStatusRequest, Ge
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from edge.clients import Services
+    from edge.upstream.clients import Services
     from tasks.alerts.reporter import Alerts
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from chassis.limits import LIMITS_HELP, Limits, limits
 from chassis.operations import OperationsSettings
 from chassis.settings import choice, days, dsn, file, port, positive_int, redis_url, setting, targets, text
 from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
-from edge.origins import origins
+from edge.http.origins import origins
 
 if TYPE_CHECKING:
     from pathlib import Path

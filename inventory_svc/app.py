@@ -6,13 +6,13 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chassis.background import Elected
-from chassis.changes.maintenance import LogRetention
-from chassis.changes.served_log import ServedLog
+from changelog.maintenance import LogRetention
+from changelog.served_log import ServedLog
+from chassis.background import LeaderElection
 from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.operations import HealthDetails, checked, summarised
-from chassis.process import serve_until_stopped, start_patiently
+from chassis.process import serve_until_stopped, start_with_retry
 from chassis.request_claims import forget_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
@@ -67,10 +67,10 @@ class App:
         )
         self.feed = self._log.feed
         self.writer = Writer(
-            settings.database_url, on_commit=self._log.committed, handover=self._log.handover, store=database.state
+            settings.database_url, on_commit=self._log.committed, handoff=self._log.handoff, store=database.state
         )
-        self.expiry = Elected(settings.database_url, EXPIRY_LOCK, "reservation expiry")
-        self._retention = Elected(settings.database_url, _CLAIMS_LOCK, "request retention")
+        self.expiry = LeaderElection(settings.database_url, EXPIRY_LOCK, "reservation expiry")
+        self._retention = LeaderElection(settings.database_url, _CLAIMS_LOCK, "request retention")
         self._followed = FollowedRevocations(
             settings.revocation_targets, settings.credential_file, PROCESS.removesuffix("_svc"), settings.grpc_tls
         )
@@ -86,7 +86,7 @@ class App:
         )
         self._content = _content_channel(settings)
         self.published = PublishedParts(VisibilityStore(database), self._content)
-        self._publication = Elected(settings.database_url, PUBLICATION_LOCK, "publication")
+        self._publication = LeaderElection(settings.database_url, PUBLICATION_LOCK, "publication")
         servicer = InventoryServicer(self.writer, queries, self.feed, self.published, _guest_limits(settings))
         add_InventoryServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
@@ -158,7 +158,7 @@ def _content_channel(settings: Settings) -> grpc.aio.Channel | None:
 
 async def start(settings: Settings) -> App:
     """A running app; while the database is away it is tried again and again."""
-    return await start_patiently(lambda: _start_once(settings))
+    return await start_with_retry(lambda: _start_once(settings))
 
 
 async def _start_once(settings: Settings) -> App:

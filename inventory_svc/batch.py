@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from chassis.changes.handover import Handover
+    from changelog.handoff import Handoff
     from inventory_svc.commands import Taken
     from inventory_svc.job import Claim, Job, Serialisable
 
@@ -35,23 +35,23 @@ async def run_batch(
     jobs: Sequence[Job],
     known_users: dict[str, str],
     on_commit: Callable[[], None],
-    handover: Handover,
+    handoff: Handoff,
 ) -> None:
     """Decide and commit; then answer every job. Raises what the database raises, with nothing answered.
 
     ``known_users`` remembers who has a row in ``users`` already. ``on_commit`` is called first after a commit that
     changed something: whoever watches waits for it longer than the callers.
-    ``handover`` keeps what the statements read back of the log, until then.
+    ``handoff`` keeps what the statements read back of the log, until then.
     """
     if len(jobs) == 1:
-        alone = await commit_lone_change(connection, jobs[0], known_users, handover)
+        alone = await commit_lone_change(connection, jobs[0], known_users, handoff)
         if alone is not None:
             on_commit()
             jobs[0].answer(Answer(alone.message, alone.kept, alone.revision, replayed=False))
             return
     await connection.execute("BEGIN")
     try:
-        decided, revision, answers = await _decide_and_write(connection, jobs, known_users, handover)
+        decided, revision, answers = await _decide_and_write(connection, jobs, known_users, handoff)
         if not answers:
             await connection.execute("ROLLBACK")
         else:
@@ -68,7 +68,7 @@ async def run_batch(
 
 
 async def _decide_and_write(
-    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str], handover: Handover
+    connection: asyncpg.Connection[asyncpg.Record], jobs: Sequence[Job], known_users: dict[str, str], handoff: Handoff
 ) -> tuple[_Decided, int | None, dict[Claim, bytes]]:
     users = {job.origin.actor_id: job.origin.actor_name for job in jobs}
     unknown = {user_id: name for user_id, name in users.items() if known_users.get(user_id) != name}
@@ -93,7 +93,7 @@ async def _decide_and_write(
     revision = None
     if answers:
         refused = [job.claim for job, _ in decided.refused if job.claim not in opened.taken]
-        revision = await write_book(connection, opened.book, refused=refused, answers=answers, handover=handover)
+        revision = await write_book(connection, opened.book, refused=refused, answers=answers, handoff=handoff)
         known_users.update(unknown)
     return decided, revision, answers
 

@@ -14,7 +14,7 @@ from partstream.inventory.v1 import reservation_pb2, stock_change_pb2, stock_pb2
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from chassis.changes.log_entry import LogEntry
+    from changelog.log_entry import LogEntry
 
 # Entries of before the keys of guests were hashed have the second one, with keys in clear.
 _OWNER_COLUMNS = ("owner", "owner_key")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chassis.changes.handover import ENTRIES_AT_MOST
-from chassis.changes.if_match import present_epochs
+from changelog.handoff import ENTRIES_AT_MOST
+from changelog.if_match import present_epochs
 from inventory_svc.domain.book import Book
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, StockLevel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from chassis.changes.handover import Handover
+    from changelog.handoff import Handoff
     from inventory_svc.domain.book import Change
     from inventory_svc.domain.intents import Needs
     from inventory_svc.domain.stock import Movement, Origin
@@ -190,11 +190,11 @@ async def write_book(
     *,
     refused: Sequence[Claim],
     answers: Mapping[Claim, bytes],
-    handover: Handover,
+    handoff: Handoff,
 ) -> int | None:
     """Write what was decided, seal the change log, keep the answers; the revision, ``None`` if nothing changed.
 
-    The claims of refused requests are given up, so that a retry is decided anew. ``handover`` keeps the log's entries.
+    The claims of refused requests are given up, so that a retry is decided anew. ``handoff`` keeps the log's entries.
     """
     if book.changed_reservations:
         await _write_holds(connection, book)
@@ -207,9 +207,9 @@ async def write_book(
         [claim[1] for claim in answers],
         list(answers.values()),
     ]
-    known = handover.known if len(book.movements) <= ENTRIES_AT_MOST else 0  # the more there is, the less it hurries
+    known = handoff.known if len(book.movements) <= ENTRIES_AT_MOST else 0  # the more there is, the less it hurries
     rows = await connection.fetch(WRITE, *_level_columns(book), *_movement_columns(book.movements), *kept, known)
-    return handover.read(rows)
+    return handoff.read(rows)
 
 
 def _level_columns(book: Book) -> list[list[Any]]:

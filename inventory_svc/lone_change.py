@@ -24,7 +24,7 @@ from inventory_svc.sql.writing import READ_ONE, WRITE_ONE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chassis.changes.handover import Handover
+    from changelog.handoff import Handoff
     from inventory_svc.job import Job, Serialisable
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Committed:
 
 
 async def commit_lone_change(
-    connection: asyncpg.Connection[asyncpg.Record], job: Job, known_users: Mapping[str, str], handover: Handover
+    connection: asyncpg.Connection[asyncpg.Record], job: Job, known_users: Mapping[str, str], handoff: Handoff
 ) -> Committed | None:
     """Commit the job by itself; ``None``, with nothing done, when it has to be decided under locks.
 
@@ -66,7 +66,7 @@ async def commit_lone_change(
     kept = message.SerializeToString()
     job.began_commit = True
     try:
-        rows = await connection.fetch(WRITE_ONE, *job.claim, job.body_hash, kept, *_columns(book), handover.known)
+        rows = await connection.fetch(WRITE_ONE, *job.claim, job.body_hash, kept, *_columns(book), handoff.known)
     except asyncpg.PostgresError as error:
         if isinstance(error, CONNECTION_LOST):
             raise
@@ -75,7 +75,7 @@ async def commit_lone_change(
             raise
         log.debug("a lone change is decided again under locks: %s", error)
         return None
-    revision = handover.read(rows)
+    revision = handoff.read(rows)
     if revision is None:
         job.began_commit = False  # nothing was written
         return None

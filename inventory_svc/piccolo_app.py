@@ -8,7 +8,7 @@ from inventory_svc.tables import TABLES
 
 APP_CONFIG = AppConfig(
     app_name="inventory_svc",
-    migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),
+    migrations_folder_path=str(Path(__file__).parent / "migrations"),
     table_classes=list(TABLES),
     migration_dependencies=[],
     commands=[],

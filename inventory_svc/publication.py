@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from changelog import cursor as cursors
+from changelog.follower import Follower
+from changelog.sources import PartSource
 from chassis.background import Backoff
-from chassis.changes import cursor as cursors
-from chassis.changes.follower import Follower
-from chassis.changes.sources import PartSource
 from chassis.errors import RevisionNotYetServed
 from chassis.store_errors import STORE_FAILURES, translated
 from chassis.visibility import is_published
@@ -30,7 +30,7 @@ from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 
-    from chassis.changes.follower import ChangeBatch
+    from changelog.follower import ChangeBatch
     from inventory_svc.visibility import VisibilityStore
     from partstream.content.v1.part_change_pb2 import PartChange
     from partstream.content.v1.part_pb2 import Part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from inventory_svc.sql import visibility as statements
 
 if TYPE_CHECKING:

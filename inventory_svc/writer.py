@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from changelog.handoff import Handoff
 from chassis.background import Backoff
-from chassis.changes.handover import Handover
 from chassis.database import WRITE_IDLE_TIMEOUT, BoundedConnection
 from chassis.errors import DeadlinePassed, Draining, Overloaded
 from chassis.store_errors import CONNECTION_LOST, TOO_LATE, UNAVAILABLE, meaning_of, translated
@@ -97,17 +97,17 @@ class Writer:
         dsn: str,
         *,
         on_commit: Callable[[], None],
-        handover: Handover | None = None,
+        handoff: Handoff | None = None,
         store: StoreState | None = None,
     ) -> None:
-        """``on_commit`` is called after every commit that changed something; ``handover`` has its entries then.
+        """``on_commit`` is called after every commit that changed something; ``handoff`` has its entries then.
 
         ``store`` notes what writes meet.
         """
         self._dsn = dsn
         self._store = store or StoreState("inventory")
         self._on_commit = on_commit
-        self._handover = handover or Handover()
+        self._handoff = handoff or Handoff()
         self._waiting: deque[Job] = deque()
         self._waiting_weight = 0
         self._arrived = asyncio.Event()
@@ -231,7 +231,7 @@ class Writer:
         connection = await self.connected()
         began = time.monotonic()
         try:
-            await run_batch(connection, jobs, self._known_users, self._on_commit, self._handover)
+            await run_batch(connection, jobs, self._known_users, self._on_commit, self._handoff)
         except asyncpg.LockNotAvailableError:
             if time.monotonic() - began > LOG_LOCK_SECONDS:
                 refuse_locked(jobs)  # it was the log's lock: another attempt would wait as long

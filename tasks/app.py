@@ -15,7 +15,7 @@ import redis.asyncio as redis
 from dramatiq import Worker
 
 from chassis import logs
-from chassis.background import BackgroundService, Backoff, Elected
+from chassis.background import BackgroundService, Backoff, LeaderElection
 from chassis.database import Database
 from chassis.operations import OperationsPort
 from chassis.store_errors import STORE_FAILURES
@@ -99,7 +99,7 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         services: list[BackgroundService] = [MonthsAhead(database.pool)]
         if settings.audit_retention_months is not None:
             services.append(Retention(database.pool, settings.audit_retention_months))
-        elected = Elected(settings.database_url, SCHEDULER_LOCK, "scheduler")
+        elected = LeaderElection(settings.database_url, SCHEDULER_LOCK, "scheduler")
         elected.start(lambda: _keep_running(services))
         stack.push_async_callback(elected.stop)
         READY.set(1)

@@ -8,7 +8,7 @@ from tasks.audit.tables import DataChangeLog
 
 APP_CONFIG = AppConfig(
     app_name="tasks",
-    migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),
+    migrations_folder_path=str(Path(__file__).parent / "migrations"),
     table_classes=[DataChangeLog],
     migration_dependencies=[],
     commands=[],

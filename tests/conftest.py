@@ -10,7 +10,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from devstack.servers.ports import free_port as choose_free_port
+from stack.servers.ports import free_port as choose_free_port
 from tests.harness.event_loop import LenientLoop
 from tests.harness.own_redis import OwnRedis
 from tests.harness.servers import TestServers, ensure_servers, stop_servers

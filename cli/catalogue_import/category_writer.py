@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from chassis.errors import CategoryExists
 from cli.catalogue_import.categories import CategoryTree, KnownCategory
 from cli.catalogue_import.treatments import Treatment
-from devstack.service_calls.task_errors import first_error_only
 from partstream.content.v1 import part_pb2, part_service_pb2
+from stack.service_calls.task_errors import first_error_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
-    from devstack.service_calls.patient_calls import PatientCalls
-    from devstack.service_calls.run_journal import RunJournal
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
+    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.run_journal import RunJournal
 
 CALLS_UNDER_WAY = 8
 

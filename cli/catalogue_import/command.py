@@ -26,11 +26,11 @@ from cli.catalogue_import.source import CatalogueFile
 from cli.catalogue_import.stock_writer import StockWriter
 from cli.console import terminal
 from cli.console.output_file import check_outputs
-from devstack import stack_state
-from devstack.errors import DevstackError, StackNotRunning
-from devstack.service_calls.patient_calls import PatientCalls
-from devstack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
-from devstack.service_calls.service_access import Services, ServiceSettings, open_services, service_settings
+from stack import stack_state
+from stack.errors import StackError, StackNotRunning
+from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
+from stack.service_calls.service_access import Services, ServiceSettings, open_services, service_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
                 asyncio.run(_check(arguments, settings, file, report, show))
             elif settings is not None:
                 asyncio.run(_import(arguments, settings, folder, file, report, show))
-    except (DevstackError, PartstreamError, KeyboardInterrupt) as end:
+    except (StackError, PartstreamError, KeyboardInterrupt) as end:
         terminal.console(stderr=True).print(report.so_far(), soft_wrap=True)
         if isinstance(end, KeyboardInterrupt) and not arguments.check:
             terminal.console(stderr=True).print(INTERRUPTED)

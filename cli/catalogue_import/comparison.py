@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from cli.catalogue_import.existing_parts import ExistingParts
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
-    from devstack.service_calls.patient_calls import PatientCalls
-    from devstack.service_calls.service_access import Services
     from partstream.content.v1.part_pb2 import Part
+    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.service_access import Services
 
 
 class Comparison:

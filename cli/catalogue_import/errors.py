@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 
-from devstack.errors import DevstackError
+from stack.errors import StackError
 
 SHOWN_VALUE_CHARACTERS = 200  # a reject shows enough of the value to find it, not a megabyte of it
 
 
-class CatalogueError(DevstackError):
+class CatalogueError(StackError):
     """Root of this package's errors."""
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cli.catalogue_import.row import CataloguePart
-    from devstack.service_calls.patient_calls import PatientCalls
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
+    from stack.service_calls.patient_calls import PatientCalls
 
 # A description has at most 100,000 characters, of up to four bytes; a message has at most 16 MiB.
 PARTS_AT_ONCE = 40

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cli.catalogue_import.numbers import AS_USUAL, NumberFormat
 from cli.catalogue_import.part_message import part_message
 from cli.catalogue_import.prepare import prepared_batches
-from devstack.service_calls.task_errors import first_error_only
+from stack.service_calls.task_errors import first_error_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
-    from devstack.service_calls.patient_calls import PatientCalls
-    from devstack.service_calls.run_journal import RunJournal
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
+    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.run_journal import RunJournal
 
 OUTCOMES = {
     part_service_pb2.PART_UPSERT_OUTCOME_CREATED: "parts_created",

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
-    from devstack.service_calls.patient_calls import PatientCalls
-    from devstack.service_calls.run_journal import RunJournal
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
+    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.run_journal import RunJournal
 
 LOCATION = "main"
 REASON = "import"

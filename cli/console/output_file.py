@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devstack.errors import OutputRefused
+from stack.errors import OutputRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

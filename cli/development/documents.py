@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cli.tree import ROOT
-from devstack.supervision.all_settings import every_setting
+from stack.supervision.all_settings import every_setting
 
 MAP, SETTINGS = Path("docs/map.md"), Path("docs/settings.md")
-MIGRATIONS = "piccolo_migrations"
-ROOMS = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "devstack", "cli", "loadtests")
+MIGRATIONS = "migrations"
+ROOMS = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli", "loadtests")
 MAP_HEAD = """\
 # Map
 

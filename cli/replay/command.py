@@ -19,10 +19,10 @@ from cli.replay.movements import MovementsFile
 from cli.replay.player import Player
 from cli.replay.replayer import Pace, Replayer
 from cli.replay.report import SHOWN_MISMATCHES, ReplayReport
-from devstack import stack_state
-from devstack.service_calls.patient_calls import PatientCalls
-from devstack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
-from devstack.service_calls.service_access import ServiceSettings, open_services, service_settings
+from stack import stack_state
+from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
+from stack.service_calls.service_access import ServiceSettings, open_services, service_settings
 
 SERVICE_NAME = "replay"
 EXIT_MISMATCH = 1

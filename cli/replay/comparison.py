@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cli.replay.movements import FinalLevels
-    from devstack.service_calls.patient_calls import PatientCalls
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
+    from stack.service_calls.patient_calls import PatientCalls
 
 LOCATION = "main"
 PARTS_AT_ONCE = 1_000  # the most that BatchGetStock takes

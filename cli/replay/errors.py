@@ -7,10 +7,10 @@ ReplayStopped           the service refused to go on
 
 from __future__ import annotations
 
-from devstack.errors import DevstackError
+from stack.errors import StackError
 
 
-class MovementsUnreadable(DevstackError):
+class MovementsUnreadable(StackError):
     """The movements file cannot be read, or not to its end."""
 
 
@@ -18,5 +18,5 @@ class MovementWrong(MovementsUnreadable):
     """One row means nothing; the message says which and why."""
 
 
-class ReplayStopped(DevstackError):
+class ReplayStopped(StackError):
     """The service refused what a replay cannot do without."""

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, TypeAlias
 from chassis.errors import IllegalState, PartArchived, PartNotFound, PartstreamError
 from cli.replay.movements import Reason
 from cli.replay.plan import Wave, waves
-from devstack.service_calls.task_errors import first_error_only
 from partstream.inventory.v1 import stock_service_pb2
+from stack.service_calls.task_errors import first_error_only
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from cli.replay.movements import Movement, Snapshot
     from cli.replay.report import ReplayReport
-    from devstack.service_calls.patient_calls import PatientCalls
-    from devstack.service_calls.run_journal import RunJournal
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
+    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.run_journal import RunJournal
 
     Play: TypeAlias = Callable[[str, Movement], Awaitable[None]]
 

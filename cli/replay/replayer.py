@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cli.replay.movements import MovementsFile, Snapshot
     from cli.replay.player import Player
     from cli.replay.report import ReplayReport
-    from devstack.service_calls.run_journal import RunJournal
+    from stack.service_calls.run_journal import RunJournal
 
 SAVE_EVERY_SECONDS = 0.5  # a run that falls back repeats requests that the service answers without doing them again
 

@@ -22,11 +22,11 @@ from cli.catalogue_import.report import Report
 from cli.catalogue_import.source import CatalogueFile
 from cli.catalogue_import.stock_writer import StockWriter
 from cli.sample_catalogue.rows import CURRENCY, SampleRow, sample_rows
-from devstack.service_calls.patient_calls import PatientCalls
-from devstack.service_calls.run_journal import RunJournal
-from devstack.service_calls.service_access import Services, open_services, service_settings
-from devstack.supervision.sample_wanted import MARKER, SERVICE_NAME
 from partstream.inventory.v1 import stock_service_pb2
+from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.run_journal import RunJournal
+from stack.service_calls.service_access import Services, open_services, service_settings
+from stack.supervision.sample_wanted import MARKER, SERVICE_NAME
 
 log = logging.getLogger(__name__)
 

@@ -63,7 +63,10 @@ PASSIVES = (
         code="RP",
         noun="trimmer potentiometer",
         makers=("Halden Electric", "Oumei"),
-        axes={"Turns": ("1", "12", "25"), "Resistance": ("100 Ω", "500 Ω", "1 kΩ", "5 kΩ", "10 kΩ", "50 kΩ", "100 kΩ")},
+        axes={
+            "Turns": ("1", "12", "25"),
+            "Resistance": ("100 Ω", "500 Ω", "1 kΩ", "5 kΩ", "10 kΩ", "50 kΩ", "100 kΩ"),
+        },
         prices=(0.35, 2.4),
         use="Sealed cermet element, adjusted from the top.",
         fixed={"Mounting": "Through hole", "Tolerance": "10 %"},

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from changelog import cursor as cursors
 from chassis.background import BackgroundService
-from chassis.changes import cursor as cursors
 from chassis.errors import Unavailable
 from edge import metrics
 from edge.cache import keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from edge.exchange import current_exchange
+from edge.http.request_context import current_request_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -18,7 +18,7 @@ AnswerT = TypeVar("AnswerT")
 
 def audience(permissions: Iterable[str]) -> str:
     """Which of these permissions the caller holds: callers who hold the same ones may share an answer."""
-    caller = current_exchange().caller
+    caller = current_request_context().caller
     return ",".join(sorted(permission for permission in permissions if caller.may(permission)))
 
 
@@ -61,7 +61,7 @@ def cache_invalidate(
             answer = await handle(*args, **kwargs)
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
-            for token in current_exchange().revisions:
+            for token in current_request_context().revisions:
                 manager.expect(part_id(**kwargs), token)
             return answer
 

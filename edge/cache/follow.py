@@ -7,8 +7,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from changelog import cursor as cursors
 from chassis.background import Backoff
-from chassis.changes import cursor as cursors
 from chassis.visibility import AUDIENCES, PUBLIC, is_published, redact
 from edge import metrics
 from edge.cache import keys
@@ -22,7 +22,7 @@ from partstream.inventory.v1 import stock_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from chassis.changes.follower import ChangeBatch
+    from changelog.follower import ChangeBatch
     from edge.cache.category_tree import CategoryTree
     from edge.cache.freshness import Freshness
     from edge.cache.shared import SharedCache

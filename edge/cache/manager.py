@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 from chassis.errors import DeadlinePassed, Unavailable
 from edge import metrics
 from edge.cache import keys

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from edge.cache import keys
-from edge.cache.horizon import Horizon
+from edge.cache.invalidation_floor import InvalidationFloor
 from edge.cache.values import CODECS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chassis.changes.cursor import Position
+    from changelog.cursor import Position
     from edge.cache.keys import Kind
 
 JITTER = 0.1  # of a lifetime, so that entries filled together do not end together
@@ -59,7 +59,7 @@ class _Following:
     """How far one log was applied here, and what it touched."""
 
     position: Position
-    horizon: Horizon
+    horizon: InvalidationFloor
     awaited: dict[str, int] = field(default_factory=dict)  # names written here, until the log has come so far
 
 
@@ -87,7 +87,7 @@ class MemoryCache:
         """Follow a log from this position on; whatever was held of it is dropped."""
         self._clear(position.log)
         self._clear("")
-        self._following[position.log] = _Following(position, Horizon(position.revision))
+        self._following[position.log] = _Following(position, InvalidationFloor(position.revision))
 
     def position(self, log: str) -> Position | None:
         """Where this process is in a log; ``None`` before it follows."""
@@ -219,7 +219,7 @@ class MemoryCache:
         awaited = self._following[kind.log].awaited
         return bool(awaited) and entry.revision < awaited.get(entry.names[0], 0)
 
-    def _apply_one(self, horizon: Horizon, change: LogChange) -> None:
+    def _apply_one(self, horizon: InvalidationFloor, change: LogChange) -> None:
         for name in change.names:
             horizon.touch(name, change.revision)
         if change.kind is None:

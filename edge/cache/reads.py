@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 from chassis.errors import EpochChanged, PartNotFound, ResourceRef
 from chassis.visibility import Group, sees
 from edge.cache import keys
 from edge.cache.manager import Answer, CacheManager, Loaded
 from edge.cache.values import Absent, Listing, cached_level, total
-from edge.exchange import current_exchange
-from edge.reads import UPSTREAM, CategoriesRead, ListingQuery, ListingRead, PartRead, StockRead, no_stock
+from edge.http.request_context import current_request_context
+from edge.upstream.reads import UPSTREAM, CategoriesRead, ListingQuery, ListingRead, PartRead, StockRead, no_stock
 from partstream.content.v1 import part_pb2, part_service_pb2
 from partstream.inventory.v1 import stock_pb2, stock_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from edge.clients import Services
+    from edge.upstream.clients import Services
 
 LARGEST_PAGE: Final = 200  # of a listing, by its contract
 TIERS: Final = ("memory", "shared", "stale", "source")  # from best to worst
@@ -49,7 +49,7 @@ def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], A
 
 
 class CachedReads:
-    """``edge.reads.Reads`` over the cache; also the batch reads that live subscriptions begin with."""
+    """``edge.upstream.reads.Reads`` over the cache; also the batch reads that live subscriptions begin with."""
 
     def __init__(self, cache: CacheManager, services: Services) -> None:
         """Read through ``cache``; listings and categories that are missing are read from ``services``."""
@@ -70,7 +70,7 @@ class CachedReads:
         """The stock of a published part, for staff of any part with stock; ``PartNotFound``."""
         content = await self._cache.get(keys.PART, part_id, min_token)
         is_hidden = isinstance(content.value, Absent)
-        if is_hidden and not sees(current_exchange().caller, keys.INVENTORY, Group.STAFF):
+        if is_hidden and not sees(current_request_context().caller, keys.INVENTORY, Group.STAFF):
             raise _no_part(part_id)
         stock = await self._cache.get(keys.STOCK, part_id, min_token)
         if is_hidden and not stock.value.levels:
@@ -152,7 +152,7 @@ class CachedReads:
         asked for: the database was restored, and the followers have not heard of it.
         """
         here = self._cache.memory.position(log)
-        exchange = current_exchange()
+        exchange = current_request_context()
         promised = exchange.promised.get(log)
         for answer in answers:
             epoch = answer.epoch or (here.epoch if here is not None else None)

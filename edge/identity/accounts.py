@@ -10,7 +10,7 @@ import msgspec
 
 from chassis.caller import Caller
 from chassis.errors import TokenInvalid, TokenRevoked
-from edge.errors import TooManyRequests
+from edge.http.errors import TooManyRequests
 from edge.identity.roles import permissions_of
 from edge.identity.sessions import RefreshTokenReused
 from edge.metrics import LOGINS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.errors import Missing, Taken
-from edge.exchange import current_exchange
+from edge.http.errors import Missing, Taken
+from edge.http.request_context import current_request_context
 from edge.identity.users import Change
 
 if TYPE_CHECKING:
@@ -95,4 +95,4 @@ class UserAdministration:
         await self._record("session_ended", {"session_id": str(session_id)})
 
     async def _record(self, kind: str, details: dict[str, str]) -> None:
-        await self._events.record(kind, caller=current_exchange().caller, details=details)
+        await self._events.record(kind, caller=current_request_context().caller, details=details)

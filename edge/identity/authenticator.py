@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chassis.caller import ANONYMOUS, Caller, RequestContext, set_current_request
+from chassis.caller import ANONYMOUS, CallContext, Caller, set_current_request
 from chassis.errors import TokenInvalid, Unauthenticated
 from chassis.store_errors import STORE_FAILURES, translated
-from edge.exchange import current_exchange
-from edge.identity.browser_sessions import CSRF_HEADER, SAFE_METHODS
-from edge.identity.cookies import name_of
+from edge.http.cookies import name_of
+from edge.http.methods import SAFE_METHODS
+from edge.http.request_context import current_request_context
+from edge.identity.browser_sessions import CSRF_HEADER
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -37,7 +38,7 @@ class Authenticator:
         the session of a cookie cannot be read; ``RevocationUnknown`` for a write while it is not known what is revoked.
         A bearer token goes before a cookie.
         """
-        exchange = current_exchange()
+        exchange = current_request_context()
         if exchange.bearer:
             return exchange.caller
         header = connection.headers.get("authorization", "")
@@ -53,7 +54,7 @@ class Authenticator:
         if str(connection.scope.get("method", "GET")) not in SAFE_METHODS:
             await self._revocations.require_known()
         exchange.bearer = token
-        set_current_request(RequestContext(exchange.caller, exchange.request_id, exchange.traceparent))
+        set_current_request(CallContext(exchange.caller, exchange.request_id, exchange.traceparent))
         return exchange.caller
 
     def recognise(self, authorization: str, cookies: str, *, secure: bool) -> Caller | None:
@@ -81,7 +82,7 @@ class Authenticator:
         except STORE_FAILURES as error:
             raise translated(error) or error from error
         except Unauthenticated:
-            current_exchange().stale_cookie = True
+            current_request_context().stale_cookie = True
             raise
         return found.caller, found.access_token
 

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from chassis.caller import Caller
 from chassis.errors import TokenInvalid, TokenRevoked
-from edge.errors import CsrfTokenMissing
+from edge.http.errors import CsrfTokenMissing
+from edge.http.methods import SAFE_METHODS
 from edge.identity.accounts import ACCESS_SECONDS
 from edge.identity.roles import permissions_of
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from edge.identity.sessions import BrowserSession, Sessions
 
 CSRF_HEADER: Final = "X-CSRF-Token"
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 SESSION_ID_LENGTH: Final = 36
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from chassis.caller import ANONYMOUS
 from chassis.errors import PermissionMissing, TokenMissing, Unauthenticated
-from edge.exchange import current_exchange
+from edge.http.request_context import current_request_context
 from edge.metrics import DENIALS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def _identify(connection: ASGIConnection[Any, Any, Any, Any], *, or_guest:
     try:
         return await authenticator.identify(connection)
     except Unauthenticated as error:
-        if or_guest and current_exchange().stale_cookie:
+        if or_guest and current_request_context().stale_cookie:
             return ANONYMOUS
         await _deny(connection, error)
 
@@ -69,7 +69,7 @@ async def _deny(connection: ASGIConnection[Any, Any, Any, Any], error: Unauthent
     DENIALS.labels(error.reason).inc()
     events: SecurityEvents = connection.app.state.security_events
     if not isinstance(error, TokenMissing):
-        caller = current_exchange().caller
+        caller = current_request_context().caller
         method = str(connection.scope.get("method", ""))
         details = {"reason": error.reason, "method": method, "path": connection.scope["path"], **error.metadata}
         route = str(connection.scope.get("path_template", ""))

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from chassis.addresses import site_of
 from chassis.errors import Overloaded
-from edge.errors import TooManyRequests
+from edge.http.errors import TooManyRequests
 from edge.identity.users import folded
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import msgspec
 from chassis.database import Database
 from chassis.errors import PartstreamError
 from chassis.store_errors import CONNECTION_LOST
-from edge.errors import EdgeError
+from edge.http.errors import EdgeError
 from edge.identity.security_events import SecurityEvents
 from edge.identity.user_bodies import Username
 

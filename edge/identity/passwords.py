@@ -10,7 +10,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from chassis.errors import FieldViolation, Overloaded
 from chassis.password_policy import normalise, weakness
-from edge.errors import RuleBroken
+from edge.http.errors import RuleBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.errors import RegistrationClosed, Taken
+from edge.http.errors import RegistrationClosed, Taken
 from edge.identity.users import folded
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import msgspec
 from chassis.caller import ANONYMOUS
 from chassis.logs import visible
 from chassis.store_errors import STORE_FAILURES, translated
-from edge.exchange import current_exchange
+from edge.http.request_context import current_request_context
 from edge.identity.repeated_events import EventRow, RepeatedEvents
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class SecurityEvents:
     def _row(
         self, kind: str, caller: Caller, username: str, details: dict[str, str] | None
     ) -> tuple[EventRow, dict[str, str]]:
-        exchange = current_exchange()
+        exchange = current_request_context()
         name = username or ("" if caller.is_anonymous else caller.username)
         facts = {**(details or {}), **self._facts}
         facts = {key: bounded(text, MOST_DETAIL) for key, text in facts.items()}

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from edge.errors import LastAdministrator
+from edge.http.errors import LastAdministrator
 from edge.identity.sessions import REVOKE_USER, nothing_follows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from edge.live.part_states import Retelling
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from chassis.changes.cursor import Position
+    from changelog.cursor import Position
     from edge.live.catch_up import CatchUp
     from edge.live.part_states import PartStates
     from edge.live.ring import Published, Ring

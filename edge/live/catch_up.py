@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from chassis.errors import CursorCompacted, CursorFromFuture, CursorMalformed, EpochChanged
 from edge.cache import keys
 from edge.cache.values import StockCodec

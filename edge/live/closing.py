@@ -13,9 +13,9 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from edge import metrics
+from edge.http.open_sockets import accepted, duplicate, open_files
 from edge.live.errors import CloseSocket, Restarting, TooSlow
 from edge.live.protocol import ErrorFrame, encode
-from edge.open_sockets import accepted, duplicate, open_files
 
 if TYPE_CHECKING:
     from litestar import WebSocket

@@ -7,14 +7,14 @@ import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from chassis.changes.cursor import encode
+from changelog.cursor import encode
 from chassis.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chassis.changes.cursor import Position
-    from chassis.changes.follower import ChangeBatch, ChangeSource
+    from changelog.cursor import Position
+    from changelog.follower import ChangeBatch, ChangeSource
 
 READS_AT_ONCE: Final = 4
 PAGES_REMEMBERED: Final = 8  # of 1 MiB at most on the wire; clients that lag together read the same ones

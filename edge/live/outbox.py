@@ -15,7 +15,7 @@ from edge.live.backlog import Backlog
 from edge.live.catch_up import CatchUp, Preparation
 from edge.live.errors import CloseSocket, TooSlow
 from edge.live.events import ContentEvent, Event, StockEvent
-from edge.live.turns import Turns
+from edge.live.fair_scheduling import FairScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,10 +59,10 @@ _Waiting = Event | Slot | str | Backlog | CatchUp
 class Outbox:
     """Waiting frames and events of one socket. ``closing`` is set when there is nothing more to send but a close."""
 
-    def __init__(self, limits: LiveLimits, turns: Turns | None = None) -> None:
+    def __init__(self, limits: LiveLimits, turns: FairScheduler | None = None) -> None:
         """Begin empty; ``turns`` are shared by the sockets of a process."""
         self.limits = limits
-        self._turns = Turns() if turns is None else turns
+        self._turns = FairScheduler() if turns is None else turns
         self._items: OrderedDict[Any, tuple[_Waiting, int]] = OrderedDict()
         self._lag: CatchUp | None = None  # while it is open, it brings whatever is published
         self.begin_lag: Callable[[Event], CatchUp] | None = None  # from an event on; ``None`` = a full outbox is closed

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from edge.json_names import DuplicateName, check_names
+from edge.http.json_names import DuplicateName, check_names
 from edge.live.errors import BadMessage
 
 PART_ID: Final = "^[A-Za-z0-9._-]{1,64}$"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 from chassis.errors import CursorMalformed, PartstreamError
 from edge import metrics
 from edge.cache import keys
@@ -28,7 +28,7 @@ from edge.live.subscriptions import SubscriptionIndex
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chassis.changes.follower import ChangeBatch
+    from changelog.follower import ChangeBatch
     from edge.cache.category_tree import CategoryTree
     from edge.live.events import Event
     from edge.live.log_pages import LogPages

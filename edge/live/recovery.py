@@ -10,7 +10,7 @@ from edge.live.events import ContentEvent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chassis.changes.cursor import Position
+    from changelog.cursor import Position
     from edge.cache.category_tree import CategoryTree
     from edge.live.catch_up import LogAccess
     from edge.live.part_states import PartStates

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chassis.changes.cursor import Position
+    from changelog.cursor import Position
     from edge.live.events import Event
 
 MOST_ENTRIES: Final = 50_000

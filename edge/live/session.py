@@ -15,11 +15,11 @@ from edge.live.outbox import Outbox
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from chassis.changes.cursor import Position
+    from changelog.cursor import Position
     from edge.cache.category_tree import CategoryTree
     from edge.live.events import PartState
+    from edge.live.fair_scheduling import FairScheduler
     from edge.live.limits import LiveLimits
-    from edge.live.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Session:
         limits: LiveLimits,
         tree: CategoryTree,
         caller: Caller = ANONYMOUS,
-        turns: Turns | None = None,
+        turns: FairScheduler | None = None,
         allowance: Allowance | None = None,
     ) -> None:
         """Begin without subscriptions; ``allowance`` is shared by the connections of an address."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from chassis.changes.follower import ChangeBatch
+    from changelog.follower import ChangeBatch
     from edge.live.publisher import EventPublisher
 
 

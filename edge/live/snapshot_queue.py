@@ -1,4 +1,4 @@
-"""Turns for reading and making snapshots, so that an address that asks for many does not make every other client wait.
+"""Schedules reading and building snapshots fairly, so that one greedy address does not delay every other client.
 
 Addresses take turns, a few portions of each are made at a time, and of all of them one makes a slice of its frame in a
 round of the event loop. A client that does not read what is made for it holds no turn.

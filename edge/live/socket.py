@@ -15,11 +15,13 @@ from litestar.exceptions import WebSocketDisconnect
 from chassis.caller import ANONYMOUS, Caller
 from chassis.errors import PartstreamError, Unauthenticated
 from edge import metrics
-from edge.exchange import current_exchange
+from edge.http.origins import Origins
+from edge.http.request_context import current_request_context
 from edge.live.catch_up import STATES_AT_ONCE, Preparation
 from edge.live.closing import close
 from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
 from edge.live.events import StockEvent
+from edge.live.fair_scheduling import FairScheduler
 from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
 from edge.live.outbox import Item, Slot
 from edge.live.protocol import (
@@ -37,8 +39,6 @@ from edge.live.protocol import (
     encode,
 )
 from edge.live.session import Session
-from edge.live.turns import Turns
-from edge.origins import Origins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,12 +107,12 @@ class LiveEndpoint:
         self._origins = Origins(allowed_origins)
         self._revocations = revocations
         self._door = Doorkeeper(self.limits)
-        self._turns = Turns()
+        self._turns = FairScheduler()
 
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Serve one connection until either side ends it."""
         await socket.accept()
-        address = current_exchange().client_ip or (socket.client.host if socket.client else "")
+        address = current_request_context().client_ip or (socket.client.host if socket.client else "")
         try:
             self._check_origin(socket)
             allowance = self._door.enter(address)
@@ -254,7 +254,7 @@ class LiveConnection:
 
     async def _identify(self) -> None:
         """Take over who the connection says it is: by a header, or by the cookie of a signed-in browser."""
-        exchange = current_exchange()
+        exchange = current_request_context()
         exchange.bearer = ""  # a cookie is looked up again, and brings a new token for as long as its session lasts
         caller = await self._identity.identify(self._socket)
         if exchange.bearer:

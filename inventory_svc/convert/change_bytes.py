@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from chassis.changes.wire import actor, origin, sized, timestamp, varint
+from changelog.wire import actor, origin, sized, timestamp, varint
 from chassis.visibility import AUDIENCES, PUBLIC, Group
 from inventory_svc.convert.answers import KINDS
 from partstream.changes.v1 import origin_pb2
 
 if TYPE_CHECKING:
-    from chassis.changes.log_entry import LogEntry
+    from changelog.log_entry import LogEntry
 
 _KINDS = {name: b"\x20" + varint(value) for name, value in KINDS.items()}
 _OPERATIONS = {

@@ -7,7 +7,7 @@ import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chassis.changes.if_match import seen_versions
+from changelog.if_match import seen_versions
 from chassis.errors import FieldInvalid, FieldViolation
 from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert.answers import KINDS

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from changelog.feed import ChangeFeed
     from chassis.caller import Caller
-    from chassis.changes.feed import ChangeFeed
     from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.domain.intents import Intent
     from inventory_svc.publication import PublishedParts

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from changelog import cursor as cursors
 from chassis.caller import current_caller, require
-from chassis.changes import cursor as cursors
 from chassis.errors import PartNotFound, PartstreamError, TokenMissing
 from inventory_svc.convert import answers, requests
 from inventory_svc.domain.intents import TakeOverCart

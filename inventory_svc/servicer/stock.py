@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from changelog.if_match import seen_versions
 from chassis.caller import current_caller, require
-from chassis.changes.if_match import seen_versions
 from chassis.errors import PartNotFound, ResourceRef
 from chassis.visibility import Group, groups
 from inventory_svc.convert import answers, requests

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from changelog.followers import PERMISSION
+from changelog.snapshot_gate import SnapshotGate
 from chassis.caller import current_caller, require
-from chassis.changes.followers import PERMISSION
-from chassis.changes.snapshot_gate import SnapshotGate
 from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert import answers
 from inventory_svc.servicer.base import Base
@@ -17,7 +17,7 @@ from partstream.inventory.v1 import stock_service_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from chassis.changes.feed import ChangeFeed
+    from changelog.feed import ChangeFeed
     from inventory_svc.domain.guest_limits import GuestLimits
     from inventory_svc.publication import PublishedParts
     from inventory_svc.queries import Queries

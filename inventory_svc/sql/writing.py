@@ -1,6 +1,6 @@
 """Statements of the writer's transaction. The functions behind some are in ``schema_guest_writer``."""
 
-from chassis.changes.handover import handing_over
+from changelog.handoff import handing_off
 
 # Claim, lock and read; see ``schema_guest_writer.OPEN``.
 OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -9,7 +9,7 @@ OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $1
 WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" for number in range(1, 32)))
 
 # Write levels and ledger, seal, keep the answers; see ``schema_guest_writer.WRITE``.
-WRITE = handing_over("inventory_write({})".format(", ".join(f"${number}" for number in range(1, 34))), 34)
+WRITE = handing_off("inventory_write({})".format(", ".join(f"${number}" for number in range(1, 34))), 34)
 
 # Read one level and its location without a lock, and whether a hold on the part is overdue.
 READ_ONE = """
@@ -24,7 +24,7 @@ WHERE s.part_id = $1 AND s.location_id = $2
 """
 
 # Write one change of one level, NULL when it is decided under locks; see ``schema_quiet_lone``.
-WRITE_ONE = handing_over("inventory_write_one_if({})".format(", ".join(f"${number}" for number in range(1, 18))), 18)
+WRITE_ONE = handing_off("inventory_write_one_if({})".format(", ".join(f"${number}" for number in range(1, 18))), 18)
 
 # Make sure that the people who write are known, under the name they have now.
 UPSERT_USERS = """

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cli.development.documents import ROOMS, tracked
-from devstack.checkout import ROOT
+from stack.checkout import ROOT
 
 PYTHON_ROOMS = (*ROOMS, "tests")
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from devstack.checkout import ROOT
+from stack.checkout import ROOT
 
 LOCK_AND_CLIENT_FILES = re.compile(r"(requirements.*\.(txt|in)|package-lock\.json|\.npmrc|pip\.conf|.*\.lock)$")
 ADDRESS = re.compile(r"https?://|--(extra-)?index-url")

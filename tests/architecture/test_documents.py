@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cli.development.documents import ROOMS, tracked
-from devstack.checkout import ROOT
+from stack.checkout import ROOT
 
 # `room/file.py`, `room/folder/` or `docs/file.md` between backticks.
 NAMED = re.compile(rf"`((?:{'|'.join((*ROOMS, 'tests', 'docs', 'protos'))})/[\w./-]*)`")

@@ -8,7 +8,7 @@ from pathlib import Path
 import grimp
 
 from cli.development.documents import ROOMS
-from devstack.checkout import ROOT
+from stack.checkout import ROOT
 from tests.architecture.source import python_files
 
 # Locust replaces the sockets of the process that imports it: that is its way of working.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.development.documents import ROOMS
-from devstack.checkout import ROOT
+from stack.checkout import ROOT
 from tests.architecture.source import python_files, read
 
 DEFINES = re.compile(r"^from prometheus_client import .*\b(Counter|Histogram|Summary)\b", re.MULTILINE)

@@ -10,11 +10,11 @@ import pytest
 from piccolo.engine.base import BaseTransaction
 from piccolo.engine.exceptions import TransactionError
 
+from changelog.handoff import Handoff
 from chassis.caller import ANONYMOUS
-from chassis.changes.handover import Handover
 from chassis.database import Database, TransactionManager, WriteContext
 from chassis.store_errors import CONNECTION_LOST
-from tests.chassis.change_log import INSERT, open_log
+from tests.changelog.change_log import INSERT, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -28,7 +28,7 @@ async def write(transactions: TransactionManager, thing: str) -> None:
     """A write as services make them."""
     async with transactions.begin(CONTEXT) as connection:
         await connection.execute(INSERT, thing, 1)
-        await Handover().seal(connection)
+        await Handoff().seal(connection)
 
 
 async def leave_after(turns: int, call: Coroutine[object, object, None]) -> bool:
@@ -105,7 +105,7 @@ async def test_a_write_transaction_that_is_left_waiting_gives_up_the_logs_lock(e
         with pytest.raises(CONNECTION_LOST):
             async with transactions.begin(CONTEXT) as connection:
                 await connection.execute(INSERT, "left", 1)
-                await Handover().seal(connection)
+                await Handoff().seal(connection)
                 async with asyncio.timeout(20):
                     await other.execute("INSERT INTO thing VALUES ('other', 1)")
                 await connection.execute("SELECT 1")

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from devstack.servers.databases import dsn_for
+from stack.servers.databases import dsn_for
 from tests.chaos.stream.own_postgres import OwnPostgres
 from tests.harness.servers import PASSWORD
 from tests.harness.small_disk import NoSmallDiskError, SmallDisk, small_disk

@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from chassis import border, errors
+from chassis import errors
+from chassis import interceptor as border
 from chassis.addresses import PortTaken
 from chassis.call_facts import peer_address
 from chassis.caller import current_request, require

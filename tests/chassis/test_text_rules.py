@@ -9,14 +9,14 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import FieldDescriptor
 
 from buf.validate import validate_pb2
-from chassis.border import check_rules
 from chassis.errors import FieldInvalid
+from chassis.interceptor import check_rules
 from chassis.logs import visible, visible_json
 from chassis.text_rules import CONTROL, CONTROL_BUT_LINES, text_violations
 from cli.catalogue_import.text import UNPRINTABLE
 from content_svc.domain import violations
 from content_svc.servicer import MULTI_LINE
-from edge.text_rules import _SUSPECT
+from edge.http.text_rules import _SUSPECT
 from partstream.changes.v1 import change_log_service_pb2
 from partstream.content.v1 import part_service_pb2
 from partstream.inventory.v1 import stock_service_pb2

@@ -13,9 +13,9 @@ import pytest
 
 from chassis.database import Database
 from cli.tree import ROOT
-from devstack import stack_state
-from devstack.stack_state import StackState
 from edge.identity.first_admin import ensure_first_admin
+from stack import stack_state
+from stack.stack_state import StackState
 
 PASSWORD = "seven orange tractors"
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cli import load, tree
-from devstack.errors import ServerUnavailable
+from stack.errors import ServerUnavailable
 
 Answers = dict[str, tuple[int, bytes]]
 

@@ -16,10 +16,10 @@ import pytest
 import inventory_svc.app
 from chassis.process_keys import TOOLS, entry
 from chassis.tokens import SigningKey
-from devstack import stack_state
-from devstack.checkout import ROOT
-from devstack.servers.ports import free_port
 from inventory_svc.settings import Settings
+from stack import stack_state
+from stack.checkout import ROOT
+from stack.servers.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,7 @@ import pytest
 from cli import tree
 from cli.development.locks import UV
 
-PACKAGES = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "devstack", "cli")
+PACKAGES = ("chassis", "changelog", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli")
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from cli.restored_trail import UNREACHABLE, RestoredTrail
-from devstack.servers.database_copies import Restored, dump, restore
+from stack.servers.database_copies import Restored, dump, restore
 from tasks.audit.store import AuditStore, Gap
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from cli import tree
-from devstack.bench import stream
-from devstack.servers.databases import NAMES
-from edge.http_app import VERSION
+from edge.routes.application import VERSION
+from loadtests.bench import stream
+from stack.servers.databases import NAMES
 
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

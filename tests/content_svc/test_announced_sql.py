@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from chassis.changes import tailer
+from changelog import tailer
 from tests.content_svc.running_service import RunningService, resistor
 from tests.harness.notifications import AS_BEFORE, listening
 from tests.harness.templates import migrate

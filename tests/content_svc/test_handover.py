@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from chassis.changes.log_tail import LogTail
+from changelog.log_tail import LogTail
 from tests.content_svc.running_service import RunningService, resistor
 
 if TYPE_CHECKING:
     import pytest
 
-    from chassis.changes.log_entry import LogPage
+    from changelog.log_entry import LogPage
 
 
 async def test_what_was_committed_is_served_while_nothing_is_read(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 
-from chassis.caller import Caller, RequestContext, set_current_request
-from chassis.changes.handover import Handover
+from changelog.handoff import Handoff
+from chassis.caller import CallContext, Caller, set_current_request
 from chassis.database import Database, TransactionManager
 from content_svc.domain.part import Image, PartContent
 from content_svc.upsert import upsert_parts
@@ -24,11 +24,11 @@ async def import_parts(writes: Writes, first: int, last: int, title: str) -> Non
 
 
 async def test_plans_made_on_empty_tables_do_not_scan_full_ones(sql: asyncpg.Connection, content_dsn: str) -> None:
-    set_current_request(RequestContext(CALLER))
+    set_current_request(CallContext(CALLER))
     await sql.execute("INSERT INTO category (category_id, name) VALUES ('resistors', 'Resistors')")
     await sql.execute("ANALYZE")
     database = await Database.open(content_dsn, application_name="test", max_size=1)
-    writes = Writes(TransactionManager(database), Handover, lambda _: None)
+    writes = Writes(TransactionManager(database), Handoff, lambda _: None)
     for number in range(12):  # more often than a plan is made anew for each execution
         await import_parts(writes, number, number + 1, "first")
     await database.pool.execute(FLUSH)

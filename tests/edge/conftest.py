@@ -11,11 +11,11 @@ import pytest
 from chassis.database import Database
 from chassis.process_keys import entry
 from chassis.tokens import SigningKey
-from devstack.servers.ports import free_port
 from edge.app import Edge
 from edge.identity.first_admin import ensure_first_admin
 from edge.settings import EdgeSettings
-from tests.edge.operator_command import OperatorCommand
+from stack.servers.ports import free_port
+from tests.edge.identity.operator_command import OperatorCommand
 from tests.harness.no_limits import without_rates
 
 ADMIN = "admin"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from chassis.database import Database
-from devstack.servers.ports import free_port
+from stack.servers.ports import free_port
 from tests.edge.conftest import Keys
 from tests.edge.live.conftest import listening
 from tests.harness.certificates import Authority

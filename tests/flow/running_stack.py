@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from devstack import stack_state
-from devstack.errors import StackNotRunning
-from devstack.servers.launcher import child_command
-from devstack.servers.ports import free_port, is_free
-from devstack.stack_state import ProcessState, StackState
-from devstack.supervision.leftovers import is_alive
-from devstack.supervision.probes import is_healthy
+from stack import stack_state
+from stack.errors import StackNotRunning
+from stack.servers.launcher import child_command
+from stack.servers.ports import free_port, is_free
+from stack.stack_state import ProcessState, StackState
+from stack.supervision.leftovers import is_alive
+from stack.supervision.probes import is_healthy
 from tests.harness.no_limits import RATES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from chassis.changes.integrity import Verdict, verify_chain
+from changelog.integrity import Verdict, verify_chain
 from tests.flow.running_stack import RunningStack
 
 # The log: entries, distinct revisions, first and last.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.servers.redis_files import quarantined
+from stack.servers.redis_files import quarantined
 from tests.flow.admin import Admin
 from tests.flow.eventually import eventually
 from tests.flow.running_stack import RunningStack

@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack.servers.launcher import child_command
-from devstack.servers.ports import free_port
-from tests.devstack.pseudo_terminal import terminal
+from stack.servers.launcher import child_command
+from stack.servers.ports import free_port
 from tests.flow.running_stack import ROOT, STOP_SECONDS
+from tests.stack.pseudo_terminal import terminal
 
 STEPS = [
     *("PostgreSQL", "Redis", "databases", "inventory service", "content service"),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from chassis.changes.notify import CHANNEL
-from chassis.changes.schema import CHANGE_LOG
+from changelog.notify import CHANNEL
+from changelog.schema import CHANGE_LOG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from devstack.servers.ports import free_port
-from devstack.servers.redis import EmbeddedRedis, find_server
+from stack.servers.ports import free_port
+from stack.servers.redis import EmbeddedRedis, find_server
 from tests.harness.servers import PASSWORD
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 
-from devstack.servers.databases import NAMES, ensure_databases
-from devstack.servers.postgres import EmbeddedPostgres
-from devstack.servers.redis import EmbeddedRedis, find_server
+from stack.servers.databases import NAMES, ensure_databases
+from stack.servers.postgres import EmbeddedPostgres
+from stack.servers.redis import EmbeddedRedis, find_server
 
 # Guards servers on the loopback address that hold nothing and live as long as one test run.
 PASSWORD = "test-run-only"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from devstack.servers.databases import dsn_for
+from stack.servers.databases import dsn_for
 from tests.harness.servers import PASSWORD, TestServers, locked
 
 # The program that migrates each database, and the setting that tells it where.

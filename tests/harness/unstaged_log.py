@@ -1,6 +1,6 @@
 """A log as it was before the entries of raw SQL were staged."""
 
-from chassis.changes.guard_schema import LOG_GUARDS
+from changelog.guard_schema import LOG_GUARDS
 
 _APPEND = "CREATE OR REPLACE FUNCTION change_log_append"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from chassis.changes import tailer
+from changelog import tailer
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from tests.harness.notifications import AS_BEFORE, listening
 from tests.harness.templates import migrate

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from changelog import cursor as cursors
+from changelog import followers, maintenance
+from changelog.metrics import FOLLOWERS_INACTIVE
 from chassis import errors
-from chassis.changes import cursor as cursors
-from chassis.changes import followers, maintenance
-from chassis.changes.metrics import FOLLOWERS_INACTIVE
 from chassis.channels import open_channel
 from inventory_svc.settings import Settings
 from partstream.changes.v1 import change_log_service_pb2 as messages

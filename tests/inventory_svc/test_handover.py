@@ -9,12 +9,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from chassis.changes.handover import ENTRIES_AT_MOST
-from chassis.changes.log_tail import LogTail
+from changelog.handoff import ENTRIES_AT_MOST
+from changelog.log_tail import LogTail
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from chassis.changes.log_entry import LogEntry, LogPage
+    from changelog.log_entry import LogEntry, LogPage
     from tests.inventory_svc.running import Running
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from chassis.changes import maintenance
+from changelog import maintenance
 from chassis.channels import open_channel
 from chassis.tokens import SERVICE_PERMISSIONS
 from inventory_svc.settings import Settings

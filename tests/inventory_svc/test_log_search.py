@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from chassis.changes import log_search
+from changelog import log_search
 from chassis.channels import open_channel
 from chassis.tokens import SERVICE_PERMISSIONS
 from partstream.changes.v1.change_log_service_pb2 import ListEntriesRequest

@@ -14,8 +14,8 @@ import pytest
 import content_svc.app
 import content_svc.settings
 import inventory_svc.settings
+from changelog import cursor as cursors
 from chassis import errors
-from chassis.changes import cursor as cursors
 from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.process_keys import entry
@@ -202,7 +202,7 @@ async def test_without_the_content_service_what_was_known_last_holds(content: Co
 async def test_another_history_replaces_what_was_known(
     content: Content, following: None, inventory_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.changes.follower.RESYNC_SPREAD_SECONDS", 0.05)
+    monkeypatch.setattr("changelog.follower.RESYNC_SPREAD_SECONDS", 0.05)
     token = await content.add("a", PUBLISHED)
     with psycopg.connect(inventory_dsn, autocommit=True) as connection:
         connection.execute("INSERT INTO part_visibility VALUES ('gone', true, 9), ('a', false, 900)")

@@ -12,14 +12,14 @@ import asyncpg
 import grpc
 import pytest
 
-import chassis.border
+import chassis.interceptor
+from changelog import cursor as cursors
+from changelog import follower as following
+from changelog import snapshot_gate
+from changelog.follower import ChangeBatch, Follower
+from changelog.snapshot_gate import AT_ONCE, SnapshotGate
+from changelog.sources import StockSource
 from chassis.background import Backoff
-from chassis.changes import cursor as cursors
-from chassis.changes import follower as following
-from chassis.changes import snapshot_gate
-from chassis.changes.follower import ChangeBatch, Follower
-from chassis.changes.snapshot_gate import AT_ONCE, SnapshotGate
-from chassis.changes.sources import StockSource
 from chassis.channels import open_channel
 from chassis.errors import DeadlinePassed, Overloaded, PartstreamError, WatcherTooSlow
 from chassis.rich_status import from_rpc_error
@@ -162,7 +162,7 @@ async def test_a_slot_is_free_when_its_reader_dies(
 async def test_a_reader_that_stands_still_is_ended(
     inventory_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chassis.border, "STREAM_WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(chassis.interceptor, "STREAM_WRITE_SECONDS", 0.3)
     async with serving(inventory_dsn, tmp_path, monkeypatch, MANY) as (service, gate):
         call = await begun(service.staff)
         await until_open(gate, 0)

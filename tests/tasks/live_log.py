@@ -11,16 +11,16 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from chassis.changes import cursor as cursors
-from chassis.changes.feed import ChangeFeed
-from chassis.changes.follower import ChangeBatch
-from chassis.changes.followers import Followers
-from chassis.changes.log_reader import LogReader
-from devstack.servers.launcher import child_command
+from changelog import cursor as cursors
+from changelog.feed import ChangeFeed
+from changelog.follower import ChangeBatch
+from changelog.followers import Followers
+from changelog.log_reader import LogReader
 from partstream.changes.v1 import origin_pb2
 from partstream.inventory.v1 import movement_pb2, stock_change_pb2, stock_pb2
 from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse
-from tests.chassis.change_log import keys, open_log
+from stack.servers.launcher import child_command
+from tests.changelog.change_log import keys, open_log
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from chassis.changes.log_entry import LogEntry
+    from changelog.log_entry import LogEntry
     from chassis.database import Database
     from tasks.jobs import JobQueue
 

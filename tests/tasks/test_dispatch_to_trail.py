@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from chassis.database import Database
-from edge.dispatch.dispatcher import Dispatcher, Limits
-from edge.follower_metrics import FOLLOWERS
+from edge.audit_dispatch.dispatcher import Dispatcher, Limits
+from edge.upstream.follower_metrics import FOLLOWERS
 from tasks.jobs import AUDIT_QUEUE, JobQueue
 from tests.harness.own_redis import OwnRedis
 from tests.tasks.live_log import (

@@ -14,7 +14,7 @@ import pytest
 import redis
 from dramatiq import Message
 
-from edge.dispatch.dispatcher import Dispatcher, Limits
+from edge.audit_dispatch.dispatcher import Dispatcher, Limits
 from tasks.broker import AUDIT_QUEUE, NAMESPACE, WARMING_QUEUE
 from tasks.jobs import JobQueue, RecordChanges
 from tests.harness.redis_content import TYPES, plant, type_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.cache import keys
 from partstream.inventory.v1 import stock_pb2
 from tasks.audit.queries import position_of

@@ -8,12 +8,12 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chassis.changes.follower import Follower
+from changelog.follower import Follower
 from chassis.database import Database
+from edge.audit_dispatch.dispatcher import Dispatcher, Limits
 from edge.cache import keys
 from edge.cache.follow import SharedSink, read_stock_change
 from edge.cache.shared import SharedCache
-from edge.dispatch.dispatcher import Dispatcher, Limits
 from tasks.alerts.redis_content import quarantine_report
 from tasks.jobs import JobQueue
 from tests.harness.own_redis import OwnRedis

@@ -26,11 +26,11 @@ import asyncio  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+from changelog import follower as following  # noqa: E402
+from changelog.cursor import Position, position_in  # noqa: E402
+from changelog.follower import Follower  # noqa: E402
+from changelog.sources import StockSource  # noqa: E402
 from chassis.background import Backoff  # noqa: E402
-from chassis.changes import follower as following  # noqa: E402
-from chassis.changes.cursor import Position, position_in  # noqa: E402
-from chassis.changes.follower import Follower  # noqa: E402
-from chassis.changes.sources import StockSource  # noqa: E402
 from chassis.channels import open_channel  # noqa: E402
 from tests.chaos.stream import recorders  # noqa: E402
 from tests.chaos.stream.island import FAR, NEAR, PORT, end_with_parent, ip  # noqa: E402

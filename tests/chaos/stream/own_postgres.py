@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 
-from devstack.servers.databases import NAMES, ensure_databases
-from devstack.servers.ports import free_port
-from devstack.servers.postgres import EmbeddedPostgres
+from stack.servers.databases import NAMES, ensure_databases
+from stack.servers.ports import free_port
+from stack.servers.postgres import EmbeddedPostgres
 from tests.harness.servers import PASSWORD, TestServers
 
 # Survives the death of its processes, which is what scenarios bring about, but not that of the machine.

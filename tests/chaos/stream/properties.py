@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from chassis.changes import cursor as cursors
-from chassis.changes.integrity import verify_chain
+from changelog import cursor as cursors
+from changelog.integrity import verify_chain
 from tests.chaos.stream.recorders import Seen
 from tests.chaos.stream.storm import PARTS
 

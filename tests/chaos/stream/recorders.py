@@ -7,16 +7,16 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from changelog import cursor as cursors
+from changelog.follower import ChangeBatch
 from chassis.background import Backoff
-from chassis.changes import cursor as cursors
-from chassis.changes.follower import ChangeBatch
 from chassis.errors import CursorCompacted, EpochChanged, PartstreamError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from uuid import UUID
 
-    from chassis.changes.sources import StockSource
+    from changelog.sources import StockSource
 
 BOOKMARK_SECONDS = 0.25
 _SILENCE_SECONDS = 4.0  # less than this a busy machine needs now and then

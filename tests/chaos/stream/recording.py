@@ -10,7 +10,7 @@ from tests.chaos.stream.recorders import Message, Recorder, Seen, Session, State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chassis.changes.follower import FollowerCounts
+    from changelog.follower import FollowerCounts
 
 
 def written_down(recorders: Sequence[Recorder], state: StateSink, counts: FollowerCounts) -> dict[str, Any]:

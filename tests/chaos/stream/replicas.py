@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from devstack.servers.ports import free_port
+from stack.servers.ports import free_port
 from tests.harness.no_limits import RATES
 
 ROOT = Path(__file__).resolve().parents[3]

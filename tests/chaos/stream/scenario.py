@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chassis.changes import cursor as cursors
-from chassis.changes.sources import StockSource
+from changelog import cursor as cursors
+from changelog.sources import StockSource
 from chassis.channels import open_channel
 from chassis.errors import CursorCompacted, EpochChanged
 from tests.chaos.stream.faults import FAULTS

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from chassis.changes.cursor import Position, encode
+from changelog.cursor import Position, encode
 from chassis.tokens import ServiceToken, SigningKey
 from tests.chaos.stream.island import pass_on, way_in
 from tests.chaos.stream.properties import HEAD, check_recorder, check_state, read_levels, read_log

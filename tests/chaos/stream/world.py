@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from changelog import follower as following
+from changelog.cursor import Position, encode
+from changelog.follower import Follower
+from changelog.sources import StockSource
 from chassis.background import Backoff
-from chassis.changes import follower as following
-from chassis.changes.cursor import Position, encode
-from chassis.changes.follower import Follower
-from chassis.changes.sources import StockSource
 from chassis.channels import open_channel
 from chassis.tokens import ServiceToken, SigningKey
 from tests.chaos.stream.properties import HEAD

@@ -12,7 +12,7 @@ import pytest
 from cli import tree
 from cli.catalogue_import import command
 from cli.catalogue_import.errors import FileUnreadable
-from devstack.errors import OutputRefused, SettingsRefused
+from stack.errors import OutputRefused, SettingsRefused
 
 
 def checked(path: Path, *arguments: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chassis.changes.follower import ChangeBatch
+from changelog.follower import ChangeBatch
 from chassis.errors import StoreUnavailable
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.cache.follow import read_stock_change
 from edge.cache.memory import LogChange
 from edge.cache.values import total

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 from chassis.errors import StoreUnavailable
 from edge.cache import keys
 from edge.cache.manager import Loaded

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.cache import keys
 from edge.cache.shared import SharedCache
 from edge.cache.stored_form import redis_type

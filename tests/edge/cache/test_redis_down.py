@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.cache import keys
 from edge.cache.breaker import FAILURES_TO_OPEN, CircuitBreaker
 from edge.cache.errors import SharedTierAway

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 from chassis.errors import EpochChanged
 from edge.cache import keys
 from edge.cache.reads import CachedReads
-from edge.clients import Services
-from edge.exchange import Exchange, begin_exchange
+from edge.http.request_context import RequestContext, set_request_context
+from edge.upstream.clients import Services
 from tests.edge.cache.conftest import Edge
 
 
@@ -34,7 +34,7 @@ def restore(edge: Edge) -> uuid.UUID:
 
 async def test_value_of_another_history_is_not_given_for_a_token_of_the_lost_one(edge: Edge, services: Any) -> None:
     lost = restore(edge)
-    begin_exchange(Exchange(promised={keys.INVENTORY: lost}))
+    set_request_context(RequestContext(promised={keys.INVENTORY: lost}))
 
     with pytest.raises(EpochChanged):
         await CachedReads(edge.cache, services).stock("A", "")
@@ -42,8 +42,8 @@ async def test_value_of_another_history_is_not_given_for_a_token_of_the_lost_one
 
 async def test_without_a_token_it_is_given_with_the_token_of_its_own_history(edge: Edge, services: Any) -> None:
     restore(edge)
-    exchange = Exchange()
-    begin_exchange(exchange)
+    exchange = RequestContext()
+    set_request_context(exchange)
 
     read = await CachedReads(edge.cache, services).stock("A", "")
 
@@ -55,6 +55,6 @@ async def test_without_a_token_it_is_given_with_the_token_of_its_own_history(edg
 async def test_what_was_held_before_is_still_true_for_the_lost_token(edge: Edge, services: Any) -> None:
     reads = CachedReads(edge.cache, services)
     await reads.stock("A", "")
-    begin_exchange(Exchange(promised={keys.INVENTORY: restore(edge)}))
+    set_request_context(RequestContext(promised={keys.INVENTORY: restore(edge)}))
 
     assert (await reads.stock("A", "")).stock.available == 100

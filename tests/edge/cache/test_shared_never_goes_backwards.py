@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.cache import keys, shared
 from edge.cache.memory import MemoryCache
 from edge.cache.shared import SharedCache

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from changelog import cursor as cursors
+from changelog.cursor import Position
+from changelog.follower import ChangeBatch
 from chassis.caller import ANONYMOUS, Caller
-from chassis.changes import cursor as cursors
-from chassis.changes.cursor import Position
-from chassis.changes.follower import ChangeBatch
 from chassis.visibility import is_published
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chassis.changes.cursor import Position, decode
-from chassis.changes.follower import ChangeBatch
+from changelog.cursor import Position, decode
+from changelog.follower import ChangeBatch
 from chassis.errors import CursorCompacted
 from edge.cache import keys
 from edge.live.errors import CloseSocket, ResyncNeeded, TooSlow

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.app import Edge
 from tests.edge.conftest import Keys
 from tests.edge.live.conftest import LiveClient, LiveServer

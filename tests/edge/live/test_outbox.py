@@ -7,7 +7,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.live.errors import TooSlow
 from edge.live.events import ContentEvent, PartState, StockEvent
 from edge.live.limits import LiveLimits

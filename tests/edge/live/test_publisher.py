@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.changes.cursor import Position
+from changelog.cursor import Position
 from edge.cache import keys
 from edge.live.errors import Restarting, ResyncNeeded
 from partstream.content.v1 import part_pb2

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from chassis.changes import tailer
+from changelog import tailer
 from edge.live.limits import LiveLimits
 from edge.live.socket import OpenSocket
 from tests.edge.conftest import ADMIN, PASSWORD, Keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from devstack.checkout import ROOT
+from stack.checkout import ROOT
 
 DOCUMENT: Final = ROOT / "docs" / "security.md"
 ANYONE, SIGNED_IN, OWNER = "anyone", "signed in", "owner key or signed in"

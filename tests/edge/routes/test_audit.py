@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chassis.changes import cursor as cursors
-from edge.audit_trail import WAIT_SECONDS
+from changelog import cursor as cursors
+from edge.audit_dispatch.audit_trail import WAIT_SECONDS
 from tests.edge.routes.shop import open_shop, stock
 from tests.tasks.live_log import WorkerProcess
 

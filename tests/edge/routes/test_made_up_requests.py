@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from edge.app import Edge
-from tests.edge.raw_http import listening
+from tests.edge.http.raw_http import listening
 from tests.edge.routes.shop import open_shop, stock
 
 ROUND_SECONDS = 300  # an access token lasts for ten minutes

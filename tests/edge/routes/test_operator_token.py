@@ -6,7 +6,7 @@ from chassis.channels import open_channel
 from chassis.errors import PermissionMissing
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
-from tests.edge.operator_command import OperatorCommand
+from tests.edge.identity.operator_command import OperatorCommand
 from tests.inventory_svc.running import refusal
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import inventory_svc.settings
-from chassis.changes import maintenance
+from changelog import maintenance
 from edge import retention_watch
 from tests.edge.routes.test_followers import registered as registered  # noqa: PLC0414 - a fixture
 from tests.harness.small_partitions import make_small

@@ -6,9 +6,9 @@ import uuid
 import httpx
 import pytest
 
-from chassis.changes import cursor as cursors
+from changelog import cursor as cursors
 from edge.app import Edge
-from edge.audit_trail import WAIT_SECONDS
+from edge.audit_dispatch.audit_trail import WAIT_SECONDS
 from tests.edge.routes.shop import open_shop
 
 

@@ -26,11 +26,11 @@ from chassis.errors import RevocationUnknown, TokenRevoked
 from chassis.process_keys import entry
 from chassis.rich_status import from_rpc_error
 from chassis.tokens import SigningKey
-from devstack.servers.ports import free_port
 from edge.app import Edge
 from edge.settings import EdgeSettings
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+from stack.servers.ports import free_port
 from tests.edge.conftest import PASSWORD
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from chassis.database import Database
     from tests.edge.conftest import Keys
-    from tests.edge.operator_command import OperatorCommand
+    from tests.edge.identity.operator_command import OperatorCommand
 
 BOUND_SECONDS = 1.0
 CLERK = {"username": "clerk", "password": PASSWORD, "roles": ["stock_manager"]}

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.changes import wire
-from chassis.changes.log_entry import LogEntry
+from changelog import wire
+from changelog.log_entry import LogEntry
 from chassis.visibility import AUDIENCES, PUBLIC, redact
 from inventory_svc import changes
 from inventory_svc.convert.answers import KINDS

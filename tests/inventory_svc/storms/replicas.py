@@ -20,9 +20,9 @@ from chassis.channels import open_channel
 from chassis.errors import PartstreamError
 from chassis.rich_status import from_rpc_error
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
-from devstack.servers.ports import free_port
 from partstream.inventory.v1 import stock_service_pb2 as pb
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+from stack.servers.ports import free_port
 from tests.inventory_svc.running import ADMIN_ID
 from tests.inventory_svc.storms.history import History, Kind, Operation
 

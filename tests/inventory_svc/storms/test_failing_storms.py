@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chassis.tokens import SigningKey
-from devstack.servers.databases import NAMES, ensure_databases
-from devstack.servers.postgres import EmbeddedPostgres
+from stack.servers.databases import NAMES, ensure_databases
+from stack.servers.postgres import EmbeddedPostgres
 from tests.harness.templates import migrate
 from tests.inventory_svc.running import check_books
 from tests.inventory_svc.storms.replicas import Crowd, Replica, replica_processes

@@ -1,0 +1,81 @@
+"""Entries that a write transaction reads back itself, in the statement that wrote them, and hands to the feed.
+
+After its commit the feed would ask the database for them: one more round trip, which is half of the time from a commit
+to its watchers. Only what goes on where the window ends is taken: the first row is the entry known before, and its hash
+says that the history is the same. Everything else is read by the tailer as ever.
+"""
+
+# ruff: noqa: S608 - the statements are composed of the constants of this file only
+
+from __future__ import annotations
+
+from itertools import starmap
+from typing import TYPE_CHECKING
+
+from changelog.log_entry import COLUMNS, LogEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import asyncpg
+
+ENTRIES_AT_MOST = 64  # more are read by the tailer, which lets others have their turn meanwhile
+
+# The entries from the one that is known to the last one written, under the log's lock, which the writer holds: those of
+# other replicas are among them. Nothing when there are too many, or none is known. Volatile, so that it sees what the
+# statement has written that it is part of.
+WRITTEN = f"""
+CREATE FUNCTION change_log_written(last_known bigint, last_written bigint) RETURNS SETOF change_log
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF last_known > 0 AND last_written - last_known BETWEEN 1 AND {ENTRIES_AT_MOST} THEN
+        RETURN QUERY SELECT l.* FROM change_log AS l
+            WHERE l.revision BETWEEN last_known AND last_written ORDER BY l.revision;
+    END IF;
+END $$;
+"""
+
+
+def handing_off(call: str, parameter: int) -> str:
+    """A statement that calls a function which writes, and reads back what it wrote.
+
+    The function answers the last revision it was given, if any; the parameter with this number is ``Handoff.known``.
+    """
+    return f"""
+SELECT {COLUMNS}, w.written FROM (SELECT {call} AS written OFFSET 0) AS w
+LEFT JOIN LATERAL change_log_written(${parameter}, w.written) AS l ON true
+"""
+
+
+# Close the log of a transaction: its deferred triggers fire now, so that the revision is known before the commit.
+SEAL = handing_off("change_log_seal()", 1)
+
+
+class Handoff:
+    """What a writer holds between its write and its commit. For one transaction at a time."""
+
+    def __init__(self, known: Callable[[], int] = lambda: 0) -> None:
+        """``known()`` is the revision at which the window ends; 0 = hand nothing over."""
+        self._known = known
+        self._entries: Sequence[LogEntry] = ()
+
+    @property
+    def known(self) -> int:
+        """The revision to read from."""
+        return self._known()
+
+    async def seal(self, connection: asyncpg.Connection[asyncpg.Record]) -> int | None:
+        """End what a transaction writes; the last revision given to it, or ``None`` when it changed nothing."""
+        return self.read(await connection.fetch(SEAL, self.known))
+
+    def read(self, rows: Sequence[asyncpg.Record]) -> int | None:
+        """Keep the entries in what a statement of ``handing_off`` answered; answers the last revision written."""
+        written: int | None = rows[-1]["written"]
+        is_empty = rows[0]["revision"] is None
+        self._entries = () if is_empty else list(starmap(LogEntry, (row[:-1] for row in rows)))
+        return written
+
+    def take(self) -> Sequence[LogEntry]:
+        """The entries, once their transaction is committed; the next call has none."""
+        entries, self._entries = self._entries, ()
+        return entries

@@ -1,0 +1,90 @@
+"""Keeping a log's partitions: new ones ahead of the head, old ones dropped when nobody needs them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from changelog.metrics import FOLLOWERS_INACTIVE
+from changelog.schema import PARTITIONS_AHEAD
+from chassis.background import BackgroundService
+
+if TYPE_CHECKING:
+    from chassis.database import Database
+
+log = logging.getLogger(__name__)
+
+_ENSURE = "SELECT change_log_ensure_partitions($1)"
+_SUMMARISE = "SELECT change_log_summarise()"
+_DROP = "SELECT dropped_to, held_by, held_at, passed_over FROM change_log_drop_oldest($1, $2, $3)"
+_INACTIVE = "SELECT array_agg(name ORDER BY name) FROM change_log_follower WHERE reported_at < now() - $1::interval"
+_INTERVAL_SECONDS = 10.0  # whoever appends makes partitions as well; this keeps it from having to
+
+
+@dataclass(frozen=True, slots=True)
+class LogRetention:
+    """How much of a log is kept: whatever is younger, unless the whole grows larger.
+
+    More is kept for followers that have not come so far, each until it has not reported for ``hold_for``.
+    """
+
+    keep_for: timedelta = timedelta(days=90)
+    keep_bytes: int = 50 * 1024**3
+    hold_for: timedelta = timedelta(days=7)
+
+
+class LogMaintenance(BackgroundService):
+    """Runs in every replica; a lock in the database lets one of them drop at a time."""
+
+    def __init__(self, database: Database, name: str, retention: LogRetention) -> None:
+        """Name the log for the messages."""
+        super().__init__(f"{name}-log-maintenance", _INTERVAL_SECONDS)
+        self._database = database
+        self._log = name
+        self._retention = retention
+        self.held_by: str | None = None
+        self._inactive: list[str] = []
+
+    async def run_once(self) -> None:
+        """Make partitions ahead, index what is new, then drop as many partitions as may go."""
+        await self._database.pool.fetchval(_ENSURE, PARTITIONS_AHEAD)
+        await self._database.pool.fetchval(_SUMMARISE)
+        await self._look_for_inactive()
+        kept = self._retention
+        while True:
+            row = await self._database.pool.fetchrow(_DROP, kept.keep_for, kept.keep_bytes, kept.hold_for)
+            self.held_by = row["held_by"]
+            if row["dropped_to"] is None:
+                break
+            log.info("%s log: entries up to revision %d were dropped", self._log, row["dropped_to"])
+            if row["passed_over"]:
+                log.warning(
+                    "entries dropped that inactive followers have not read log=%s followers=%s revision=%d",
+                    self._log,
+                    ",".join(row["passed_over"]),
+                    row["dropped_to"],
+                )
+        if self.held_by:
+            log.error(
+                "%s log: it is time to drop entries, but the follower %s has come only to revision %d: see why it does "
+                "not go on, or remove it",
+                self._log,
+                self.held_by,
+                row["held_at"],
+            )
+
+    async def _look_for_inactive(self) -> None:
+        """Count the followers that no longer report, and log those that are new among them."""
+        names = await self._database.pool.fetchval(_INACTIVE, self._retention.hold_for) or []
+        FOLLOWERS_INACTIVE.labels(self._log).set(len(names))
+        for name in names:
+            if name not in self._inactive:
+                log.warning(
+                    "follower inactive, entries are no longer kept for it log=%s follower=%s hold_days=%.1f",
+                    self._log,
+                    name,
+                    self._retention.hold_for / timedelta(days=1),
+                )
+        self._inactive = names

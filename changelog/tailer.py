@@ -1,0 +1,241 @@
+"""The one reader of a log in a process: it fills the window and wakes the watchers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from changelog.broadcast import BroadcastEvent
+from changelog.window import EntryEncoder, Window, WindowEntry
+from chassis.background import Backoff, end
+from chassis.errors import PartstreamError, StoreUnavailable
+from chassis.store_errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from changelog.log_entry import LogEntry, LogPage
+    from changelog.log_reader import LogReader
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25  # the safety net for a lost notification
+_PAGE = 1000
+_LOADED_AT_START = 5000
+_YIELD_EVERY = 200  # entries encoded between two turns of the event loop: about 2 ms
+# A wave through the watchers costs about 60 us for each of them. This long after each one the next wave may come, so
+# that under a storm of writes at most a sixth of the process's time goes to telling of them; changes that come
+# meanwhile share a message.
+_PACE_SECONDS = 0.0004
+_MAX_PACE_SECONDS = 0.1
+
+
+class Tailer:
+    """Follows the table from where the window ends."""
+
+    def __init__(
+        self,
+        reader: LogReader,
+        encode: Callable[[LogEntry, str], bytes],
+        keys: Callable[[LogEntry], frozenset[str]],
+        *,
+        max_window_bytes: int,
+        max_window_entries: int,
+    ) -> None:
+        """Encode each entry once, with the service's own conversion."""
+        self._reader = reader
+        self._tail = reader.tail()
+        self._tail.on_lost = self._lost
+        self._encoder = EntryEncoder(encode, keys)
+        self._bounds = (max_window_entries, max_window_bytes)
+        self.window = Window(0)
+        self.epoch = UUID(int=0)
+        self.generation = 0  # rises when the window is not the continuation of the one before
+        self.is_sure = False  # whether the epoch and the window's end are those of the database
+        self.watchers = 0
+        self.moved = BroadcastEvent()
+        self._wake = asyncio.Event()
+        self._quiet_until = 0.0
+        self._ringing: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the newest entries, then tail in the background."""
+        await self._load()
+        self._task = asyncio.create_task(self._run(), name=f"tail-{self._reader.log}")
+
+    async def stop(self) -> None:
+        """Stop tailing."""
+        if self._ringing is not None:
+            self._ringing.cancel()
+        if self._task is not None:
+            await end(self._task)
+        await self._tail.close()
+
+    def wake(self) -> None:
+        """Read now instead of at the next poll."""
+        self._wake.set()
+
+    async def read(self, after: int, limit: int) -> LogPage:
+        """A page of the table; ``StoreUnavailable`` when the log is in another epoch than the window."""
+        page = await self._reader.page(after, limit)
+        if page.epoch != self.epoch:
+            self.wake()
+            message = "The log has begun a new epoch: connect again."
+            raise StoreUnavailable(message, retry_after_seconds=0.2)
+        return page
+
+    async def serialised(self, page: LogPage, audience: str, part_ids: Collection[str]) -> list[WindowEntry]:
+        """The entries of a page for one audience."""
+        return await self._encoded(page, (audience,), part_ids)
+
+    async def _encoded(
+        self, page: LogPage, audiences: Collection[str], part_ids: Collection[str] = ()
+    ) -> list[WindowEntry]:
+        encoded: list[WindowEntry] = []
+        for entry in page.entries:
+            encoded.append(self._encoder(entry, audiences, part_ids))
+            if len(encoded) % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        _mark_ends(page.entries, encoded, is_whole=page.is_whole)
+        return encoded
+
+    @property
+    def takes_from(self) -> int:
+        """The revision after which ``take`` would go on; 0 when it is cheaper to read many commits at once.
+
+        That is while the last wave through many watchers is not long enough ago.
+        """
+        return self.window.end if asyncio.get_running_loop().time() >= self._quiet_until else 0
+
+    def take(self, entries: Sequence[LogEntry]) -> bool:
+        """Append what this process has just committed, and ring; false, with nothing done, unless it goes on from here.
+
+        The first entry is the one before: the newest of the window, by revision and hash.
+        """
+        if not self.is_sure or len(entries) < 2 or entries[0].revision != self.window.end:
+            return False
+        if entries[0].log_epoch != self.epoch or not self._tail.ends_with(entries[0]):
+            return False
+        fresh = entries[1:]
+        try:
+            encoded = [self._encoder(entry, tuple(self.window.audiences)) for entry in fresh]
+        except Exception:  # it is committed: whoever wrote must not be told otherwise
+            log.exception("what was committed cannot be serialised")
+            return False
+        _mark_ends(fresh, encoded, is_whole=True)
+        self._append(fresh, encoded)
+        return True
+
+    def _append(self, entries: Sequence[LogEntry], encoded: Sequence[WindowEntry]) -> None:
+        for entry in encoded:
+            self.window.append(entry)
+        self._tail.took(entries[-1])
+        self._announce()
+
+    def _announce(self) -> None:
+        """Ring now, or when the pace allows the next wave."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS)
+            self.moved.ring()
+        elif self._ringing is None:
+            self._ringing = loop.call_at(self._quiet_until, self._ring_late)
+
+    def _ring_late(self) -> None:
+        self._ringing = None
+        self._announce()
+
+    async def _load(self) -> None:
+        """Begin anew with the newest entries of the log as it is now."""
+        head = await self._reader.head()
+        entries, max_bytes = self._bounds
+        oldest = await self._reader.oldest()
+        start = max(0, head.revision - _LOADED_AT_START, oldest - 1 if head.revision else 0)
+        audiences = self.window.audiences
+        self.epoch = head.epoch
+        self.window = Window(start, max_entries=entries, max_bytes=max_bytes)
+        for audience in audiences:
+            self.window.serve(audience)
+        self.generation += 1
+        self.is_sure = True
+        self._tail.begin_anew()
+        while await self._pull():
+            pass
+        self.moved.ring()
+
+    async def _pull(self) -> bool:
+        """Append one page to the window; whether more may be waiting."""
+        window = self.window
+        after = window.end
+        page = await self._tail.page(after, _PAGE)
+        if not await self._is_continuation(page, after):
+            await self._load()
+            return True
+        self.is_sure = True
+        if not page.entries:
+            return False
+        encoded = await self._encoded(page, tuple(window.audiences))
+        taken = window.end - after  # meanwhile, from the writer
+        if taken < len(encoded):
+            self._append(page.entries[taken:], encoded[taken:])
+        return page.more
+
+    async def _is_continuation(self, page: LogPage, after: int) -> bool:
+        """Whether a page goes on after a revision that the window has, in the same history."""
+        if page.epoch != self.epoch:
+            log.warning("the log has begun a new epoch; every watcher is sent to a snapshot")
+        elif not self.is_sure and not await self._tail.is_as_read():
+            log.error("the log is not the one that was read before, under the same epoch; the window is loaded anew")
+        elif page.entries and page.entries[0].revision != after + 1:
+            first = page.entries[0].revision
+            if await self._reader.oldest() >= first:
+                log.warning("retention dropped entries after %d before they were read", after)
+            else:
+                log.error("the log has a gap: revision %d follows %d", first, after)
+        else:
+            return True
+        return False
+
+    def _lost(self) -> None:
+        """The database is away; when it comes back it may be another."""
+        self.is_sure = False
+        self._wake.set()
+
+    async def _run(self) -> None:
+        backoff = Backoff(0.02, POLL_SECONDS)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(max(0.0, self._quiet_until - asyncio.get_running_loop().time()))
+            try:
+                while await self._pull():
+                    pass
+                backoff.reset()
+            except PartstreamError as error:
+                log.warning("the change log cannot be read: %s", error)
+                await asyncio.sleep(backoff.next())
+                self._wake.set()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                if translated(error) is None:
+                    log.exception("the change log cannot be read")
+                else:
+                    log.warning("the change log cannot be read: %r", error)
+                await asyncio.sleep(POLL_SECONDS)
+
+
+def _mark_ends(entries: Sequence[LogEntry], encoded: Sequence[WindowEntry], *, is_whole: bool) -> None:
+    """Say of each entry whether its transaction ends with it; ``is_whole`` = the last one's does."""
+    for ready, (entry, following) in zip(encoded, pairwise(entries), strict=False):
+        ready.ends_transaction = not entry.is_with(following)
+    if encoded:
+        encoded[-1].ends_transaction = is_whole

@@ -1,0 +1,116 @@
+"""Read your own writes: ``Partstream-Revision`` out, ``Partstream-Min-Revision`` in."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from changelog import cursor as cursors
+from chassis.errors import CursorMalformed, RevisionNotYetServed
+from edge.http.request_context import current_request_context
+from edge.metrics import REVISION_WAITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from litestar import Request
+
+OUT: Final = "Partstream-Revision"
+IN: Final = "Partstream-Min-Revision"
+COOKIE: Final = "partstream_revision"
+WAIT_SECONDS: Final = 0.25  # a follower is some 10 ms behind; one that is further behind is not worth waiting for
+
+
+class Follows(Protocol):
+    """The follower of one log, as far as reads need it."""
+
+    @property
+    def cursor(self) -> str:
+        """What has been applied; empty before the first message."""
+
+    async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
+        """Return once the position was applied; ``RevisionNotYetServed`` after the time-out."""
+
+
+@lru_cache(maxsize=4096)
+def merged(*tokens: str) -> str:
+    """One token for several; remembered, because one position is sent with many answers."""
+    return cursors.merge(*tokens)
+
+
+class RevisionGate:
+    """Lets a read through to the caches only when they have what its caller has seen."""
+
+    def __init__(self, followers: Mapping[str, Follows], shown: Callable[[], str] = lambda: "") -> None:
+        """Take the follower of each log, by log name; none = nothing is cached, every read goes through.
+
+        ``shown`` returns the newest revision that a service's response to any caller had.
+        """
+        self._followers = followers
+        self._shown = shown
+
+    def position(self) -> str:
+        """What this edge has applied of every log."""
+        return merged(*(follower.cursor for follower in self._followers.values() if follower.cursor))
+
+    def newest(self, request: Request[Any, Any, Any]) -> Mapping[str, cursors.Position]:
+        """The newest position in each log that this edge or the caller has seen; ``CursorMalformed`` for a bad one.
+
+        Includes every write acknowledged through this edge, before its followers have it.
+        """
+        return cursors.decode(merged(self._shown(), self.position(), self.wanted(request)))
+
+    def wanted(self, request: Request[Any, Any, Any]) -> str:
+        """The least revision a caller asks for, for reads that no cache serves; ``CursorMalformed`` for a bad one."""
+        text = request.headers.get(IN)
+        if not text:
+            return self._known(request.cookies.get(COOKIE, ""))
+        cursors.decode(text)
+        return text
+
+    def _known(self, cookie: str) -> str:
+        """A browser's cookie without what means nothing here any more: its user did not ask for it.
+
+        Else whoever had a page open while a database was restored would get refusals until the cookie ends.
+        """
+        try:
+            positions = cursors.decode(cookie)
+        except CursorMalformed:
+            return ""
+        kept = [position for log, position in positions.items() if not self._is_of_lost_epoch(log, position)]
+        return cursors.encode(*kept) if kept else ""
+
+    def _is_of_lost_epoch(self, log: str, position: cursors.Position) -> bool:
+        follower = self._followers.get(log)
+        here = cursors.position_in(follower.cursor, log) if follower is not None else None
+        return here is not None and here.epoch != position.epoch
+
+    async def settle(self, request: Request[Any, Any, Any]) -> str:
+        """The revision a read must still ask the services for; empty when the caches have it.
+
+        Raises ``CursorMalformed`` (400) for a text that is no revision. A revision that does not exist is found out
+        by the service that is asked for it.
+        """
+        wanted = self.wanted(request)
+        if not wanted:
+            return ""
+        deadline = time.monotonic() + WAIT_SECONDS  # one for all logs, not one after the other
+        open_positions = [
+            position
+            for log, position in cursors.decode(wanted).items()
+            if not await self._reached(log, position, deadline)
+        ]
+        REVISION_WAITS.labels("read_through" if open_positions else "followed").inc()
+        return cursors.encode(*open_positions) if open_positions else ""
+
+    async def _reached(self, log: str, position: cursors.Position, deadline: float) -> bool:
+        follower = self._followers.get(log)
+        if follower is None:
+            return False
+        try:
+            await follower.reached(position, max(0.0, deadline - time.monotonic()))
+        except RevisionNotYetServed:
+            return False
+        current_request_context().promised[log] = position.epoch
+        return True

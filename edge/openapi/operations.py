@@ -1,0 +1,239 @@
+"""What the OpenAPI document says of each kind of operation: the headers it reads and those it answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIHeader,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    Schema,
+    SecurityScheme,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+from edge.openapi.schemas import loosen
+
+_TAG: Final = '(W/)?"[!#-~]*"'
+_TAG_EXAMPLE: Final = '"0b0c9f2e1d7e4a51a2d6c8f1e4b7a903.7"'
+
+PARAMETERS: Final[dict[str, Parameter]] = {
+    "Idempotency-Key": Parameter(
+        "Idempotency-Key",
+        "header",
+        Schema(type=OpenAPIType.STRING, min_length=1, max_length=200),
+        description="The caller's name for this request. Sent again with the same body it is answered as the first "
+        "time, with `Idempotent-Replayed: true`; with another body it is refused (422).",
+    ),
+    "If-Match": Parameter(
+        "If-Match",
+        "header",
+        Schema(type=OpenAPIType.STRING, pattern=rf"^([*]|{_TAG}( *, *{_TAG})*)$", examples=[_TAG_EXAMPLE]),
+        description="ETags of versions that may be replaced, instead of `expected_version`. One of them must be that "
+        "of the present state, by strong comparison (RFC 9110, 13.1.1), else 412; `*`: whatever is there. No tag from "
+        "before a restore of the database matches; a number in `expected_version` cannot tell.",
+    ),
+    "If-None-Match": Parameter(
+        "If-None-Match",
+        "header",
+        Schema(type=OpenAPIType.STRING, examples=[_TAG_EXAMPLE]),
+        description="ETags of what the client has, or `*`; 304 when one of them is that of the response, by weak "
+        "comparison (RFC 9110, 13.1.2).",
+    ),
+    "Partstream-Min-Revision": Parameter(
+        "Partstream-Min-Revision",
+        "header",
+        Schema(type=OpenAPIType.STRING, max_length=1000),
+        description="`Partstream-Revision` of an earlier response: this one is at least as new, or 503 "
+        "(`complete` is `false` for the audit trail).",
+    ),
+    "Partstream-Owner-Key": Parameter(
+        "Partstream-Owner-Key",
+        "header",
+        Schema(type=OpenAPIType.STRING, min_length=32, max_length=200, pattern="^[!-~]*$"),
+        description="The secret that proves a guest's cart to be the caller's. Made by the client, or generated and "
+        "returned in this header with the first reservation. Only its hash is stored. A signed-in caller who sends it "
+        "takes over what the cart holds.",
+    ),
+    "X-CSRF-Token": Parameter(
+        "X-CSRF-Token",
+        "header",
+        Schema(type=OpenAPIType.STRING),
+        description="Needed with a session cookie, not with a bearer token: `csrf_token` of `GET /auth/session`.",
+    ),
+}
+
+
+def _header(description: str, *, example: str) -> OpenAPIHeader:
+    return OpenAPIHeader(Schema(type=OpenAPIType.STRING, examples=[example]), description=description)
+
+
+HEADERS: Final[dict[str, OpenAPIHeader]] = {
+    "Partstream-Request-Id": _header("Leads to the log, also in a refusal.", example="0b0c9f2e-1d7e-4a51"),
+    "Partstream-Revision": _header("What this answer shows or wrote; opaque.", example="Agdjb250ZW50"),
+    "ETag": _header("Of this representation; opaque. A version is `<epoch>.<version>`.", example=_TAG_EXAMPLE),
+    "Cache-Control": _header("May be kept, must be asked about; or not kept at all.", example="no-cache"),
+    "Cache-Status": _header(
+        "Hit, miss or stale, and in which tier (RFC 9211).", example='partstream; hit; detail="memory"'
+    ),
+    "Location": _header("The new resource.", example="/api/v1/parts/RC-1001"),
+    "Partstream-Owner-Key": _header(
+        "The generated secret of a guest's new cart; returned this once. Keep it: it is stored as a hash only.",
+        example="J0v0mWmW8u0Bq1cJr4Lr1v7bK3oY5s2eX9aZ6tD8fGk",
+    ),
+    "Retry-After": _header("Seconds to wait before asking again.", example="1"),
+    "RateLimit-Policy": _header(
+        "The caller's limit for requests of this class: `q` in `w` seconds (RateLimit header fields for HTTP).",
+        example='"reads";q=3000;w=10',
+    ),
+    "RateLimit": _header(
+        "How many of them are left, `r`, and the seconds until all are there again, `t`.",
+        example='"reads";r=2993;t=7',
+    ),
+    "WWW-Authenticate": _header(
+        "How to sign in, and what is wrong with the token (RFC 6750).",
+        example='Bearer realm="partstream", error="invalid_token"',
+    ),
+    "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
+}
+
+LIMIT_HEADERS: Final = ("RateLimit-Policy", "RateLimit")  # of every response of the API
+
+COMPONENTS: Final = Components(
+    headers=dict(HEADERS),
+    security_schemes={
+        "bearer": SecurityScheme(
+            type="http",
+            scheme="bearer",
+            bearer_format="JWT",
+            description="`access_token` of `POST /auth/login`; good for ten minutes.",
+        ),
+        "session": SecurityScheme(
+            type="apiKey",
+            name="partstream_session",
+            security_scheme_in="cookie",
+            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides. "
+            "Over https its name is `__Host-partstream_session`.",
+        ),
+    },
+)
+
+
+@dataclass
+class Described(Operation):
+    """An operation that names its headers. Its subclasses are kinds of operation, for a route's ``operation_class``."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ()
+    answer_headers: ClassVar[tuple[str, ...]] = ()  # of a success
+
+    def __post_init__(self) -> None:
+        """Add the headers to what the route itself declares."""
+        self.parameters = [*(self.parameters or ()), *(PARAMETERS[name] for name in self.request_headers)] or None
+        for parameter in self.parameters or ():
+            loosen(getattr(parameter, "schema", None))
+        for content in getattr(self.request_body, "content", {}).values():
+            loosen(content.schema)
+        for status, response in (self.responses or {}).items():
+            if isinstance(response, OpenAPIResponse):
+                given = {name: Reference(f"#/components/headers/{name}") for name in self._headers_of(status)}
+                response.headers = {**(response.headers or {}), **given}
+                for content in (response.content or {}).values():
+                    loosen(content.schema)
+
+    def _headers_of(self, status: str) -> tuple[str, ...]:
+        always = ("Partstream-Request-Id", "Partstream-Revision")
+        match status:
+            case "401":
+                return ("WWW-Authenticate", *LIMIT_HEADERS)
+            case "429" | "503":
+                return ("Retry-After", *LIMIT_HEADERS)
+            case "304":
+                return ("ETag", "Cache-Control", "Cache-Status", *always, *LIMIT_HEADERS)
+            case _ if status.startswith("2"):
+                return (*self.answer_headers, *always, *LIMIT_HEADERS)
+            case _:
+                return LIMIT_HEADERS
+
+
+@dataclass
+class CachedRead(Described):
+    """A read that caches serve, and that a client may revalidate."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("If-None-Match", "Partstream-Min-Revision")
+    answer_headers: ClassVar[tuple[str, ...]] = ("ETag", "Cache-Control", "Cache-Status")
+
+
+@dataclass
+class FreshRead(Described):
+    """A read that asks the service each time."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Min-Revision",)
+
+
+@dataclass
+class TaggedRead(FreshRead):
+    """The same of a resource that can be replaced: its ETag goes into ``If-Match``."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("ETag",)
+
+
+@dataclass
+class Write(Described):
+    """A write that may be repeated under a key."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "X-CSRF-Token")
+    answer_headers: ClassVar[tuple[str, ...]] = ("Idempotent-Replayed",)
+
+
+@dataclass
+class TaggedWrite(Write):
+    """A write that answers with a version."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("ETag", "Idempotent-Replayed")
+
+
+@dataclass
+class Creation(Write):
+    """A write that makes something with an address."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Idempotent-Replayed")
+
+
+@dataclass
+class CartRead(FreshRead):
+    """A read of what a cart or an account holds."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Partstream-Min-Revision")
+
+
+@dataclass
+class CartWrite(Write):
+    """A write to what a cart or an account holds."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Idempotency-Key", "X-CSRF-Token")
+
+
+@dataclass
+class CartCreation(CartWrite):
+    """A reservation, and with a guest's first one the key of its cart."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Partstream-Owner-Key", "Idempotent-Replayed")
+
+
+@dataclass
+class TaggedCreation(Write):
+    """The same of something that can be replaced."""
+
+    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "ETag", "Idempotent-Replayed")
+
+
+@dataclass
+class ConditionalWrite(TaggedWrite):
+    """A write that may say which version it replaces."""
+
+    request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "If-Match", "X-CSRF-Token")

@@ -1,0 +1,113 @@
+"""Movements: the ledger of a part, and undoing one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import Body, FromQuery, PathParameter, QueryParameter
+
+from edge.http.idempotency import request_id_for
+from edge.http.json_bodies import JsonBody
+from edge.http.numbers import NUMBER_IN_PATH
+from edge.http.page_tokens import Page
+from edge.http.representation import reply
+from edge.http.timestamps import MomentText, optional_moment, timestamp
+from edge.identity.guards import permits
+from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.openapi.operations import FreshRead, Write
+from edge.routes.dependencies import TheGate, ThePageTokens, TheServices
+from edge.routes.public.parts import PartIdInPath
+from edge.upstream.clients import WRITE_SECONDS
+from edge.views.ledger import KindName, MovementList, Reversal, kind_number, movement_view, reversal_view
+from edge.views.stock import ID_PATTERN, Reason
+from partstream.inventory.v1 import stock_service_pb2
+
+
+class ReverseRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Why the movement is undone."""
+
+    reason: Reason = ""
+
+
+@get(
+    "/parts/{part_id:str}/stock/movements",
+    guards=[permits("stock:read")],
+    summary="List movements",
+    operation_class=FreshRead,
+    responses=refusals(*ADMIN_READ),
+)
+async def list_movements(  # noqa: PLR0913 - each is a query parameter
+    *,
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    gate: TheGate,
+    page_tokens: ThePageTokens,
+    part_id: PartIdInPath,
+    location_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
+    since: MomentText = None,
+    until: MomentText = None,
+    kind: Annotated[list[KindName] | None, QueryParameter(description="may be repeated")] = None,
+    actor: Annotated[str, QueryParameter(max_length=200)] = "",
+    request_id: FromQuery[UUID | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
+) -> Response[MovementList]:
+    """The ledger of a part, newest first."""
+    filters = {
+        "part": part_id,
+        "location": location_id,
+        "since": since,
+        "until": until,
+        "kind": kind,
+        "actor": actor,
+        "request": request_id,
+    }
+    message = stock_service_pb2.ListMovementsRequest(
+        part_id=part_id,
+        location_id=location_id or "",
+        since=timestamp(optional_moment("since", since)),
+        until=timestamp(optional_moment("until", until)),
+        kinds=[kind_number(item) for item in kind or ()],
+        actor=actor,
+        caused_by_request_id=str(request_id or ""),
+        page_size=page_size,
+        page_token=page_tokens.read(page_token, filters).upstream,
+        min_revision_token=gate.wanted(request),
+    )
+    answer = await services.ask_inventory(services.inventory.ListMovements, message)
+    following = Page(answer.next_page_token) if answer.next_page_token else None
+    items = [movement_view(item) for item in answer.movements]
+    return reply(MovementList(items, page_tokens.issue(following, filters)))
+
+
+@post(
+    "/movements/{part_id:str}/{location_id:str}/{version:int}/reverse",
+    dto=JsonBody[ReverseRequest],
+    return_dto=None,
+    status_code=200,
+    guards=[permits("stock:write")],
+    summary="Undo a movement",
+    operation_class=Write,
+    responses=refusals(*ADMIN_WRITE),
+)
+async def reverse_movement(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    part_id: PartIdInPath,
+    location_id: Annotated[str, PathParameter(pattern=ID_PATTERN)],
+    version: Annotated[int, PathParameter(ge=1, le=9_000_000_000_000_000, description=NUMBER_IN_PATH)],
+    data: Annotated[ReverseRequest | None, Body()] = None,
+) -> Response[Reversal]:
+    """A compensating movement; refused when it would go below what is reserved."""
+    message = stock_service_pb2.ReverseMovementRequest(
+        request_id=request_id_for(request),
+        part_id=part_id,
+        location_id=location_id,
+        version=version,
+        reason=data.reason if data else "",
+    )
+    answer = await services.ask_inventory(services.inventory.ReverseMovement, message, seconds=WRITE_SECONDS)
+    return reply(reversal_view(answer))

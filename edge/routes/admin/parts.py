@@ -1,0 +1,162 @@
+"""``/admin/parts``: create, replace and read parts as staff do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post, put
+from litestar.params import Body, FromQuery, QueryParameter
+
+from chassis.errors import FieldViolation, VersionConflict
+from edge.cache.decorators import cache_invalidate
+from edge.http.errors import RuleBroken
+from edge.http.idempotency import request_id_for
+from edge.http.json_bodies import JsonBody
+from edge.http.page_tokens import Page
+from edge.http.preconditions import precondition, version_etag
+from edge.http.representation import reply
+from edge.identity.guards import permits
+from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, GUARDED_WRITE, refusals
+from edge.openapi.operations import ConditionalWrite, FreshRead, TaggedCreation, TaggedRead
+from edge.routes.admin.part_bodies import STATUS_NUMBERS, NewPart, WholePart, full_mask, part_message
+from edge.routes.admin.written import written_part
+from edge.routes.dependencies import TheCache, TheGate, ThePageTokens, TheServices
+from edge.routes.public.parts import ORDERS, PartIdInPath, SortName
+from edge.upstream.clients import WRITE_SECONDS, Services
+from edge.views.part import StaffPart, StaffPartList, StatusName, staff_part
+from partstream.content.v1 import part_service_pb2
+
+
+@post(
+    "/parts",
+    dto=JsonBody[NewPart],
+    return_dto=None,
+    guards=[permits("content:write")],
+    summary="Create a part",
+    operation_class=TaggedCreation,
+    responses=refusals(*ADMIN_WRITE),
+)
+async def create_part(
+    request: Request[Any, Any, Any], services: TheServices, data: Annotated[NewPart, Body()]
+) -> Response[StaffPart]:
+    """A new part as version 1."""
+    message = part_service_pb2.CreatePartRequest(
+        request_id=request_id_for(request), part=part_message(data.part_id, data, data.status), comment=data.comment
+    )
+    answer = await services.ask_content(services.content.CreatePart, message, seconds=WRITE_SECONDS)
+    made = answer.part
+    # What is no part of the shop yet is not found there.
+    place = "parts" if made.status == STATUS_NUMBERS["published"] else "admin/parts"
+    headers = {"Location": f"/api/v1/{place}/{made.part_id}", "ETag": _etag(answer)}
+    return reply(staff_part(made), status=201, headers=headers)
+
+
+@put(
+    "/parts/{part_id:str}",
+    dto=JsonBody[WholePart],
+    return_dto=None,
+    guards=[permits("content:write")],
+    summary="Replace a part",
+    operation_class=ConditionalWrite,
+    responses=refusals(*GUARDED_WRITE),
+)
+@cache_invalidate(part_id=written_part)
+async def replace_part(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    cache: TheCache,  # noqa: ARG001 - the decorator's
+    part_id: PartIdInPath,
+    data: Annotated[WholePart, Body()],
+) -> Response[StaffPart]:
+    """Every field as given, as one new version."""
+    if data.part_id not in {None, part_id}:
+        message = "is not the part of the address"
+        detail = "The body names another part than the address."
+        raise RuleBroken(detail, fields=[FieldViolation("part_id", message)])
+    condition = precondition(request, data.expected_version)
+    update = part_service_pb2.UpdatePartRequest(
+        request_id=request_id_for(request),
+        part=part_message(part_id, data, data.status),
+        update_mask=full_mask(data),
+        expected_version=condition.version,
+        unconditional=condition.unconditional,
+        if_match=condition.if_match,
+        comment=data.comment,
+    )
+    try:
+        answer = await services.ask_content(services.content.UpdatePart, update, seconds=WRITE_SECONDS)
+    except VersionConflict as conflict:
+        if conflict.current is None:  # too large to travel with an error
+            await _show_current(services, part_id, conflict)
+        raise
+    return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
+
+
+def _etag(
+    shown: part_service_pb2.CreatePartResponse | part_service_pb2.UpdatePartResponse | part_service_pb2.GetPartResponse,
+) -> str:
+    return version_etag(shown.part.version, shown.revision_token, "content")
+
+
+async def _show_current(services: Services, part_id: str, conflict: VersionConflict) -> None:
+    """Read what the conflict is with. It may have changed once more, so that who and when are told anew as well."""
+    answer = await services.ask_content(services.content.GetPart, part_service_pb2.GetPartRequest(part_id=part_id))
+    conflict.current = answer.part
+    conflict.metadata |= {
+        "current_version": str(answer.part.version),
+        "changed_by": answer.part.updated_by.username,
+        "changed_at": answer.part.update_time.ToJsonString(),
+    }
+
+
+@get(
+    "/parts/{part_id:str}",
+    guards=[permits("content:read")],
+    summary="Show a part to staff",
+    operation_class=TaggedRead,
+    responses=refusals(*ADMIN_READ),
+)
+async def show_staff_part(
+    request: Request[Any, Any, Any], services: TheServices, gate: TheGate, part_id: PartIdInPath
+) -> Response[StaffPart]:
+    """The part as it is now, draft or not, straight from the service."""
+    message = part_service_pb2.GetPartRequest(part_id=part_id, min_revision_token=gate.wanted(request))
+    answer = await services.ask_content(services.content.GetPart, message)
+    return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
+
+
+@get(
+    "/parts",
+    guards=[permits("content:read")],
+    summary="List parts for staff",
+    operation_class=FreshRead,
+    responses=refusals(*ADMIN_READ),
+)
+async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
+    *,
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    gate: TheGate,
+    page_tokens: ThePageTokens,
+    category: Annotated[str, QueryParameter(pattern="^[a-z0-9-]{0,128}$")] = "",
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
+    status: FromQuery[StatusName] = "published",
+    sort: FromQuery[SortName | None] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
+) -> Response[StaffPartList]:
+    """A page of parts of one status."""
+    filters = {"category": category, "q": q, "status": status, "sort": sort, "audience": "staff"}
+    message = part_service_pb2.ListPartsRequest(
+        category_id=category,
+        query=q,
+        status=STATUS_NUMBERS[status],
+        order=ORDERS[sort],
+        page_size=page_size,
+        page_token=page_tokens.read(page_token, filters).upstream,
+        min_revision_token=gate.wanted(request),
+    )
+    answer = await services.ask_content(services.content.ListParts, message)
+    following = Page(answer.next_page_token) if answer.next_page_token else None
+    items = [staff_part(part) for part in answer.parts]
+    return reply(StaffPartList(items, page_tokens.issue(following, filters)))

@@ -1,0 +1,122 @@
+"""``/admin/users`` and ``/admin/sessions``: who may do what, and whose sessions are open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import Body, FromPath, FromQuery
+
+from edge.http.json_bodies import JsonBody
+from edge.http.representation import reply
+from edge.identity.guards import permits
+from edge.identity.sessions import Session
+from edge.identity.user_bodies import NewUser, UserChange, UserList, UserView, user_view
+from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, refusals
+from edge.openapi.operations import Described
+from edge.routes.dependencies import TheUserAdministration
+
+
+class SessionView(msgspec.Struct):
+    """An open session."""
+
+    session_id: UUID
+    user_id: UUID
+    username: str
+    client_ip: str
+    user_agent: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+class SessionList(msgspec.Struct):
+    """Open sessions, newest first, at most 200."""
+
+    items: list[SessionView]
+    next_page_token: str = ""
+
+
+@get(
+    "/users",
+    guards=[permits("users:read")],
+    summary="List users",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
+)
+async def list_users(administration: TheUserAdministration) -> Response[UserList]:
+    """Every user, by name."""
+    return reply(UserList([user_view(user) for user in await administration.users()]))
+
+
+@post(
+    "/users",
+    dto=JsonBody[NewUser],
+    return_dto=None,
+    guards=[permits("users:write")],
+    summary="Create a user",
+    operation_class=Described,
+    responses=refusals(*ADMIN_WRITE),
+)
+async def create_user(administration: TheUserAdministration, data: Annotated[NewUser, Body()]) -> Response[UserView]:
+    """The new user; 409 when the name is taken."""
+    return reply(user_view(await administration.create(data.username, data.password, data.roles)), status=201)
+
+
+@patch(
+    "/users/{user_id:uuid}",
+    dto=JsonBody[UserChange],
+    return_dto=None,
+    guards=[permits("users:write")],
+    summary="Change a user",
+    operation_class=Described,
+    responses=refusals(*ADMIN_WRITE),
+)
+async def change_user(
+    administration: TheUserAdministration, user_id: FromPath[UUID], data: Annotated[UserChange, Body()]
+) -> Response[UserView]:
+    """The user after the change; 409 when no enabled administrator would be left."""
+    changed = await administration.change(user_id, password=data.password, roles=data.roles, disabled=data.disabled)
+    return reply(user_view(changed))
+
+
+@get(
+    "/sessions",
+    guards=[permits("users:read")],
+    summary="List open sessions",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ),
+)
+async def list_sessions(
+    administration: TheUserAdministration, user_id: FromQuery[UUID | None] = None
+) -> Response[SessionList]:
+    """Open sessions of everyone, or of one user."""
+    return reply(SessionList([_session(session) for session in await administration.sessions(user_id)]))
+
+
+@delete(
+    "/sessions/{session_id:uuid}",
+    guards=[permits("users:write")],
+    summary="End a session",
+    operation_class=Described,
+    responses=refusals(*ADMIN_READ, 415),
+)
+async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:
+    """Its tokens are refused from now on, everywhere."""
+    await administration.end_session(session_id)
+
+
+def _session(session: Session) -> SessionView:
+    return SessionView(
+        session.session_id,
+        session.user_id,
+        session.username,
+        session.client_ip,
+        session.user_agent,
+        session.created_at,
+        session.last_seen_at,
+        session.expires_at,
+    )

@@ -1,0 +1,1 @@
+"""Sign-in, sessions, registration and the public keys of tokens."""

@@ -1,0 +1,208 @@
+"""``/auth``: sign in, refresh, sign out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from litestar import Request, Response, Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import Body, SkipValidation
+
+from edge.http.cookies import cleared, session_cookie
+from edge.http.json_bodies import JsonBody
+from edge.http.representation import PRIVATE, reply
+from edge.http.request_context import current_request_context
+from edge.identity.accounts import Accounts, Grant
+from edge.identity.browser_sessions import BrowserSessions
+from edge.identity.guards import known, signed_in
+from edge.identity.registration import Registration
+from edge.identity.roles import permissions_of
+from edge.identity.sessions import ABSOLUTE
+from edge.identity.user_bodies import Password, Username, UserView, user_view
+from edge.openapi.document import SIGN_IN, refusals
+from edge.openapi.operations import Described
+
+TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
+TheBrowsers: TypeAlias = NamedDependency[SkipValidation[BrowserSessions]]
+
+TheRegistration: TypeAlias = NamedDependency[SkipValidation[Registration]]
+
+
+class Credentials(msgspec.Struct, forbid_unknown_fields=True):
+    """A user name and its password."""
+
+    username: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    password: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class RefreshRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The refresh token of the answer before."""
+
+    refresh_token: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class LogoutRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A refresh token whose session is to end, for clients whose access token is over."""
+
+    refresh_token: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class NewCustomer(msgspec.Struct, forbid_unknown_fields=True):
+    """The account that a customer makes."""
+
+    username: Username
+    password: Password
+
+
+class BrowserSessionView(msgspec.Struct):
+    """Who is signed in, what they may do, and the token that changing requests must bring in ``X-CSRF-Token``.
+
+    A guest has no name, and nothing else is said.
+    """
+
+    username: str | None
+    roles: list[str] | msgspec.UnsetType = msgspec.UNSET
+    permissions: list[str] | msgspec.UnsetType = msgspec.UNSET
+    csrf_token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@post(
+    "/register",
+    dto=JsonBody[NewCustomer],
+    return_dto=None,
+    summary="Register as a customer",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 403, 409, 429),
+)
+async def register(registration: TheRegistration, data: Annotated[NewCustomer, Body()]) -> Response[UserView]:
+    """Returns the new account, with the role `customer`; sign in next. 403 where registration is switched off."""
+    customer = await registration.register(data.username, data.password, current_request_context().client_ip)
+    return reply(user_view(customer), status=201)
+
+
+@post(
+    "/login",
+    dto=JsonBody[Credentials],
+    return_dto=None,
+    status_code=200,
+    summary="Sign in",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 429),
+)
+async def login(
+    request: Request[Any, Any, Any], accounts: TheAccounts, data: Annotated[Credentials, Body()]
+) -> Response[Grant]:
+    """An access token for 10 minutes and a refresh token for one use."""
+    client_ip = current_request_context().client_ip
+    user_agent = request.headers.get("user-agent", "")
+    return reply(await accounts.login(data.username, data.password, client_ip, user_agent))
+
+
+@post(
+    "/refresh",
+    dto=JsonBody[RefreshRequest],
+    return_dto=None,
+    status_code=200,
+    summary="Get the next tokens",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN),
+)
+async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]) -> Response[Grant]:
+    """New tokens for a refresh token. Bringing the same one twice ends the session."""
+    return reply(await accounts.refresh(data.refresh_token))
+
+
+@post(
+    "/logout",
+    dto=JsonBody[LogoutRequest],
+    return_dto=None,
+    status_code=204,
+    guards=[known],
+    summary="Sign out",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN),
+)
+async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Body()] = None) -> None:
+    """End the session of the access token, of the refresh token, or of both."""
+    await accounts.logout(current_request_context().caller, data.refresh_token if data else "")
+
+
+@post(
+    "/session",
+    dto=JsonBody[Credentials],
+    return_dto=None,
+    summary="Sign in with a browser",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 429),
+)
+async def open_browser_session(
+    request: Request[Any, Any, Any],
+    accounts: TheAccounts,
+    browsers: TheBrowsers,
+    data: Annotated[Credentials, Body()],
+) -> Response[BrowserSessionView]:
+    """A session in a cookie that script cannot read, and the CSRF token that changing requests must bring."""
+    client_ip, user_agent = current_request_context().client_ip, request.headers.get("user-agent", "")
+    user, session, _ = await accounts.begin_session(data.username, data.password, client_ip, user_agent)
+    cookie = browsers.cookie_for(session.session_id)
+    answer = reply(
+        BrowserSessionView(
+            user.username,
+            sorted(user.roles),
+            sorted(permissions_of(user.roles)),
+            browsers.csrf_token(str(session.session_id)),
+        ),
+        status=201,
+    )
+    answer.set_cookie(
+        session_cookie(cookie, secure=current_request_context().secure, max_age=int(ABSOLUTE.total_seconds()))
+    )
+    return answer
+
+
+@get(
+    "/session",
+    guards=[known],
+    summary="Who is signed in",
+    operation_class=Described,
+    responses=refusals(400, 401, 503),
+)
+async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionView]:
+    """Returns the caller, by cookie or by token, and the CSRF token of its session; `{"username": null}` to a guest."""
+    caller = current_request_context().caller
+    if caller.is_anonymous:
+        return reply(BrowserSessionView(None))
+    csrf_token = browsers.csrf_token(caller.session_id)
+    return reply(BrowserSessionView(caller.username, sorted(caller.roles), sorted(caller.permissions), csrf_token))
+
+
+@delete(
+    "/session",
+    guards=[signed_in],
+    summary="Sign out with a browser",
+    operation_class=Described,
+    responses=refusals(*SIGN_IN, 403),
+)
+async def close_browser_session(accounts: TheAccounts) -> Response[None]:
+    """End the session and take the cookie back."""
+    await accounts.logout(current_request_context().caller, "")
+    answer: Response[None] = Response(None, status_code=204)
+    answer.set_cookie(cleared(secure=current_request_context().secure))
+    return answer
+
+
+auth_router = Router(
+    path="/auth",
+    response_headers={"Cache-Control": PRIVATE},
+    route_handlers=[
+        register,
+        login,
+        refresh,
+        logout,
+        open_browser_session,
+        show_browser_session,
+        close_browser_session,
+    ],
+    tags=["auth"],
+)

@@ -1,0 +1,25 @@
+"""What handlers are given by name. Nothing here is validated per request: it is ours."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from edge.audit_dispatch.audit_trail import AuditTrail
+from edge.cache.manager import CacheManager
+from edge.http.page_tokens import PageTokens
+from edge.http.revision import RevisionGate
+from edge.identity.administration import UserAdministration
+from edge.routes.shop import Shop
+from edge.upstream.clients import Services
+
+# One for all that a page needs: Litestar resolves several at once in tasks, which costs more than the page itself.
+TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
+TheGate: TypeAlias = NamedDependency[SkipValidation[RevisionGate]]
+ThePageTokens: TypeAlias = NamedDependency[SkipValidation[PageTokens]]
+TheServices: TypeAlias = NamedDependency[SkipValidation[Services]]
+TheAuditTrail: TypeAlias = NamedDependency[SkipValidation[AuditTrail]]
+TheUserAdministration: TypeAlias = NamedDependency[SkipValidation[UserAdministration]]
+TheCache: TypeAlias = NamedDependency[SkipValidation[CacheManager]]

@@ -1,0 +1,113 @@
+"""``/health``: alive is that the loop turns; ready is what the pings of the dependencies say."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import SkipValidation
+
+from chassis.errors import StoreUnavailable
+from chassis.operations import CheckResult, HealthDetails, Status, checked, summarised
+from edge.http.representation import reply
+from edge.openapi.document import ANY_HEAD, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+
+class Check(NamedTuple):
+    """One dependency: its name, its ping (raises when it is away), and whether the edge can serve without it."""
+
+    name: str
+    ping: Callable[[], Awaitable[object]]
+    required: bool
+
+
+class Connects(Protocol):
+    """A follower, as far as health looks at it."""
+
+    connected: bool
+
+
+class Pings(Protocol):
+    """The shared tier, as far as health looks at it."""
+
+    async def ping(self) -> bool:
+        """Whether it answers."""
+
+
+class State(msgspec.Struct):
+    """``ok``, ``degraded`` (something optional is unavailable) or ``down``."""
+
+    status: Status
+
+
+class Health:
+    """Asks every dependency."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        """Ask these."""
+        self._checks = checks
+        self.draining = False
+
+    async def readiness(self) -> HealthDetails:
+        """Return what all pings find together."""
+        found = await asyncio.gather(*(checked(check.ping, required=check.required) for check in self._checks))
+        results = dict(zip((check.name for check in self._checks), found, strict=True))
+        if self.draining:
+            results["process"] = CheckResult("down", detail="draining")
+        return summarised(results)
+
+
+class FollowerPing:
+    """Whether a log is being followed."""
+
+    def __init__(self, follower: Connects) -> None:
+        """Look at the follower."""
+        self._follower = follower
+
+    async def __call__(self) -> None:
+        """Return while its stream is open; ``StoreUnavailable`` otherwise."""
+        if not self._follower.connected:
+            message = "The log is not being followed."
+            raise StoreUnavailable(message)
+
+
+class RedisPing:
+    """Whether Redis answers."""
+
+    def __init__(self, shared: Pings) -> None:
+        """Ask the shared tier, past its circuit breaker."""
+        self._shared = shared
+
+    async def __call__(self) -> None:
+        """Return when it answers; ``StoreUnavailable`` otherwise."""
+        if not await self._shared.ping():
+            message = "Redis does not answer."
+            raise StoreUnavailable(message)
+
+
+TheHealth: TypeAlias = NamedDependency[SkipValidation[Any]]
+
+
+# No connection bound and no load rejects a probe.
+_LIVE: Final = problems(*ANY_HEAD)
+_READY: Final = {**_LIVE, 503: ResponseSpec(State, description="It cannot serve.", generate_examples=False)}
+
+
+@get("/health/live", tags=["operations"], summary="Is the process alive", responses=_LIVE)
+async def live() -> Response[State]:
+    """200 as long as the process responds; the details are on its operations port."""
+    return reply(State("ok"))
+
+
+@get("/health/ready", tags=["operations"], summary="Can it serve", responses=_READY)
+async def ready(health: TheHealth) -> Response[State]:
+    """200 when it can serve, degraded or not; 503 with the same body when it cannot."""
+    readiness = await health.readiness()
+    return reply(State(readiness.status), status=503 if readiness.status == "down" else 200)

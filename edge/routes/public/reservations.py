@@ -1,0 +1,243 @@
+"""``/reservations``: stock held for a cart. A guest proves its cart by a secret key, a customer by its account."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from google.protobuf.duration_pb2 import Duration
+from litestar import Request, Response, Router, get, post
+from litestar.params import Body, FromPath, FromQuery, QueryParameter
+
+from chassis.errors import FieldInvalid, FieldViolation
+from edge.http.idempotency import request_id_for
+from edge.http.json_bodies import JsonBody
+from edge.http.page_tokens import Page
+from edge.http.representation import reply
+from edge.http.request_context import current_request_context
+from edge.identity.guards import known, permits
+from edge.openapi.document import PUBLIC_READ, PUBLIC_WRITE, refusals
+from edge.openapi.operations import CartCreation, CartRead, CartWrite
+from edge.routes.dependencies import TheGate, ThePageTokens, TheServices
+from edge.routes.public.owner_keys import OWNER_KEY, owner_key_of
+from edge.upstream.clients import WRITE_SECONDS
+from edge.views.reservation import Reservation, ReservationList, StateName, reservation_view, state_number
+from edge.views.stock import MAX_UNITS, LocationId, PartId
+from partstream.inventory.v1 import reservation_pb2, stock_service_pb2
+
+PERMISSION_NEEDED = 403
+ResponseT = TypeVar("ResponseT")
+
+Ttl = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+
+
+class Line(msgspec.Struct, forbid_unknown_fields=True):
+    """Units of a part; without a location, of the one that has most."""
+
+    part_id: PartId
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=MAX_UNITS)]
+    location_id: LocationId | None = None
+
+
+class HoldRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What to hold and for how long; lines of one part are summed."""
+
+    lines: Annotated[list[Line], msgspec.Meta(min_length=1, max_length=100)]
+    ttl_seconds: Ttl = 900
+    order_reference: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    replaces_reservation_id: UUID | None = None
+
+
+class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """How long from now."""
+
+    ttl_seconds: Ttl
+
+
+@post(
+    "/",
+    dto=JsonBody[HoldRequest],
+    return_dto=None,
+    summary="Hold stock",
+    operation_class=CartCreation,
+    guards=[known],
+    responses=refusals(*PUBLIC_WRITE),
+)
+async def create_reservation(
+    request: Request[Any, Any, Any], services: TheServices, data: Annotated[HoldRequest, Body()]
+) -> Response[Reservation]:
+    """All lines or none. 409 names the lines that are short, or the limit of a cart without an account.
+
+    A guest that sends no `Partstream-Owner-Key` gets a generated one in that header, this once.
+    """
+    owner_key = owner_key_of(request)
+    generated = not owner_key and current_request_context().caller.is_anonymous
+    if generated:
+        owner_key = secrets.token_urlsafe(32)
+    message = stock_service_pb2.CreateReservationRequest(
+        request_id=request_id_for(request),
+        lines=[
+            reservation_pb2.ReservationLine(
+                part_id=line.part_id, quantity=line.quantity, location_id=line.location_id or ""
+            )
+            for line in data.lines
+        ],
+        ttl=Duration(seconds=data.ttl_seconds),
+        owner_key=owner_key,
+        order_reference=data.order_reference,
+        replaces_reservation_id=str(data.replaces_reservation_id or ""),
+    )
+    answer = await _in_rest_names(
+        services.ask_inventory(services.inventory.CreateReservation, message, seconds=WRITE_SECONDS)
+    )
+    made = reservation_view(answer.reservation)
+    headers = {"Location": f"/api/v1/reservations/{made.reservation_id}"}
+    return reply(made, status=201, headers={**headers, OWNER_KEY: owner_key} if generated else headers)
+
+
+@get(
+    "/",
+    summary="List one's own reservations",
+    operation_class=CartRead,
+    guards=[known],
+    responses=refusals(*PUBLIC_READ),
+)
+async def list_reservations(
+    *,
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    gate: TheGate,
+    page_tokens: ThePageTokens,
+    only: Annotated[StateName | None, QueryParameter(name="state")] = None,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: FromQuery[str] = "",
+) -> Response[ReservationList]:
+    """The reservations of the account, and of the cart whose key is sent; newest first."""
+    owner_key = owner_key_of(request)
+    filters = {"state": only}
+    message = stock_service_pb2.ListReservationsRequest(
+        owner_key=owner_key,
+        state=state_number(only),
+        page_size=page_size,
+        page_token=page_tokens.read(page_token, filters).upstream,
+        min_revision_token=gate.wanted(request),
+    )
+    answer = await services.ask_inventory(services.inventory.ListReservations, message)
+    following = Page(answer.next_page_token) if answer.next_page_token else None
+    items = [reservation_view(item) for item in answer.reservations]
+    return reply(ReservationList(items, page_tokens.issue(following, filters)))
+
+
+@get(
+    "/{reservation_id:uuid}",
+    summary="Show a reservation",
+    operation_class=CartRead,
+    guards=[known],
+    responses=refusals(*PUBLIC_READ),
+)
+async def show_reservation(
+    request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: FromPath[UUID]
+) -> Response[Reservation]:
+    """The reservation as it is now."""
+    message = stock_service_pb2.GetReservationRequest(
+        reservation_id=str(reservation_id),
+        owner_key=owner_key_of(request),
+        min_revision_token=gate.wanted(request),
+    )
+    answer = await services.ask_inventory(services.inventory.GetReservation, message)
+    return reply(reservation_view(answer.reservation))
+
+
+@post(
+    "/{reservation_id:uuid}/commit",
+    status_code=200,
+    summary="Ship what is held",
+    operation_class=CartWrite,
+    guards=[permits("reservations:commit")],
+    responses=refusals(*PUBLIC_WRITE, PERMISSION_NEEDED),
+)
+async def commit_reservation(
+    request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
+) -> Response[Reservation]:
+    """The stock leaves the house. A guest signs in first: with a token and its owner key, the cart is the account's."""
+    message = stock_service_pb2.CommitReservationRequest(
+        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=owner_key_of(request)
+    )
+    answer = await services.ask_inventory(services.inventory.CommitReservation, message, seconds=WRITE_SECONDS)
+    return reply(reservation_view(answer.reservation))
+
+
+@post(
+    "/{reservation_id:uuid}/release",
+    status_code=200,
+    summary="Give back",
+    operation_class=CartWrite,
+    guards=[known],
+    responses=refusals(*PUBLIC_WRITE),
+)
+async def release_reservation(
+    request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
+) -> Response[Reservation]:
+    """The stock can be sold to others again."""
+    message = stock_service_pb2.ReleaseReservationRequest(
+        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=owner_key_of(request)
+    )
+    answer = await services.ask_inventory(services.inventory.ReleaseReservation, message, seconds=WRITE_SECONDS)
+    return reply(reservation_view(answer.reservation))
+
+
+@post(
+    "/{reservation_id:uuid}/extend",
+    dto=JsonBody[ExtendRequest],
+    return_dto=None,
+    status_code=200,
+    summary="Hold longer",
+    operation_class=CartWrite,
+    guards=[known],
+    responses=refusals(*PUBLIC_WRITE),
+)
+async def extend_reservation(
+    request: Request[Any, Any, Any],
+    services: TheServices,
+    reservation_id: FromPath[UUID],
+    data: Annotated[ExtendRequest, Body()],
+) -> Response[Reservation]:
+    """A new end, counted from now."""
+    message = stock_service_pb2.ExtendReservationRequest(
+        request_id=request_id_for(request),
+        reservation_id=str(reservation_id),
+        ttl=Duration(seconds=data.ttl_seconds),
+        owner_key=owner_key_of(request),
+    )
+    answer = await _in_rest_names(
+        services.ask_inventory(services.inventory.ExtendReservation, message, seconds=WRITE_SECONDS)
+    )
+    return reply(reservation_view(answer.reservation))
+
+
+async def _in_rest_names(call: Awaitable[ResponseT]) -> ResponseT:
+    """Name the field at fault as the body does."""
+    try:
+        return await call
+    except FieldInvalid as error:
+        error.fields = tuple(
+            FieldViolation("ttl_seconds", item.message) if item.path == "ttl" else item for item in error.fields
+        )
+        raise
+
+
+reservations_router = Router(
+    path="/reservations",
+    tags=["reservations"],
+    route_handlers=[
+        create_reservation,
+        list_reservations,
+        show_reservation,
+        commit_reservation,
+        release_reservation,
+        extend_reservation,
+    ],
+)

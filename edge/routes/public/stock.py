@@ -1,0 +1,42 @@
+"""``/parts/{part_id}/stock``: what is left of a part."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get
+
+from edge.http.preconditions import version_tag
+from edge.http.representation import Representation, answer
+from edge.http.request_context import current_request_context
+from edge.identity.guards import known
+from edge.openapi.document import PUBLIC_READ, refusals
+from edge.openapi.operations import CachedRead
+from edge.routes.dependencies import TheShop
+from edge.routes.public.parts import PartIdInPath
+from edge.views.stock import PublicStock, public_stock
+from partstream.inventory.v1.stock_pb2 import PartStock
+
+
+@get(
+    "/parts/{part_id:str}/stock",
+    guards=[known],
+    summary="Show stock",
+    operation_class=CachedRead,
+    responses=refusals(304, *PUBLIC_READ),
+)
+async def show_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: PartIdInPath) -> Response[PublicStock]:
+    """Live stock over all locations. The ETag is the version, in the epoch of the database."""
+    stock, status = await shop.reads.stock(part_id, await shop.gate.settle(request))
+    epoch = current_request_context().epoch_of("inventory")
+    return answer(request, Representation.of(public_stock(stock), tag=stock_tag(stock, epoch)), cache_status=status)
+
+
+def stock_tag(stock: PartStock, epoch: UUID | None) -> str:
+    """The version. A reorder point moves without a version, so that being low while in stock is said besides.
+
+    Over several locations it is a sum, marked so that it does not pass for the version of one level.
+    """
+    tag = version_tag(stock.version, epoch, kind="sum-" if len(stock.levels) > 1 else "")
+    return f"{tag}-low" if stock.low_stock and stock.in_stock else tag

@@ -1,0 +1,1 @@
+"""Calls to the services, and following their change logs."""

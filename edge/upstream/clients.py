@@ -1,0 +1,265 @@
+"""The two services as the edge calls them: the caller's token forwarded, errors as ours, safe retries.
+
+Unary calls have a channel of their own, so that a page never waits behind a watch's flow control.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import grpc
+
+from changelog import cursor as cursors
+from chassis.call_facts import CLIENT_IP_HEADER, PROCESS_HEADER, REQUEST_ID_HEADER
+from chassis.errors import PartstreamError, StoreUnavailable
+from chassis.rich_status import from_rpc_error, is_foreign
+from edge.http.request_context import RequestContext, current_request_context
+from edge.metrics import UPSTREAM_CALLS, UPSTREAM_FAILOVERS, UPSTREAM_RETRIES, UPSTREAM_SECONDS
+from edge.upstream.replicas import ReplicatedChannel
+from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
+from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
+from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge.upstream.replicas import Replica, Replicas, ReplicatedMethod
+    from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
+    from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
+    from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+INVENTORY: Final = "partstream.inventory.v1.InventoryService"
+CONTENT: Final = "partstream.content.v1.ContentService"
+
+READ_SECONDS: Final = 3.0
+WRITE_SECONDS: Final = 5.0
+ATTEMPTS: Final = 3
+_BACKOFF_SECONDS: Final = 0.05
+LOCKED_SECONDS: Final = 0.5  # between two attempts at rows that a transaction outside the services has locked
+ATTEMPT_SHARE: Final = 0.35  # of the time for a call, while another replica is left to ask
+# Reasons after which another replica, or the same one a moment later, may answer.
+_WORTH_A_RETRY: Final = frozenset({"STORE_UNAVAILABLE", "DRAINING"})
+
+
+class RetryBudget:
+    """At most one retry per ten calls on average, so that retries cannot multiply an overload."""
+
+    PER_CALL = 0.1
+    MOST = 20.0
+
+    def __init__(self) -> None:
+        """Begin with a full budget."""
+        self._left = self.MOST
+
+    def deposit(self) -> None:
+        """A call was made."""
+        self._left = min(self.MOST, self._left + self.PER_CALL)
+
+    def withdraw(self) -> bool:
+        """Whether a retry is allowed; it is then counted."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Upstream:
+    """Unary calls to one service. Every call is safe to send again: reads are, and writes carry a ``request_id``."""
+
+    def __init__(self, replicas: Replicas, own_token: Callable[[], str]) -> None:
+        """Call these replicas; ``own_token`` proves that the edge is calling."""
+        self.name = replicas.name
+        self._replicas = replicas
+        self._own_token = own_token
+        self.newest: cursors.Position | None = None  # of its log, among all responses to any caller
+        self._budget = RetryBudget()
+
+    async def call(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        *,
+        seconds: float = READ_SECONDS,
+        anonymous: bool = False,
+        own: bool = False,
+    ) -> ResponseT:
+        """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks.
+
+        ``own`` reads as this process: show callers only what their groups allow.
+        """
+        exchange = current_request_context()
+        bearer = self._own_token() if own else "" if anonymous else exchange.bearer
+        metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(exchange, bearer)]
+        label = type(request).__name__.removesuffix("Request")
+        # The stubs are made over a `ReplicatedChannel`.
+        replicated = cast("ReplicatedMethod[RequestT, ResponseT]", method)
+        started = time.perf_counter()
+        outcome = "CANCELLED"
+        try:
+            response = await self._attempts(replicated, request, metadata, seconds)
+            outcome = "OK"
+        except PartstreamError as error:
+            outcome = error.reason
+            raise
+        finally:
+            UPSTREAM_CALLS.labels(self.name, label, outcome).inc()
+            UPSTREAM_SECONDS.labels(self.name, label).observe(time.perf_counter() - started)
+        token = getattr(response, "revision_token", "")
+        exchange.saw(token)
+        self._note(token)
+        exchange.replayed = exchange.replayed or getattr(response, "replayed", False)
+        return response
+
+    def _note(self, revision_token: str) -> None:
+        seen = cursors.position_in(revision_token, self.name)
+        known = self.newest
+        if seen is not None and (known is None or known.epoch != seen.epoch or known.revision < seen.revision):
+            self.newest = seen
+
+    async def _attempts(
+        self,
+        method: ReplicatedMethod[RequestT, ResponseT],
+        request: RequestT,
+        metadata: Sequence[tuple[str, str]],
+        seconds: float,
+    ) -> ResponseT:
+        """The first response. Each replica is asked once without a pause; further attempts come from the budget."""
+        deadline = time.monotonic() + seconds
+        tried: list[Replica] = []
+        self._budget.deposit()
+        for attempt in itertools.count(1):
+            replica = self._replicas.pick(tried)
+            tried.append(replica)
+            left = max(0.001, deadline - time.monotonic())
+            limit = min(left, seconds * ATTEMPT_SHARE) if self._replicas.has_other(tried) else left
+            try:
+                return await self._attempt(replica, method, request, metadata, limit)
+            except _UnansweredError as failed:
+                error = failed.error
+                if self._replicas.has_other(tried) and time.monotonic() < deadline:
+                    UPSTREAM_FAILOVERS.labels(self.name).inc()
+                    continue
+            except PartstreamError as refused:
+                error = refused
+                if _is_locked(error) and time.monotonic() + LOCKED_SECONDS < deadline:
+                    tried.clear()
+                    UPSTREAM_RETRIES.labels(self.name).inc()
+                    await asyncio.sleep(LOCKED_SECONDS * (0.5 + 0.5 * random.random()))  # noqa: S311 - jitter
+                    continue
+            pause = _BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
+            late = time.monotonic() + pause >= deadline
+            if not _may_pass(error) or attempt >= ATTEMPTS or late or not self._budget.withdraw():
+                raise error
+            UPSTREAM_RETRIES.labels(self.name).inc()
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(
+        self,
+        replica: Replica,
+        method: ReplicatedMethod[RequestT, ResponseT],
+        request: RequestT,
+        metadata: Sequence[tuple[str, str]],
+        limit: float,
+    ) -> ResponseT:
+        """Call one replica; ``_UnansweredError`` when it does not respond, a ``PartstreamError`` when it refuses."""
+        began = time.monotonic()
+        try:
+            response = await method.on(replica, request, seconds=limit, metadata=metadata)
+        except TimeoutError:
+            raise _UnansweredError(StoreUnavailable("The replica does not respond.")) from None
+        except grpc.aio.AioRpcError as caught:
+            error = from_rpc_error(caught)
+            if caught.code() is grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() - began >= limit * 0.9:
+                self._replicas.timed_out(replica)
+                raise _UnansweredError(error) from caught
+            if is_foreign(caught) and caught.code() is grpc.StatusCode.UNAVAILABLE:
+                raise _UnansweredError(error) from caught
+            replica.responded()
+            raise error from caught
+        replica.responded()
+        return response
+
+
+class _UnansweredError(Exception):
+    """A replica did not respond; another one may."""
+
+    def __init__(self, error: PartstreamError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _may_pass(error: PartstreamError) -> bool:
+    """Whether another replica, or the same one a moment later, may do what this one did not.
+
+    A database that is read-only or full is the same for all.
+    """
+    return error.reason in _WORTH_A_RETRY and error.metadata.get("cause", "unavailable") == "unavailable"
+
+
+def _is_locked(error: PartstreamError) -> bool:
+    """Whether rows are locked by a transaction outside the services, as a large change by SQL.
+
+    The service refuses at once then, so that other rows do not wait. The client has time, and the edge waits for it.
+    """
+    return error.reason == "OVERLOADED" and error.metadata.get("cause") == "locked"
+
+
+def _metadata(exchange: RequestContext, bearer: str) -> list[tuple[str, str]]:
+    metadata = [(REQUEST_ID_HEADER, exchange.request_id)] if exchange.request_id else []
+    if exchange.client_ip:
+        metadata.append((CLIENT_IP_HEADER, exchange.client_ip))
+    if bearer:
+        metadata.append(("authorization", f"Bearer {bearer}"))
+    return metadata
+
+
+class Services:
+    """Both services: their stubs over the unary channels, and the way to call them."""
+
+    def __init__(self, inventory: Replicas, content: Replicas, own_token: Callable[[], str]) -> None:
+        """Take the replicas of each service, closed by their owner, and the token of this process."""
+        stock: Any = ReplicatedChannel(inventory)
+        parts: Any = ReplicatedChannel(content)
+        self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(stock)
+        self.content: ContentServiceAsyncStub = ContentServiceStub(parts)
+        self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(stock)
+        self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(parts)
+        self._inventory = Upstream(inventory, own_token)
+        self._content = Upstream(content, own_token)
+
+    @property
+    def newest(self) -> str:
+        """The newest revision of each log that a response to any caller has shown or written."""
+        known = [service.newest for service in (self._inventory, self._content) if service.newest is not None]
+        return cursors.encode(*known) if known else ""
+
+    async def ask_inventory(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        *,
+        seconds: float = READ_SECONDS,
+        own: bool = False,
+    ) -> ResponseT:
+        """Call the inventory; ``own`` as this process, which sees more than most callers."""
+        return await self._inventory.call(method, request, seconds=seconds, own=own)
+
+    async def ask_content(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        *,
+        seconds: float = READ_SECONDS,
+        anonymous: bool = False,
+        own: bool = False,
+    ) -> ResponseT:
+        """Call the content service; ``own`` as this process."""
+        return await self._content.call(method, request, seconds=seconds, anonymous=anonymous, own=own)

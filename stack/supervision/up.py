@@ -1,0 +1,100 @@
+"""``./partstream up``: the whole system on this machine, until Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import psycopg
+
+from chassis.settings import load
+from stack import stack_state
+from stack.errors import StackError, StartFailed
+from stack.supervision import all_settings
+from stack.supervision.first_admin import password_problems
+from stack.supervision.merged_log import MergedLog
+from stack.supervision.stack import Stack, UpOptions
+from stack.supervision.up_settings import UpSettings
+
+# Some senders (timeout, process groups) deliver one wish to stop twice.
+SAME_WISH_SECONDS = 1.0
+# Whoever reads the log gets its last lines, if they are still reading.
+LAST_LINES_SECONDS = 1.0
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the stack; answer 0 when it was stopped by a signal."""
+    folder = stack_state.data_folder(given.data_dir)
+    options = UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
+    # The processes' own settings too: what one of them would refuse is better said before anything starts.
+    if problems := all_settings.wrong(os.environ) + password_problems(os.environ):
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
+        return 2
+    settings = load(UpSettings)
+    log = MergedLog(for_machines=settings.log_format == "json", verbose=settings.log_level == "DEBUG")
+    try:
+        with stack_state.hold(options.data_folder):
+            for line in all_settings.unknown(os.environ):
+                log.say(line)
+            return asyncio.run(_run(options, settings, log))
+    finally:
+        log.flush(LAST_LINES_SECONDS)
+
+
+async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
+    stack = Stack(options, settings, log)
+    stop = _stop_signal(stack, log)
+    starting = asyncio.create_task(stack.start())
+    stopping = asyncio.create_task(stop.wait())
+    code = 0
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await stopping
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+    except (StackError, OSError, psycopg.Error) as error:
+        _say_why(error, log)
+        code = 1
+    finally:
+        stopping.cancel()
+        log.say("stopping")
+        await stack.stop()
+        log.say("stopped")
+    return code
+
+
+def _say_why(error: Exception, log: MergedLog) -> None:
+    """Write what the start failed of, with the last lines of the process that failed."""
+    name = error.process if isinstance(error, StartFailed) else ""
+    lines = log.recent(name)
+    log.say(f"cannot start: {error}" + (" Its last lines:" if lines else ""))
+    for line in lines:
+        log.write(name, line)
+
+
+def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
+    """Answer what the first SIGINT or SIGTERM sets; one that comes later ends everything at once."""
+    stop = asyncio.Event()
+    clock = asyncio.get_running_loop().time
+    first_told = 0.0
+
+    def told() -> None:
+        nonlocal first_told
+        if not stop.is_set():
+            first_told = clock()
+            stop.set()
+        elif clock() - first_told > SAME_WISH_SECONDS:
+            log.say("told again: ending everything at once")
+            stack.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue  # under nohup: the terminal may close
+        asyncio.get_running_loop().add_signal_handler(number, told)
+    return stop
