@@ -34,7 +34,7 @@ class EdgeError(Exception):
 
     status: ClassVar[int] = 400
     reason: ClassVar[str] = "FIELD_INVALID"
-    title: ClassVar[str] = "The request cannot be read"
+    title: ClassVar[str] = "Malformed request"
 
     def __init__(
         self, detail: str, *, fields: Sequence[FieldViolation] = (), retry_after_seconds: float | None = None
@@ -54,7 +54,7 @@ class RuleBroken(EdgeError):
     """The request can be read and breaks a rule that the interface documents."""
 
     status = 422
-    title = "A field breaks a rule"
+    title = "A field violates a rule"
 
 
 class MediaTypeUnsupported(EdgeError):
@@ -86,7 +86,7 @@ class UriTooLong(EdgeError):
 
     status = 414
     reason = "URI_TOO_LONG"
-    title = "The address is too long"
+    title = "URI too long"
 
 
 class HeadersTooLarge(EdgeError):
@@ -118,7 +118,7 @@ class CsrfTokenMissing(EdgeError):
 
     status = 403
     reason = "CSRF_TOKEN_MISSING"
-    title = "Not proven to come from our page"
+    title = "CSRF token missing or invalid"
 
 
 class RegistrationClosed(EdgeError):
@@ -126,7 +126,7 @@ class RegistrationClosed(EdgeError):
 
     status = 403
     reason = "REGISTRATION_CLOSED"
-    title = "Registration is switched off"
+    title = "Registration is closed"
 
 
 class Missing(EdgeError):
@@ -134,7 +134,7 @@ class Missing(EdgeError):
 
     status = 404
     reason = "NOT_FOUND"
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class Taken(EdgeError):
@@ -142,7 +142,7 @@ class Taken(EdgeError):
 
     status = 409
     reason = "NAME_TAKEN"
-    title = "The name is taken"
+    title = "Name already taken"
 
 
 class LastAdministrator(EdgeError):
@@ -150,4 +150,4 @@ class LastAdministrator(EdgeError):
 
     status = 409
     reason = "LAST_ADMINISTRATOR"
-    title = "An administrator must remain"
+    title = "The last administrator must remain"

@@ -272,7 +272,9 @@ class EdgeMiddleware:
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
-        refusal = problem_response(Overloaded("Too many requests are being served.", retry_after_seconds=1))
+        refusal = problem_response(
+            Overloaded("Too many requests are in progress. Retry after the time in Retry-After.", retry_after_seconds=1)
+        )
         await _answer(refusal, scope, receive, send)
 
 

@@ -47,7 +47,7 @@ class PageTokens:
         try:
             return self._opened(token, filters)
         except (ValueError, binascii.Error, msgspec.DecodeError):
-            message = "The page token cannot be used: take it from the answer before, with the same filters."
+            message = "The page token is invalid: use the one of the previous page, with the same filters."
             raise PageTokenInvalid(message) from None
 
     def _opened(self, token: str, filters: Mapping[str, object]) -> Page:

@@ -56,7 +56,7 @@ def precondition(request: Request[Any, Any, Any], in_body: int | None, *, requir
     header = _header(request, "If-Match")
     if header is None:
         if in_body is None and required:
-            message = "Say which version this replaces: expected_version in the body, or If-Match."
+            message = "The version to replace is required: send expected_version in the body, or If-Match."
             raise VersionRequired(message)
         return Precondition(in_body)
     if header.strip(" \t") == ANY:
@@ -121,5 +121,5 @@ def _seen_in(header: str) -> list[SeenVersion]:
 
 
 def _unreadable(message: str) -> MalformedRequest:
-    detail = "The If-Match header cannot be read."
+    detail = "The If-Match header is malformed."
     return MalformedRequest(detail, fields=[FieldViolation("If-Match", message)])

@@ -34,48 +34,48 @@ RETRY_AFTER_SECONDS: Final = 1.0  # when an error that may pass does not say for
 
 # reason → (status, title). Every reason of `ErrorReason` is here; a test says so.
 STATUS_BY_REASON: Final[dict[str, tuple[int, str]]] = {
-    "FIELD_INVALID": (422, "A field breaks a rule"),
-    "VERSION_CONFLICT": (409, "Someone else changed it first"),
+    "FIELD_INVALID": (422, "A field violates a rule"),
+    "VERSION_CONFLICT": (409, "Version conflict"),
     "VERSION_REQUIRED": (428, "The expected version is missing"),
     "INSUFFICIENT_STOCK": (409, "Not enough stock"),
     "REQUEST_ID_REUSED": (422, "The idempotency key was used with another body"),
-    "PART_NOT_FOUND": (404, "No such part"),
+    "PART_NOT_FOUND": (404, "Part not found"),
     "PART_ARCHIVED": (409, "The part is archived"),
-    "PART_EXISTS": (409, "The part exists already"),
-    "HAS_DEPENDENTS": (409, "Something depends on it"),
-    "TOKEN_MISSING": (401, "Sign in first"),
-    "TOKEN_INVALID": (401, "The token cannot be accepted"),
-    "TOKEN_EXPIRED": (401, "The token's time is over"),
-    "TOKEN_REVOKED": (401, "The session was ended"),
-    "PERMISSION_MISSING": (403, "Not allowed"),
-    "OVERLOADED": (503, "Too busy"),
-    "STORE_UNAVAILABLE": (503, "The store is away"),
-    "DEADLINE": (504, "Time ran out"),
-    "REVISION_NOT_YET_SERVED": (503, "Not yet caught up"),
-    "CURSOR_MALFORMED": (400, "The revision cannot be read"),
+    "PART_EXISTS": (409, "Part already exists"),
+    "HAS_DEPENDENTS": (409, "Other resources depend on it"),
+    "TOKEN_MISSING": (401, "Authentication required"),
+    "TOKEN_INVALID": (401, "Invalid token"),
+    "TOKEN_EXPIRED": (401, "Token expired"),
+    "TOKEN_REVOKED": (401, "Token revoked"),
+    "PERMISSION_MISSING": (403, "Permission denied"),
+    "OVERLOADED": (503, "Overloaded"),
+    "STORE_UNAVAILABLE": (503, "Database unavailable"),
+    "DEADLINE": (504, "Deadline exceeded"),
+    "REVISION_NOT_YET_SERVED": (503, "Revision not yet available"),
+    "CURSOR_MALFORMED": (400, "Malformed revision token"),
     "CURSOR_FROM_FUTURE": (400, "The revision does not exist"),
-    "CURSOR_COMPACTED": (400, "The revision is no longer kept"),
+    "CURSOR_COMPACTED": (400, "Revision compacted"),
     "EPOCH_CHANGED": (400, "The revision belongs to an earlier epoch"),
-    "WATCHER_TOO_SLOW": (503, "Too slow"),
-    "DRAINING": (503, "The server is being replaced"),
-    "PAGE_TOKEN_INVALID": (400, "The page token cannot be used"),
-    "INTERNAL": (500, "A fault of ours"),
-    "LOCATION_NOT_FOUND": (404, "No such location"),
+    "WATCHER_TOO_SLOW": (503, "Reader too slow"),
+    "DRAINING": (503, "Server shutting down"),
+    "PAGE_TOKEN_INVALID": (400, "Invalid page token"),
+    "INTERNAL": (500, "Internal error"),
+    "LOCATION_NOT_FOUND": (404, "Location not found"),
     "LOCATION_ARCHIVED": (409, "The location is archived"),
-    "LOCATION_EXISTS": (409, "The location exists already"),
-    "RESERVATION_NOT_FOUND": (404, "No such reservation"),
+    "LOCATION_EXISTS": (409, "Location already exists"),
+    "RESERVATION_NOT_FOUND": (404, "Reservation not found"),
     "RESERVATION_NOT_HELD": (409, "The reservation is no longer held"),
-    "RESERVATION_LIMIT": (409, "No more can be reserved"),
-    "MOVEMENT_NOT_FOUND": (404, "No such movement"),
+    "RESERVATION_LIMIT": (409, "Reservation limit reached"),
+    "MOVEMENT_NOT_FOUND": (404, "Movement not found"),
     "MOVEMENT_NOT_REVERSIBLE": (409, "The movement cannot be reversed"),
-    "CATEGORY_NOT_FOUND": (404, "No such category"),
-    "CATEGORY_EXISTS": (409, "The category exists already"),
-    "VERSION_NOT_FOUND": (404, "No such version"),
-    "ILLEGAL_STATE": (409, "Not possible in this state"),
-    "BATCH_ABORTED": (409, "Nothing of the batch was applied"),
-    "REVOCATION_UNKNOWN": (503, "Writes are paused"),
-    "FOLLOWER_NOT_FOUND": (404, "No such follower"),
-    "POSITION_NOT_SENT": (409, "Beyond what the follower was sent"),
+    "CATEGORY_NOT_FOUND": (404, "Category not found"),
+    "CATEGORY_EXISTS": (409, "Category already exists"),
+    "VERSION_NOT_FOUND": (404, "Version not found"),
+    "ILLEGAL_STATE": (409, "Illegal state"),
+    "BATCH_ABORTED": (409, "The batch was not applied"),
+    "REVOCATION_UNKNOWN": (503, "Revocations unknown: writes are rejected"),
+    "FOLLOWER_NOT_FOUND": (404, "Follower not found"),
+    "POSITION_NOT_SENT": (409, "Position not sent to the follower yet"),
 }
 
 # Statuses that Litestar raises by itself → the reason we give them.
@@ -116,7 +116,7 @@ def problem_of(error: Exception) -> Problem:
         return _of_http(error)
     if (by_store := translated(error)) is not None:
         return _of_partstream(by_store)
-    return _of_partstream(InternalFault("Something went wrong here; the request id leads to the log."))
+    return _of_partstream(InternalFault("Internal error. Report it with the request_id."))
 
 
 def problem_response(error: Exception) -> Response[bytes]:
@@ -170,7 +170,7 @@ def _document(reason: str, status: int, title: str, detail: str, errors: Sequenc
 
 
 def _of_partstream(error: PartstreamError) -> Problem:
-    status, title = STATUS_BY_REASON.get(error.reason, (500, "A fault of ours"))
+    status, title = STATUS_BY_REASON.get(error.reason, (500, "Internal error"))
     if error.reason == "VERSION_CONFLICT":
         status = current_request_context().conflict_status
     fields = [FieldViolation(item.path.removeprefix("part."), item.message) for item in error.fields]
@@ -199,9 +199,9 @@ def _of_edge(error: EdgeError) -> Problem:
 def _of_http(error: HTTPException) -> Problem:
     status = error.status_code
     reason = REASON_BY_STATUS.get(status, "INTERNAL" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "MALFORMED")
-    detail = "There is nothing at this address." if isinstance(error, NotFoundException) else error.detail
+    detail = "No route has this path." if isinstance(error, NotFoundException) else error.detail
     if reason == "INTERNAL":
-        detail = "Something went wrong here; the request id leads to the log."
+        detail = "Internal error. Report it with the request_id."
     return _document(reason, status, HTTPStatus(status).phrase, detail, ())
 
 

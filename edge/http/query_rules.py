@@ -48,7 +48,7 @@ def check_query(request: Request[Any, Any, Any]) -> None:
     found: list[FieldViolation] = []
     for name, _ in parse_qsl(raw.decode(errors="replace"), keep_blank_values=True):
         if name not in known.names:
-            found.append(FieldViolation(name, "There is no such query parameter."))
+            found.append(FieldViolation(name, "Unknown query parameter."))
         elif name in seen and name not in known.lists:
             found.append(FieldViolation(name, "The query parameter is given twice."))
         seen.add(name)

@@ -63,7 +63,11 @@ class BodyReader:
         while True:
             message: Any = await receive()
             if message["type"] == "http.disconnect":
-                raise _malformed_chunks() if chunked else BodyAborted("The connection ended before the body.")
+                raise (
+                    _malformed_chunks()
+                    if chunked
+                    else BodyAborted("The connection closed before the body was complete.")
+                )
             part = message.get("body", b"")
             parts.append(part)
             self._connections.buffer(connection, len(part))

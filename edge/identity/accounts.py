@@ -101,11 +101,11 @@ class Accounts:
             LOGINS.labels("reused").inc()
             session_id = str(error.session_id)
             await self._events.count("refresh_token_reused", alike=session_id, details={"session_id": session_id})
-            message = "The refresh token was used before, so the session was ended: sign in again."
+            message = "The refresh token was already used, so its session is revoked: sign in again."
             raise TokenRevoked(message) from None
         user = await self._users.by_id(session.user_id)
         if user is None:
-            message = "The session was ended: sign in again."
+            message = "The session is revoked: sign in again."
             raise TokenRevoked(message)
         LOGINS.labels("refreshed").inc()
         return self._grant(user, session, next_token)

@@ -46,7 +46,7 @@ class UserAdministration:
         given = unique(roles)
         user = await self._users.create(username, await self._passwords.hash_new(password, username), given)
         if user is None:
-            message = f"There is a user {username} already."
+            message = f"The user name {username} is already taken."
             raise Taken(message)
         await self._record("user_created", {"user": username, "roles": ",".join(given)})
         return user
@@ -66,7 +66,7 @@ class UserAdministration:
             change = Change(None if roles is None else unique(roles), password_hash, disabled)
             changed = await self._users.update(user_id, change, "account changed")
         if changed is None:
-            message = "There is no such user."
+            message = "The user does not exist."
             raise Missing(message)
         user, is_other = changed
         if not is_other:
@@ -90,7 +90,7 @@ class UserAdministration:
     async def end_session(self, session_id: UUID) -> None:
         """End a session; ``Missing`` when there is none that is open."""
         if not await self._sessions.revoke(session_id, "ended by an administrator"):
-            message = "There is no such open session."
+            message = "The session does not exist or is closed."
             raise Missing(message)
         await self._record("session_ended", {"session_id": str(session_id)})
 

@@ -68,7 +68,7 @@ class BrowserSessions:
         """The session a cookie names; ``TokenInvalid`` when we did not write it."""
         session_id, _, proof = cookie.partition(".")
         if not _same(proof, self._mac("cookie", session_id)):
-            message = "The session cookie cannot be accepted."
+            message = "The session cookie is invalid: sign in again."
             raise TokenInvalid(message)
         return UUID(session_id)
 
@@ -80,7 +80,7 @@ class BrowserSessions:
         session_id = self.session_of(cookie)
         found = await self._session(session_id)
         if method not in SAFE_METHODS and not _same(csrf, self.csrf_token(str(session_id))):
-            message = f"A request that changes something must bring the {CSRF_HEADER} of its session."
+            message = f"A request with a session cookie that changes something requires the header {CSRF_HEADER}."
             raise CsrfTokenMissing(message)
         roles = frozenset(found.roles)
         caller = Caller(str(found.user_id), found.username, str(session_id), roles, permissions_of(roles))
@@ -103,7 +103,7 @@ class BrowserSessions:
         found = await self._sessions.browser_session(session_id)
         if found is None:
             self._known.pop(session_id, None)
-            message = "The session was ended: sign in again."
+            message = "The session is revoked: sign in again."
             raise TokenRevoked(message)
         if len(self._known) >= _REMEMBERED_SESSIONS:
             self._known.clear()

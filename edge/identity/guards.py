@@ -33,7 +33,7 @@ async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: Bas
     del handler
     caller = await _identify(connection)
     if caller.is_anonymous:
-        await _deny(connection, TokenMissing("Sign in first: this needs a token."))
+        await _deny(connection, TokenMissing("Authentication required: send a token."))
 
 
 def permits(permission: str) -> Guard:
@@ -46,8 +46,8 @@ def permits(permission: str) -> Guard:
             return
         facts = {"permission": permission}
         if caller.is_anonymous:
-            await _deny(connection, TokenMissing("Sign in first: this needs a token.", metadata=facts))
-        message = f"You are not allowed to do this: it needs the permission {permission}."
+            await _deny(connection, TokenMissing("Authentication required: send a token.", metadata=facts))
+        message = f"Permission denied: {permission} is required."
         await _deny(connection, PermissionMissing(message, metadata=facts))
 
     guard.permission = permission  # type: ignore[attr-defined]

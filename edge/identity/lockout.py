@@ -134,7 +134,7 @@ class Lockout:
             row = await connection.fetchrow(SELECT_FAILURES, purpose, name, site)
             seconds = wait_seconds(row["failures"], free, row["age"])
             if seconds > 0:
-                message = "Too many attempts: wait before the next one."
+                message = "Too many sign-in attempts. Retry after the time in Retry-After."
                 raise TooManyRequests(message, retry_after_seconds=seconds)
             attempt_id: int = await connection.fetchval(INSERT_ATTEMPT, purpose, name, site)
             return attempt_id

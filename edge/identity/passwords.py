@@ -44,7 +44,7 @@ class Passwords:
 
     async def _in_thread(self, work: Callable[..., ResultT], *arguments: str) -> ResultT:
         if self._waiting >= WAITING:
-            message = "Too many people are signing in just now."
+            message = "Too many sign-ins are in progress. Retry shortly."
             raise Overloaded(message, retry_after_seconds=2)
         self._waiting += 1
         try:

@@ -195,7 +195,7 @@ class Sessions:
     async def _refuse_used(self, connection: asyncpg.Connection[asyncpg.Record], token: str) -> None:
         known = await connection.fetchrow(FIND_REFRESH, _hash(token))
         if known is None:
-            message = "The refresh token cannot be accepted."
+            message = "The refresh token is invalid: sign in again."
             raise TokenInvalid(message)
         await connection.execute(REVOKE_SESSION, known["session_id"], "refresh token used twice")
         await self._on_revoke()
@@ -254,11 +254,11 @@ async def _issue(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], s
 async def _live_session(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], used: asyncpg.Record) -> Session:
     row = await connection.fetchrow(SELECT_SESSION, used["session_id"])
     if row is None or row["revoked_at"] is not None or not row["user_enabled"]:
-        message = "The session was ended: sign in again."
+        message = "The session is revoked: sign in again."
         raise TokenRevoked(message)
     session = Session.from_row(row)
     if not used["alive"]:
-        message = "The refresh token's time is over: sign in again."
+        message = "The refresh token is expired: sign in again."
         raise TokenExpired(message)
     return session
 

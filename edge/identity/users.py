@@ -161,7 +161,7 @@ class Users:
             except asyncpg.CheckViolationError as error:
                 if error.constraint_name != ADMINISTRATOR_STAYS:
                     raise
-                message = "This is the last enabled administrator: make another one first."
+                message = "This is the last enabled administrator: create another one first."
                 raise LastAdministrator(message) from None
             await connection.fetch(REVOKE_USER, user_id, revoked_for)
         await self._on_change()

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of each kind of operation: the headers it reads and those it answers with."""
+"""Kinds of operations in the OpenAPI document: the headers of their requests and responses, and how callers sign in."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         "Idempotency-Key",
         "header",
         Schema(type=OpenAPIType.STRING, min_length=1, max_length=200),
-        description="The caller's name for this request. Sent again with the same body it is answered as the first "
-        "time, with `Idempotent-Replayed: true`; with another body it is refused (422).",
+        description="Identifies this request; chosen by the client. A retry with the same body returns the stored "
+        "response with `Idempotent-Replayed: true`; another body is rejected (422).",
     ),
     "If-Match": Parameter(
         "If-Match",
         "header",
         Schema(type=OpenAPIType.STRING, pattern=rf"^([*]|{_TAG}( *, *{_TAG})*)$", examples=[_TAG_EXAMPLE]),
-        description="ETags of versions that may be replaced, instead of `expected_version`. One of them must be that "
-        "of the present state, by strong comparison (RFC 9110, 13.1.1), else 412; `*`: whatever is there. No tag from "
-        "before a restore of the database matches; a number in `expected_version` cannot tell.",
+        description="ETags of the versions that may be replaced, instead of `expected_version`. One of them must match "
+        "the current state by strong comparison (RFC 9110, 13.1.1), else 412; `*` matches any state. A tag from before "
+        "a restore of the database never matches; `expected_version` cannot detect a restore.",
     ),
     "If-None-Match": Parameter(
         "If-None-Match",
         "header",
         Schema(type=OpenAPIType.STRING, examples=[_TAG_EXAMPLE]),
-        description="ETags of what the client has, or `*`; 304 when one of them is that of the response, by weak "
+        description="ETags of the representations that the client has, or `*`; 304 when one of them matches by weak "
         "comparison (RFC 9110, 13.1.2).",
     ),
     "Partstream-Min-Revision": Parameter(
         "Partstream-Min-Revision",
         "header",
         Schema(type=OpenAPIType.STRING, max_length=1000),
-        description="`Partstream-Revision` of an earlier response: this one is at least as new, or 503 "
+        description="`Partstream-Revision` of an earlier response: this response is at least as new, else 503 "
         "(`complete` is `false` for the audit trail).",
     ),
     "Partstream-Owner-Key": Parameter(
         "Partstream-Owner-Key",
         "header",
         Schema(type=OpenAPIType.STRING, min_length=32, max_length=200, pattern="^[!-~]*$"),
-        description="The secret that proves a guest's cart to be the caller's. Made by the client, or generated and "
-        "returned in this header with the first reservation. Only its hash is stored. A signed-in caller who sends it "
-        "takes over what the cart holds.",
+        description="The secret that identifies the cart of a guest. Made by the client, or generated and returned in "
+        "this header with the first reservation. Only its hash is stored. A signed-in caller who sends it takes "
+        "over the reservations of the cart.",
     ),
     "X-CSRF-Token": Parameter(
         "X-CSRF-Token",
         "header",
         Schema(type=OpenAPIType.STRING),
-        description="Needed with a session cookie, not with a bearer token: `csrf_token` of `GET /auth/session`.",
+        description="Required with a session cookie, not with a bearer token: `csrf_token` of `GET /auth/session`.",
     ),
 }
 
@@ -74,33 +74,42 @@ def _header(description: str, *, example: str) -> OpenAPIHeader:
 
 
 HEADERS: Final[dict[str, OpenAPIHeader]] = {
-    "Partstream-Request-Id": _header("Leads to the log, also in a refusal.", example="0b0c9f2e-1d7e-4a51"),
-    "Partstream-Revision": _header("What this answer shows or wrote; opaque.", example="Agdjb250ZW50"),
-    "ETag": _header("Of this representation; opaque. A version is `<epoch>.<version>`.", example=_TAG_EXAMPLE),
-    "Cache-Control": _header("May be kept, must be asked about; or not kept at all.", example="no-cache"),
-    "Cache-Status": _header(
-        "Hit, miss or stale, and in which tier (RFC 9211).", example='partstream; hit; detail="memory"'
+    "Partstream-Request-Id": _header("Identifies the request in the logs.", example="0b0c9f2e-1d7e-4a51"),
+    "Partstream-Revision": _header(
+        "Revision token of the state that is returned or was written; opaque.", example="Agdjb250ZW50"
     ),
-    "Location": _header("The new resource.", example="/api/v1/parts/RC-1001"),
+    "ETag": _header(
+        "Entity tag of this representation; opaque. That of a version is `<epoch>.<version>`.", example=_TAG_EXAMPLE
+    ),
+    "Cache-Control": _header("Whether the response may be stored, and must be revalidated.", example="no-cache"),
+    "Cache-Status": _header(
+        "Cache hit, miss or stale, and in which tier (RFC 9211).", example='partstream; hit; detail="memory"'
+    ),
+    "Location": _header("Address of the new resource.", example="/api/v1/parts/RC-1001"),
     "Partstream-Owner-Key": _header(
-        "The generated secret of a guest's new cart; returned this once. Keep it: it is stored as a hash only.",
+        "The generated secret of a guest's new cart, returned once; only its hash is stored.",
         example="J0v0mWmW8u0Bq1cJr4Lr1v7bK3oY5s2eX9aZ6tD8fGk",
     ),
-    "Retry-After": _header("Seconds to wait before asking again.", example="1"),
+    "Retry-After": _header("Seconds to wait before a retry.", example="1"),
     "RateLimit-Policy": _header(
         "The caller's limit for requests of this class: `q` in `w` seconds (RateLimit header fields for HTTP).",
         example='"reads";q=3000;w=10',
     ),
     "RateLimit": _header(
-        "How many of them are left, `r`, and the seconds until all are there again, `t`.",
+        "Requests left, `r`, and seconds until the window ends, `t`.",
         example='"reads";r=2993;t=7',
     ),
     "WWW-Authenticate": _header(
-        "How to sign in, and what is wrong with the token (RFC 6750).",
+        "The authentication scheme, and what is wrong with the token (RFC 6750).",
         example='Bearer realm="partstream", error="invalid_token"',
     ),
-    "Idempotent-Replayed": _header("`true` when the request was answered before and did nothing now.", example="true"),
+    "Idempotent-Replayed": _header(
+        "`true` when this is the stored response of an earlier request with the same key.", example="true"
+    ),
 }
+
+BEARER: Final[dict[str, list[str]]] = {"bearer": []}
+SESSION: Final[dict[str, list[str]]] = {"session": []}
 
 LIMIT_HEADERS: Final = ("RateLimit-Policy", "RateLimit")  # of every response of the API
 
@@ -111,13 +120,13 @@ COMPONENTS: Final = Components(
             type="http",
             scheme="bearer",
             bearer_format="JWT",
-            description="`access_token` of `POST /auth/login`; good for ten minutes.",
+            description="`access_token` of `POST /auth/login`; valid for ten minutes.",
         ),
         "session": SecurityScheme(
             type="apiKey",
             name="partstream_session",
             security_scheme_in="cookie",
-            description="Set by `POST /auth/session`; changing requests need `X-CSRF-Token` besides. "
+            description="Set by `POST /auth/session`; requests that change something also need `X-CSRF-Token`. "
             "Over https its name is `__Host-partstream_session`.",
         ),
     },
@@ -126,13 +135,13 @@ COMPONENTS: Final = Components(
 
 @dataclass
 class Described(Operation):
-    """An operation that names its headers. Its subclasses are kinds of operation, for a route's ``operation_class``."""
+    """An operation with its headers. Its subclasses are kinds of operations, for a route's ``operation_class``."""
 
     request_headers: ClassVar[tuple[str, ...]] = ()
-    answer_headers: ClassVar[tuple[str, ...]] = ()  # of a success
+    response_headers: ClassVar[tuple[str, ...]] = ()  # of a success
 
     def __post_init__(self) -> None:
-        """Add the headers to what the route itself declares."""
+        """Add the headers to those that the route declares."""
         self.parameters = [*(self.parameters or ()), *(PARAMETERS[name] for name in self.request_headers)] or None
         for parameter in self.parameters or ():
             loosen(getattr(parameter, "schema", None))
@@ -155,7 +164,7 @@ class Described(Operation):
             case "304":
                 return ("ETag", "Cache-Control", "Cache-Status", *always, *LIMIT_HEADERS)
             case _ if status.startswith("2"):
-                return (*self.answer_headers, *always, *LIMIT_HEADERS)
+                return (*self.response_headers, *always, *LIMIT_HEADERS)
             case _:
                 return LIMIT_HEADERS
 
@@ -165,75 +174,75 @@ class CachedRead(Described):
     """A read that caches serve, and that a client may revalidate."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("If-None-Match", "Partstream-Min-Revision")
-    answer_headers: ClassVar[tuple[str, ...]] = ("ETag", "Cache-Control", "Cache-Status")
+    response_headers: ClassVar[tuple[str, ...]] = ("ETag", "Cache-Control", "Cache-Status")
 
 
 @dataclass
 class FreshRead(Described):
-    """A read that asks the service each time."""
+    """A read from the service, without a cache."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Min-Revision",)
 
 
 @dataclass
 class TaggedRead(FreshRead):
-    """The same of a resource that can be replaced: its ETag goes into ``If-Match``."""
+    """A read from the service of a resource whose ETag is used in ``If-Match``."""
 
-    answer_headers: ClassVar[tuple[str, ...]] = ("ETag",)
+    response_headers: ClassVar[tuple[str, ...]] = ("ETag",)
 
 
 @dataclass
 class Write(Described):
-    """A write that may be repeated under a key."""
+    """A write that can be retried under an idempotency key."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "X-CSRF-Token")
-    answer_headers: ClassVar[tuple[str, ...]] = ("Idempotent-Replayed",)
+    response_headers: ClassVar[tuple[str, ...]] = ("Idempotent-Replayed",)
 
 
 @dataclass
 class TaggedWrite(Write):
-    """A write that answers with a version."""
+    """A write that returns a versioned resource."""
 
-    answer_headers: ClassVar[tuple[str, ...]] = ("ETag", "Idempotent-Replayed")
+    response_headers: ClassVar[tuple[str, ...]] = ("ETag", "Idempotent-Replayed")
 
 
 @dataclass
 class Creation(Write):
-    """A write that makes something with an address."""
+    """A write that creates a resource."""
 
-    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Idempotent-Replayed")
+    response_headers: ClassVar[tuple[str, ...]] = ("Location", "Idempotent-Replayed")
 
 
 @dataclass
 class CartRead(FreshRead):
-    """A read of what a cart or an account holds."""
+    """A read of the reservations of a cart or an account."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Partstream-Min-Revision")
 
 
 @dataclass
 class CartWrite(Write):
-    """A write to what a cart or an account holds."""
+    """A write to the reservations of a cart or an account."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Idempotency-Key", "X-CSRF-Token")
 
 
 @dataclass
 class CartCreation(CartWrite):
-    """A reservation, and with a guest's first one the key of its cart."""
+    """Creates a reservation; the first one of a guest also returns the key of its cart."""
 
-    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "Partstream-Owner-Key", "Idempotent-Replayed")
+    response_headers: ClassVar[tuple[str, ...]] = ("Location", "Partstream-Owner-Key", "Idempotent-Replayed")
 
 
 @dataclass
 class TaggedCreation(Write):
-    """The same of something that can be replaced."""
+    """A write that creates a versioned resource."""
 
-    answer_headers: ClassVar[tuple[str, ...]] = ("Location", "ETag", "Idempotent-Replayed")
+    response_headers: ClassVar[tuple[str, ...]] = ("Location", "ETag", "Idempotent-Replayed")
 
 
 @dataclass
 class ConditionalWrite(TaggedWrite):
-    """A write that may say which version it replaces."""
+    """A write that may require the version it replaces."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "If-Match", "X-CSRF-Token")

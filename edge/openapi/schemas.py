@@ -1,4 +1,4 @@
-"""JSON schemas of our structs, as strict as the structs are."""
+"""JSON schemas of the structs: as strict as the structs are, and with a description of every field."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import msgspec
 from litestar.openapi.spec import Schema
 from litestar.plugins import OpenAPISchemaPlugin
 
+from edge.openapi.field_descriptions import description_of
+from edge.openapi.request_examples import REQUEST_EXAMPLES
+
 # Litestar's own, which ours completes; it has no public name.
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin  # isort: skip
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StrictStructs(OpenAPISchemaPlugin):
-    """Says what Litestar leaves out: what a struct is, that it takes no other fields, and that unions may overlap."""
+    """Adds what Litestar leaves out: descriptions, that a struct takes no other fields, and that unions may overlap."""
 
     def __init__(self) -> None:
         """Build upon Litestar's own."""
@@ -35,8 +38,11 @@ class StrictStructs(OpenAPISchemaPlugin):
         schema.description = schema.description or inspect.getdoc(struct)
         if struct.__struct_config__.forbid_unknown_fields:
             schema.additional_properties = False
-        for made in (schema.properties or {}).values():
+        if (example := REQUEST_EXAMPLES.get(struct.__name__)) is not None:
+            schema.examples = [dict(example)]
+        for name, made in (schema.properties or {}).items():
             loosen(made)
+            made.description = made.description or description_of(struct.__name__, name)
         return schema
 
 

@@ -17,9 +17,9 @@ from edge.openapi.document import openapi_config
 from edge.openapi.page import api_page_asset
 from edge.openapi.schemas import StrictStructs
 from edge.routes.admin.router import admin_router
-from edge.routes.auth.jwks import jwks
+from edge.routes.auth.jwks import get_key_set
 from edge.routes.auth.sessions import auth_router
-from edge.routes.ops.health import live, ready
+from edge.routes.ops.health import check_liveness, check_readiness
 from edge.routes.public.router import public_router
 from edge.routes.shop import Shop
 
@@ -70,7 +70,7 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         route_handlers=[public_router, auth_router, admin_router, *ingredients.live_routes],
     )
     app = Litestar(
-        route_handlers=[api, live, ready, jwks, api_page_asset],
+        route_handlers=[api, check_liveness, check_readiness, get_key_set, api_page_asset],
         dependencies=_dependencies(ingredients),
         exception_handlers={Exception: handle_exception},
         openapi_config=openapi_config(VERSION),

@@ -19,7 +19,8 @@ from edge.identity.guards import permits
 from edge.openapi.document import ADMIN_READ, refusals
 from edge.openapi.operations import Described
 from edge.routes.dependencies import ThePageTokens
-from tasks.alerts.queries import AlertRow, list_alerts
+from tasks.alerts import queries
+from tasks.alerts.queries import AlertRow
 
 TheAlertDatabase: TypeAlias = NamedDependency[SkipValidation[Database]]
 
@@ -34,11 +35,12 @@ class AlertList(msgspec.Struct):
 @get(
     "/alerts",
     guards=[permits("audit:read")],
-    summary="List alerts",
+    summary="Lists alerts",
+    response_description="One page of alerts, newest first.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )
-async def show_alerts(
+async def list_alerts(
     *,
     alert_database: TheAlertDatabase,
     page_tokens: ThePageTokens,
@@ -56,7 +58,7 @@ async def show_alerts(
     fired_at, _, alert_id = key.rpartition(" ")
     after = (datetime.fromisoformat(fired_at), UUID(alert_id)) if key else None
     try:
-        items, more = await list_alerts(alert_database.pool, alert_state, after, page_size)
+        items, more = await queries.list_alerts(alert_database.pool, alert_state, after, page_size)
     except STORE_FAILURES as error:
         raise translated(error) or error from error
     following = Page(f"{items[-1].fired_at.isoformat()} {items[-1].alert_id}") if more else None

@@ -36,11 +36,12 @@ class AuditList(msgspec.Struct):
 @get(
     "/audit",
     guards=[permits("audit:read")],
-    summary="List changes",
+    summary="Lists entries of the audit trail",
+    response_description="One page of the audit trail, newest first.",
     operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )
-async def list_audit(  # noqa: PLR0913 - each is a query parameter
+async def list_audit_entries(  # noqa: PLR0913 - each is a query parameter
     *,
     request: Request[Any, Any, Any],
     trail: TheAuditTrail,

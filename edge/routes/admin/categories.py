@@ -35,7 +35,8 @@ class NewCategory(msgspec.Struct, forbid_unknown_fields=True):
     dto=JsonBody[NewCategory],
     return_dto=None,
     guards=[permits("content:write")],
-    summary="Create a category",
+    summary="Creates a category",
+    response_description="The new category.",
     operation_class=Creation,
     responses=refusals(*ADMIN_WRITE),
 )

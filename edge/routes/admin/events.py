@@ -63,7 +63,8 @@ class LogEntryList(msgspec.Struct):
 @get(
     "/events",
     guards=[permits("changes:read")],
-    summary="List entries of a change log",
+    summary="Lists entries of a change log",
+    response_description="One page of the change log, oldest first.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )

@@ -44,7 +44,8 @@ class FollowerList(msgspec.Struct):
 @get(
     "/followers",
     guards=[permits("changes:read")],
-    summary="List followers",
+    summary="Lists the registered followers of both change logs",
+    response_description="All followers, by service and name.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )
@@ -62,7 +63,8 @@ async def list_followers(services: TheServices) -> Response[FollowerList]:
 @delete(
     "/followers/{service:str}/{name:str}",
     guards=[permits("followers:write")],
-    summary="Remove a follower",
+    summary="Removes a follower",
+    response_description="The follower is removed.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ, 404, 415),
 )

@@ -35,7 +35,8 @@ class ReverseRequest(msgspec.Struct, forbid_unknown_fields=True):
 @get(
     "/parts/{part_id:str}/stock/movements",
     guards=[permits("stock:read")],
-    summary="List movements",
+    summary="Lists the stock movements of a part",
+    response_description="One page of movements, newest first.",
     operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )
@@ -89,7 +90,8 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     return_dto=None,
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Undo a movement",
+    summary="Reverses a movement by an opposite one",
+    response_description="The level after the reversal, and the new movement.",
     operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )

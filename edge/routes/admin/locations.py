@@ -31,7 +31,8 @@ class NewLocation(msgspec.Struct, forbid_unknown_fields=True):
 @get(
     "/locations",
     guards=[permits("stock:read")],
-    summary="List locations",
+    summary="Lists locations",
+    response_description="One page of locations.",
     operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )
@@ -49,7 +50,8 @@ async def list_locations(
     dto=JsonBody[NewLocation],
     return_dto=None,
     guards=[permits("stock:write")],
-    summary="Create a location",
+    summary="Creates a location",
+    response_description="The new location.",
     operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
@@ -68,7 +70,8 @@ async def create_location(
     "/locations/{location_id:str}/archive",
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Archive a location",
+    summary="Archives a location",
+    response_description="The archived location.",
     operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )

@@ -32,7 +32,8 @@ from partstream.content.v1 import part_service_pb2
     dto=JsonBody[NewPart],
     return_dto=None,
     guards=[permits("content:write")],
-    summary="Create a part",
+    summary="Creates a part",
+    response_description="The new part, at version 1.",
     operation_class=TaggedCreation,
     responses=refusals(*ADMIN_WRITE),
 )
@@ -56,7 +57,8 @@ async def create_part(
     dto=JsonBody[WholePart],
     return_dto=None,
     guards=[permits("content:write")],
-    summary="Replace a part",
+    summary="Replaces the content of a part",
+    response_description="The part at its new version.",
     operation_class=ConditionalWrite,
     responses=refusals(*GUARDED_WRITE),
 )
@@ -71,7 +73,7 @@ async def replace_part(
     """Every field as given, as one new version."""
     if data.part_id not in {None, part_id}:
         message = "is not the part of the address"
-        detail = "The body names another part than the address."
+        detail = "part_id in the body differs from the path."
         raise RuleBroken(detail, fields=[FieldViolation("part_id", message)])
     condition = precondition(request, data.expected_version)
     update = part_service_pb2.UpdatePartRequest(
@@ -112,11 +114,12 @@ async def _show_current(services: Services, part_id: str, conflict: VersionConfl
 @get(
     "/parts/{part_id:str}",
     guards=[permits("content:read")],
-    summary="Show a part to staff",
+    summary="Returns a part with the fields that only staff may read",
+    response_description="The part with all its fields.",
     operation_class=TaggedRead,
     responses=refusals(*ADMIN_READ),
 )
-async def show_staff_part(
+async def get_staff_part(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate, part_id: PartIdInPath
 ) -> Response[StaffPart]:
     """The part as it is now, draft or not, straight from the service."""
@@ -128,7 +131,8 @@ async def show_staff_part(
 @get(
     "/parts",
     guards=[permits("content:read")],
-    summary="List parts for staff",
+    summary="Lists parts in every status",
+    response_description="One page of parts.",
     operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )

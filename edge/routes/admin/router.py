@@ -2,34 +2,35 @@
 
 from litestar import Router
 
-from edge.routes.admin.alerts import show_alerts
-from edge.routes.admin.audit import list_audit
+from edge.openapi.operations import BEARER, SESSION
+from edge.routes.admin.alerts import list_alerts
+from edge.routes.admin.audit import list_audit_entries
 from edge.routes.admin.categories import create_category
 from edge.routes.admin.events import list_events
 from edge.routes.admin.followers import list_followers, remove_follower
 from edge.routes.admin.ledger import list_movements, reverse_movement
 from edge.routes.admin.locations import archive_location, create_location, list_locations
-from edge.routes.admin.parts import create_part, list_staff_parts, replace_part, show_staff_part
+from edge.routes.admin.parts import create_part, get_staff_part, list_staff_parts, replace_part
 from edge.routes.admin.security_events import list_security_events
 from edge.routes.admin.stock import (
     adjust_stock,
     archive_stock,
+    get_staff_stock,
     restore_stock,
     set_reorder_point,
     set_stock,
-    show_staff_stock,
 )
-from edge.routes.admin.stock_batches import adjust_many, list_levels, transfer_stock
+from edge.routes.admin.stock_batches import adjust_stock_batch, list_levels, transfer_stock
 from edge.routes.admin.users import change_user, create_user, end_session, list_sessions, list_users
 
 admin_router = Router(
     path="/admin",
     tags=["admin"],
-    security=[{"bearer": []}],
+    security=[BEARER, SESSION],
     route_handlers=[
         create_part,
         replace_part,
-        show_staff_part,
+        get_staff_part,
         list_staff_parts,
         create_category,
         set_stock,
@@ -37,18 +38,18 @@ admin_router = Router(
         set_reorder_point,
         archive_stock,
         restore_stock,
-        show_staff_stock,
+        get_staff_stock,
         list_levels,
-        adjust_many,
+        adjust_stock_batch,
         transfer_stock,
         list_movements,
         reverse_movement,
         list_locations,
         create_location,
         archive_location,
-        list_audit,
+        list_audit_entries,
         list_events,
-        show_alerts,
+        list_alerts,
         list_followers,
         remove_follower,
         list_security_events,

@@ -30,7 +30,8 @@ class SecurityEventList(msgspec.Struct):
 @get(
     "/security-events",
     guards=[permits("audit:read")],
-    summary="List security events",
+    summary="Lists security events",
+    response_description="One page of security events, newest first.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )

@@ -84,7 +84,8 @@ class ArchiveRequest(msgspec.Struct, forbid_unknown_fields=True):
     dto=JsonBody[CountRequest],
     return_dto=None,
     guards=[permits("stock:write")],
-    summary="Set counted stock",
+    summary="Sets the counted stock of a part",
+    response_description="The level after the count.",
     responses=refusals(*GUARDED_WRITE),
     operation_class=ConditionalWrite,
 )
@@ -118,7 +119,8 @@ async def set_stock(
     return_dto=None,
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Adjust stock",
+    summary="Adjusts the stock of a part by a difference",
+    response_description="The level after the adjustment.",
     responses=refusals(*CONDITIONAL_WRITE),
     operation_class=ConditionalWrite,
 )
@@ -150,7 +152,8 @@ async def adjust_stock(
     dto=JsonBody[ReorderPointRequest],
     return_dto=None,
     guards=[permits("stock:write")],
-    summary="Set the reorder point",
+    summary="Sets the reorder point of a stock level",
+    response_description="The level with its new reorder point.",
     responses=refusals(*CONDITIONAL_WRITE),
     operation_class=ConditionalWrite,
 )
@@ -181,7 +184,8 @@ async def set_reorder_point(
     return_dto=None,
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Take a level out of use",
+    summary="Archives a stock level",
+    response_description="The archived level.",
     responses=refusals(*CONDITIONAL_WRITE),
     operation_class=ConditionalWrite,
 )
@@ -212,7 +216,8 @@ async def archive_stock(
     return_dto=None,
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Take an archived level back into use",
+    summary="Restores an archived stock level",
+    response_description="The restored level.",
     responses=refusals(*CONDITIONAL_WRITE),
     operation_class=ConditionalWrite,
 )
@@ -240,11 +245,12 @@ async def restore_stock(
 @get(
     "/parts/{part_id:str}/stock",
     guards=[permits("stock:read")],
-    summary="Show stock to staff, now or at a time",
+    summary="Returns the stock levels of a part, current or at a past time",
+    response_description="The stock of the part, with the level of each location; with `at`, as it was at that time.",
     responses=refusals(*ADMIN_READ),
     operation_class=TaggedRead,
 )
-async def show_staff_stock(
+async def get_staff_stock(
     request: Request[Any, Any, Any],
     services: TheServices,
     gate: TheGate,

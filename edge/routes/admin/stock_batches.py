@@ -75,11 +75,12 @@ class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
     return_dto=None,
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Adjust many levels",
+    summary="Adjusts the stock of many parts",
+    response_description="One result for each item, in the order of the request.",
     operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
-async def adjust_many(
+async def adjust_stock_batch(
     request: Request[Any, Any, Any], services: TheServices, data: Annotated[BatchRequest, Body()]
 ) -> Response[BatchResult]:
     """One result per item, in the order of the request."""
@@ -111,7 +112,8 @@ def _adjustment(item: Adjustment) -> stock_service_pb2.StockAdjustment:
     return_dto=None,
     status_code=200,
     guards=[permits("stock:write")],
-    summary="Move stock between locations",
+    summary="Moves stock between two locations",
+    response_description="Both levels after the transfer.",
     operation_class=Write,
     responses=refusals(*ADMIN_WRITE),
 )
@@ -138,7 +140,8 @@ async def transfer_stock(
 @get(
     "/stock",
     guards=[permits("stock:read")],
-    summary="List levels",
+    summary="Lists stock levels",
+    response_description="One page of stock levels.",
     operation_class=FreshRead,
     responses=refusals(*ADMIN_READ),
 )

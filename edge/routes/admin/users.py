@@ -43,7 +43,8 @@ class SessionList(msgspec.Struct):
 @get(
     "/users",
     guards=[permits("users:read")],
-    summary="List users",
+    summary="Lists users",
+    response_description="All accounts.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )
@@ -57,7 +58,8 @@ async def list_users(administration: TheUserAdministration) -> Response[UserList
     dto=JsonBody[NewUser],
     return_dto=None,
     guards=[permits("users:write")],
-    summary="Create a user",
+    summary="Creates a user",
+    response_description="The new account.",
     operation_class=Described,
     responses=refusals(*ADMIN_WRITE),
 )
@@ -71,7 +73,8 @@ async def create_user(administration: TheUserAdministration, data: Annotated[New
     dto=JsonBody[UserChange],
     return_dto=None,
     guards=[permits("users:write")],
-    summary="Change a user",
+    summary="Updates a user",
+    response_description="The account after the update.",
     operation_class=Described,
     responses=refusals(*ADMIN_WRITE),
 )
@@ -86,7 +89,8 @@ async def change_user(
 @get(
     "/sessions",
     guards=[permits("users:read")],
-    summary="List open sessions",
+    summary="Lists the sessions of a user",
+    response_description="The open sessions.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ),
 )
@@ -100,7 +104,8 @@ async def list_sessions(
 @delete(
     "/sessions/{session_id:uuid}",
     guards=[permits("users:write")],
-    summary="End a session",
+    summary="Revokes a session",
+    response_description="The session is revoked.",
     operation_class=Described,
     responses=refusals(*ADMIN_READ, 415),
 )

@@ -21,8 +21,14 @@ class KeySet(msgspec.Struct):
     keys: list[dict[str, str]]
 
 
-@get("/.well-known/jwks.json", tags=["operations"], summary="Public keys of access tokens", responses=refusals())
-async def jwks(key_set: TheKeySet) -> Response[KeySet]:
+@get(
+    "/.well-known/jwks.json",
+    tags=["operations"],
+    summary="Returns the public keys that verify access tokens",
+    response_description="The key set.",
+    responses=refusals(),
+)
+async def get_key_set(key_set: TheKeySet) -> Response[KeySet]:
     """May be cached for five minutes."""
     headers = {"Cache-Control": "public, max-age=300"}
     return Response(msgspec.json.encode(key_set), media_type=JSON, headers=headers)  # type: ignore[arg-type]

@@ -71,7 +71,8 @@ class BrowserSessionView(msgspec.Struct):
     "/register",
     dto=JsonBody[NewCustomer],
     return_dto=None,
-    summary="Register as a customer",
+    summary="Registers a customer",
+    response_description="The new account.",
     operation_class=Described,
     responses=refusals(*SIGN_IN, 403, 409, 429),
 )
@@ -86,7 +87,8 @@ async def register(registration: TheRegistration, data: Annotated[NewCustomer, B
     dto=JsonBody[Credentials],
     return_dto=None,
     status_code=200,
-    summary="Sign in",
+    summary="Signs in and returns tokens",
+    response_description="Access and refresh token.",
     operation_class=Described,
     responses=refusals(*SIGN_IN, 429),
 )
@@ -104,7 +106,8 @@ async def login(
     dto=JsonBody[RefreshRequest],
     return_dto=None,
     status_code=200,
-    summary="Get the next tokens",
+    summary="Rotates a refresh token and returns new tokens",
+    response_description="New access and refresh token.",
     operation_class=Described,
     responses=refusals(*SIGN_IN),
 )
@@ -119,7 +122,8 @@ async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]
     return_dto=None,
     status_code=204,
     guards=[known],
-    summary="Sign out",
+    summary="Revokes a session",
+    response_description="The session is revoked.",
     operation_class=Described,
     responses=refusals(*SIGN_IN),
 )
@@ -132,7 +136,8 @@ async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Bo
     "/session",
     dto=JsonBody[Credentials],
     return_dto=None,
-    summary="Sign in with a browser",
+    summary="Signs in a browser and sets its session cookie",
+    response_description="The signed-in account; the session cookie is set.",
     operation_class=Described,
     responses=refusals(*SIGN_IN, 429),
 )
@@ -164,11 +169,12 @@ async def open_browser_session(
 @get(
     "/session",
     guards=[known],
-    summary="Who is signed in",
+    summary="Returns the account of the browser session",
+    response_description="The signed-in account; for a guest, `username` is null.",
     operation_class=Described,
     responses=refusals(400, 401, 503),
 )
-async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionView]:
+async def get_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionView]:
     """Returns the caller, by cookie or by token, and the CSRF token of its session; `{"username": null}` to a guest."""
     caller = current_request_context().caller
     if caller.is_anonymous:
@@ -180,7 +186,8 @@ async def show_browser_session(browsers: TheBrowsers) -> Response[BrowserSession
 @delete(
     "/session",
     guards=[signed_in],
-    summary="Sign out with a browser",
+    summary="Ends the browser session",
+    response_description="The session is revoked and its cookie removed.",
     operation_class=Described,
     responses=refusals(*SIGN_IN, 403),
 )
@@ -201,7 +208,7 @@ auth_router = Router(
         refresh,
         logout,
         open_browser_session,
-        show_browser_session,
+        get_browser_session,
         close_browser_session,
     ],
     tags=["auth"],

@@ -100,14 +100,26 @@ _LIVE: Final = problems(*ANY_HEAD)
 _READY: Final = {**_LIVE, 503: ResponseSpec(State, description="It cannot serve.", generate_examples=False)}
 
 
-@get("/health/live", tags=["operations"], summary="Is the process alive", responses=_LIVE)
-async def live() -> Response[State]:
+@get(
+    "/health/live",
+    tags=["operations"],
+    summary="Reports whether the process is alive",
+    response_description="The process is alive.",
+    responses=_LIVE,
+)
+async def check_liveness() -> Response[State]:
     """200 as long as the process responds; the details are on its operations port."""
     return reply(State("ok"))
 
 
-@get("/health/ready", tags=["operations"], summary="Can it serve", responses=_READY)
-async def ready(health: TheHealth) -> Response[State]:
+@get(
+    "/health/ready",
+    tags=["operations"],
+    summary="Reports whether the process can serve requests",
+    response_description="The process can serve requests.",
+    responses=_READY,
+)
+async def check_readiness(health: TheHealth) -> Response[State]:
     """200 when it can serve, degraded or not; 503 with the same body when it cannot."""
     readiness = await health.readiness()
     return reply(State(readiness.status), status=503 if readiness.status == "down" else 200)

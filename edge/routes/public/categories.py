@@ -20,7 +20,8 @@ from edge.views.category import CategoryPage, CategoryTree, category_page
 @get(
     "/categories",
     guards=[known],
-    summary="List categories",
+    summary="Lists categories",
+    response_description="The root categories, each with the categories below it.",
     operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
@@ -33,11 +34,12 @@ async def list_categories(request: Request[Any, Any, Any], shop: TheShop) -> Res
 @get(
     "/categories/{category_id:str}",
     guards=[known],
-    summary="Show a category",
+    summary="Returns a category",
+    response_description="The category and those directly below it.",
     operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
-async def show_category(
+async def get_category(
     request: Request[Any, Any, Any],
     shop: TheShop,
     category_id: Annotated[str, PathParameter(pattern="^[a-z0-9-]{1,128}$")],

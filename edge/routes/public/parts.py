@@ -46,7 +46,8 @@ PartIdInPath = Annotated[str, PathParameter(pattern=ID_PATTERN, max_length=64)]
 @get(
     "/parts",
     guards=[known],
-    summary="List parts",
+    summary="Lists published parts",
+    response_description="One page of parts, each with its stock.",
     operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
@@ -101,11 +102,12 @@ async def _rows(
 @get(
     "/parts/{part_id:str}",
     guards=[known],
-    summary="Show a part",
+    summary="Returns a part with its stock",
+    response_description="The part with its stock.",
     operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
-async def show_part(
+async def get_part(
     request: Request[Any, Any, Any],
     shop: TheShop,
     part_id: PartIdInPath,

@@ -61,7 +61,8 @@ class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     "/",
     dto=JsonBody[HoldRequest],
     return_dto=None,
-    summary="Hold stock",
+    summary="Creates a reservation",
+    response_description="The reservation, held until it expires.",
     operation_class=CartCreation,
     guards=[known],
     responses=refusals(*PUBLIC_WRITE),
@@ -100,7 +101,8 @@ async def create_reservation(
 
 @get(
     "/",
-    summary="List one's own reservations",
+    summary="Lists the reservations of the caller",
+    response_description="One page of the caller's reservations, newest first.",
     operation_class=CartRead,
     guards=[known],
     responses=refusals(*PUBLIC_READ),
@@ -133,12 +135,13 @@ async def list_reservations(
 
 @get(
     "/{reservation_id:uuid}",
-    summary="Show a reservation",
+    summary="Returns a reservation",
+    response_description="The reservation.",
     operation_class=CartRead,
     guards=[known],
     responses=refusals(*PUBLIC_READ),
 )
-async def show_reservation(
+async def get_reservation(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
     """The reservation as it is now."""
@@ -154,7 +157,8 @@ async def show_reservation(
 @post(
     "/{reservation_id:uuid}/commit",
     status_code=200,
-    summary="Ship what is held",
+    summary="Commits a reservation: the reserved stock is shipped",
+    response_description="The committed reservation.",
     operation_class=CartWrite,
     guards=[permits("reservations:commit")],
     responses=refusals(*PUBLIC_WRITE, PERMISSION_NEEDED),
@@ -173,7 +177,8 @@ async def commit_reservation(
 @post(
     "/{reservation_id:uuid}/release",
     status_code=200,
-    summary="Give back",
+    summary="Releases a reservation",
+    response_description="The released reservation.",
     operation_class=CartWrite,
     guards=[known],
     responses=refusals(*PUBLIC_WRITE),
@@ -194,7 +199,8 @@ async def release_reservation(
     dto=JsonBody[ExtendRequest],
     return_dto=None,
     status_code=200,
-    summary="Hold longer",
+    summary="Extends a reservation",
+    response_description="The reservation with its new expiry.",
     operation_class=CartWrite,
     guards=[known],
     responses=refusals(*PUBLIC_WRITE),
@@ -235,7 +241,7 @@ reservations_router = Router(
     route_handlers=[
         create_reservation,
         list_reservations,
-        show_reservation,
+        get_reservation,
         commit_reservation,
         release_reservation,
         extend_reservation,

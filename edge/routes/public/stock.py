@@ -22,11 +22,12 @@ from partstream.inventory.v1.stock_pb2 import PartStock
 @get(
     "/parts/{part_id:str}/stock",
     guards=[known],
-    summary="Show stock",
+    summary="Returns the stock of a part",
+    response_description="The stock of the part over all locations.",
     operation_class=CachedRead,
     responses=refusals(304, *PUBLIC_READ),
 )
-async def show_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: PartIdInPath) -> Response[PublicStock]:
+async def get_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: PartIdInPath) -> Response[PublicStock]:
     """Live stock over all locations. The ETag is the version, in the epoch of the database."""
     stock, status = await shop.reads.stock(part_id, await shop.gate.settle(request))
     epoch = current_request_context().epoch_of("inventory")
