@@ -5,6 +5,7 @@ What is expected to pass by itself is a WARNING, one line without a trace; what 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -32,6 +33,7 @@ _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *_BEYOND_A
 _VISIBLE_JSON = {code: f"\\u{code:04x}" for code in (127, *_BEYOND_ASCII)}
 # Whoever starts a process waits for its line; it is written whatever else is left out.
 READY = "partstream.ready"
+_GRPC_CALLS = "grpc._cython.cygrpc"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
@@ -45,6 +47,12 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
     logging.getLogger(READY).setLevel(logging.INFO)
     for noisy in ("asyncio", "grpc", "httpx", "httpcore", "piccolo", "_granian"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger(_GRPC_CALLS).addFilter(_is_fault_of_call)
+
+
+def _is_fault_of_call(record: logging.LogRecord) -> bool:
+    """Return False for a call that its client cancelled before its handler began: grpc logs that as an error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def visible(text: str) -> str:

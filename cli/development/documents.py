@@ -13,7 +13,7 @@ from stack.supervision.all_settings import every_setting
 
 MAP, SETTINGS = Path("docs/map.md"), Path("docs/settings.md")
 MIGRATIONS = "migrations"
-ROOMS = ("chassis", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli", "loadtests")
+ROOMS = ("chassis", "changelog", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli", "loadtests")
 MAP_HEAD = """\
 # Map
 

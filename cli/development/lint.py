@@ -12,7 +12,7 @@ from cli.development.generated_code import BUF
 from cli.tree import ROOT
 
 BIN = Path(sys.executable).parent
-ROOMS = ("chassis", "changelog", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli", "loadtests", "tests")
+ROOMS = (*documents.ROOMS, "tests")
 MAIN_BRANCHES = ("origin/main", "main")
 
 

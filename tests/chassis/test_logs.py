@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -104,3 +105,15 @@ def test_a_filter_decides_over_every_line_while_it_is_there() -> None:
 
     assert "not this" not in written.getvalue()
     assert "this" in written.getvalue()
+
+
+def test_a_call_that_is_cancelled_before_its_handler_begins_is_no_error() -> None:
+    """A client that cancels early, or a replica that was stopped meanwhile, made an ERROR with a trace each time."""
+    output = configured(format="text")
+    calls = logging.getLogger("grpc._cython.cygrpc")
+
+    calls.error("Exception not handled in [/WatchStock]", exc_info=asyncio.CancelledError())
+    calls.error("Exception not handled in [/GetStock]", exc_info=fault())
+
+    assert "WatchStock" not in output.getvalue()
+    assert "ZeroDivisionError" in output.getvalue()
