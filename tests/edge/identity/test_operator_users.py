@@ -140,7 +140,7 @@ async def test_list_shows_every_user_by_name(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["create", "ADMIN", "--role", "support"], "There is a user ADMIN already."),
+        (["create", "ADMIN", "--role", "support"], "The user name ADMIN is already taken."),
         (
             ["create", "a b\x1b", "--role", "support"],
             '"a b\\x1b" is not a valid name: use 1 to 64 of A-Z a-z 0-9 . _ @ and -.',
