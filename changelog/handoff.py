@@ -37,9 +37,9 @@ END $$;
 
 
 def handing_off(call: str, parameter: int) -> str:
-    """A statement that calls a function which writes, and reads back what it wrote.
+    """Return a statement that calls a function which writes, and reads back the entries that it wrote.
 
-    The function answers the last revision it was given, if any; the parameter with this number is ``Handoff.known``.
+    The function returns its last revision, if any; the parameter with this number is ``Handoff.known``.
     """
     return f"""
 SELECT {COLUMNS}, w.written FROM (SELECT {call} AS written OFFSET 0) AS w
@@ -52,7 +52,7 @@ SEAL = handing_off("change_log_seal()", 1)
 
 
 class Handoff:
-    """What a writer holds between its write and its commit. For one transaction at a time."""
+    """The entries of one transaction, between its write and its commit."""
 
     def __init__(self, known: Callable[[], int] = lambda: 0) -> None:
         """``known()`` is the revision at which the window ends; 0 = hand nothing over."""
@@ -65,17 +65,17 @@ class Handoff:
         return self._known()
 
     async def seal(self, connection: asyncpg.Connection[asyncpg.Record]) -> int | None:
-        """End what a transaction writes; the last revision given to it, or ``None`` when it changed nothing."""
+        """Close the log of the transaction; return its last revision, or ``None`` when it changed nothing."""
         return self.read(await connection.fetch(SEAL, self.known))
 
     def read(self, rows: Sequence[asyncpg.Record]) -> int | None:
-        """Keep the entries in what a statement of ``handing_off`` answered; answers the last revision written."""
+        """Store the entries in the result of a ``handing_off`` statement; return the last revision written."""
         written: int | None = rows[-1]["written"]
         is_empty = rows[0]["revision"] is None
         self._entries = () if is_empty else list(starmap(LogEntry, (row[:-1] for row in rows)))
         return written
 
     def take(self) -> Sequence[LogEntry]:
-        """The entries, once their transaction is committed; the next call has none."""
+        """Return the entries once their transaction is committed; the next call returns none."""
         entries, self._entries = self._entries, ()
         return entries

@@ -169,7 +169,7 @@ SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}',
 
 
 class TransactionManager:
-    """Write transactions, in the name of whoever asked for them. Their last act is ``Handoff.seal``."""
+    """Write transactions on behalf of a caller. Each ends with ``Handoff.seal``."""
 
     def __init__(self, database: Database) -> None:
         """Use the database's engine."""

@@ -1,4 +1,4 @@
-"""``fields=``: partial answers, checked against what the answer has."""
+"""``fields=``: partial responses, checked against the fields of the response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outermost layer: an id, a bound, a log line and the common headers for every request, whatever answers it."""
+"""The outermost layer: an id, a bound, a log line and the common headers for every request, whatever handles it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known about the request being served: set by the envelope, read by whoever answers."""
+"""The context of the request being served: set by the middleware, read by everything that handles it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What public routes read, and whence: the facade that the cache stands behind.
+"""The reads of public routes and their sources: the interface that the cache implements.
 
 ``min_token`` is empty when whatever the caches hold is new enough; otherwise the read must show that revision or fail.
 """

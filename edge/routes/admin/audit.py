@@ -1,4 +1,4 @@
-"""``/admin/audit``: who changed what, when, whence and why."""
+"""``/admin/audit``: who changed what, when, from where and why."""
 
 from __future__ import annotations
 
