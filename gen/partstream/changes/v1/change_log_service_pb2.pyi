@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ListEntriesRequest(_message.Message):
-    """ListEntriesRequest says from where and what."""
+    """Request message for ListEntries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -33,22 +33,22 @@ class ListEntriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PART_IDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Entries after this cursor. Empty = from `since`, or from the oldest entry kept."""
+    """Return entries after this cursor. Empty = from `since`, or from the oldest retained entry."""
     entity: _builtins.str
-    """Only this kind of thing, for example `stock_level`. Empty = all."""
+    """Return only entries of this entity kind, for example `stock_level`. Empty = all."""
     part_id: _builtins.str
-    """Only entries of this part: of its stock levels, which tell of what reservations did to them, or of the part itself.
-    Empty = of all, or of `part_ids`.
+    """Return only entries of this part: of its content, or of its stock levels, reservations included. Empty = all, or
+    `part_ids`.
     """
     page_size: _builtins.int
-    """At most this many; 0 = 50, at most 1000."""
+    """Maximum number of entries; 0 = 50, at most 1000."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Entries committed at or after this time, of the years 1 to 9999. Ignored when a cursor is given."""
+        """Return entries committed at or after this time, in the years 1 to 9999. Ignored when a cursor is given."""
 
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only entries of these parts, and of `part_id` if that is given too. Empty = of all, or of `part_id`. At most 100."""
+        """Return only entries of these parts, and of `part_id` if that is given too. Empty = all, or `part_id`. At most 100."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ Global___ListEntriesRequest: _TypeAlias = ListEntriesRequest  # noqa: Y015
 
 @_typing.final
 class ListEntriesResponse(_message.Message):
-    """ListEntriesResponse is a page of entries."""
+    """Response message for ListEntries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -78,9 +78,9 @@ class ListEntriesResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Ask with this cursor for what follows. Always set."""
+    """Cursor of the next page. Always set."""
     end: _builtins.bool
-    """True when there was nothing more at the time."""
+    """True when no further entry existed at the time of the call."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_log_entry_pb2.LogEntry]:
         """Entries, oldest first."""
@@ -102,7 +102,7 @@ Global___ListEntriesResponse: _TypeAlias = ListEntriesResponse  # noqa: Y015
 
 @_typing.final
 class GetLogStatusRequest(_message.Message):
-    """GetLogStatusRequest asks for the state of the log."""
+    """Request message for GetLogStatus."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -119,7 +119,7 @@ Global___GetLogStatusRequest: _TypeAlias = GetLogStatusRequest  # noqa: Y015
 
 @_typing.final
 class GetLogStatusResponse(_message.Message):
-    """GetLogStatusResponse is the state of the log."""
+    """Response message for GetLogStatus."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -133,24 +133,24 @@ class GetLogStatusResponse(_message.Message):
     OPEN_WATCHES_FIELD_NUMBER: _builtins.int
     HELD_BY_FIELD_NUMBER: _builtins.int
     log: _builtins.str
-    """Name of the log: `inventory` or `content`."""
+    """Name of the change log: `inventory` or `content`."""
     epoch: _builtins.str
-    """Identity of the log (UUID); changes when the database is restored."""
+    """Identity of the change log (UUID). Changes when the database is restored."""
     head_revision: _builtins.int
-    """Newest revision. 0 while the log is empty."""
+    """Newest revision. 0 while the change log is empty."""
     oldest_revision: _builtins.int
-    """Oldest revision kept. 1 while the log is empty."""
+    """Oldest retained revision. 1 while the change log is empty."""
     head_cursor: _builtins.str
     """Cursor of the newest revision."""
     disk_bytes: _builtins.int
     """Bytes on disk, indexes included."""
     open_watches: _builtins.int
-    """Watches open on the server that answered."""
+    """Watches open on the server that responded."""
     held_by: _builtins.str
-    """Name of the follower that lags so far that entries are kept beyond their time for it. Empty = none: all is well."""
+    """Name of the follower whose lag keeps entries beyond their retention time. Empty = none."""
     @_builtins.property
     def followers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowerPosition]:
-        """Those whose position holds entries back from being dropped."""
+        """Registered followers. Entries after the position of an active follower are retained."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ Global___GetLogStatusResponse: _TypeAlias = GetLogStatusResponse  # noqa: Y015
 
 @_typing.final
 class FollowerPosition(_message.Message):
-    """FollowerPosition is how far a registered follower has come."""
+    """FollowerPosition is the position of a registered follower."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -188,16 +188,16 @@ class FollowerPosition(_message.Message):
     name: _builtins.str
     """Name of the follower, for example `audit`."""
     revision: _builtins.int
-    """Everything up to here is stored there."""
+    """The follower has stored every entry up to this revision."""
     sent_revision: _builtins.int
-    """The newest revision that it was sent, without a gap since its registration."""
+    """Newest revision sent to the follower, without a gap since its registration."""
     registered_by: _builtins.str
-    """Who registered it. Empty for followers that were registered before this was recorded."""
+    """User name of the caller that registered it. Empty for followers registered before this was recorded."""
     inactive: _builtins.bool
-    """True when it has not reported for so long that entries are no longer kept for it."""
+    """True when the follower has not reported within the limit, so that entries are no longer retained for it."""
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last said so."""
+        """Time of its last report."""
 
     def __init__(
         self,
@@ -219,19 +219,19 @@ Global___FollowerPosition: _TypeAlias = FollowerPosition  # noqa: Y015
 
 @_typing.final
 class RegisterFollowerRequest(_message.Message):
-    """RegisterFollowerRequest names a follower and where it starts."""
+    """Request message for RegisterFollower."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the follower: 1-64 of `a-z 0-9 -`. One that is registered already starts again at `cursor` if that is given,
-    otherwise nothing changes.
+    """Name of the follower: 1-64 of `a-z 0-9 -`. A follower that is registered already restarts at `cursor` if that is
+    given; otherwise nothing changes.
     """
     cursor: _builtins.str
-    """Everything up to this cursor is stored there. Must be of this log and not beyond its newest entry. Empty = the
-    beginning of what is kept.
+    """The follower has stored everything up to this cursor. Must belong to this change log and not lie beyond its newest
+    entry. Empty = the oldest retained entry.
     """
     def __init__(
         self,
@@ -249,7 +249,7 @@ Global___RegisterFollowerRequest: _TypeAlias = RegisterFollowerRequest  # noqa: 
 
 @_typing.final
 class RegisterFollowerResponse(_message.Message):
-    """RegisterFollowerResponse is the follower as registered."""
+    """Response message for RegisterFollower."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -273,7 +273,7 @@ Global___RegisterFollowerResponse: _TypeAlias = RegisterFollowerResponse  # noqa
 
 @_typing.final
 class ListFollowersRequest(_message.Message):
-    """ListFollowersRequest has no fields: at most 100 followers are registered."""
+    """Request message for ListFollowers. It has no fields: at most 100 followers can be registered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -290,7 +290,7 @@ Global___ListFollowersRequest: _TypeAlias = ListFollowersRequest  # noqa: Y015
 
 @_typing.final
 class ListFollowersResponse(_message.Message):
-    """ListFollowersResponse holds every follower."""
+    """Response message for ListFollowers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -314,7 +314,7 @@ Global___ListFollowersResponse: _TypeAlias = ListFollowersResponse  # noqa: Y015
 
 @_typing.final
 class RemoveFollowerRequest(_message.Message):
-    """RemoveFollowerRequest names a follower."""
+    """Request message for RemoveFollower."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -336,7 +336,7 @@ Global___RemoveFollowerRequest: _TypeAlias = RemoveFollowerRequest  # noqa: Y015
 
 @_typing.final
 class RemoveFollowerResponse(_message.Message):
-    """RemoveFollowerResponse is empty: the follower is no longer registered."""
+    """Response message for RemoveFollower."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -353,7 +353,7 @@ Global___RemoveFollowerResponse: _TypeAlias = RemoveFollowerResponse  # noqa: Y0
 
 @_typing.final
 class ReportPositionRequest(_message.Message):
-    """ReportPositionRequest says how far a follower has come."""
+    """Request message for ReportPosition."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -362,7 +362,9 @@ class ReportPositionRequest(_message.Message):
     name: _builtins.str
     """Name of a registered follower: 1-64 of `a-z 0-9 -`."""
     cursor: _builtins.str
-    """Everything up to this cursor is stored. Must be of this log, and no further than a watch with this `follower` got."""
+    """The follower has stored everything up to this cursor. Must belong to this change log, and not lie beyond what a
+    watch with this `follower` has sent.
+    """
     def __init__(
         self,
         *,
@@ -379,7 +381,7 @@ Global___ReportPositionRequest: _TypeAlias = ReportPositionRequest  # noqa: Y015
 
 @_typing.final
 class ReportPositionResponse(_message.Message):
-    """ReportPositionResponse is empty: the position was taken."""
+    """Response message for ReportPosition."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

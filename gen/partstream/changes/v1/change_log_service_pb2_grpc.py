@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ChangeLogServiceStub:
-    """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
-    as they happen use the service's Watch.
+    """ChangeLogService serves the change log of the service that it runs in to operators and followers. Use the service's
+    Watch method to receive changes as they are committed.
     """
 
     def __init__(self, channel):
@@ -69,33 +69,33 @@ class ChangeLogServiceStub:
 
 
 class ChangeLogServiceServicer:
-    """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
-    as they happen use the service's Watch.
+    """ChangeLogService serves the change log of the service that it runs in to operators and followers. Use the service's
+    Watch method to receive changes as they are committed.
     """
 
     def ListEntries(self, request, context):
-        """ListEntries pages through the log, oldest first. Needs `changes:read`.
+        """Returns entries of the change log, oldest first. Requires `changes:read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLogStatus(self, request, context):
-        """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`.
+        """Returns the range of the change log and its registered followers. Requires `changes:read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RegisterFollower(self, request, context):
-        """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`.
+        """Registers a follower: the change log retains the entries after its position. Requires `followers:write`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportPosition(self, request, context):
-        """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+        """Stores the position of a registered follower. A position beyond what was sent to the follower is rejected. Requires
         `followers:write`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -103,14 +103,14 @@ class ChangeLogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFollowers(self, request, context):
-        """ListFollowers returns the registered followers by name. Needs `changes:read`.
+        """Returns the registered followers, by name. Requires `changes:read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveFollower(self, request, context):
-        """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`.
+        """Removes a follower: entries are no longer retained for it. Requires `followers:write`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,8 +158,8 @@ def add_ChangeLogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ChangeLogService:
-    """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
-    as they happen use the service's Watch.
+    """ChangeLogService serves the change log of the service that it runs in to operators and followers. Use the service's
+    Watch method to receive changes as they are committed.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ChangeLogServiceStub:
-    """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
-    as they happen use the service's Watch.
+    """ChangeLogService serves the change log of the service that it runs in to operators and followers. Use the service's
+    Watch method to receive changes as they are committed.
     """
 
     @_typing.overload
@@ -36,45 +36,45 @@ class ChangeLogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ChangeLogServiceAsyncStub: ...
     ListEntries: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.ListEntriesRequest, _change_log_service_pb2.ListEntriesResponse]
-    """ListEntries pages through the log, oldest first. Needs `changes:read`."""
+    """Returns entries of the change log, oldest first. Requires `changes:read`."""
     GetLogStatus: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.GetLogStatusRequest, _change_log_service_pb2.GetLogStatusResponse]
-    """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`."""
+    """Returns the range of the change log and its registered followers. Requires `changes:read`."""
     RegisterFollower: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.RegisterFollowerRequest, _change_log_service_pb2.RegisterFollowerResponse]
-    """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`."""
+    """Registers a follower: the change log retains the entries after its position. Requires `followers:write`."""
     ReportPosition: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.ReportPositionRequest, _change_log_service_pb2.ReportPositionResponse]
-    """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+    """Stores the position of a registered follower. A position beyond what was sent to the follower is rejected. Requires
     `followers:write`.
     """
     ListFollowers: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.ListFollowersRequest, _change_log_service_pb2.ListFollowersResponse]
-    """ListFollowers returns the registered followers by name. Needs `changes:read`."""
+    """Returns the registered followers, by name. Requires `changes:read`."""
     RemoveFollower: _grpc.UnaryUnaryMultiCallable[_change_log_service_pb2.RemoveFollowerRequest, _change_log_service_pb2.RemoveFollowerResponse]
-    """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`."""
+    """Removes a follower: entries are no longer retained for it. Requires `followers:write`."""
 
 @_typing.type_check_only
 class ChangeLogServiceAsyncStub(ChangeLogServiceStub):
-    """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
-    as they happen use the service's Watch.
+    """ChangeLogService serves the change log of the service that it runs in to operators and followers. Use the service's
+    Watch method to receive changes as they are committed.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListEntries: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.ListEntriesRequest, _change_log_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """ListEntries pages through the log, oldest first. Needs `changes:read`."""
+    """Returns entries of the change log, oldest first. Requires `changes:read`."""
     GetLogStatus: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.GetLogStatusRequest, _change_log_service_pb2.GetLogStatusResponse]  # type: ignore[assignment]
-    """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`."""
+    """Returns the range of the change log and its registered followers. Requires `changes:read`."""
     RegisterFollower: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.RegisterFollowerRequest, _change_log_service_pb2.RegisterFollowerResponse]  # type: ignore[assignment]
-    """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`."""
+    """Registers a follower: the change log retains the entries after its position. Requires `followers:write`."""
     ReportPosition: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.ReportPositionRequest, _change_log_service_pb2.ReportPositionResponse]  # type: ignore[assignment]
-    """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+    """Stores the position of a registered follower. A position beyond what was sent to the follower is rejected. Requires
     `followers:write`.
     """
     ListFollowers: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.ListFollowersRequest, _change_log_service_pb2.ListFollowersResponse]  # type: ignore[assignment]
-    """ListFollowers returns the registered followers by name. Needs `changes:read`."""
+    """Returns the registered followers, by name. Requires `changes:read`."""
     RemoveFollower: _aio.UnaryUnaryMultiCallable[_change_log_service_pb2.RemoveFollowerRequest, _change_log_service_pb2.RemoveFollowerResponse]  # type: ignore[assignment]
-    """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`."""
+    """Removes a follower: entries are no longer retained for it. Requires `followers:write`."""
 
 class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ChangeLogService is for operators and followers of a service's log; each service answers for its own. To follow changes
-    as they happen use the service's Watch.
+    """ChangeLogService serves the change log of the service that it runs in to operators and followers. Use the service's
+    Watch method to receive changes as they are committed.
     """
 
     @_abc_1.abstractmethod
@@ -83,7 +83,7 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_log_service_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.ListEntriesResponse, _abc.Awaitable[_change_log_service_pb2.ListEntriesResponse]]:
-        """ListEntries pages through the log, oldest first. Needs `changes:read`."""
+        """Returns entries of the change log, oldest first. Requires `changes:read`."""
 
     @_abc_1.abstractmethod
     def GetLogStatus(
@@ -91,7 +91,7 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_log_service_pb2.GetLogStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.GetLogStatusResponse, _abc.Awaitable[_change_log_service_pb2.GetLogStatusResponse]]:
-        """GetLogStatus answers what the log holds and who depends on it. Needs `changes:read`."""
+        """Returns the range of the change log and its registered followers. Requires `changes:read`."""
 
     @_abc_1.abstractmethod
     def RegisterFollower(
@@ -99,7 +99,7 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_log_service_pb2.RegisterFollowerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.RegisterFollowerResponse, _abc.Awaitable[_change_log_service_pb2.RegisterFollowerResponse]]:
-        """RegisterFollower makes a follower known: entries after its position are kept. Needs `followers:write`."""
+        """Registers a follower: the change log retains the entries after its position. Requires `followers:write`."""
 
     @_abc_1.abstractmethod
     def ReportPosition(
@@ -107,7 +107,7 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_log_service_pb2.ReportPositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.ReportPositionResponse, _abc.Awaitable[_change_log_service_pb2.ReportPositionResponse]]:
-        """ReportPosition says how far a registered follower has come, which is never beyond what it was sent. Needs
+        """Stores the position of a registered follower. A position beyond what was sent to the follower is rejected. Requires
         `followers:write`.
         """
 
@@ -117,7 +117,7 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_log_service_pb2.ListFollowersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.ListFollowersResponse, _abc.Awaitable[_change_log_service_pb2.ListFollowersResponse]]:
-        """ListFollowers returns the registered followers by name. Needs `changes:read`."""
+        """Returns the registered followers, by name. Requires `changes:read`."""
 
     @_abc_1.abstractmethod
     def RemoveFollower(
@@ -125,6 +125,6 @@ class ChangeLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_log_service_pb2.RemoveFollowerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_log_service_pb2.RemoveFollowerResponse, _abc.Awaitable[_change_log_service_pb2.RemoveFollowerResponse]]:
-        """RemoveFollower forgets a follower: entries are no longer kept for it. Needs `followers:write`."""
+        """Removes a follower: entries are no longer retained for it. Requires `followers:write`."""
 
 def add_ChangeLogServiceServicer_to_server(servicer: ChangeLogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,189 +25,205 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_FIELD_INVALID: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: a field is malformed or breaks a rule; `BadRequest` names each field."""
+    """INVALID_ARGUMENT: a field is malformed or invalid; `BadRequest` names each field."""
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 2
-    """ABORTED: `expected_version` is stale; the current resource is attached as a typed detail
-    unless it has no room; metadata says its version, who changed it and when.
+    """ABORTED: `expected_version` is stale. The current resource is attached as a typed detail if there is room; metadata
+    has its version, actor and time.
     """
     ERROR_REASON_VERSION_REQUIRED: _ErrorReason.ValueType  # 3
-    """FAILED_PRECONDITION: an absolute write came without `expected_version` and without `unconditional`."""
+    """FAILED_PRECONDITION: an absolute write has neither `expected_version` nor `unconditional`."""
     ERROR_REASON_INSUFFICIENT_STOCK: _ErrorReason.ValueType  # 4
-    """FAILED_PRECONDITION: fewer units are available than were asked for; metadata says requested and available."""
+    """FAILED_PRECONDITION: fewer units are available than requested; metadata has `requested` and `available`."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """INVALID_ARGUMENT: the `request_id` was used before with another body."""
+    """INVALID_ARGUMENT: the `request_id` was used before with a different body."""
     ERROR_REASON_PART_NOT_FOUND: _ErrorReason.ValueType  # 6
-    """NOT_FOUND: no such part."""
+    """NOT_FOUND: the part does not exist."""
     ERROR_REASON_PART_ARCHIVED: _ErrorReason.ValueType  # 7
     """FAILED_PRECONDITION: the part or its stock level is archived and cannot change."""
     ERROR_REASON_PART_EXISTS: _ErrorReason.ValueType  # 8
     """ALREADY_EXISTS: a part with this id exists."""
     ERROR_REASON_HAS_DEPENDENTS: _ErrorReason.ValueType  # 9
-    """FAILED_PRECONDITION: something depends on the resource; `PreconditionFailure` names each dependent."""
+    """FAILED_PRECONDITION: other resources depend on the resource; `PreconditionFailure` names each of them."""
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 10
-    """UNAUTHENTICATED: the call needs a token and brought none."""
+    """UNAUTHENTICATED: the call requires a token and has none."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 11
-    """UNAUTHENTICATED: the token is malformed, has a bad signature, or is not meant for this system."""
+    """UNAUTHENTICATED: the token is malformed, has an invalid signature, or has another audience."""
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 12
-    """UNAUTHENTICATED: the token's time is over."""
+    """UNAUTHENTICATED: the token has expired."""
     ERROR_REASON_TOKEN_REVOKED: _ErrorReason.ValueType  # 13
     """UNAUTHENTICATED: the session behind the token was revoked."""
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 14
     """PERMISSION_DENIED: the caller lacks the permission named in metadata `permission`."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 15
-    """RESOURCE_EXHAUSTED: a queue is full, or a limit of the caller, which metadata `limit` names, is reached; `RetryInfo`
-    says after what time to retry.
+    """RESOURCE_EXHAUSTED: a queue is full, or a limit of the caller (metadata `limit`) is reached; `RetryInfo` has the
+    time to wait before a retry.
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """UNAVAILABLE: the database is unavailable, read-only or full: metadata `cause`. `RetryInfo` says when to retry."""
+    """UNAVAILABLE: the database is unavailable, read-only or full (metadata `cause`); `RetryInfo` has the time to wait
+    before a retry.
+    """
     ERROR_REASON_DEADLINE: _ErrorReason.ValueType  # 17
-    """DEADLINE_EXCEEDED: time ran out; ask again with the same `request_id` to learn whether it was applied."""
+    """DEADLINE_EXCEEDED: the deadline expired. Retry with the same `request_id`: an applied write is not repeated."""
     ERROR_REASON_REVISION_NOT_YET_SERVED: _ErrorReason.ValueType  # 18
     """UNAVAILABLE: this server has not yet served the revision in `min_revision_token`."""
     ERROR_REASON_CURSOR_MALFORMED: _ErrorReason.ValueType  # 19
-    """INVALID_ARGUMENT: the cursor or revision token cannot be read."""
+    """INVALID_ARGUMENT: the cursor or revision token is malformed."""
     ERROR_REASON_CURSOR_FROM_FUTURE: _ErrorReason.ValueType  # 20
-    """INVALID_ARGUMENT: the cursor lies beyond the newest revision of this log."""
+    """INVALID_ARGUMENT: the cursor lies beyond the newest revision of the change log."""
     ERROR_REASON_CURSOR_COMPACTED: _ErrorReason.ValueType  # 21
-    """OUT_OF_RANGE: entries after the cursor are no longer kept; metadata `oldest_cursor` is the first one served."""
+    """OUT_OF_RANGE: entries after the cursor are no longer retained; metadata `oldest_cursor` is the oldest cursor that
+    is served.
+    """
     ERROR_REASON_EPOCH_CHANGED: _ErrorReason.ValueType  # 22
-    """FAILED_PRECONDITION: the cursor belongs to another epoch of the log; read a snapshot and follow from it."""
+    """FAILED_PRECONDITION: the cursor belongs to another epoch of the change log; read a snapshot and follow from its
+    cursor.
+    """
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 23
-    """RESOURCE_EXHAUSTED: the watcher did not keep up; resume from its last cursor."""
+    """RESOURCE_EXHAUSTED: the watcher is too slow; resume from its last cursor."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 24
-    """UNAVAILABLE: the server is being replaced; connect again with jitter."""
+    """UNAVAILABLE: the server is shutting down; reconnect with jitter."""
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 25
-    """INVALID_ARGUMENT: the page token cannot be read or was issued for other filters."""
+    """INVALID_ARGUMENT: the page token is malformed or was issued for other filters."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 26
-    """INTERNAL: an unexpected fault; the log of the server has it under the request id."""
+    """INTERNAL: an unexpected error; the server logs it with the request id."""
     ERROR_REASON_LOCATION_NOT_FOUND: _ErrorReason.ValueType  # 27
-    """NOT_FOUND: no such location."""
+    """NOT_FOUND: the location does not exist."""
     ERROR_REASON_LOCATION_ARCHIVED: _ErrorReason.ValueType  # 28
     """FAILED_PRECONDITION: the location is archived."""
     ERROR_REASON_LOCATION_EXISTS: _ErrorReason.ValueType  # 29
     """ALREADY_EXISTS: a location with this id exists."""
     ERROR_REASON_RESERVATION_NOT_FOUND: _ErrorReason.ValueType  # 30
-    """NOT_FOUND: no such reservation."""
+    """NOT_FOUND: the reservation does not exist."""
     ERROR_REASON_RESERVATION_NOT_HELD: _ErrorReason.ValueType  # 31
-    """FAILED_PRECONDITION: the reservation is no longer held; metadata `state` says what it is."""
+    """FAILED_PRECONDITION: the reservation is not held; metadata `state` has its state."""
     ERROR_REASON_MOVEMENT_NOT_FOUND: _ErrorReason.ValueType  # 32
-    """NOT_FOUND: no such movement."""
+    """NOT_FOUND: the movement does not exist."""
     ERROR_REASON_MOVEMENT_NOT_REVERSIBLE: _ErrorReason.ValueType  # 33
-    """FAILED_PRECONDITION: the movement cannot be reversed; metadata `cause` says why."""
+    """FAILED_PRECONDITION: the movement cannot be reversed; metadata `cause` has the cause."""
     ERROR_REASON_CATEGORY_NOT_FOUND: _ErrorReason.ValueType  # 34
-    """NOT_FOUND: no such category."""
+    """NOT_FOUND: the category does not exist."""
     ERROR_REASON_CATEGORY_EXISTS: _ErrorReason.ValueType  # 35
     """ALREADY_EXISTS: a category with this id exists."""
     ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 36
-    """NOT_FOUND: no such version of the part."""
+    """NOT_FOUND: the version of the part does not exist."""
     ERROR_REASON_ILLEGAL_STATE: _ErrorReason.ValueType  # 37
-    """FAILED_PRECONDITION: the requested change of state is not allowed from the present state."""
+    """FAILED_PRECONDITION: the change of state is not allowed from the current state."""
     ERROR_REASON_BATCH_ABORTED: _ErrorReason.ValueType  # 38
-    """FAILED_PRECONDITION: an item of an atomic batch failed, so that nothing was applied; metadata names the item."""
+    """FAILED_PRECONDITION: an item of an atomic batch failed and nothing was applied; metadata names the item."""
     ERROR_REASON_RESERVATION_LIMIT: _ErrorReason.ValueType  # 44
     """FAILED_PRECONDITION: a guest's cart is at a limit; metadata `limit` names it, `allowed` is its value."""
     ERROR_REASON_REVOCATION_UNKNOWN: _ErrorReason.ValueType  # 50
-    """UNAVAILABLE: the service has not heard for 10 s which tokens are revoked, so it takes no writes; reads continue."""
+    """UNAVAILABLE: the service has not received the list of revoked tokens for 10 s and rejects writes; reads continue."""
     ERROR_REASON_FOLLOWER_NOT_FOUND: _ErrorReason.ValueType  # 51
-    """NOT_FOUND: no follower of this name is registered."""
+    """NOT_FOUND: no follower with this name is registered."""
     ERROR_REASON_POSITION_NOT_SENT: _ErrorReason.ValueType  # 52
-    """FAILED_PRECONDITION: the position lies beyond what the follower was sent; metadata `sent_revision` says how far that is."""
+    """FAILED_PRECONDITION: the position lies beyond what was sent to the follower; metadata `sent_revision` has the
+    newest revision sent.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """ErrorReason lists every value of `google.rpc.ErrorInfo.reason` under the domain `partstream`, without the prefix.
-    The gRPC code that goes with each one is named in its comment. A status is never larger than 6,000 bytes, because clients
-    refuse more: what has no room, a current resource or the last of many violations, is left out; `left_out` in the
-    metadata counts such violations.
+    """ErrorReason lists every value of `google.rpc.ErrorInfo.reason` in the domain `partstream`, without the prefix. The
+    comment of each value names its gRPC code. A status is never larger than 6,000 bytes, because clients reject larger
+    ones: a current resource, or the last of many violations, is omitted when there is no room; metadata `left_out`
+    counts omitted violations.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: a field is malformed or breaks a rule; `BadRequest` names each field."""
+"""INVALID_ARGUMENT: a field is malformed or invalid; `BadRequest` names each field."""
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 2
-"""ABORTED: `expected_version` is stale; the current resource is attached as a typed detail
-unless it has no room; metadata says its version, who changed it and when.
+"""ABORTED: `expected_version` is stale. The current resource is attached as a typed detail if there is room; metadata
+has its version, actor and time.
 """
 ERROR_REASON_VERSION_REQUIRED: ErrorReason.ValueType  # 3
-"""FAILED_PRECONDITION: an absolute write came without `expected_version` and without `unconditional`."""
+"""FAILED_PRECONDITION: an absolute write has neither `expected_version` nor `unconditional`."""
 ERROR_REASON_INSUFFICIENT_STOCK: ErrorReason.ValueType  # 4
-"""FAILED_PRECONDITION: fewer units are available than were asked for; metadata says requested and available."""
+"""FAILED_PRECONDITION: fewer units are available than requested; metadata has `requested` and `available`."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""INVALID_ARGUMENT: the `request_id` was used before with another body."""
+"""INVALID_ARGUMENT: the `request_id` was used before with a different body."""
 ERROR_REASON_PART_NOT_FOUND: ErrorReason.ValueType  # 6
-"""NOT_FOUND: no such part."""
+"""NOT_FOUND: the part does not exist."""
 ERROR_REASON_PART_ARCHIVED: ErrorReason.ValueType  # 7
 """FAILED_PRECONDITION: the part or its stock level is archived and cannot change."""
 ERROR_REASON_PART_EXISTS: ErrorReason.ValueType  # 8
 """ALREADY_EXISTS: a part with this id exists."""
 ERROR_REASON_HAS_DEPENDENTS: ErrorReason.ValueType  # 9
-"""FAILED_PRECONDITION: something depends on the resource; `PreconditionFailure` names each dependent."""
+"""FAILED_PRECONDITION: other resources depend on the resource; `PreconditionFailure` names each of them."""
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 10
-"""UNAUTHENTICATED: the call needs a token and brought none."""
+"""UNAUTHENTICATED: the call requires a token and has none."""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 11
-"""UNAUTHENTICATED: the token is malformed, has a bad signature, or is not meant for this system."""
+"""UNAUTHENTICATED: the token is malformed, has an invalid signature, or has another audience."""
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 12
-"""UNAUTHENTICATED: the token's time is over."""
+"""UNAUTHENTICATED: the token has expired."""
 ERROR_REASON_TOKEN_REVOKED: ErrorReason.ValueType  # 13
 """UNAUTHENTICATED: the session behind the token was revoked."""
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 14
 """PERMISSION_DENIED: the caller lacks the permission named in metadata `permission`."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
-"""RESOURCE_EXHAUSTED: a queue is full, or a limit of the caller, which metadata `limit` names, is reached; `RetryInfo`
-says after what time to retry.
+"""RESOURCE_EXHAUSTED: a queue is full, or a limit of the caller (metadata `limit`) is reached; `RetryInfo` has the
+time to wait before a retry.
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""UNAVAILABLE: the database is unavailable, read-only or full: metadata `cause`. `RetryInfo` says when to retry."""
+"""UNAVAILABLE: the database is unavailable, read-only or full (metadata `cause`); `RetryInfo` has the time to wait
+before a retry.
+"""
 ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 17
-"""DEADLINE_EXCEEDED: time ran out; ask again with the same `request_id` to learn whether it was applied."""
+"""DEADLINE_EXCEEDED: the deadline expired. Retry with the same `request_id`: an applied write is not repeated."""
 ERROR_REASON_REVISION_NOT_YET_SERVED: ErrorReason.ValueType  # 18
 """UNAVAILABLE: this server has not yet served the revision in `min_revision_token`."""
 ERROR_REASON_CURSOR_MALFORMED: ErrorReason.ValueType  # 19
-"""INVALID_ARGUMENT: the cursor or revision token cannot be read."""
+"""INVALID_ARGUMENT: the cursor or revision token is malformed."""
 ERROR_REASON_CURSOR_FROM_FUTURE: ErrorReason.ValueType  # 20
-"""INVALID_ARGUMENT: the cursor lies beyond the newest revision of this log."""
+"""INVALID_ARGUMENT: the cursor lies beyond the newest revision of the change log."""
 ERROR_REASON_CURSOR_COMPACTED: ErrorReason.ValueType  # 21
-"""OUT_OF_RANGE: entries after the cursor are no longer kept; metadata `oldest_cursor` is the first one served."""
+"""OUT_OF_RANGE: entries after the cursor are no longer retained; metadata `oldest_cursor` is the oldest cursor that
+is served.
+"""
 ERROR_REASON_EPOCH_CHANGED: ErrorReason.ValueType  # 22
-"""FAILED_PRECONDITION: the cursor belongs to another epoch of the log; read a snapshot and follow from it."""
+"""FAILED_PRECONDITION: the cursor belongs to another epoch of the change log; read a snapshot and follow from its
+cursor.
+"""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 23
-"""RESOURCE_EXHAUSTED: the watcher did not keep up; resume from its last cursor."""
+"""RESOURCE_EXHAUSTED: the watcher is too slow; resume from its last cursor."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 24
-"""UNAVAILABLE: the server is being replaced; connect again with jitter."""
+"""UNAVAILABLE: the server is shutting down; reconnect with jitter."""
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 25
-"""INVALID_ARGUMENT: the page token cannot be read or was issued for other filters."""
+"""INVALID_ARGUMENT: the page token is malformed or was issued for other filters."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 26
-"""INTERNAL: an unexpected fault; the log of the server has it under the request id."""
+"""INTERNAL: an unexpected error; the server logs it with the request id."""
 ERROR_REASON_LOCATION_NOT_FOUND: ErrorReason.ValueType  # 27
-"""NOT_FOUND: no such location."""
+"""NOT_FOUND: the location does not exist."""
 ERROR_REASON_LOCATION_ARCHIVED: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION: the location is archived."""
 ERROR_REASON_LOCATION_EXISTS: ErrorReason.ValueType  # 29
 """ALREADY_EXISTS: a location with this id exists."""
 ERROR_REASON_RESERVATION_NOT_FOUND: ErrorReason.ValueType  # 30
-"""NOT_FOUND: no such reservation."""
+"""NOT_FOUND: the reservation does not exist."""
 ERROR_REASON_RESERVATION_NOT_HELD: ErrorReason.ValueType  # 31
-"""FAILED_PRECONDITION: the reservation is no longer held; metadata `state` says what it is."""
+"""FAILED_PRECONDITION: the reservation is not held; metadata `state` has its state."""
 ERROR_REASON_MOVEMENT_NOT_FOUND: ErrorReason.ValueType  # 32
-"""NOT_FOUND: no such movement."""
+"""NOT_FOUND: the movement does not exist."""
 ERROR_REASON_MOVEMENT_NOT_REVERSIBLE: ErrorReason.ValueType  # 33
-"""FAILED_PRECONDITION: the movement cannot be reversed; metadata `cause` says why."""
+"""FAILED_PRECONDITION: the movement cannot be reversed; metadata `cause` has the cause."""
 ERROR_REASON_CATEGORY_NOT_FOUND: ErrorReason.ValueType  # 34
-"""NOT_FOUND: no such category."""
+"""NOT_FOUND: the category does not exist."""
 ERROR_REASON_CATEGORY_EXISTS: ErrorReason.ValueType  # 35
 """ALREADY_EXISTS: a category with this id exists."""
 ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 36
-"""NOT_FOUND: no such version of the part."""
+"""NOT_FOUND: the version of the part does not exist."""
 ERROR_REASON_ILLEGAL_STATE: ErrorReason.ValueType  # 37
-"""FAILED_PRECONDITION: the requested change of state is not allowed from the present state."""
+"""FAILED_PRECONDITION: the change of state is not allowed from the current state."""
 ERROR_REASON_BATCH_ABORTED: ErrorReason.ValueType  # 38
-"""FAILED_PRECONDITION: an item of an atomic batch failed, so that nothing was applied; metadata names the item."""
+"""FAILED_PRECONDITION: an item of an atomic batch failed and nothing was applied; metadata names the item."""
 ERROR_REASON_RESERVATION_LIMIT: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION: a guest's cart is at a limit; metadata `limit` names it, `allowed` is its value."""
 ERROR_REASON_REVOCATION_UNKNOWN: ErrorReason.ValueType  # 50
-"""UNAVAILABLE: the service has not heard for 10 s which tokens are revoked, so it takes no writes; reads continue."""
+"""UNAVAILABLE: the service has not received the list of revoked tokens for 10 s and rejects writes; reads continue."""
 ERROR_REASON_FOLLOWER_NOT_FOUND: ErrorReason.ValueType  # 51
-"""NOT_FOUND: no follower of this name is registered."""
+"""NOT_FOUND: no follower with this name is registered."""
 ERROR_REASON_POSITION_NOT_SENT: ErrorReason.ValueType  # 52
-"""FAILED_PRECONDITION: the position lies beyond what the follower was sent; metadata `sent_revision` says how far that is."""
+"""FAILED_PRECONDITION: the position lies beyond what was sent to the follower; metadata `sent_revision` has the
+newest revision sent.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -20,15 +20,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SeenVersion(_message.Message):
-    """SeenVersion is one state of a resource, as an entity tag names it."""
+    """SeenVersion is one state of a resource, as named by an entity tag."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
-    """Epoch of the log in which the version was seen (UUID): a restored database gives versions out again. Empty = a log
-    that was never restored.
+    """Epoch of the change log in which the version was read (UUID): a restored database assigns versions again. Empty = a
+    change log that was never restored.
     """
     version: _builtins.int
     """Version of the resource; 0 = it does not exist."""
@@ -55,7 +55,7 @@ class IfMatch(_message.Message):
     ANY_OF_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeenVersion]:
-        """States of which one must be the present one. Empty = no state satisfies the condition."""
+        """The current state must be one of these. Empty = no state satisfies the condition."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class LogEntry(_message.Message):
-    """LogEntry is one entry of a change log as it is stored, whatever it is about."""
+    """LogEntry is one entry of a change log, in its stored form."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -38,38 +38,38 @@ class LogEntry(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """Position in the log: gap-free, in commit order."""
+    """Position in the change log: gap-free, in commit order."""
     entity: _builtins.str
-    """Kind of thing that changed, for example `stock_level`, `part`."""
+    """Kind of the changed entity, for example `stock_level`, `part`."""
     entity_id: _builtins.str
-    """Identifier of the thing."""
+    """Identifier of the entity."""
     version: _builtins.int
-    """Version of the thing after the change."""
+    """Version of the entity after the change."""
     operation: _origin_pb2.Operation.ValueType
-    """What happened."""
+    """Kind of change."""
     traceparent: _builtins.str
     """W3C trace context of the write. Empty when it was not traced."""
     cursor: _builtins.str
-    """Cursor just after this entry."""
+    """Cursor after this entry."""
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """Columns before. Absent when it was created."""
+        """Columns before the change. Absent when the entity was created."""
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
-        """Columns after. Absent when it is gone."""
+        """Columns after the change. Absent when the entity was deleted permanently."""
 
     @_builtins.property
     def details(self) -> _struct_pb2.Struct:
-        """What else belongs to the change, for example its movements or the names of changed fields."""
+        """Further data of the change, for example its movements or the names of changed fields."""
 
     @_builtins.property
     def origin(self) -> _origin_pb2.Origin:
-        """Who, whence and why."""
+        """Actor, source and reason."""
 
     @_builtins.property
     def commit_time(self) -> _timestamp_pb2.Timestamp:
-        """When the transaction was committed, as the database saw it."""
+        """Commit time of the transaction, by the clock of the database."""
 
     def __init__(
         self,

@@ -26,28 +26,28 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     OPERATION_UNSPECIFIED: _Operation.ValueType  # 0
     """Never sent."""
     OPERATION_CREATED: _Operation.ValueType  # 1
-    """The entity came to be; it has no state before."""
+    """The entity was created; the state before is absent."""
     OPERATION_UPDATED: _Operation.ValueType  # 2
-    """The entity changed; states before and after are both present."""
+    """The entity was updated; both states are present."""
     OPERATION_DELETED: _Operation.ValueType  # 3
-    """The entity ceased to be, softly or for good; state after is absent if it is gone for good."""
+    """The entity was deleted, softly or permanently; the state after is absent if it was deleted permanently."""
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
-    """Operation is what happened to the entity."""
+    """Operation is the kind of a change."""
 
 OPERATION_UNSPECIFIED: Operation.ValueType  # 0
 """Never sent."""
 OPERATION_CREATED: Operation.ValueType  # 1
-"""The entity came to be; it has no state before."""
+"""The entity was created; the state before is absent."""
 OPERATION_UPDATED: Operation.ValueType  # 2
-"""The entity changed; states before and after are both present."""
+"""The entity was updated; both states are present."""
 OPERATION_DELETED: Operation.ValueType  # 3
-"""The entity ceased to be, softly or for good; state after is absent if it is gone for good."""
+"""The entity was deleted, softly or permanently; the state after is absent if it was deleted permanently."""
 Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 @_typing.final
 class Actor(_message.Message):
-    """Actor is who made a change: a signed-in person, a service account, or a database role."""
+    """Actor is the author of a change: a signed-in user, a service account, or a database role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -58,7 +58,7 @@ class Actor(_message.Message):
     first recorded user.
     """
     username: _builtins.str
-    """Name shown to people, for example `admin` or the database role. Never empty."""
+    """Display name, for example `admin` or the database role. Never empty."""
     def __init__(
         self,
         *,
@@ -75,8 +75,8 @@ Global___Actor: _TypeAlias = Actor  # noqa: Y015
 
 @_typing.final
 class Origin(_message.Message):
-    """Origin says where a change came from and why. Filled in by the server.
-    Callers without the permission `changes:read` receive it empty.
+    """Origin is the actor, source and reason of a change. Set by the server. Empty for callers without the permission
+    `changes:read`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -87,16 +87,16 @@ class Origin(_message.Message):
     CLIENT_IP_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    """Path by which the change reached the database: `service`, or `sql` for a change made outside the services."""
+    """How the change reached the database: `service`, or `sql` for a change made outside the services."""
     reason: _builtins.str
     """Reason given by the caller. Empty when none was given."""
     client_ip: _builtins.str
-    """Address of the client that asked for the change. Empty for `sql`."""
+    """Address of the client. Empty for `sql`."""
     request_id: _builtins.str
-    """Request that caused the change (UUID). Empty for `sql`."""
+    """Identifier of the request (UUID). Empty for `sql`."""
     @_builtins.property
     def actor(self) -> Global___Actor:
-        """Who made the change. Absent when the caller may not see it."""
+        """Author of the change. Absent for callers that lack the permission."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CategoryChange(_message.Message):
-    """CategoryChange is the state of a category around a change."""
+    """CategoryChange is the state of a category before and after a change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,7 +35,7 @@ class CategoryChange(_message.Message):
 
     @_builtins.property
     def after(self) -> _part_pb2.Category:
-        """State after. Absent when it is gone."""
+        """State after. Absent when it was deleted permanently."""
 
     def __init__(
         self,
@@ -71,38 +71,38 @@ class PartChange(_message.Message):
     ENTITY_ID_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """Position in the log: gap-free, in commit order."""
+    """Position in the change log: gap-free, in commit order."""
     part_id: _builtins.str
     """Part that changed. Empty for categories."""
     version: _builtins.int
     """Version of the entity after the change."""
     operation: _origin_pb2.Operation.ValueType
-    """What happened."""
+    """Kind of change."""
     traceparent: _builtins.str
     """W3C trace context of the write. Empty when it was not traced."""
     entity: _builtins.str
-    """Kind of thing that changed: `part` or `category`."""
+    """Kind of the changed entity: `part` or `category`."""
     entity_id: _builtins.str
-    """Identifier of the thing: the part id or the category id."""
+    """Identifier of the entity: the part id or the category id."""
     @_builtins.property
     def before(self) -> _part_pb2.Part:
-        """The part before. Absent when it was created. Without staff-only fields unless the caller may read them."""
+        """The part before. Absent when it was created. Staff-only fields are set for callers that may read them."""
 
     @_builtins.property
     def after(self) -> _part_pb2.Part:
-        """The part after. Without staff-only fields unless the caller may read them."""
+        """The part after. Staff-only fields are set for callers that may read them."""
 
     @_builtins.property
     def changed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the fields of `Part` that differ, sorted."""
+        """Names of the changed fields of `Part`, sorted."""
 
     @_builtins.property
     def origin(self) -> _origin_pb2.Origin:
-        """Who, whence and why."""
+        """Actor, source and reason."""
 
     @_builtins.property
     def commit_time(self) -> _timestamp_pb2.Timestamp:
-        """When the transaction was committed, as the database saw it. Informative: order is by revision."""
+        """Commit time of the transaction, by the clock of the database. Informative: order is by revision."""
 
     @_builtins.property
     def category(self) -> Global___CategoryChange:

@@ -29,25 +29,25 @@ class _PartStatus:
 class _PartStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PART_STATUS_UNSPECIFIED: _PartStatus.ValueType  # 0
-    """In requests: `draft` for a new part, else the present status. Never stored."""
+    """In requests: `draft` for a new part, else the current status. Never stored."""
     PART_STATUS_DRAFT: _PartStatus.ValueType  # 1
-    """Seen by staff only."""
+    """Readable by staff only."""
     PART_STATUS_PUBLISHED: _PartStatus.ValueType  # 2
-    """Seen by everyone."""
+    """Readable by everyone."""
     PART_STATUS_ARCHIVED: _PartStatus.ValueType  # 3
-    """No longer offered; seen by staff only."""
+    """No longer offered; readable by staff only."""
 
 class PartStatus(_PartStatus, metaclass=_PartStatusEnumTypeWrapper):
-    """PartStatus is whether the public sees a part."""
+    """PartStatus controls who can read a part."""
 
 PART_STATUS_UNSPECIFIED: PartStatus.ValueType  # 0
-"""In requests: `draft` for a new part, else the present status. Never stored."""
+"""In requests: `draft` for a new part, else the current status. Never stored."""
 PART_STATUS_DRAFT: PartStatus.ValueType  # 1
-"""Seen by staff only."""
+"""Readable by staff only."""
 PART_STATUS_PUBLISHED: PartStatus.ValueType  # 2
-"""Seen by everyone."""
+"""Readable by everyone."""
 PART_STATUS_ARCHIVED: PartStatus.ValueType  # 3
-"""No longer offered; seen by staff only."""
+"""No longer offered; readable by staff only."""
 Global___PartStatus: _TypeAlias = PartStatus  # noqa: Y015
 
 @_typing.final
@@ -85,7 +85,7 @@ class PriceBreak(_message.Message):
     FROM_QUANTITY_FIELD_NUMBER: _builtins.int
     UNIT_PRICE_FIELD_NUMBER: _builtins.int
     from_quantity: _builtins.int
-    """Smallest quantity it holds for. At least 1."""
+    """Smallest quantity with this price. At least 1."""
     unit_price: _builtins.str
     """Unit price as a plain decimal number in major units, for example `0.0137`."""
     def __init__(
@@ -104,7 +104,7 @@ Global___PriceBreak: _TypeAlias = PriceBreak  # noqa: Y015
 
 @_typing.final
 class PartImage(_message.Message):
-    """PartImage is one picture of a part."""
+    """PartImage is one image of a part."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,9 +113,9 @@ class PartImage(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """Address: https, or a path on this site that begins with `/`. At most 2,000 characters."""
+    """URL: https, or a path on this site that begins with `/`. At most 2,000 characters."""
     alt: _builtins.str
-    """Text for those who do not see it. At most 500 characters; may be empty."""
+    """Alternative text. At most 500 characters; may be empty."""
     width: _builtins.int
     """Width in pixels. 0 = unknown."""
     height: _builtins.int
@@ -138,7 +138,7 @@ Global___PartImage: _TypeAlias = PartImage  # noqa: Y015
 
 @_typing.final
 class Part(_message.Message):
-    """Part is the content of a sellable thing."""
+    """Part is the content of a part: what the catalogue publishes about it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -169,36 +169,36 @@ class Part(_message.Message):
     category_id: _builtins.str
     """Category the part is in. Must exist."""
     title: _builtins.str
-    """Name shown to people. 1-300 characters."""
+    """Display name. 1-300 characters."""
     summary: _builtins.str
-    """A line or two of plain text. At most 2,000 characters; may be empty."""
+    """One or two lines of plain text. At most 2,000 characters; may be empty."""
     description: _builtins.str
     """Longer text as sanitised HTML. At most 100,000 characters; may be empty."""
     status: Global___PartStatus.ValueType
-    """Whether the public sees it."""
+    """Publication status."""
     version: _builtins.int
-    """How many versions the content has had. Dense, starts at 1. Set by the server."""
+    """Number of versions of the content. Dense, starts at 1. Set by the server."""
     published_version: _builtins.int
-    """Version the public sees. 0 while it was never published. Set by the server."""
+    """Published version. 0 while the part was never published. Set by the server."""
     mpn: _builtins.str
     """Manufacturer's part number. At most 200 characters; may be empty."""
     manufacturer: _builtins.str
     """Manufacturer's name. At most 200 characters; may be empty."""
     datasheet_url: _builtins.str
-    """Address of the data sheet, http or https. At most 2,000 characters; may be empty."""
+    """URL of the data sheet, http or https. At most 2,000 characters; may be empty."""
     description_sanitised: _builtins.bool
-    """Whether `description` is not what is stored: SQL wrote HTML that is not safe to show, and only the safe part of it is
-    here. False for callers without `content:read`. Set by the server.
+    """True when `description` differs from the stored text: unsafe HTML was written by SQL, and only its safe part is
+    returned. False for callers without `content:read`. Set by the server.
     """
     @_builtins.property
     def specifications(self) -> _struct_pb2.Struct:
         """Properties: an object whose values are text of at most 2,000 characters, finite numbers, booleans or null (the
-        property applies, its value is not known). At most 200 keys of 1-200 characters. Whole numbers stay whole.
+        property applies, its value is unknown). At most 200 keys of 1-200 characters. Integers stay integers.
         """
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartImage]:
-        """Pictures in order. At most 20."""
+        """Images in order. At most 20."""
 
     @_builtins.property
     def price(self) -> Global___Money:
@@ -206,31 +206,31 @@ class Part(_message.Message):
 
     @_builtins.property
     def price_breaks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceBreak]:
-        """Exact unit prices by quantity, in the currency of `price`, by rising `from_quantity`. At most 50."""
+        """Exact unit prices by quantity, in the currency of `price`, by ascending `from_quantity`. At most 50."""
 
     @_builtins.property
     def cost(self) -> Global___Money:
-        """What the part costs us, in the currency of `price` if there is one. Absent for callers without `content:read`."""
+        """Purchase cost, in the currency of `price` if there is one. Absent for callers without `content:read`."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created. Set by the server."""
+        """Creation time. Set by the server."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed. Set by the server."""
+        """Time of the last change. Set by the server."""
 
     @_builtins.property
     def updated_by(self) -> _origin_pb2.Actor:
-        """Who changed it last. Absent for callers without `content:read`."""
+        """Actor of the last change. Absent for callers without `content:read`."""
 
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was deleted. Absent while it is live."""
+        """Deletion time. Absent while the part is live."""
 
     @_builtins.property
     def category_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the categories from the top to the part's own. Set by the server."""
+        """Names of the categories from the root to the part's own. Set by the server."""
 
     def __init__(
         self,
@@ -268,7 +268,7 @@ Global___Part: _TypeAlias = Part  # noqa: Y015
 
 @_typing.final
 class Category(_message.Message):
-    """Category is a place in the tree of parts."""
+    """Category is a node of the category tree."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -282,18 +282,18 @@ class Category(_message.Message):
     category_id: _builtins.str
     """Identifier chosen by the creator: 1-128 of `a-z 0-9 -`."""
     parent_id: _builtins.str
-    """Category above. Empty = a top category."""
+    """Parent category. Empty = a root category."""
     name: _builtins.str
-    """Name shown to people. 1-200 characters."""
+    """Display name. 1-200 characters."""
     position: _builtins.int
-    """Place among its siblings; ties are ordered by name. Default 0."""
+    """Position among its siblings; ties are ordered by name. Default 0."""
     part_count: _builtins.int
-    """Live, published parts in it and below. Set by the server in lists."""
+    """Number of live, published parts in the category and its descendants. Set by the server in lists."""
     version: _builtins.int
-    """How many versions it has had. Dense, starts at 1. Set by the server."""
+    """Number of versions. Dense, starts at 1. Set by the server."""
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names from the top to this one. Set by the server."""
+        """Names from the root to this category. Set by the server."""
 
     def __init__(
         self,

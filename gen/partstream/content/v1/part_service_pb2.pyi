@@ -31,33 +31,33 @@ class _PartOrder:
 class _PartOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartOrder.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PART_ORDER_UNSPECIFIED: _PartOrder.ValueType  # 0
-    """`part_id`, or by rank when there is a text to search."""
+    """By `part_id`, or by rank when there is a search text."""
     PART_ORDER_PART_ID: _PartOrder.ValueType  # 1
     """By part id."""
     PART_ORDER_TITLE: _PartOrder.ValueType  # 2
     """By title, then part id."""
     PART_ORDER_PRICE_ASC: _PartOrder.ValueType  # 3
-    """Cheapest first, parts without a price last, then part id."""
+    """By price, ascending; parts without a price last; then part id."""
     PART_ORDER_PRICE_DESC: _PartOrder.ValueType  # 4
-    """Dearest first, parts without a price last, then part id."""
+    """By price, descending; parts without a price last; then part id."""
     PART_ORDER_UPDATE_TIME_DESC: _PartOrder.ValueType  # 5
-    """Latest change first, then part id."""
+    """By time of the last change, newest first; then part id."""
 
 class PartOrder(_PartOrder, metaclass=_PartOrderEnumTypeWrapper):
-    """PartOrder is how a listing is sorted."""
+    """PartOrder is the sort order of a listing."""
 
 PART_ORDER_UNSPECIFIED: PartOrder.ValueType  # 0
-"""`part_id`, or by rank when there is a text to search."""
+"""By `part_id`, or by rank when there is a search text."""
 PART_ORDER_PART_ID: PartOrder.ValueType  # 1
 """By part id."""
 PART_ORDER_TITLE: PartOrder.ValueType  # 2
 """By title, then part id."""
 PART_ORDER_PRICE_ASC: PartOrder.ValueType  # 3
-"""Cheapest first, parts without a price last, then part id."""
+"""By price, ascending; parts without a price last; then part id."""
 PART_ORDER_PRICE_DESC: PartOrder.ValueType  # 4
-"""Dearest first, parts without a price last, then part id."""
+"""By price, descending; parts without a price last; then part id."""
 PART_ORDER_UPDATE_TIME_DESC: PartOrder.ValueType  # 5
-"""Latest change first, then part id."""
+"""By time of the last change, newest first; then part id."""
 Global___PartOrder: _TypeAlias = PartOrder  # noqa: Y015
 
 class _PartUpsertOutcome:
@@ -67,30 +67,30 @@ class _PartUpsertOutcome:
 class _PartUpsertOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartUpsertOutcome.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PART_UPSERT_OUTCOME_UNSPECIFIED: _PartUpsertOutcome.ValueType  # 0
-    """Refused; the error says why."""
+    """Rejected; the error has the reason."""
     PART_UPSERT_OUTCOME_CREATED: _PartUpsertOutcome.ValueType  # 1
     """Created as version 1."""
     PART_UPSERT_OUTCOME_UPDATED: _PartUpsertOutcome.ValueType  # 2
-    """Changed, as a new version."""
+    """Updated, as a new version."""
     PART_UPSERT_OUTCOME_UNCHANGED: _PartUpsertOutcome.ValueType  # 3
-    """Was already as given; nothing was written."""
+    """No differences; nothing was written."""
 
 class PartUpsertOutcome(_PartUpsertOutcome, metaclass=_PartUpsertOutcomeEnumTypeWrapper):
-    """PartUpsertOutcome is what became of one part of a batch."""
+    """PartUpsertOutcome is the outcome for one part of a batch."""
 
 PART_UPSERT_OUTCOME_UNSPECIFIED: PartUpsertOutcome.ValueType  # 0
-"""Refused; the error says why."""
+"""Rejected; the error has the reason."""
 PART_UPSERT_OUTCOME_CREATED: PartUpsertOutcome.ValueType  # 1
 """Created as version 1."""
 PART_UPSERT_OUTCOME_UPDATED: PartUpsertOutcome.ValueType  # 2
-"""Changed, as a new version."""
+"""Updated, as a new version."""
 PART_UPSERT_OUTCOME_UNCHANGED: PartUpsertOutcome.ValueType  # 3
-"""Was already as given; nothing was written."""
+"""No differences; nothing was written."""
 Global___PartUpsertOutcome: _TypeAlias = PartUpsertOutcome  # noqa: Y015
 
 @_typing.final
 class CreatePartRequest(_message.Message):
-    """CreatePartRequest brings a new part."""
+    """Request message for CreatePart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -98,12 +98,14 @@ class CreatePartRequest(_message.Message):
     PART_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     comment: _builtins.str
     """Note for the version. At most 500 characters."""
     @_builtins.property
     def part(self) -> _part_pb2.Part:
-        """The part; fields set by the server are ignored."""
+        """The part. Fields set by the server are ignored."""
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ Global___CreatePartRequest: _TypeAlias = CreatePartRequest  # noqa: Y015
 
 @_typing.final
 class CreatePartResponse(_message.Message):
-    """CreatePartResponse is the new part."""
+    """Response message for CreatePart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -130,9 +132,9 @@ class CreatePartResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def part(self) -> _part_pb2.Part:
         """The part."""
@@ -154,16 +156,18 @@ Global___CreatePartResponse: _TypeAlias = CreatePartResponse  # noqa: Y015
 
 @_typing.final
 class GetPartRequest(_message.Message):
-    """GetPartRequest names a part."""
+    """Request message for GetPart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PART_ID_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -180,14 +184,14 @@ Global___GetPartRequest: _TypeAlias = GetPartRequest  # noqa: Y015
 
 @_typing.final
 class GetPartResponse(_message.Message):
-    """GetPartResponse is one part."""
+    """Response message for GetPart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PART_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def part(self) -> _part_pb2.Part:
         """The part. Draft and archived parts are not found for callers without `content:read`."""
@@ -208,17 +212,19 @@ Global___GetPartResponse: _TypeAlias = GetPartResponse  # noqa: Y015
 
 @_typing.final
 class BatchGetPartsRequest(_message.Message):
-    """BatchGetPartsRequest names many parts."""
+    """Request message for BatchGetParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PART_IDS_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parts, 1-1000."""
+        """Part ids, 1-1000."""
 
     def __init__(
         self,
@@ -236,7 +242,7 @@ Global___BatchGetPartsRequest: _TypeAlias = BatchGetPartsRequest  # noqa: Y015
 
 @_typing.final
 class BatchGetPartsResponse(_message.Message):
-    """BatchGetPartsResponse is many parts."""
+    """Response message for BatchGetParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -244,14 +250,14 @@ class BatchGetPartsResponse(_message.Message):
     MISSING_PART_IDS_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]:
-        """Parts found, in the order asked."""
+        """Parts found, in the order of the request."""
 
     @_builtins.property
     def missing_part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parts not found."""
+        """Ids of parts that were not found."""
 
     def __init__(
         self,
@@ -270,7 +276,7 @@ Global___BatchGetPartsResponse: _TypeAlias = BatchGetPartsResponse  # noqa: Y015
 
 @_typing.final
 class ListPartsRequest(_message.Message):
-    """ListPartsRequest filters and pages."""
+    """Request message for ListParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -282,19 +288,21 @@ class ListPartsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     category_id: _builtins.str
-    """Only this category and those below. Empty = all."""
+    """Return only parts of this category and its descendants. Empty = all."""
     query: _builtins.str
-    """Words to search in id, title, manufacturer, part number, summary and description. At most 200 characters."""
+    """Search text: words in id, title, manufacturer, part number, summary and description. At most 200 characters."""
     status: _part_pb2.PartStatus.ValueType
-    """Only this status. Unspecified = `published`; others need `content:read`."""
+    """Return only parts with this status. Unspecified = `published`; others require `content:read`."""
     order: Global___PartOrder.ValueType
-    """How to sort."""
+    """Sort order."""
     page_size: _builtins.int
-    """At most this many; 0 = 50, at most 200."""
+    """Maximum number of results; 0 = 50, at most 200."""
     page_token: _builtins.str
-    """Token of the page before; empty = from the start. Valid only with the same filters."""
+    """`next_page_token` of the previous page; empty = the first page. Valid only with the same filters."""
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -316,7 +324,7 @@ Global___ListPartsRequest: _TypeAlias = ListPartsRequest  # noqa: Y015
 
 @_typing.final
 class ListPartsResponse(_message.Message):
-    """ListPartsResponse is a page of parts."""
+    """Response message for ListParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -324,12 +332,12 @@ class ListPartsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page. Empty on the last one."""
+    """Token of the next page. Empty on the last page."""
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]:
-        """In the order asked for."""
+        """Parts, in the requested order."""
 
     def __init__(
         self,
@@ -348,7 +356,7 @@ Global___ListPartsResponse: _TypeAlias = ListPartsResponse  # noqa: Y015
 
 @_typing.final
 class UpdatePartRequest(_message.Message):
-    """UpdatePartRequest changes a part."""
+    """Request message for UpdatePart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -360,25 +368,27 @@ class UpdatePartRequest(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     expected_version: _builtins.int
-    """Version the caller last saw. Required unless `unconditional`."""
+    """Version that the caller last read. Required unless `unconditional`."""
     unconditional: _builtins.bool
-    """Overwrite whatever is there. Excludes `expected_version`."""
+    """Update without a version check. Excludes `expected_version`."""
     comment: _builtins.str
     """Note for the version. At most 500 characters."""
     @_builtins.property
     def part(self) -> _part_pb2.Part:
-        """New values; `part_id` names the part. An unset `status` leaves the present one."""
+        """New values; `part_id` names the part. An unset `status` keeps the current one."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to take from `part`. Absent or `*` = every field a caller may set."""
+        """Fields to update from `part`. Absent or `*` = every field that a caller may set."""
 
     @_builtins.property
     def if_match(self) -> _if_match_pb2.IfMatch:
-        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition. Excludes
-        `unconditional`; takes the place of a required `expected_version`.
+        """The current state must be one of these, in addition to `expected_version`. Absent = no such condition. Excludes
+        `unconditional`; replaces a required `expected_version`.
         """
 
     def __init__(
@@ -404,7 +414,7 @@ Global___UpdatePartRequest: _TypeAlias = UpdatePartRequest  # noqa: Y015
 
 @_typing.final
 class UpdatePartResponse(_message.Message):
-    """UpdatePartResponse is the part after the write."""
+    """Response message for UpdatePart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -412,9 +422,9 @@ class UpdatePartResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def part(self) -> _part_pb2.Part:
         """The part."""
@@ -436,7 +446,7 @@ Global___UpdatePartResponse: _TypeAlias = UpdatePartResponse  # noqa: Y015
 
 @_typing.final
 class BatchUpsertPartsRequest(_message.Message):
-    """BatchUpsertPartsRequest brings many parts."""
+    """Request message for BatchUpsertParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -446,23 +456,25 @@ class BatchUpsertPartsRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     PART_UPDATE_MASKS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     comment: _builtins.str
     """Note for the versions. At most 500 characters."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]:
-        """Parts, 1-500. Each is checked alone, so that one that breaks a rule does not spoil the others; the second of two with
-        the same id is refused.
+        """Parts, 1-500. Each is validated by itself, so that an invalid part does not affect the others. The second of two
+        parts with the same id is rejected.
         """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to take from `parts` for a part that exists already. Absent = every field a caller may set."""
+        """Fields to update from `parts` for a part that exists. Absent = every field that a caller may set."""
 
     @_builtins.property
     def part_update_masks(self) -> _containers.RepeatedCompositeFieldContainer[_field_mask_pb2.FieldMask]:
-        """The same for each part by itself, in their order; takes the place of `update_mask`. A mask without paths changes
-        nothing of a part that exists. Empty = `update_mask` holds for all.
+        """Mask per part, in the order of `parts`; replaces `update_mask`. A mask without paths changes nothing of an existing
+        part. Empty = `update_mask` applies to all.
         """
 
     def __init__(
@@ -484,7 +496,7 @@ Global___BatchUpsertPartsRequest: _TypeAlias = BatchUpsertPartsRequest  # noqa: 
 
 @_typing.final
 class PartUpsertResult(_message.Message):
-    """PartUpsertResult is what became of one part."""
+    """PartUpsertResult is the result for one part."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -495,17 +507,17 @@ class PartUpsertResult(_message.Message):
     ERROR_FIELD_FIELD_NUMBER: _builtins.int
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part."""
+    """Part id."""
     outcome: Global___PartUpsertOutcome.ValueType
-    """What became of it."""
+    """Outcome."""
     version: _builtins.int
-    """Version it has now. 0 when it was refused and does not exist."""
+    """Current version. 0 when the part was rejected and does not exist."""
     error_reason: _builtins.str
-    """Value of `ErrorReason` without its prefix. Empty unless refused."""
+    """Value of `ErrorReason` without its prefix. Empty unless rejected."""
     error_field: _builtins.str
-    """Path of the field at fault within the part, for example `title`. Empty unless refused for a field."""
+    """Path of the invalid field within the part, for example `title`. Empty unless a field is invalid."""
     error_message: _builtins.str
-    """For people. Empty unless refused."""
+    """Human-readable message. Empty unless rejected."""
     def __init__(
         self,
         *,
@@ -526,7 +538,7 @@ Global___PartUpsertResult: _TypeAlias = PartUpsertResult  # noqa: Y015
 
 @_typing.final
 class BatchUpsertPartsResponse(_message.Message):
-    """BatchUpsertPartsResponse has one result per part, in the order of the request."""
+    """Response message for BatchUpsertParts: one result per part, in the order of the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -534,9 +546,9 @@ class BatchUpsertPartsResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartUpsertResult]:
         """Results."""
@@ -558,17 +570,19 @@ Global___BatchUpsertPartsResponse: _TypeAlias = BatchUpsertPartsResponse  # noqa
 
 @_typing.final
 class CreateCategoryRequest(_message.Message):
-    """CreateCategoryRequest brings a new category."""
+    """Request message for CreateCategory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     @_builtins.property
     def category(self) -> _part_pb2.Category:
-        """The category; fields set by the server are ignored."""
+        """The category. Fields set by the server are ignored."""
 
     def __init__(
         self,
@@ -586,7 +600,7 @@ Global___CreateCategoryRequest: _TypeAlias = CreateCategoryRequest  # noqa: Y015
 
 @_typing.final
 class CreateCategoryResponse(_message.Message):
-    """CreateCategoryResponse is the new category."""
+    """Response message for CreateCategory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -594,9 +608,9 @@ class CreateCategoryResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def category(self) -> _part_pb2.Category:
         """The category."""
@@ -618,13 +632,15 @@ Global___CreateCategoryResponse: _TypeAlias = CreateCategoryResponse  # noqa: Y0
 
 @_typing.final
 class ListCategoriesRequest(_message.Message):
-    """ListCategoriesRequest asks for the tree."""
+    """Request message for ListCategories."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -640,17 +656,17 @@ Global___ListCategoriesRequest: _TypeAlias = ListCategoriesRequest  # noqa: Y015
 
 @_typing.final
 class ListCategoriesResponse(_message.Message):
-    """ListCategoriesResponse is the tree."""
+    """Response message for ListCategories."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CATEGORIES_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Category]:
-        """Depth first, siblings by position then name."""
+        """Categories, depth first; siblings by position, then name."""
 
     def __init__(
         self,
@@ -668,14 +684,14 @@ Global___ListCategoriesResponse: _TypeAlias = ListCategoriesResponse  # noqa: Y0
 
 @_typing.final
 class SnapshotPartsRequest(_message.Message):
-    """SnapshotPartsRequest asks for every part."""
+    """Request message for SnapshotParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     START_AFTER_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
-    """Resume a broken snapshot after this `resume_key`. Empty = from the start. What comes is as of a later moment; follow
-    from the cursor of the first attempt.
+    """Resume an interrupted snapshot after this `resume_key`. Empty = from the start. A resumed snapshot has later state;
+    follow from the cursor of the first attempt.
     """
     def __init__(
         self,
@@ -692,7 +708,7 @@ Global___SnapshotPartsRequest: _TypeAlias = SnapshotPartsRequest  # noqa: Y015
 
 @_typing.final
 class SnapshotPartsResponse(_message.Message):
-    """SnapshotPartsResponse is a page of the snapshot."""
+    """Response message for SnapshotParts: one page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -700,12 +716,12 @@ class SnapshotPartsResponse(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     RESUME_KEY_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Follow from here. In the first message only, which has no parts."""
+    """Cursor to follow from. Set in the first message only, which has no parts."""
     resume_key: _builtins.str
     """Key of the last part of this page."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_part_pb2.Part]:
-        """By part id; deleted ones included."""
+        """Parts by id; deleted parts included."""
 
     def __init__(
         self,
@@ -724,7 +740,7 @@ Global___SnapshotPartsResponse: _TypeAlias = SnapshotPartsResponse  # noqa: Y015
 
 @_typing.final
 class WatchPartsRequest(_message.Message):
-    """WatchPartsRequest says from where and what."""
+    """Request message for WatchParts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -733,18 +749,18 @@ class WatchPartsRequest(_message.Message):
     BOOKMARK_INTERVAL_FIELD_NUMBER: _builtins.int
     FOLLOWER_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Send changes after this one. Empty = from now."""
+    """Stream changes after this cursor. Empty = from now."""
     follower: _builtins.str
-    """Name of the registered follower that reads: its positions count up to what it was sent here. Needs `followers:write`.
-    Empty = none.
+    """Name of the registered follower that reads: it may report positions up to what this watch has sent. Requires
+    `followers:write`. Empty = none.
     """
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these parts, at most 1000. Empty = all."""
+        """Stream only changes of these parts, at most 1000. Empty = all."""
 
     @_builtins.property
     def bookmark_interval(self) -> _duration_pb2.Duration:
-        """Longest silence: a bookmark is sent after it. 0.1 s to 1 min; absent = 5 s."""
+        """Longest time without a message: a bookmark is sent after it. 0.1 s to 1 min; absent = 5 s."""
 
     def __init__(
         self,
@@ -764,7 +780,7 @@ Global___WatchPartsRequest: _TypeAlias = WatchPartsRequest  # noqa: Y015
 
 @_typing.final
 class WatchPartsResponse(_message.Message):
-    """WatchPartsResponse is a batch of changes, or a bookmark."""
+    """Response message for WatchParts: a batch of changes, or a bookmark."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -773,14 +789,14 @@ class WatchPartsResponse(_message.Message):
     FRAGMENT_FIELD_NUMBER: _builtins.int
     NEWEST_REVISION_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Position just after this message; store it once applied."""
+    """Position after this message. Store it once the changes are applied."""
     fragment: _builtins.bool
-    """More messages of the same transaction follow."""
+    """True when more messages of the same transaction follow."""
     newest_revision: _builtins.int
-    """Newest revision that the server knew when it made the message: how far behind `cursor` is."""
+    """Newest revision that the server knew when it created the message. The difference to `cursor` is the lag."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[_part_change_pb2.PartChange]:
-        """Oldest first. Empty = a bookmark: everything up to `cursor` was delivered."""
+        """Changes, oldest first. Empty = a bookmark: everything up to `cursor` was delivered."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ContentServiceStub:
-    """ContentService keeps what a part says true: every change is a version and an entry of the change log.
+    """ContentService manages the content of parts: every change creates a version and an entry of the change log.
     """
 
     def __init__(self, channel):
@@ -88,74 +88,75 @@ class ContentServiceStub:
 
 
 class ContentServiceServicer:
-    """ContentService keeps what a part says true: every change is a version and an entry of the change log.
+    """ContentService manages the content of parts: every change creates a version and an entry of the change log.
     """
 
     def CreatePart(self, request, context):
-        """CreatePart adds a part as version 1.
+        """Creates a part with version 1.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPart(self, request, context):
-        """GetPart answers one part.
+        """Returns a part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetParts(self, request, context):
-        """BatchGetParts answers many parts in the order asked; unknown parts are named apart.
+        """Returns many parts, in the order of the request; unknown parts are listed in `missing_part_ids`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListParts(self, request, context):
-        """ListParts pages through parts by category, status and text.
+        """Returns parts, filtered by category, status and text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePart(self, request, context):
-        """UpdatePart changes the fields named in the mask, as one new version.
+        """Updates the fields named in the mask, as one new version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchUpsertParts(self, request, context):
-        """BatchUpsertParts creates or updates many parts in one transaction, each with its own result; a part that is already as given is left alone.
+        """Creates or updates many parts in one transaction, each with its own result; a part without differences is not
+        changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateCategory(self, request, context):
-        """CreateCategory adds a category.
+        """Creates a category.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCategories(self, request, context):
-        """ListCategories answers the tree, depth first, with the number of parts in each.
+        """Returns the category tree, depth first, with the number of parts in each category.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SnapshotParts(self, request, context):
-        """SnapshotParts streams every part as of one moment; its first message has the cursor to follow from.
+        """Streams a consistent snapshot of all parts. The first message has the cursor to follow from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchParts(self, request, context):
-        """WatchParts streams changes after a cursor: ordered, unique, complete within what is kept, resumable.
+        """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,7 +224,7 @@ def add_ContentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ContentService:
-    """ContentService keeps what a part says true: every change is a version and an entry of the change log.
+    """ContentService manages the content of parts: every change creates a version and an entry of the change log.
     """
 
     @staticmethod

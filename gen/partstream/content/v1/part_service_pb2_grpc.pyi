@@ -27,61 +27,65 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ContentServiceStub:
-    """ContentService keeps what a part says true: every change is a version and an entry of the change log."""
+    """ContentService manages the content of parts: every change creates a version and an entry of the change log."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ContentServiceAsyncStub: ...
     CreatePart: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.CreatePartRequest, _part_service_pb2.CreatePartResponse]
-    """CreatePart adds a part as version 1."""
+    """Creates a part with version 1."""
     GetPart: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.GetPartRequest, _part_service_pb2.GetPartResponse]
-    """GetPart answers one part."""
+    """Returns a part."""
     BatchGetParts: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.BatchGetPartsRequest, _part_service_pb2.BatchGetPartsResponse]
-    """BatchGetParts answers many parts in the order asked; unknown parts are named apart."""
+    """Returns many parts, in the order of the request; unknown parts are listed in `missing_part_ids`."""
     ListParts: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.ListPartsRequest, _part_service_pb2.ListPartsResponse]
-    """ListParts pages through parts by category, status and text."""
+    """Returns parts, filtered by category, status and text."""
     UpdatePart: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.UpdatePartRequest, _part_service_pb2.UpdatePartResponse]
-    """UpdatePart changes the fields named in the mask, as one new version."""
+    """Updates the fields named in the mask, as one new version."""
     BatchUpsertParts: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.BatchUpsertPartsRequest, _part_service_pb2.BatchUpsertPartsResponse]
-    """BatchUpsertParts creates or updates many parts in one transaction, each with its own result; a part that is already as given is left alone."""
+    """Creates or updates many parts in one transaction, each with its own result; a part without differences is not
+    changed.
+    """
     CreateCategory: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.CreateCategoryRequest, _part_service_pb2.CreateCategoryResponse]
-    """CreateCategory adds a category."""
+    """Creates a category."""
     ListCategories: _grpc.UnaryUnaryMultiCallable[_part_service_pb2.ListCategoriesRequest, _part_service_pb2.ListCategoriesResponse]
-    """ListCategories answers the tree, depth first, with the number of parts in each."""
+    """Returns the category tree, depth first, with the number of parts in each category."""
     SnapshotParts: _grpc.UnaryStreamMultiCallable[_part_service_pb2.SnapshotPartsRequest, _part_service_pb2.SnapshotPartsResponse]
-    """SnapshotParts streams every part as of one moment; its first message has the cursor to follow from."""
+    """Streams a consistent snapshot of all parts. The first message has the cursor to follow from."""
     WatchParts: _grpc.UnaryStreamMultiCallable[_part_service_pb2.WatchPartsRequest, _part_service_pb2.WatchPartsResponse]
-    """WatchParts streams changes after a cursor: ordered, unique, complete within what is kept, resumable."""
+    """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable."""
 
 @_typing.type_check_only
 class ContentServiceAsyncStub(ContentServiceStub):
-    """ContentService keeps what a part says true: every change is a version and an entry of the change log."""
+    """ContentService manages the content of parts: every change creates a version and an entry of the change log."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePart: _aio.UnaryUnaryMultiCallable[_part_service_pb2.CreatePartRequest, _part_service_pb2.CreatePartResponse]  # type: ignore[assignment]
-    """CreatePart adds a part as version 1."""
+    """Creates a part with version 1."""
     GetPart: _aio.UnaryUnaryMultiCallable[_part_service_pb2.GetPartRequest, _part_service_pb2.GetPartResponse]  # type: ignore[assignment]
-    """GetPart answers one part."""
+    """Returns a part."""
     BatchGetParts: _aio.UnaryUnaryMultiCallable[_part_service_pb2.BatchGetPartsRequest, _part_service_pb2.BatchGetPartsResponse]  # type: ignore[assignment]
-    """BatchGetParts answers many parts in the order asked; unknown parts are named apart."""
+    """Returns many parts, in the order of the request; unknown parts are listed in `missing_part_ids`."""
     ListParts: _aio.UnaryUnaryMultiCallable[_part_service_pb2.ListPartsRequest, _part_service_pb2.ListPartsResponse]  # type: ignore[assignment]
-    """ListParts pages through parts by category, status and text."""
+    """Returns parts, filtered by category, status and text."""
     UpdatePart: _aio.UnaryUnaryMultiCallable[_part_service_pb2.UpdatePartRequest, _part_service_pb2.UpdatePartResponse]  # type: ignore[assignment]
-    """UpdatePart changes the fields named in the mask, as one new version."""
+    """Updates the fields named in the mask, as one new version."""
     BatchUpsertParts: _aio.UnaryUnaryMultiCallable[_part_service_pb2.BatchUpsertPartsRequest, _part_service_pb2.BatchUpsertPartsResponse]  # type: ignore[assignment]
-    """BatchUpsertParts creates or updates many parts in one transaction, each with its own result; a part that is already as given is left alone."""
+    """Creates or updates many parts in one transaction, each with its own result; a part without differences is not
+    changed.
+    """
     CreateCategory: _aio.UnaryUnaryMultiCallable[_part_service_pb2.CreateCategoryRequest, _part_service_pb2.CreateCategoryResponse]  # type: ignore[assignment]
-    """CreateCategory adds a category."""
+    """Creates a category."""
     ListCategories: _aio.UnaryUnaryMultiCallable[_part_service_pb2.ListCategoriesRequest, _part_service_pb2.ListCategoriesResponse]  # type: ignore[assignment]
-    """ListCategories answers the tree, depth first, with the number of parts in each."""
+    """Returns the category tree, depth first, with the number of parts in each category."""
     SnapshotParts: _aio.UnaryStreamMultiCallable[_part_service_pb2.SnapshotPartsRequest, _part_service_pb2.SnapshotPartsResponse]  # type: ignore[assignment]
-    """SnapshotParts streams every part as of one moment; its first message has the cursor to follow from."""
+    """Streams a consistent snapshot of all parts. The first message has the cursor to follow from."""
     WatchParts: _aio.UnaryStreamMultiCallable[_part_service_pb2.WatchPartsRequest, _part_service_pb2.WatchPartsResponse]  # type: ignore[assignment]
-    """WatchParts streams changes after a cursor: ordered, unique, complete within what is kept, resumable."""
+    """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable."""
 
 class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ContentService keeps what a part says true: every change is a version and an entry of the change log."""
+    """ContentService manages the content of parts: every change creates a version and an entry of the change log."""
 
     @_abc_1.abstractmethod
     def CreatePart(
@@ -89,7 +93,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.CreatePartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.CreatePartResponse, _abc.Awaitable[_part_service_pb2.CreatePartResponse]]:
-        """CreatePart adds a part as version 1."""
+        """Creates a part with version 1."""
 
     @_abc_1.abstractmethod
     def GetPart(
@@ -97,7 +101,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.GetPartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.GetPartResponse, _abc.Awaitable[_part_service_pb2.GetPartResponse]]:
-        """GetPart answers one part."""
+        """Returns a part."""
 
     @_abc_1.abstractmethod
     def BatchGetParts(
@@ -105,7 +109,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.BatchGetPartsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.BatchGetPartsResponse, _abc.Awaitable[_part_service_pb2.BatchGetPartsResponse]]:
-        """BatchGetParts answers many parts in the order asked; unknown parts are named apart."""
+        """Returns many parts, in the order of the request; unknown parts are listed in `missing_part_ids`."""
 
     @_abc_1.abstractmethod
     def ListParts(
@@ -113,7 +117,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.ListPartsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.ListPartsResponse, _abc.Awaitable[_part_service_pb2.ListPartsResponse]]:
-        """ListParts pages through parts by category, status and text."""
+        """Returns parts, filtered by category, status and text."""
 
     @_abc_1.abstractmethod
     def UpdatePart(
@@ -121,7 +125,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.UpdatePartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.UpdatePartResponse, _abc.Awaitable[_part_service_pb2.UpdatePartResponse]]:
-        """UpdatePart changes the fields named in the mask, as one new version."""
+        """Updates the fields named in the mask, as one new version."""
 
     @_abc_1.abstractmethod
     def BatchUpsertParts(
@@ -129,7 +133,9 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.BatchUpsertPartsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.BatchUpsertPartsResponse, _abc.Awaitable[_part_service_pb2.BatchUpsertPartsResponse]]:
-        """BatchUpsertParts creates or updates many parts in one transaction, each with its own result; a part that is already as given is left alone."""
+        """Creates or updates many parts in one transaction, each with its own result; a part without differences is not
+        changed.
+        """
 
     @_abc_1.abstractmethod
     def CreateCategory(
@@ -137,7 +143,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.CreateCategoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.CreateCategoryResponse, _abc.Awaitable[_part_service_pb2.CreateCategoryResponse]]:
-        """CreateCategory adds a category."""
+        """Creates a category."""
 
     @_abc_1.abstractmethod
     def ListCategories(
@@ -145,7 +151,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.ListCategoriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_part_service_pb2.ListCategoriesResponse, _abc.Awaitable[_part_service_pb2.ListCategoriesResponse]]:
-        """ListCategories answers the tree, depth first, with the number of parts in each."""
+        """Returns the category tree, depth first, with the number of parts in each category."""
 
     @_abc_1.abstractmethod
     def SnapshotParts(
@@ -153,7 +159,7 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.SnapshotPartsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_part_service_pb2.SnapshotPartsResponse], _abc.AsyncIterator[_part_service_pb2.SnapshotPartsResponse]]:
-        """SnapshotParts streams every part as of one moment; its first message has the cursor to follow from."""
+        """Streams a consistent snapshot of all parts. The first message has the cursor to follow from."""
 
     @_abc_1.abstractmethod
     def WatchParts(
@@ -161,6 +167,6 @@ class ContentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _part_service_pb2.WatchPartsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_part_service_pb2.WatchPartsResponse], _abc.AsyncIterator[_part_service_pb2.WatchPartsResponse]]:
-        """WatchParts streams changes after a cursor: ordered, unique, complete within what is kept, resumable."""
+        """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable."""
 
 def add_ContentServiceServicer_to_server(servicer: ContentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class WatchRevocationsRequest(_message.Message):
-    """WatchRevocationsRequest has no fields: everyone is sent everything."""
+    """Request message for WatchRevocations. It has no fields: every receiver gets all revocations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -38,19 +38,19 @@ Global___WatchRevocationsRequest: _TypeAlias = WatchRevocationsRequest  # noqa: 
 
 @_typing.final
 class WatchRevocationsResponse(_message.Message):
-    """WatchRevocationsResponse is a part of the list, a change, or a heartbeat."""
+    """Response message for WatchRevocations: a part of the list, a change, or a heartbeat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVOCATIONS_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
     complete: _builtins.bool
-    """True when everything committed up to now has been sent: in the last message of the list, in changes, and in
+    """True when everything committed until now has been sent: in the last message of the list, in changes, and in
     heartbeats. A heartbeat is sent once a second while the edge can read its database.
     """
     @_builtins.property
     def revocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Revocation]:
-        """Revocations in the order of their commits. Empty in a heartbeat. A repeated one changes nothing."""
+        """Revocations in commit order. Empty in a heartbeat. A repeated revocation has no effect."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ Global___WatchRevocationsResponse: _TypeAlias = WatchRevocationsResponse  # noqa
 
 @_typing.final
 class Revocation(_message.Message):
-    """Revocation says which tokens no longer count."""
+    """Revocation names tokens that are no longer valid."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -80,16 +80,16 @@ class Revocation(_message.Message):
     session_id: _builtins.str
     """Tokens of this session (`sid`, a UUID)."""
     user_id: _builtins.str
-    """Tokens of this user (`sub`, a UUID) that were issued before `not_before`."""
+    """Tokens of this user (`sub`, a UUID) issued before `not_before`."""
     key_id: _builtins.str
     """Tokens signed with this key (`kid`): the credential of a process."""
     @_builtins.property
     def not_before(self) -> _timestamp_pb2.Timestamp:
-        """For a user: tokens with an earlier `iat` are refused. Not set for sessions and keys."""
+        """For a user: tokens with an earlier `iat` are rejected. Not set for sessions and keys."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When no token can be alive that this concerns. Not set = the revocation stays."""
+        """Time after which no concerned token can be valid. Not set = the revocation is permanent."""
 
     def __init__(
         self,

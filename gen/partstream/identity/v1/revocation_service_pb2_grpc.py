@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RevocationServiceStub:
-    """RevocationService tells the services which tokens no longer count before their time is over. Every edge serves it.
+    """RevocationService distributes revocations of tokens to the services. Every edge serves it.
     """
 
     def __init__(self, channel):
@@ -43,12 +43,12 @@ class RevocationServiceStub:
 
 
 class RevocationServiceServicer:
-    """RevocationService tells the services which tokens no longer count before their time is over. Every edge serves it.
+    """RevocationService distributes revocations of tokens to the services. Every edge serves it.
     """
 
     def WatchRevocations(self, request, context):
-        """WatchRevocations sends every live revocation, then each new one as it is committed, and heartbeats. For processes
-        with a credential of their own only. A receiver that hears nothing for 10 s no longer knows who is revoked.
+        """Streams every active revocation, then each new one as it is committed, and heartbeats. For processes with their own
+        credential only. A receiver without a message for 10 s must treat the list as unknown.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +71,7 @@ def add_RevocationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RevocationService:
-    """RevocationService tells the services which tokens no longer count before their time is over. Every edge serves it.
+    """RevocationService distributes revocations of tokens to the services. Every edge serves it.
     """
 
     @staticmethod

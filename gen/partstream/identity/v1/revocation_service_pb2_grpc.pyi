@@ -27,29 +27,29 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RevocationServiceStub:
-    """RevocationService tells the services which tokens no longer count before their time is over. Every edge serves it."""
+    """RevocationService distributes revocations of tokens to the services. Every edge serves it."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RevocationServiceAsyncStub: ...
     WatchRevocations: _grpc.UnaryStreamMultiCallable[_revocation_service_pb2.WatchRevocationsRequest, _revocation_service_pb2.WatchRevocationsResponse]
-    """WatchRevocations sends every live revocation, then each new one as it is committed, and heartbeats. For processes
-    with a credential of their own only. A receiver that hears nothing for 10 s no longer knows who is revoked.
+    """Streams every active revocation, then each new one as it is committed, and heartbeats. For processes with their own
+    credential only. A receiver without a message for 10 s must treat the list as unknown.
     """
 
 @_typing.type_check_only
 class RevocationServiceAsyncStub(RevocationServiceStub):
-    """RevocationService tells the services which tokens no longer count before their time is over. Every edge serves it."""
+    """RevocationService distributes revocations of tokens to the services. Every edge serves it."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WatchRevocations: _aio.UnaryStreamMultiCallable[_revocation_service_pb2.WatchRevocationsRequest, _revocation_service_pb2.WatchRevocationsResponse]  # type: ignore[assignment]
-    """WatchRevocations sends every live revocation, then each new one as it is committed, and heartbeats. For processes
-    with a credential of their own only. A receiver that hears nothing for 10 s no longer knows who is revoked.
+    """Streams every active revocation, then each new one as it is committed, and heartbeats. For processes with their own
+    credential only. A receiver without a message for 10 s must treat the list as unknown.
     """
 
 class RevocationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """RevocationService tells the services which tokens no longer count before their time is over. Every edge serves it."""
+    """RevocationService distributes revocations of tokens to the services. Every edge serves it."""
 
     @_abc_1.abstractmethod
     def WatchRevocations(
@@ -57,8 +57,8 @@ class RevocationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _revocation_service_pb2.WatchRevocationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_revocation_service_pb2.WatchRevocationsResponse], _abc.AsyncIterator[_revocation_service_pb2.WatchRevocationsResponse]]:
-        """WatchRevocations sends every live revocation, then each new one as it is committed, and heartbeats. For processes
-        with a credential of their own only. A receiver that hears nothing for 10 s no longer knows who is revoked.
+        """Streams every active revocation, then each new one as it is committed, and heartbeats. For processes with their own
+        credential only. A receiver without a message for 10 s must treat the list as unknown.
         """
 
 def add_RevocationServiceServicer_to_server(servicer: RevocationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,49 +26,49 @@ class _MovementKind:
 class _MovementKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MovementKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MOVEMENT_KIND_UNSPECIFIED: _MovementKind.ValueType  # 0
-    """In requests: the server chooses (`received` for a first count or a gain, else `adjusted`). Never stored."""
+    """In requests: the server chooses (`received` for a first count or an increase, else `adjusted`). Never stored."""
     MOVEMENT_KIND_RECEIVED: _MovementKind.ValueType  # 1
-    """Goods came in."""
+    """Goods received."""
     MOVEMENT_KIND_ADJUSTED: _MovementKind.ValueType  # 2
-    """Corrected by a person or a system by a difference; needs a reason."""
+    """Corrected by a difference; requires a reason."""
     MOVEMENT_KIND_COUNTED: _MovementKind.ValueType  # 3
-    """Set to a counted number; needs a reason."""
+    """Set to a counted quantity; requires a reason."""
     MOVEMENT_KIND_RESERVED: _MovementKind.ValueType  # 4
-    """Held by a reservation."""
+    """Reserved by a reservation."""
     MOVEMENT_KIND_RELEASED: _MovementKind.ValueType  # 5
-    """A hold ended without a sale."""
+    """Released by a reservation without a sale."""
     MOVEMENT_KIND_SHIPPED: _MovementKind.ValueType  # 6
-    """Left the house; ends a hold if it had one."""
+    """Shipped; ends the reservation if there was one."""
     MOVEMENT_KIND_TRANSFERRED_IN: _MovementKind.ValueType  # 7
-    """Came from another location."""
+    """Transferred from another location."""
     MOVEMENT_KIND_TRANSFERRED_OUT: _MovementKind.ValueType  # 8
-    """Went to another location."""
+    """Transferred to another location."""
     MOVEMENT_KIND_REVERSED: _MovementKind.ValueType  # 9
-    """Undoes an earlier movement."""
+    """Reverses an earlier movement."""
 
 class MovementKind(_MovementKind, metaclass=_MovementKindEnumTypeWrapper):
-    """MovementKind is why a stock level moved."""
+    """MovementKind is the kind of a stock movement."""
 
 MOVEMENT_KIND_UNSPECIFIED: MovementKind.ValueType  # 0
-"""In requests: the server chooses (`received` for a first count or a gain, else `adjusted`). Never stored."""
+"""In requests: the server chooses (`received` for a first count or an increase, else `adjusted`). Never stored."""
 MOVEMENT_KIND_RECEIVED: MovementKind.ValueType  # 1
-"""Goods came in."""
+"""Goods received."""
 MOVEMENT_KIND_ADJUSTED: MovementKind.ValueType  # 2
-"""Corrected by a person or a system by a difference; needs a reason."""
+"""Corrected by a difference; requires a reason."""
 MOVEMENT_KIND_COUNTED: MovementKind.ValueType  # 3
-"""Set to a counted number; needs a reason."""
+"""Set to a counted quantity; requires a reason."""
 MOVEMENT_KIND_RESERVED: MovementKind.ValueType  # 4
-"""Held by a reservation."""
+"""Reserved by a reservation."""
 MOVEMENT_KIND_RELEASED: MovementKind.ValueType  # 5
-"""A hold ended without a sale."""
+"""Released by a reservation without a sale."""
 MOVEMENT_KIND_SHIPPED: MovementKind.ValueType  # 6
-"""Left the house; ends a hold if it had one."""
+"""Shipped; ends the reservation if there was one."""
 MOVEMENT_KIND_TRANSFERRED_IN: MovementKind.ValueType  # 7
-"""Came from another location."""
+"""Transferred from another location."""
 MOVEMENT_KIND_TRANSFERRED_OUT: MovementKind.ValueType  # 8
-"""Went to another location."""
+"""Transferred to another location."""
 MOVEMENT_KIND_REVERSED: MovementKind.ValueType  # 9
-"""Undoes an earlier movement."""
+"""Reverses an earlier movement."""
 Global___MovementKind: _TypeAlias = MovementKind  # noqa: Y015
 
 @_typing.final
@@ -90,13 +90,13 @@ class StockMovement(_message.Message):
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     REVERSES_VERSION_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part that moved."""
+    """Part id."""
     location_id: _builtins.str
-    """Location that moved."""
+    """Location id."""
     version: _builtins.int
-    """Version of the level that this movement made."""
+    """Version of the stock level after this movement."""
     kind: Global___MovementKind.ValueType
-    """Why the level moved."""
+    """Kind of movement."""
     on_hand_delta: _builtins.int
     """Change of `on_hand`; may be negative or 0."""
     reserved_delta: _builtins.int
@@ -106,16 +106,16 @@ class StockMovement(_message.Message):
     reserved_after: _builtins.int
     """`reserved` after the movement."""
     reservation_id: _builtins.str
-    """Reservation that caused it. Empty when none did."""
+    """Reservation that caused the movement. Empty when none did."""
     reverses_version: _builtins.int
     """Version of the movement that this one reverses. 0 when it reverses none."""
     @_builtins.property
     def origin(self) -> _origin_pb2.Origin:
-        """Who moved it, from where and why. Empty for callers without `stock:read`."""
+        """Actor, source and reason. Empty for callers without `stock:read`."""
 
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened. Set by the server."""
+        """Time of the movement. Set by the server."""
 
     def __init__(
         self,

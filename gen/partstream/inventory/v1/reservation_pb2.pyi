@@ -33,12 +33,12 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_COMMITTED: _ReservationState.ValueType  # 2
     """The stock was shipped."""
     RESERVATION_STATE_RELEASED: _ReservationState.ValueType  # 3
-    """The hold was given up by its owner."""
+    """The reservation was released by its owner."""
     RESERVATION_STATE_EXPIRED: _ReservationState.ValueType  # 4
-    """The hold ran out of time."""
+    """The reservation expired."""
 
 class ReservationState(_ReservationState, metaclass=_ReservationStateEnumTypeWrapper):
-    """ReservationState is where a reservation is in its life. `held` moves to exactly one of the others."""
+    """ReservationState is the state of a reservation. `held` changes to exactly one of the others."""
 
 RESERVATION_STATE_UNSPECIFIED: ReservationState.ValueType  # 0
 """Never sent."""
@@ -47,14 +47,14 @@ RESERVATION_STATE_HELD: ReservationState.ValueType  # 1
 RESERVATION_STATE_COMMITTED: ReservationState.ValueType  # 2
 """The stock was shipped."""
 RESERVATION_STATE_RELEASED: ReservationState.ValueType  # 3
-"""The hold was given up by its owner."""
+"""The reservation was released by its owner."""
 RESERVATION_STATE_EXPIRED: ReservationState.ValueType  # 4
-"""The hold ran out of time."""
+"""The reservation expired."""
 Global___ReservationState: _TypeAlias = ReservationState  # noqa: Y015
 
 @_typing.final
 class ReservationLine(_message.Message):
-    """ReservationLine is one part of a reservation."""
+    """ReservationLine is the reserved quantity of one part."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -62,11 +62,11 @@ class ReservationLine(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part that is held."""
+    """Part id."""
     quantity: _builtins.int
-    """Units held. At least 1."""
+    """Reserved units. At least 1."""
     location_id: _builtins.str
-    """Location that holds them. In a request empty = the location with most available; in an answer always set."""
+    """Location of the stock. In a request, empty = the location with the most available units; always set in a response."""
     def __init__(
         self,
         *,
@@ -84,7 +84,7 @@ Global___ReservationLine: _TypeAlias = ReservationLine  # noqa: Y015
 
 @_typing.final
 class Reservation(_message.Message):
-    """Reservation holds stock for somebody for a time."""
+    """Reservation holds stock for an owner for a limited time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -98,22 +98,22 @@ class Reservation(_message.Message):
     reservation_id: _builtins.str
     """Identifier (UUID), set by the server."""
     state: Global___ReservationState.ValueType
-    """Where it is in its life."""
+    """State."""
     owner: _builtins.str
-    """User id of the account that it belongs to. Empty for a guest's cart, whose key is never returned."""
+    """User id of the owner. Empty for a guest's cart, whose key is never returned."""
     order_reference: _builtins.str
-    """Order or cart of the caller. Empty when none was given."""
+    """Order or cart reference of the caller. Empty when none was given."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the hold ends by itself."""
+        """Time at which the reservation expires."""
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationLine]:
-        """What is held; lines of one part and location are summed."""
+        """Reserved quantities; lines of the same part and location are summed."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """Creation time."""
 
     def __init__(
         self,

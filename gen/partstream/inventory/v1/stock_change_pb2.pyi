@@ -25,7 +25,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class LocationChange(_message.Message):
-    """LocationChange is the state of a location around a change."""
+    """LocationChange is the state of a location before and after a change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -55,7 +55,7 @@ Global___LocationChange: _TypeAlias = LocationChange  # noqa: Y015
 
 @_typing.final
 class ReservationChange(_message.Message):
-    """ReservationChange is the state of a reservation around a change."""
+    """ReservationChange is the state of a reservation before and after a change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -86,8 +86,8 @@ Global___ReservationChange: _TypeAlias = ReservationChange  # noqa: Y015
 @_typing.final
 class StockChange(_message.Message):
     """StockChange is one entry of the inventory change log. Callers without `stock:read` receive `revision`, `part_id`,
-    `operation`, `commit_time` and `entity` of changes of published parts; `GetStock` returns the stock.
-    `before` and `after` are set for stock levels; other entities come in their own fields.
+    `operation`, `commit_time` and `entity` of changes of published parts; `GetStock` returns the stock. `before` and
+    `after` are set for stock levels; other entities have their own fields.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -108,21 +108,21 @@ class StockChange(_message.Message):
     LOCATION_FIELD_NUMBER: _builtins.int
     RESERVATION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """Position in the log: gap-free, in commit order."""
+    """Position in the change log: gap-free, in commit order."""
     part_id: _builtins.str
-    """Part that changed. Empty for locations and reservations."""
+    """Id of the part that changed. Empty for locations and reservations."""
     location_id: _builtins.str
-    """Location that changed. Empty for reservations."""
+    """Id of the location that changed. Empty for reservations."""
     version: _builtins.int
     """Version of the entity after the change."""
     operation: _origin_pb2.Operation.ValueType
-    """What happened."""
+    """Kind of change."""
     traceparent: _builtins.str
     """W3C trace context of the write. Empty when it was not traced."""
     entity: _builtins.str
-    """Kind of thing that changed: `stock_level`, `location` or `reservation`."""
+    """Kind of the changed entity: `stock_level`, `location` or `reservation`."""
     entity_id: _builtins.str
-    """Identifier of the thing: `part_id/location_id`, the location id or the reservation id."""
+    """Identifier of the entity: `part_id/location_id`, the location id or the reservation id."""
     @_builtins.property
     def before(self) -> _stock_pb2.StockLevel:
         """The level before. Absent when it was created."""
@@ -133,15 +133,15 @@ class StockChange(_message.Message):
 
     @_builtins.property
     def movements(self) -> _containers.RepeatedCompositeFieldContainer[_movement_pb2.StockMovement]:
-        """The movements that made the change, oldest first: those with a version in (before, after]."""
+        """Movements of the change, oldest first: those with a version in (before, after]."""
 
     @_builtins.property
     def origin(self) -> _origin_pb2.Origin:
-        """Who, whence and why; of the last movement when there are several."""
+        """Actor, source and reason; of the last movement when there are several."""
 
     @_builtins.property
     def commit_time(self) -> _timestamp_pb2.Timestamp:
-        """When the transaction was committed, as the database saw it. Informative: order is by revision."""
+        """Commit time of the transaction, by the clock of the database. Informative: order is by revision."""
 
     @_builtins.property
     def location(self) -> Global___LocationChange:

@@ -22,8 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StockLevel(_message.Message):
-    """StockLevel is the stock of one part at one location. Callers without `stock:read` receive one level per part, summed over
-    its locations: `part_id`, `available`, `in_stock`, `low_stock` and `version`.
+    """StockLevel is the stock of one part at one location. Callers without `stock:read` receive one level per part, summed
+    over its locations: `part_id`, `available`, `in_stock`, `low_stock` and `version`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -41,34 +41,34 @@ class StockLevel(_message.Message):
     LAST_UPDATED_BY_FIELD_NUMBER: _builtins.int
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part the stock is of. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Place that holds the stock; `main` exists from the start."""
+    """Location id. `main` exists from the start."""
     on_hand: _builtins.int
-    """Units physically there. Never negative."""
+    """Units physically present. Never negative."""
     reserved: _builtins.int
-    """Units held by reservations. Between 0 and `on_hand`."""
+    """Units reserved. Between 0 and `on_hand`."""
     available: _builtins.int
-    """Units that can still be sold: `on_hand - reserved`. Computed by the server."""
+    """Units available for sale: `on_hand - reserved`. Computed by the server."""
     in_stock: _builtins.bool
     """`available > 0`. Computed by the server."""
     low_stock: _builtins.bool
     """`available <= reorder_point`. Computed by the server."""
     reorder_point: _builtins.int
-    """Level of `available` at or below which the stock is low. Default 0."""
+    """Threshold of `available` at or below which the stock is low. Default 0."""
     version: _builtins.int
-    """How many movements this level has had. Dense, starts at 1."""
+    """Number of movements of this level. Dense, starts at 1."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last movement. Set by the server."""
 
     @_builtins.property
     def last_updated_by(self) -> _origin_pb2.Actor:
-        """Who made the last movement. Absent for callers without `stock:read`."""
+        """Actor of the last movement. Absent for callers without `stock:read`."""
 
     @_builtins.property
     def archive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the level was archived. Absent while it is live."""
+        """Archiving time. Absent while the level is live."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class PartStock(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     LEVELS_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part the stock is of."""
+    """Part id."""
     on_hand: _builtins.int
     """Sum of `on_hand` over the live levels."""
     reserved: _builtins.int
@@ -123,10 +123,10 @@ class PartStock(_message.Message):
     low_stock: _builtins.bool
     """`available` is at or below the sum of the reorder points."""
     version: _builtins.int
-    """Sum of the versions of all levels, archived ones included: rises with every movement of the part."""
+    """Sum of the versions of all levels, archived ones included: increases with every movement of the part."""
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockLevel]:
-        """Every level of the part, by location id, archived ones included."""
+        """Stock levels of the part by location id, archived ones included."""
 
     def __init__(
         self,
@@ -160,10 +160,10 @@ class Location(_message.Message):
     location_id: _builtins.str
     """Identifier chosen by the creator. 1-64 of `A-Z a-z 0-9 . _ -`."""
     name: _builtins.str
-    """Name shown to people. 1-200 characters."""
+    """Display name. 1-200 characters."""
     @_builtins.property
     def archive_time(self) -> _timestamp_pb2.Timestamp:
-        """When the location was archived. Absent while it is live."""
+        """Archiving time. Absent while the location is live."""
 
     def __init__(
         self,

@@ -27,16 +27,18 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetStockRequest(_message.Message):
-    """GetStockRequest names a part."""
+    """Request message for GetStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PART_ID_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -53,17 +55,17 @@ Global___GetStockRequest: _TypeAlias = GetStockRequest  # noqa: Y015
 
 @_typing.final
 class GetStockResponse(_message.Message):
-    """GetStockResponse is the stock of one part."""
+    """Response message for GetStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STOCK_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def stock(self) -> _stock_pb2.PartStock:
-        """The stock over all locations."""
+        """Stock over all locations."""
 
     def __init__(
         self,
@@ -81,17 +83,19 @@ Global___GetStockResponse: _TypeAlias = GetStockResponse  # noqa: Y015
 
 @_typing.final
 class BatchGetStockRequest(_message.Message):
-    """BatchGetStockRequest names many parts."""
+    """Request message for BatchGetStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PART_IDS_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parts, 1-1000."""
+        """Part ids, 1-1000."""
 
     def __init__(
         self,
@@ -109,7 +113,7 @@ Global___BatchGetStockRequest: _TypeAlias = BatchGetStockRequest  # noqa: Y015
 
 @_typing.final
 class BatchGetStockResponse(_message.Message):
-    """BatchGetStockResponse is the stock of many parts."""
+    """Response message for BatchGetStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -117,14 +121,14 @@ class BatchGetStockResponse(_message.Message):
     MISSING_PART_IDS_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def stocks(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.PartStock]:
-        """Stock of the parts that have any, in the order asked."""
+        """Stock of the parts that have any, in the order of the request."""
 
     @_builtins.property
     def missing_part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parts without a stock level."""
+        """Ids of parts without a stock level."""
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ Global___BatchGetStockResponse: _TypeAlias = BatchGetStockResponse  # noqa: Y015
 
 @_typing.final
 class ListStockRequest(_message.Message):
-    """ListStockRequest filters and pages."""
+    """Request message for ListStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -155,19 +159,21 @@ class ListStockRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     location_id: _builtins.str
-    """Only this location; needs `stock:read`. Empty = all."""
+    """Return only levels of this location; requires `stock:read`. Empty = all."""
     low_stock: _builtins.bool
-    """Only levels that are, or are not, low. Absent = both."""
+    """Return only levels that are, or are not, low. Absent = both."""
     in_stock: _builtins.bool
-    """Only levels that are, or are not, in stock. Absent = both."""
+    """Return only levels that are, or are not, in stock. Absent = both."""
     show_archived: _builtins.bool
-    """Archived levels too; needs `stock:read`. Default no."""
+    """Include archived levels; requires `stock:read`. Default false."""
     page_size: _builtins.int
-    """At most this many; 0 = 50, at most 200."""
+    """Maximum number of results; 0 = 50, at most 200."""
     page_token: _builtins.str
-    """Token of the page before; empty = from the start. Valid only with the same filters."""
+    """`next_page_token` of the previous page; empty = the first page. Valid only with the same filters."""
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -196,7 +202,7 @@ Global___ListStockRequest: _TypeAlias = ListStockRequest  # noqa: Y015
 
 @_typing.final
 class ListStockResponse(_message.Message):
-    """ListStockResponse is a page of levels."""
+    """Response message for ListStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -204,12 +210,12 @@ class ListStockResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page. Empty on the last one."""
+    """Token of the next page. Empty on the last page."""
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.StockLevel]:
-        """By part id, then location id."""
+        """Levels by part id, then location id."""
 
     def __init__(
         self,
@@ -228,7 +234,7 @@ Global___ListStockResponse: _TypeAlias = ListStockResponse  # noqa: Y015
 
 @_typing.final
 class SetStockRequest(_message.Message):
-    """SetStockRequest sets the counted number of a level."""
+    """Request message for SetStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -242,25 +248,27 @@ class SetStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     on_hand: _builtins.int
-    """Units counted. 0 to 9,000,000,000,000,000."""
+    """Counted units. 0 to 9,000,000,000,000,000."""
     expected_version: _builtins.int
-    """Version the caller last saw; 0 = the level must not exist yet. Required unless `unconditional`."""
+    """Version that the caller last read; 0 = the level must not exist. Required unless `unconditional`."""
     unconditional: _builtins.bool
-    """Overwrite whatever is there. Excludes `expected_version`."""
+    """Update without a version check. Excludes `expected_version`."""
     allow_missing: _builtins.bool
     """Create the level when it does not exist."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters. Empty = `counted`."""
+    """Reason for the ledger and the audit trail. At most 500 characters. Empty = `counted`."""
     @_builtins.property
     def if_match(self) -> _if_match_pb2.IfMatch:
-        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition. Excludes
-        `unconditional`; takes the place of a required `expected_version`.
+        """The current state must be one of these, in addition to `expected_version`. Absent = no such condition. Excludes
+        `unconditional`; replaces a required `expected_version`.
         """
 
     def __init__(
@@ -288,7 +296,7 @@ Global___SetStockRequest: _TypeAlias = SetStockRequest  # noqa: Y015
 
 @_typing.final
 class SetStockResponse(_message.Message):
-    """SetStockResponse is the level after the write."""
+    """Response message for SetStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -296,9 +304,9 @@ class SetStockResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
         """The level."""
@@ -320,7 +328,7 @@ Global___SetStockResponse: _TypeAlias = SetStockResponse  # noqa: Y015
 
 @_typing.final
 class AdjustStockRequest(_message.Message):
-    """AdjustStockRequest changes a level by a difference."""
+    """Request message for AdjustStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -333,22 +341,24 @@ class AdjustStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     delta: _builtins.int
     """Difference in units, not 0."""
     expected_version: _builtins.int
-    """Version the caller last saw. Absent = whatever is there."""
+    """Version that the caller last read. Absent = no version check."""
     kind: _movement_pb2.MovementKind.ValueType
     """`received`, `adjusted`, `shipped`, or unspecified = `adjusted`."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters. Required for `adjusted`."""
+    """Reason for the ledger and the audit trail. At most 500 characters. Required for `adjusted`."""
     @_builtins.property
     def if_match(self) -> _if_match_pb2.IfMatch:
-        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+        """The current state must be one of these, in addition to `expected_version`. Absent = no such condition."""
 
     def __init__(
         self,
@@ -374,7 +384,7 @@ Global___AdjustStockRequest: _TypeAlias = AdjustStockRequest  # noqa: Y015
 
 @_typing.final
 class AdjustStockResponse(_message.Message):
-    """AdjustStockResponse is the level after the write."""
+    """Response message for AdjustStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -382,9 +392,9 @@ class AdjustStockResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
         """The level."""
@@ -419,21 +429,21 @@ class StockAdjustment(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     delta: _builtins.int
     """Difference in units, not 0."""
     expected_version: _builtins.int
-    """Version the caller last saw, before this batch or as earlier items of it left it. Absent = whatever is there."""
+    """Version that the caller last read, before this batch or as left by earlier items of it. Absent = no version check."""
     expected_on_hand: _builtins.int
-    """Units the caller believes are there when the item is applied. Absent = whatever is there."""
+    """Units that the caller expects when the item is applied. Absent = no check."""
     kind: _movement_pb2.MovementKind.ValueType
     """As in `AdjustStockRequest`."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters. Empty = the reason of the batch."""
+    """Reason for the ledger and the audit trail. At most 500 characters. Empty = the reason of the batch."""
     allow_missing: _builtins.bool
-    """Create the level when it does not exist; it then counts as 0 units, also for `expected_on_hand`. Default no."""
+    """Create the level when it does not exist, with 0 units, also for `expected_on_hand`. Default false."""
     def __init__(
         self,
         *,
@@ -463,7 +473,7 @@ Global___StockAdjustment: _TypeAlias = StockAdjustment  # noqa: Y015
 
 @_typing.final
 class BatchAdjustStockRequest(_message.Message):
-    """BatchAdjustStockRequest adjusts many levels in one transaction."""
+    """Request message for BatchAdjustStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -472,11 +482,13 @@ class BatchAdjustStockRequest(_message.Message):
     ATOMIC_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     atomic: _builtins.bool
-    """All or none. Default: each item stands alone and has its own result."""
+    """All or none. Default: each item is applied by itself and has its own result."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters. For items that bring none."""
+    """Reason for the ledger and the audit trail, for items without their own. At most 500 characters."""
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockAdjustment]:
         """Items, 1-1000, applied in order; a level may occur more than once."""
@@ -499,7 +511,7 @@ Global___BatchAdjustStockRequest: _TypeAlias = BatchAdjustStockRequest  # noqa: 
 
 @_typing.final
 class StockAdjustmentResult(_message.Message):
-    """StockAdjustmentResult is what became of one item."""
+    """StockAdjustmentResult is the result of one item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -507,11 +519,11 @@ class StockAdjustmentResult(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
-        """The level after the item. Absent when it was refused."""
+        """The level after the item. Absent when it was rejected."""
 
     @_builtins.property
     def error(self) -> Global___AdjustmentError:
-        """Why it was refused. Absent when it was applied."""
+        """Error. Absent when the item was applied."""
 
     def __init__(
         self,
@@ -529,7 +541,7 @@ Global___StockAdjustmentResult: _TypeAlias = StockAdjustmentResult  # noqa: Y015
 
 @_typing.final
 class AdjustmentError(_message.Message):
-    """AdjustmentError says why an item was refused."""
+    """AdjustmentError is the error of a rejected item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -560,14 +572,14 @@ class AdjustmentError(_message.Message):
     reason: _builtins.str
     """Value of `ErrorReason` without its prefix, for example `INSUFFICIENT_STOCK`."""
     message: _builtins.str
-    """For people."""
+    """Human-readable message."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Facts of the refusal, for example `available`."""
+        """Further data of the error, for example `available`."""
 
     @_builtins.property
     def current(self) -> _stock_pb2.StockLevel:
-        """The level as it is now. Absent when there is none."""
+        """Current level. Absent when there is none."""
 
     def __init__(
         self,
@@ -587,7 +599,7 @@ Global___AdjustmentError: _TypeAlias = AdjustmentError  # noqa: Y015
 
 @_typing.final
 class BatchAdjustStockResponse(_message.Message):
-    """BatchAdjustStockResponse has one result per item, in the order of the request."""
+    """Response message for BatchAdjustStock: one result per item, in the order of the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -595,9 +607,9 @@ class BatchAdjustStockResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockAdjustmentResult]:
         """Results."""
@@ -619,7 +631,7 @@ Global___BatchAdjustStockResponse: _TypeAlias = BatchAdjustStockResponse  # noqa
 
 @_typing.final
 class TransferStockRequest(_message.Message):
-    """TransferStockRequest moves units between two locations."""
+    """Request message for TransferStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -631,19 +643,21 @@ class TransferStockRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     from_location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     to_location_id: _builtins.str
-    """Location that receives; its level is created when missing."""
+    """Location that receives the units; its level is created if missing."""
     quantity: _builtins.int
     """Units, at least 1."""
     expected_version: _builtins.int
-    """Version of the giving level the caller last saw. Absent = whatever is there."""
+    """Version of the source level that the caller last read. Absent = no version check."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters."""
+    """Reason for the ledger and the audit trail. At most 500 characters."""
     def __init__(
         self,
         *,
@@ -667,7 +681,7 @@ Global___TransferStockRequest: _TypeAlias = TransferStockRequest  # noqa: Y015
 
 @_typing.final
 class TransferStockResponse(_message.Message):
-    """TransferStockResponse has both levels after the move."""
+    """Response message for TransferStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -676,16 +690,16 @@ class TransferStockResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def from_level(self) -> _stock_pb2.StockLevel:
-        """Level that gave."""
+        """Source level."""
 
     @_builtins.property
     def to_level(self) -> _stock_pb2.StockLevel:
-        """Level that received."""
+        """Destination level."""
 
     def __init__(
         self,
@@ -705,7 +719,7 @@ Global___TransferStockResponse: _TypeAlias = TransferStockResponse  # noqa: Y015
 
 @_typing.final
 class CreateReservationRequest(_message.Message):
-    """CreateReservationRequest asks for a hold."""
+    """Request message for CreateReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -716,22 +730,24 @@ class CreateReservationRequest(_message.Message):
     ORDER_REFERENCE_FIELD_NUMBER: _builtins.int
     REPLACES_RESERVATION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     owner_key: _builtins.str
-    """Secret of a guest's cart, 32-200 visible ASCII characters, required of a guest. Only its hash is stored. A signed-in caller who sends it
-    takes the held reservations of that cart over.
+    """Secret of a guest's cart, 32-200 visible ASCII characters; required for a guest. Only its hash is stored. A
+    signed-in caller who sends it takes over the held reservations of that cart.
     """
     order_reference: _builtins.str
-    """Order or cart of the caller. At most 200 characters."""
+    """Order or cart reference of the caller. At most 200 characters."""
     replaces_reservation_id: _builtins.str
-    """A held reservation of the same owner that this one replaces: its stock counts as available. Empty = none."""
+    """A held reservation of the same owner to replace: its units count as available. Empty = none."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.ReservationLine]:
-        """What to hold, 1-100 lines."""
+        """Lines to reserve, 1-100."""
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long, 1 s to 24 h. Absent = 15 minutes."""
+        """Duration, 1 s to 24 h. Absent = 15 minutes."""
 
     def __init__(
         self,
@@ -753,7 +769,7 @@ Global___CreateReservationRequest: _TypeAlias = CreateReservationRequest  # noqa
 
 @_typing.final
 class CreateReservationResponse(_message.Message):
-    """CreateReservationResponse is the hold."""
+    """Response message for CreateReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -761,9 +777,9 @@ class CreateReservationResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation."""
@@ -785,14 +801,14 @@ Global___CreateReservationResponse: _TypeAlias = CreateReservationResponse  # no
 
 @_typing.final
 class BatchCreateReservationsRequest(_message.Message):
-    """BatchCreateReservationsRequest asks for many holds at once, for example by a checkout service during a rush."""
+    """Request message for BatchCreateReservations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESERVATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateReservationRequest]:
-        """The holds, 1-200, each with a `request_id` of its own: a retry may bring them in other company."""
+        """Reservations, 1-200, each with its own `request_id`: a retry may group them differently."""
 
     def __init__(
         self,
@@ -809,17 +825,17 @@ Global___BatchCreateReservationsRequest: _TypeAlias = BatchCreateReservationsReq
 
 @_typing.final
 class BatchCreateReservationsResponse(_message.Message):
-    """BatchCreateReservationsResponse says what became of each hold."""
+    """Response message for BatchCreateReservations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to the last of these writes is seen by a read that brings this token."""
+    """A read with this token returns the state after the last of these writes or a newer one."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationResult]:
-        """One for each hold asked for, in that order. One that is refused costs the others nothing."""
+        """One result per reservation, in the order of the request. A rejected one does not affect the others."""
 
     def __init__(
         self,
@@ -837,7 +853,7 @@ Global___BatchCreateReservationsResponse: _TypeAlias = BatchCreateReservationsRe
 
 @_typing.final
 class ReservationResult(_message.Message):
-    """ReservationResult is what became of one hold of many."""
+    """ReservationResult is the result of one reservation of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -845,14 +861,14 @@ class ReservationResult(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
-        """The hold. Absent when it was refused."""
+        """The reservation. Absent when it was rejected."""
 
     @_builtins.property
     def error(self) -> Global___ReservationError:
-        """Why it was refused. Absent when it is held."""
+        """Error. Absent when it is held."""
 
     def __init__(
         self,
@@ -871,7 +887,7 @@ Global___ReservationResult: _TypeAlias = ReservationResult  # noqa: Y015
 
 @_typing.final
 class ReservationError(_message.Message):
-    """ReservationError says why one hold of many was refused."""
+    """ReservationError is the error of one rejected reservation of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -902,14 +918,14 @@ class ReservationError(_message.Message):
     reason: _builtins.str
     """Value of `ErrorReason` without its prefix, for example `INSUFFICIENT_STOCK`."""
     message: _builtins.str
-    """For people."""
+    """Human-readable message."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Facts of the refusal, for example `available`."""
+        """Further data of the error, for example `available`."""
 
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
-        """How long to wait before asking again. Absent when that would not help."""
+        """Time to wait before a retry. Absent when a retry would not help."""
 
     def __init__(
         self,
@@ -929,7 +945,7 @@ Global___ReservationError: _TypeAlias = ReservationError  # noqa: Y015
 
 @_typing.final
 class ExtendReservationRequest(_message.Message):
-    """ExtendReservationRequest gives a hold a new end."""
+    """Request message for ExtendReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -938,16 +954,18 @@ class ExtendReservationRequest(_message.Message):
     TTL_FIELD_NUMBER: _builtins.int
     OWNER_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     reservation_id: _builtins.str
-    """Reservation (UUID)."""
+    """Reservation id (UUID)."""
     owner_key: _builtins.str
-    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
-    takes the held reservations of that cart over.
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it takes over the held
+    reservations of that cart.
     """
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long from now, 1 s to 24 h."""
+        """New duration from now, 1 s to 24 h."""
 
     def __init__(
         self,
@@ -967,7 +985,7 @@ Global___ExtendReservationRequest: _TypeAlias = ExtendReservationRequest  # noqa
 
 @_typing.final
 class ExtendReservationResponse(_message.Message):
-    """ExtendReservationResponse is the longer hold."""
+    """Response message for ExtendReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -975,9 +993,9 @@ class ExtendReservationResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation."""
@@ -999,7 +1017,7 @@ Global___ExtendReservationResponse: _TypeAlias = ExtendReservationResponse  # no
 
 @_typing.final
 class CommitReservationRequest(_message.Message):
-    """CommitReservationRequest names a hold."""
+    """Request message for CommitReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1007,12 +1025,14 @@ class CommitReservationRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     OWNER_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     reservation_id: _builtins.str
-    """Reservation (UUID)."""
+    """Reservation id (UUID)."""
     owner_key: _builtins.str
-    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
-    takes the held reservations of that cart over.
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it takes over the held
+    reservations of that cart.
     """
     def __init__(
         self,
@@ -1031,7 +1051,7 @@ Global___CommitReservationRequest: _TypeAlias = CommitReservationRequest  # noqa
 
 @_typing.final
 class CommitReservationResponse(_message.Message):
-    """CommitReservationResponse is the shipped reservation."""
+    """Response message for CommitReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1039,9 +1059,9 @@ class CommitReservationResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation."""
@@ -1063,7 +1083,7 @@ Global___CommitReservationResponse: _TypeAlias = CommitReservationResponse  # no
 
 @_typing.final
 class ReleaseReservationRequest(_message.Message):
-    """ReleaseReservationRequest names a hold."""
+    """Request message for ReleaseReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1071,12 +1091,14 @@ class ReleaseReservationRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     OWNER_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     reservation_id: _builtins.str
-    """Reservation (UUID)."""
+    """Reservation id (UUID)."""
     owner_key: _builtins.str
-    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
-    takes the held reservations of that cart over.
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it takes over the held
+    reservations of that cart.
     """
     def __init__(
         self,
@@ -1095,7 +1117,7 @@ Global___ReleaseReservationRequest: _TypeAlias = ReleaseReservationRequest  # no
 
 @_typing.final
 class ReleaseReservationResponse(_message.Message):
-    """ReleaseReservationResponse is the released reservation."""
+    """Response message for ReleaseReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1103,9 +1125,9 @@ class ReleaseReservationResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation."""
@@ -1127,7 +1149,7 @@ Global___ReleaseReservationResponse: _TypeAlias = ReleaseReservationResponse  # 
 
 @_typing.final
 class GetReservationRequest(_message.Message):
-    """GetReservationRequest names a reservation."""
+    """Request message for GetReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1135,13 +1157,15 @@ class GetReservationRequest(_message.Message):
     OWNER_KEY_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
-    """Reservation (UUID)."""
+    """Reservation id (UUID)."""
     owner_key: _builtins.str
-    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it
-    takes the held reservations of that cart over.
+    """Secret of a guest's cart, 32-200 visible ASCII characters. A signed-in caller who sends it takes over the held
+    reservations of that cart.
     """
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -1159,14 +1183,14 @@ Global___GetReservationRequest: _TypeAlias = GetReservationRequest  # noqa: Y015
 
 @_typing.final
 class GetReservationResponse(_message.Message):
-    """GetReservationResponse is one reservation."""
+    """Response message for GetReservation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESERVATION_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation."""
@@ -1187,7 +1211,7 @@ Global___GetReservationResponse: _TypeAlias = GetReservationResponse  # noqa: Y0
 
 @_typing.final
 class ListReservationsRequest(_message.Message):
-    """ListReservationsRequest pages through the reservations of the caller: of its account, and of the cart whose key it has."""
+    """Request message for ListReservations: the reservations of the caller's account, and of the cart whose key is given."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1197,17 +1221,19 @@ class ListReservationsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     owner_key: _builtins.str
-    """Secret of a guest's cart, 32-200 visible ASCII characters; required of a guest. A signed-in caller who sends it
-    takes the held reservations of that cart over.
+    """Secret of a guest's cart, 32-200 visible ASCII characters; required for a guest. A signed-in caller who sends it
+    takes over the held reservations of that cart.
     """
     state: _reservation_pb2.ReservationState.ValueType
-    """Only reservations in this state. Unspecified = all."""
+    """Return only reservations in this state. Unspecified = all."""
     page_size: _builtins.int
-    """1-1000. 0 = 50."""
+    """Maximum number of results, 1-1000; 0 = 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before. Empty = first page."""
+    """`next_page_token` of the previous page. Empty = the first page."""
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -1227,7 +1253,7 @@ Global___ListReservationsRequest: _TypeAlias = ListReservationsRequest  # noqa: 
 
 @_typing.final
 class ListReservationsResponse(_message.Message):
-    """ListReservationsResponse is a page of reservations."""
+    """Response message for ListReservations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1235,12 +1261,12 @@ class ListReservationsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty = last page."""
+    """Token of the next page. Empty on the last page."""
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def reservations(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Reservation]:
-        """Newest first."""
+        """Reservations, newest first."""
 
     def __init__(
         self,
@@ -1259,7 +1285,7 @@ Global___ListReservationsResponse: _TypeAlias = ListReservationsResponse  # noqa
 
 @_typing.final
 class ListMovementsRequest(_message.Message):
-    """ListMovementsRequest filters and pages the ledger of one part."""
+    """Request message for ListMovements."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1274,30 +1300,32 @@ class ListMovementsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Only this location. Empty = all."""
+    """Return only movements of this location. Empty = all."""
     actor: _builtins.str
-    """Only movements by this user name. Empty = all."""
+    """Return only movements by this user name. Empty = all."""
     caused_by_request_id: _builtins.str
-    """Only movements of this request (UUID). Empty = all."""
+    """Return only movements of this request (UUID). Empty = all."""
     page_size: _builtins.int
-    """At most this many; 0 = 50, at most 200."""
+    """Maximum number of results; 0 = 50, at most 200."""
     page_token: _builtins.str
-    """Token of the page before; empty = from the start. Valid only with the same filters."""
+    """`next_page_token` of the previous page; empty = the first page. Valid only with the same filters."""
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Only movements at or after; of the years 1 to 9999. Absent = from the first."""
+        """Return only movements at or after this time, in the years 1 to 9999. Absent = from the first."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """Only movements before; of the years 1 to 9999. Absent = to the last."""
+        """Return only movements before this time, in the years 1 to 9999. Absent = to the last."""
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_movement_pb2.MovementKind.ValueType]:
-        """Only these kinds. Empty = all."""
+        """Return only movements of these kinds. Empty = all."""
 
     def __init__(
         self,
@@ -1323,7 +1351,7 @@ Global___ListMovementsRequest: _TypeAlias = ListMovementsRequest  # noqa: Y015
 
 @_typing.final
 class ListMovementsResponse(_message.Message):
-    """ListMovementsResponse is a page of movements."""
+    """Response message for ListMovements."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1331,12 +1359,12 @@ class ListMovementsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page. Empty on the last one."""
+    """Token of the next page. Empty on the last page."""
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def movements(self) -> _containers.RepeatedCompositeFieldContainer[_movement_pb2.StockMovement]:
-        """Newest first."""
+        """Reservations, newest first."""
 
     def __init__(
         self,
@@ -1355,7 +1383,7 @@ Global___ListMovementsResponse: _TypeAlias = ListMovementsResponse  # noqa: Y015
 
 @_typing.final
 class GetStockAtTimeRequest(_message.Message):
-    """GetStockAtTimeRequest names a part and a moment."""
+    """Request message for GetStockAtTime."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1363,12 +1391,12 @@ class GetStockAtTimeRequest(_message.Message):
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """The moment; not in the future."""
+        """The time; not in the future."""
 
     def __init__(
         self,
@@ -1387,17 +1415,19 @@ Global___GetStockAtTimeRequest: _TypeAlias = GetStockAtTimeRequest  # noqa: Y015
 
 @_typing.final
 class GetStockAtTimeResponse(_message.Message):
-    """GetStockAtTimeResponse is a level as it was."""
+    """Response message for GetStockAtTime."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MOVEMENT_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def movement(self) -> _movement_pb2.StockMovement:
-        """Last movement at or before the moment: `on_hand_after` and `reserved_after` are the balances. Absent when the level had not begun."""
+        """Last movement at or before the time: `on_hand_after` and `reserved_after` are the balances. Absent when the level
+        did not exist yet.
+        """
 
     def __init__(
         self,
@@ -1415,7 +1445,7 @@ Global___GetStockAtTimeResponse: _TypeAlias = GetStockAtTimeResponse  # noqa: Y0
 
 @_typing.final
 class ReverseMovementRequest(_message.Message):
-    """ReverseMovementRequest names a movement to undo."""
+    """Request message for ReverseMovement."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1425,15 +1455,17 @@ class ReverseMovementRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     version: _builtins.int
-    """Version that the movement made."""
+    """Version of the stock level after the movement."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters."""
+    """Reason for the ledger and the audit trail. At most 500 characters."""
     def __init__(
         self,
         *,
@@ -1453,7 +1485,7 @@ Global___ReverseMovementRequest: _TypeAlias = ReverseMovementRequest  # noqa: Y0
 
 @_typing.final
 class ReverseMovementResponse(_message.Message):
-    """ReverseMovementResponse is the level after the reversal."""
+    """Response message for ReverseMovement."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1462,9 +1494,9 @@ class ReverseMovementResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
         """The level."""
@@ -1491,7 +1523,7 @@ Global___ReverseMovementResponse: _TypeAlias = ReverseMovementResponse  # noqa: 
 
 @_typing.final
 class ArchiveStockRequest(_message.Message):
-    """ArchiveStockRequest names a level."""
+    """Request message for ArchiveStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1502,18 +1534,20 @@ class ArchiveStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     expected_version: _builtins.int
-    """Version the caller last saw. Absent = whatever is there."""
+    """Version that the caller last read. Absent = no version check."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters."""
+    """Reason for the ledger and the audit trail. At most 500 characters."""
     @_builtins.property
     def if_match(self) -> _if_match_pb2.IfMatch:
-        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+        """The current state must be one of these, in addition to `expected_version`. Absent = no such condition."""
 
     def __init__(
         self,
@@ -1537,7 +1571,7 @@ Global___ArchiveStockRequest: _TypeAlias = ArchiveStockRequest  # noqa: Y015
 
 @_typing.final
 class ArchiveStockResponse(_message.Message):
-    """ArchiveStockResponse is the level after the write."""
+    """Response message for ArchiveStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1545,9 +1579,9 @@ class ArchiveStockResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
         """The level."""
@@ -1569,7 +1603,7 @@ Global___ArchiveStockResponse: _TypeAlias = ArchiveStockResponse  # noqa: Y015
 
 @_typing.final
 class RestoreStockRequest(_message.Message):
-    """RestoreStockRequest names a level."""
+    """Request message for RestoreStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1580,18 +1614,20 @@ class RestoreStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     expected_version: _builtins.int
-    """Version the caller last saw. Absent = whatever is there."""
+    """Version that the caller last read. Absent = no version check."""
     reason: _builtins.str
-    """Why, for the ledger and the audit. At most 500 characters."""
+    """Reason for the ledger and the audit trail. At most 500 characters."""
     @_builtins.property
     def if_match(self) -> _if_match_pb2.IfMatch:
-        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+        """The current state must be one of these, in addition to `expected_version`. Absent = no such condition."""
 
     def __init__(
         self,
@@ -1615,7 +1651,7 @@ Global___RestoreStockRequest: _TypeAlias = RestoreStockRequest  # noqa: Y015
 
 @_typing.final
 class RestoreStockResponse(_message.Message):
-    """RestoreStockResponse is the level after the write."""
+    """Response message for RestoreStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1623,9 +1659,9 @@ class RestoreStockResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
         """The level."""
@@ -1647,7 +1683,7 @@ Global___RestoreStockResponse: _TypeAlias = RestoreStockResponse  # noqa: Y015
 
 @_typing.final
 class SetReorderPointRequest(_message.Message):
-    """SetReorderPointRequest sets when stock counts as low."""
+    """Request message for SetReorderPoint."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1658,18 +1694,20 @@ class SetReorderPointRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     IF_MATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     part_id: _builtins.str
-    """Part. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Part id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     location_id: _builtins.str
-    """Location. Empty = `main`."""
+    """Location id. Empty = `main`."""
     reorder_point: _builtins.int
-    """Units. At least 0."""
+    """Threshold in units. At least 0."""
     expected_version: _builtins.int
-    """Version the caller last saw. Absent = whatever is there."""
+    """Version that the caller last read. Absent = no version check."""
     @_builtins.property
     def if_match(self) -> _if_match_pb2.IfMatch:
-        """One of these states must be the present one, in addition to `expected_version`. Absent = no such condition."""
+        """The current state must be one of these, in addition to `expected_version`. Absent = no such condition."""
 
     def __init__(
         self,
@@ -1693,7 +1731,7 @@ Global___SetReorderPointRequest: _TypeAlias = SetReorderPointRequest  # noqa: Y0
 
 @_typing.final
 class SetReorderPointResponse(_message.Message):
-    """SetReorderPointResponse is the level after the write."""
+    """Response message for SetReorderPoint."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1701,9 +1739,9 @@ class SetReorderPointResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def level(self) -> _stock_pb2.StockLevel:
         """The level."""
@@ -1725,7 +1763,7 @@ Global___SetReorderPointResponse: _TypeAlias = SetReorderPointResponse  # noqa: 
 
 @_typing.final
 class CreateLocationRequest(_message.Message):
-    """CreateLocationRequest names a new location."""
+    """Request message for CreateLocation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1733,11 +1771,13 @@ class CreateLocationRequest(_message.Message):
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     location_id: _builtins.str
-    """Identifier. 1-64 of `A-Z a-z 0-9 . _ -`."""
+    """Location id: 1-64 of `A-Z a-z 0-9 . _ -`."""
     name: _builtins.str
-    """Name shown to people. 1-200 characters."""
+    """Display name. 1-200 characters."""
     def __init__(
         self,
         *,
@@ -1755,7 +1795,7 @@ Global___CreateLocationRequest: _TypeAlias = CreateLocationRequest  # noqa: Y015
 
 @_typing.final
 class CreateLocationResponse(_message.Message):
-    """CreateLocationResponse is the new location."""
+    """Response message for CreateLocation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1763,9 +1803,9 @@ class CreateLocationResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def location(self) -> _stock_pb2.Location:
         """The location."""
@@ -1787,13 +1827,15 @@ Global___CreateLocationResponse: _TypeAlias = CreateLocationResponse  # noqa: Y0
 
 @_typing.final
 class ListLocationsRequest(_message.Message):
-    """ListLocationsRequest asks for every location."""
+    """Request message for ListLocations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MIN_REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     min_revision_token: _builtins.str
-    """Wait a bounded time until the server has this revision; else `REVISION_NOT_YET_SERVED`. Empty = do not wait."""
+    """Wait a bounded time until the server serves this revision, else fail with `REVISION_NOT_YET_SERVED`. Empty = do not
+    wait.
+    """
     def __init__(
         self,
         *,
@@ -1809,17 +1851,17 @@ Global___ListLocationsRequest: _TypeAlias = ListLocationsRequest  # noqa: Y015
 
 @_typing.final
 class ListLocationsResponse(_message.Message):
-    """ListLocationsResponse has every location."""
+    """Response message for ListLocations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCATIONS_FIELD_NUMBER: _builtins.int
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     @_builtins.property
     def locations(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Location]:
-        """By id."""
+        """Locations by id."""
 
     def __init__(
         self,
@@ -1837,16 +1879,18 @@ Global___ListLocationsResponse: _TypeAlias = ListLocationsResponse  # noqa: Y015
 
 @_typing.final
 class ArchiveLocationRequest(_message.Message):
-    """ArchiveLocationRequest names a location."""
+    """Request message for ArchiveLocation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     LOCATION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: UUID, the same for every attempt. Empty = the server makes one up and a retry counts again."""
+    """Makes a retry safe: a UUID, the same for every attempt. Empty = the server generates one, and a retry is a new
+    request.
+    """
     location_id: _builtins.str
-    """Location."""
+    """Location id."""
     def __init__(
         self,
         *,
@@ -1863,7 +1907,7 @@ Global___ArchiveLocationRequest: _TypeAlias = ArchiveLocationRequest  # noqa: Y0
 
 @_typing.final
 class ArchiveLocationResponse(_message.Message):
-    """ArchiveLocationResponse is the archived location."""
+    """Response message for ArchiveLocation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1871,9 +1915,9 @@ class ArchiveLocationResponse(_message.Message):
     REVISION_TOKEN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     revision_token: _builtins.str
-    """Everything up to this write or read is seen by a read that brings this token."""
+    """A read with this token returns the state of this call or a newer one."""
     replayed: _builtins.bool
-    """True when the answer is that of an earlier call with the same `request_id`."""
+    """True when this is the stored response of an earlier call with the same `request_id`."""
     @_builtins.property
     def location(self) -> _stock_pb2.Location:
         """The location."""
@@ -1895,14 +1939,14 @@ Global___ArchiveLocationResponse: _TypeAlias = ArchiveLocationResponse  # noqa: 
 
 @_typing.final
 class SnapshotStockRequest(_message.Message):
-    """SnapshotStockRequest asks for every level."""
+    """Request message for SnapshotStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     START_AFTER_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
-    """Resume a broken snapshot after this `resume_key`. Empty = from the start. What comes is as of a later moment; follow
-    from the cursor of the first attempt.
+    """Resume an interrupted snapshot after this `resume_key`. Empty = from the start. A resumed snapshot has later state;
+    follow from the cursor of the first attempt.
     """
     def __init__(
         self,
@@ -1919,7 +1963,7 @@ Global___SnapshotStockRequest: _TypeAlias = SnapshotStockRequest  # noqa: Y015
 
 @_typing.final
 class SnapshotStockResponse(_message.Message):
-    """SnapshotStockResponse is a page of the snapshot."""
+    """Response message for SnapshotStock: one page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1927,12 +1971,12 @@ class SnapshotStockResponse(_message.Message):
     LEVELS_FIELD_NUMBER: _builtins.int
     RESUME_KEY_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Follow from here. In the first message only, which has no levels."""
+    """Cursor to follow from. Set in the first message only, which has no levels."""
     resume_key: _builtins.str
     """Key of the last level of this page."""
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.StockLevel]:
-        """By part id, then location id; archived ones included."""
+        """Levels by part id, then location id; archived ones included."""
 
     def __init__(
         self,
@@ -1951,7 +1995,7 @@ Global___SnapshotStockResponse: _TypeAlias = SnapshotStockResponse  # noqa: Y015
 
 @_typing.final
 class WatchStockRequest(_message.Message):
-    """WatchStockRequest says from where and what."""
+    """Request message for WatchStock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1960,18 +2004,18 @@ class WatchStockRequest(_message.Message):
     BOOKMARK_INTERVAL_FIELD_NUMBER: _builtins.int
     FOLLOWER_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Send changes after this one. Empty = from now."""
+    """Stream changes after this cursor. Empty = from now."""
     follower: _builtins.str
-    """Name of the registered follower that reads: its positions count up to what it was sent here. Needs `followers:write`.
-    Empty = none.
+    """Name of the registered follower that reads: it may report positions up to what this watch has sent. Requires
+    `followers:write`. Empty = none.
     """
     @_builtins.property
     def part_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these parts, at most 1000. Empty = all."""
+        """Stream only changes of these parts, at most 1000. Empty = all."""
 
     @_builtins.property
     def bookmark_interval(self) -> _duration_pb2.Duration:
-        """Longest silence: a bookmark is sent after it. 0.1 s to 1 min; absent = 5 s."""
+        """Longest time without a message: a bookmark is sent after it. 0.1 s to 1 min; absent = 5 s."""
 
     def __init__(
         self,
@@ -1991,7 +2035,7 @@ Global___WatchStockRequest: _TypeAlias = WatchStockRequest  # noqa: Y015
 
 @_typing.final
 class WatchStockResponse(_message.Message):
-    """WatchStockResponse is a batch of changes, or a bookmark."""
+    """Response message for WatchStock: a batch of changes, or a bookmark."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2000,14 +2044,14 @@ class WatchStockResponse(_message.Message):
     FRAGMENT_FIELD_NUMBER: _builtins.int
     NEWEST_REVISION_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Position just after this message; store it once applied."""
+    """Position after this message. Store it once the changes are applied."""
     fragment: _builtins.bool
-    """More messages of the same transaction follow."""
+    """True when more messages of the same transaction follow."""
     newest_revision: _builtins.int
-    """Newest revision that the server knew when it made the message: how far behind `cursor` is."""
+    """Newest revision that the server knew when it created the message. The difference to `cursor` is the lag."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[_stock_change_pb2.StockChange]:
-        """Oldest first. Empty = a bookmark: everything up to `cursor` was delivered."""
+        """Changes, oldest first. Empty = a bookmark: everything up to `cursor` was delivered."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class InventoryServiceStub:
-    """InventoryService keeps stock levels true: every accepted movement is in the ledger and in the change log.
+    """InventoryService manages stock levels, reservations and locations: every accepted movement is in the ledger and in
+    the change log.
     """
 
     def __init__(self, channel):
@@ -163,179 +164,180 @@ class InventoryServiceStub:
 
 
 class InventoryServiceServicer:
-    """InventoryService keeps stock levels true: every accepted movement is in the ledger and in the change log.
+    """InventoryService manages stock levels, reservations and locations: every accepted movement is in the ledger and in
+    the change log.
     """
 
     def GetStock(self, request, context):
-        """GetStock answers the stock of one part.
+        """Returns the stock of a part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetStock(self, request, context):
-        """BatchGetStock answers the stock of many parts in the order asked; unknown parts are named apart.
+        """Returns the stock of many parts, in the order of the request; unknown parts are listed in `missing_part_ids`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListStock(self, request, context):
-        """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts.
+        """Returns stock levels by part id and location id; for callers without `stock:read`, of published parts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetStock(self, request, context):
-        """SetStock sets the counted number of a level, or creates it.
+        """Sets a stock level to a counted quantity, or creates it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AdjustStock(self, request, context):
-        """AdjustStock changes a level by a difference.
+        """Changes a stock level by a difference.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchAdjustStock(self, request, context):
-        """BatchAdjustStock adjusts many levels in one transaction.
+        """Adjusts many stock levels in one transaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TransferStock(self, request, context):
-        """TransferStock moves units between two locations in one transaction.
+        """Transfers units between two locations in one transaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateReservation(self, request, context):
-        """CreateReservation holds stock for a time: all lines or none.
+        """Creates a reservation: all lines or none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateReservations(self, request, context):
-        """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order.
+        """Creates reservations of many owners in one call. Each is decided by itself, in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExtendReservation(self, request, context):
-        """ExtendReservation gives a held reservation a new end.
+        """Extends a held reservation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CommitReservation(self, request, context):
-        """CommitReservation ships what is held. Needs `reservations:commit`.
+        """Commits a reservation: ships the reserved units. Requires `reservations:commit`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseReservation(self, request, context):
-        """ReleaseReservation gives back what is held.
+        """Releases a reservation: its units are available again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReservation(self, request, context):
-        """GetReservation answers one reservation.
+        """Returns a reservation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReservations(self, request, context):
-        """ListReservations pages through the caller's own reservations, newest first.
+        """Returns the caller's own reservations, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMovements(self, request, context):
-        """ListMovements pages through the ledger of one part, newest first.
+        """Returns the movements of a part, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStockAtTime(self, request, context):
-        """GetStockAtTime answers a level as it was at a moment, from the ledger.
+        """Returns a stock level at a past time, computed from the ledger.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReverseMovement(self, request, context):
-        """ReverseMovement undoes a movement by a compensating one.
+        """Reverses a movement by a compensating movement.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveStock(self, request, context):
-        """ArchiveStock takes a level out of use. Refused while anything is reserved.
+        """Archives a stock level. Fails while units are reserved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreStock(self, request, context):
-        """RestoreStock takes an archived level back into use.
+        """Restores an archived stock level.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetReorderPoint(self, request, context):
-        """SetReorderPoint sets the level at or below which the stock counts as low.
+        """Sets the threshold at or below which the stock is low.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateLocation(self, request, context):
-        """CreateLocation adds a place that holds stock.
+        """Creates a location.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListLocations(self, request, context):
-        """ListLocations answers every location, archived ones included, by id.
+        """Returns all locations by id, archived ones included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveLocation(self, request, context):
-        """ArchiveLocation takes a location out of use. Refused while it holds stock.
+        """Archives a location. Fails while it holds stock.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SnapshotStock(self, request, context):
-        """SnapshotStock streams every level as of one moment; its first message has the cursor to follow from.
+        """Streams a consistent snapshot of all stock levels. The first message has the cursor to follow from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchStock(self, request, context):
-        """WatchStock streams changes after a cursor: ordered, unique, complete within what is kept, resumable.
+        """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -478,7 +480,8 @@ def add_InventoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryService:
-    """InventoryService keeps stock levels true: every accepted movement is in the ledger and in the change log.
+    """InventoryService manages stock levels, reservations and locations: every accepted movement is in the ledger and in
+    the change log.
     """
 
     @staticmethod

@@ -27,121 +27,127 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InventoryServiceStub:
-    """InventoryService keeps stock levels true: every accepted movement is in the ledger and in the change log."""
+    """InventoryService manages stock levels, reservations and locations: every accepted movement is in the ledger and in
+    the change log.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InventoryServiceAsyncStub: ...
     GetStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockRequest, _stock_service_pb2.GetStockResponse]
-    """GetStock answers the stock of one part."""
+    """Returns the stock of a part."""
     BatchGetStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.BatchGetStockRequest, _stock_service_pb2.BatchGetStockResponse]
-    """BatchGetStock answers the stock of many parts in the order asked; unknown parts are named apart."""
+    """Returns the stock of many parts, in the order of the request; unknown parts are listed in `missing_part_ids`."""
     ListStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListStockRequest, _stock_service_pb2.ListStockResponse]
-    """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts."""
+    """Returns stock levels by part id and location id; for callers without `stock:read`, of published parts."""
     SetStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.SetStockRequest, _stock_service_pb2.SetStockResponse]
-    """SetStock sets the counted number of a level, or creates it."""
+    """Sets a stock level to a counted quantity, or creates it."""
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.AdjustStockRequest, _stock_service_pb2.AdjustStockResponse]
-    """AdjustStock changes a level by a difference."""
+    """Changes a stock level by a difference."""
     BatchAdjustStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.BatchAdjustStockRequest, _stock_service_pb2.BatchAdjustStockResponse]
-    """BatchAdjustStock adjusts many levels in one transaction."""
+    """Adjusts many stock levels in one transaction."""
     TransferStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.TransferStockRequest, _stock_service_pb2.TransferStockResponse]
-    """TransferStock moves units between two locations in one transaction."""
+    """Transfers units between two locations in one transaction."""
     CreateReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.CreateReservationRequest, _stock_service_pb2.CreateReservationResponse]
-    """CreateReservation holds stock for a time: all lines or none."""
+    """Creates a reservation: all lines or none."""
     BatchCreateReservations: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.BatchCreateReservationsRequest, _stock_service_pb2.BatchCreateReservationsResponse]
-    """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order."""
+    """Creates reservations of many owners in one call. Each is decided by itself, in order."""
     ExtendReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ExtendReservationRequest, _stock_service_pb2.ExtendReservationResponse]
-    """ExtendReservation gives a held reservation a new end."""
+    """Extends a held reservation."""
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.CommitReservationRequest, _stock_service_pb2.CommitReservationResponse]
-    """CommitReservation ships what is held. Needs `reservations:commit`."""
+    """Commits a reservation: ships the reserved units. Requires `reservations:commit`."""
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ReleaseReservationRequest, _stock_service_pb2.ReleaseReservationResponse]
-    """ReleaseReservation gives back what is held."""
+    """Releases a reservation: its units are available again."""
     GetReservation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.GetReservationRequest, _stock_service_pb2.GetReservationResponse]
-    """GetReservation answers one reservation."""
+    """Returns a reservation."""
     ListReservations: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListReservationsRequest, _stock_service_pb2.ListReservationsResponse]
-    """ListReservations pages through the caller's own reservations, newest first."""
+    """Returns the caller's own reservations, newest first."""
     ListMovements: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]
-    """ListMovements pages through the ledger of one part, newest first."""
+    """Returns the movements of a part, newest first."""
     GetStockAtTime: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockAtTimeRequest, _stock_service_pb2.GetStockAtTimeResponse]
-    """GetStockAtTime answers a level as it was at a moment, from the ledger."""
+    """Returns a stock level at a past time, computed from the ledger."""
     ReverseMovement: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ReverseMovementRequest, _stock_service_pb2.ReverseMovementResponse]
-    """ReverseMovement undoes a movement by a compensating one."""
+    """Reverses a movement by a compensating movement."""
     ArchiveStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ArchiveStockRequest, _stock_service_pb2.ArchiveStockResponse]
-    """ArchiveStock takes a level out of use. Refused while anything is reserved."""
+    """Archives a stock level. Fails while units are reserved."""
     RestoreStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.RestoreStockRequest, _stock_service_pb2.RestoreStockResponse]
-    """RestoreStock takes an archived level back into use."""
+    """Restores an archived stock level."""
     SetReorderPoint: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.SetReorderPointRequest, _stock_service_pb2.SetReorderPointResponse]
-    """SetReorderPoint sets the level at or below which the stock counts as low."""
+    """Sets the threshold at or below which the stock is low."""
     CreateLocation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.CreateLocationRequest, _stock_service_pb2.CreateLocationResponse]
-    """CreateLocation adds a place that holds stock."""
+    """Creates a location."""
     ListLocations: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListLocationsRequest, _stock_service_pb2.ListLocationsResponse]
-    """ListLocations answers every location, archived ones included, by id."""
+    """Returns all locations by id, archived ones included."""
     ArchiveLocation: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ArchiveLocationRequest, _stock_service_pb2.ArchiveLocationResponse]
-    """ArchiveLocation takes a location out of use. Refused while it holds stock."""
+    """Archives a location. Fails while it holds stock."""
     SnapshotStock: _grpc.UnaryStreamMultiCallable[_stock_service_pb2.SnapshotStockRequest, _stock_service_pb2.SnapshotStockResponse]
-    """SnapshotStock streams every level as of one moment; its first message has the cursor to follow from."""
+    """Streams a consistent snapshot of all stock levels. The first message has the cursor to follow from."""
     WatchStock: _grpc.UnaryStreamMultiCallable[_stock_service_pb2.WatchStockRequest, _stock_service_pb2.WatchStockResponse]
-    """WatchStock streams changes after a cursor: ordered, unique, complete within what is kept, resumable."""
+    """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable."""
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
-    """InventoryService keeps stock levels true: every accepted movement is in the ledger and in the change log."""
+    """InventoryService manages stock levels, reservations and locations: every accepted movement is in the ledger and in
+    the change log.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockRequest, _stock_service_pb2.GetStockResponse]  # type: ignore[assignment]
-    """GetStock answers the stock of one part."""
+    """Returns the stock of a part."""
     BatchGetStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.BatchGetStockRequest, _stock_service_pb2.BatchGetStockResponse]  # type: ignore[assignment]
-    """BatchGetStock answers the stock of many parts in the order asked; unknown parts are named apart."""
+    """Returns the stock of many parts, in the order of the request; unknown parts are listed in `missing_part_ids`."""
     ListStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListStockRequest, _stock_service_pb2.ListStockResponse]  # type: ignore[assignment]
-    """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts."""
+    """Returns stock levels by part id and location id; for callers without `stock:read`, of published parts."""
     SetStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.SetStockRequest, _stock_service_pb2.SetStockResponse]  # type: ignore[assignment]
-    """SetStock sets the counted number of a level, or creates it."""
+    """Sets a stock level to a counted quantity, or creates it."""
     AdjustStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.AdjustStockRequest, _stock_service_pb2.AdjustStockResponse]  # type: ignore[assignment]
-    """AdjustStock changes a level by a difference."""
+    """Changes a stock level by a difference."""
     BatchAdjustStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.BatchAdjustStockRequest, _stock_service_pb2.BatchAdjustStockResponse]  # type: ignore[assignment]
-    """BatchAdjustStock adjusts many levels in one transaction."""
+    """Adjusts many stock levels in one transaction."""
     TransferStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.TransferStockRequest, _stock_service_pb2.TransferStockResponse]  # type: ignore[assignment]
-    """TransferStock moves units between two locations in one transaction."""
+    """Transfers units between two locations in one transaction."""
     CreateReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.CreateReservationRequest, _stock_service_pb2.CreateReservationResponse]  # type: ignore[assignment]
-    """CreateReservation holds stock for a time: all lines or none."""
+    """Creates a reservation: all lines or none."""
     BatchCreateReservations: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.BatchCreateReservationsRequest, _stock_service_pb2.BatchCreateReservationsResponse]  # type: ignore[assignment]
-    """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order."""
+    """Creates reservations of many owners in one call. Each is decided by itself, in order."""
     ExtendReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ExtendReservationRequest, _stock_service_pb2.ExtendReservationResponse]  # type: ignore[assignment]
-    """ExtendReservation gives a held reservation a new end."""
+    """Extends a held reservation."""
     CommitReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.CommitReservationRequest, _stock_service_pb2.CommitReservationResponse]  # type: ignore[assignment]
-    """CommitReservation ships what is held. Needs `reservations:commit`."""
+    """Commits a reservation: ships the reserved units. Requires `reservations:commit`."""
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ReleaseReservationRequest, _stock_service_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
-    """ReleaseReservation gives back what is held."""
+    """Releases a reservation: its units are available again."""
     GetReservation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.GetReservationRequest, _stock_service_pb2.GetReservationResponse]  # type: ignore[assignment]
-    """GetReservation answers one reservation."""
+    """Returns a reservation."""
     ListReservations: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListReservationsRequest, _stock_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
-    """ListReservations pages through the caller's own reservations, newest first."""
+    """Returns the caller's own reservations, newest first."""
     ListMovements: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]  # type: ignore[assignment]
-    """ListMovements pages through the ledger of one part, newest first."""
+    """Returns the movements of a part, newest first."""
     GetStockAtTime: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockAtTimeRequest, _stock_service_pb2.GetStockAtTimeResponse]  # type: ignore[assignment]
-    """GetStockAtTime answers a level as it was at a moment, from the ledger."""
+    """Returns a stock level at a past time, computed from the ledger."""
     ReverseMovement: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ReverseMovementRequest, _stock_service_pb2.ReverseMovementResponse]  # type: ignore[assignment]
-    """ReverseMovement undoes a movement by a compensating one."""
+    """Reverses a movement by a compensating movement."""
     ArchiveStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ArchiveStockRequest, _stock_service_pb2.ArchiveStockResponse]  # type: ignore[assignment]
-    """ArchiveStock takes a level out of use. Refused while anything is reserved."""
+    """Archives a stock level. Fails while units are reserved."""
     RestoreStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.RestoreStockRequest, _stock_service_pb2.RestoreStockResponse]  # type: ignore[assignment]
-    """RestoreStock takes an archived level back into use."""
+    """Restores an archived stock level."""
     SetReorderPoint: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.SetReorderPointRequest, _stock_service_pb2.SetReorderPointResponse]  # type: ignore[assignment]
-    """SetReorderPoint sets the level at or below which the stock counts as low."""
+    """Sets the threshold at or below which the stock is low."""
     CreateLocation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.CreateLocationRequest, _stock_service_pb2.CreateLocationResponse]  # type: ignore[assignment]
-    """CreateLocation adds a place that holds stock."""
+    """Creates a location."""
     ListLocations: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListLocationsRequest, _stock_service_pb2.ListLocationsResponse]  # type: ignore[assignment]
-    """ListLocations answers every location, archived ones included, by id."""
+    """Returns all locations by id, archived ones included."""
     ArchiveLocation: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ArchiveLocationRequest, _stock_service_pb2.ArchiveLocationResponse]  # type: ignore[assignment]
-    """ArchiveLocation takes a location out of use. Refused while it holds stock."""
+    """Archives a location. Fails while it holds stock."""
     SnapshotStock: _aio.UnaryStreamMultiCallable[_stock_service_pb2.SnapshotStockRequest, _stock_service_pb2.SnapshotStockResponse]  # type: ignore[assignment]
-    """SnapshotStock streams every level as of one moment; its first message has the cursor to follow from."""
+    """Streams a consistent snapshot of all stock levels. The first message has the cursor to follow from."""
     WatchStock: _aio.UnaryStreamMultiCallable[_stock_service_pb2.WatchStockRequest, _stock_service_pb2.WatchStockResponse]  # type: ignore[assignment]
-    """WatchStock streams changes after a cursor: ordered, unique, complete within what is kept, resumable."""
+    """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable."""
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """InventoryService keeps stock levels true: every accepted movement is in the ledger and in the change log."""
+    """InventoryService manages stock levels, reservations and locations: every accepted movement is in the ledger and in
+    the change log.
+    """
 
     @_abc_1.abstractmethod
     def GetStock(
@@ -149,7 +155,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.GetStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.GetStockResponse, _abc.Awaitable[_stock_service_pb2.GetStockResponse]]:
-        """GetStock answers the stock of one part."""
+        """Returns the stock of a part."""
 
     @_abc_1.abstractmethod
     def BatchGetStock(
@@ -157,7 +163,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.BatchGetStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.BatchGetStockResponse, _abc.Awaitable[_stock_service_pb2.BatchGetStockResponse]]:
-        """BatchGetStock answers the stock of many parts in the order asked; unknown parts are named apart."""
+        """Returns the stock of many parts, in the order of the request; unknown parts are listed in `missing_part_ids`."""
 
     @_abc_1.abstractmethod
     def ListStock(
@@ -165,7 +171,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ListStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListStockResponse, _abc.Awaitable[_stock_service_pb2.ListStockResponse]]:
-        """ListStock pages through stock levels by part id and location id; for callers without `stock:read`, through published parts."""
+        """Returns stock levels by part id and location id; for callers without `stock:read`, of published parts."""
 
     @_abc_1.abstractmethod
     def SetStock(
@@ -173,7 +179,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.SetStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.SetStockResponse, _abc.Awaitable[_stock_service_pb2.SetStockResponse]]:
-        """SetStock sets the counted number of a level, or creates it."""
+        """Sets a stock level to a counted quantity, or creates it."""
 
     @_abc_1.abstractmethod
     def AdjustStock(
@@ -181,7 +187,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.AdjustStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.AdjustStockResponse, _abc.Awaitable[_stock_service_pb2.AdjustStockResponse]]:
-        """AdjustStock changes a level by a difference."""
+        """Changes a stock level by a difference."""
 
     @_abc_1.abstractmethod
     def BatchAdjustStock(
@@ -189,7 +195,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.BatchAdjustStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.BatchAdjustStockResponse, _abc.Awaitable[_stock_service_pb2.BatchAdjustStockResponse]]:
-        """BatchAdjustStock adjusts many levels in one transaction."""
+        """Adjusts many stock levels in one transaction."""
 
     @_abc_1.abstractmethod
     def TransferStock(
@@ -197,7 +203,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.TransferStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.TransferStockResponse, _abc.Awaitable[_stock_service_pb2.TransferStockResponse]]:
-        """TransferStock moves units between two locations in one transaction."""
+        """Transfers units between two locations in one transaction."""
 
     @_abc_1.abstractmethod
     def CreateReservation(
@@ -205,7 +211,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.CreateReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.CreateReservationResponse, _abc.Awaitable[_stock_service_pb2.CreateReservationResponse]]:
-        """CreateReservation holds stock for a time: all lines or none."""
+        """Creates a reservation: all lines or none."""
 
     @_abc_1.abstractmethod
     def BatchCreateReservations(
@@ -213,7 +219,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.BatchCreateReservationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.BatchCreateReservationsResponse, _abc.Awaitable[_stock_service_pb2.BatchCreateReservationsResponse]]:
-        """BatchCreateReservations holds stock for many owners in one call: each hold is decided by itself, in order."""
+        """Creates reservations of many owners in one call. Each is decided by itself, in order."""
 
     @_abc_1.abstractmethod
     def ExtendReservation(
@@ -221,7 +227,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ExtendReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ExtendReservationResponse, _abc.Awaitable[_stock_service_pb2.ExtendReservationResponse]]:
-        """ExtendReservation gives a held reservation a new end."""
+        """Extends a held reservation."""
 
     @_abc_1.abstractmethod
     def CommitReservation(
@@ -229,7 +235,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.CommitReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.CommitReservationResponse, _abc.Awaitable[_stock_service_pb2.CommitReservationResponse]]:
-        """CommitReservation ships what is held. Needs `reservations:commit`."""
+        """Commits a reservation: ships the reserved units. Requires `reservations:commit`."""
 
     @_abc_1.abstractmethod
     def ReleaseReservation(
@@ -237,7 +243,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ReleaseReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ReleaseReservationResponse, _abc.Awaitable[_stock_service_pb2.ReleaseReservationResponse]]:
-        """ReleaseReservation gives back what is held."""
+        """Releases a reservation: its units are available again."""
 
     @_abc_1.abstractmethod
     def GetReservation(
@@ -245,7 +251,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.GetReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.GetReservationResponse, _abc.Awaitable[_stock_service_pb2.GetReservationResponse]]:
-        """GetReservation answers one reservation."""
+        """Returns a reservation."""
 
     @_abc_1.abstractmethod
     def ListReservations(
@@ -253,7 +259,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ListReservationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListReservationsResponse, _abc.Awaitable[_stock_service_pb2.ListReservationsResponse]]:
-        """ListReservations pages through the caller's own reservations, newest first."""
+        """Returns the caller's own reservations, newest first."""
 
     @_abc_1.abstractmethod
     def ListMovements(
@@ -261,7 +267,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ListMovementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListMovementsResponse, _abc.Awaitable[_stock_service_pb2.ListMovementsResponse]]:
-        """ListMovements pages through the ledger of one part, newest first."""
+        """Returns the movements of a part, newest first."""
 
     @_abc_1.abstractmethod
     def GetStockAtTime(
@@ -269,7 +275,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.GetStockAtTimeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.GetStockAtTimeResponse, _abc.Awaitable[_stock_service_pb2.GetStockAtTimeResponse]]:
-        """GetStockAtTime answers a level as it was at a moment, from the ledger."""
+        """Returns a stock level at a past time, computed from the ledger."""
 
     @_abc_1.abstractmethod
     def ReverseMovement(
@@ -277,7 +283,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ReverseMovementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ReverseMovementResponse, _abc.Awaitable[_stock_service_pb2.ReverseMovementResponse]]:
-        """ReverseMovement undoes a movement by a compensating one."""
+        """Reverses a movement by a compensating movement."""
 
     @_abc_1.abstractmethod
     def ArchiveStock(
@@ -285,7 +291,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ArchiveStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ArchiveStockResponse, _abc.Awaitable[_stock_service_pb2.ArchiveStockResponse]]:
-        """ArchiveStock takes a level out of use. Refused while anything is reserved."""
+        """Archives a stock level. Fails while units are reserved."""
 
     @_abc_1.abstractmethod
     def RestoreStock(
@@ -293,7 +299,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.RestoreStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.RestoreStockResponse, _abc.Awaitable[_stock_service_pb2.RestoreStockResponse]]:
-        """RestoreStock takes an archived level back into use."""
+        """Restores an archived stock level."""
 
     @_abc_1.abstractmethod
     def SetReorderPoint(
@@ -301,7 +307,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.SetReorderPointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.SetReorderPointResponse, _abc.Awaitable[_stock_service_pb2.SetReorderPointResponse]]:
-        """SetReorderPoint sets the level at or below which the stock counts as low."""
+        """Sets the threshold at or below which the stock is low."""
 
     @_abc_1.abstractmethod
     def CreateLocation(
@@ -309,7 +315,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.CreateLocationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.CreateLocationResponse, _abc.Awaitable[_stock_service_pb2.CreateLocationResponse]]:
-        """CreateLocation adds a place that holds stock."""
+        """Creates a location."""
 
     @_abc_1.abstractmethod
     def ListLocations(
@@ -317,7 +323,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ListLocationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListLocationsResponse, _abc.Awaitable[_stock_service_pb2.ListLocationsResponse]]:
-        """ListLocations answers every location, archived ones included, by id."""
+        """Returns all locations by id, archived ones included."""
 
     @_abc_1.abstractmethod
     def ArchiveLocation(
@@ -325,7 +331,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.ArchiveLocationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ArchiveLocationResponse, _abc.Awaitable[_stock_service_pb2.ArchiveLocationResponse]]:
-        """ArchiveLocation takes a location out of use. Refused while it holds stock."""
+        """Archives a location. Fails while it holds stock."""
 
     @_abc_1.abstractmethod
     def SnapshotStock(
@@ -333,7 +339,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.SnapshotStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_stock_service_pb2.SnapshotStockResponse], _abc.AsyncIterator[_stock_service_pb2.SnapshotStockResponse]]:
-        """SnapshotStock streams every level as of one moment; its first message has the cursor to follow from."""
+        """Streams a consistent snapshot of all stock levels. The first message has the cursor to follow from."""
 
     @_abc_1.abstractmethod
     def WatchStock(
@@ -341,6 +347,6 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.WatchStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_stock_service_pb2.WatchStockResponse], _abc.AsyncIterator[_stock_service_pb2.WatchStockResponse]]:
-        """WatchStock streams changes after a cursor: ordered, unique, complete within what is kept, resumable."""
+        """Streams the changes after a cursor: in order, without duplicates or gaps within the retained range, resumable."""
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
