@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add how long the API is tried with made-up requests, and which."""
     parser.addoption("--fuzz-seconds", type=int, default=20, help="seconds of made-up API requests for each role")
     parser.addoption("--fuzz-seed", type=int, default=1, help="seed of the made-up API requests")
+    parser.addoption("--renew-baselines", action="store_true", help="record additions to the public interfaces")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,1 @@
+"""Interfaces whose names and types stay within a major version: docs/compatibility.md."""
