@@ -9,13 +9,14 @@ import asyncpg
 
 from changelog.if_match import present_epochs
 from chassis.caller import require
-from chassis.errors import CategoryExists, FieldViolation, InternalFault, PartExists, PartNotFound, ResourceRef
+from chassis.errors import FieldViolation, InternalFault, ResourceRef
 from content_svc import rows
 from content_svc.domain.category import Category, validate_category
 from content_svc.domain.part import Condition, Part, PartContent
 from content_svc.domain.part_merge import changed_fields, changes_publication, merge_content
 from content_svc.domain.part_rules import validate_part
 from content_svc.domain.violations import field_invalid
+from content_svc.errors import CategoryExists, PartExists, PartNotFound
 from content_svc.sanitise import sanitise
 from content_svc.sql import reads
 from content_svc.sql import writes as sql

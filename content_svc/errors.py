@@ -1,22 +1,57 @@
-"""What a constraint of the database means to a caller. Domain validation comes first; this is for races and gaps."""
+"""Errors of the content service, and the error that each constraint of its database means.
+
+The rules of ``domain`` come first; a constraint only speaks after a race, or for a rule that only the database has.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from chassis.errors import (
-    CategoryExists,
+    AlreadyExists,
+    FailedPrecondition,
     FieldInvalid,
     FieldViolation,
     HasDependents,
     IllegalState,
     InternalFault,
-    PartExists,
+    NotFound,
     PartstreamError,
 )
 
 if TYPE_CHECKING:
     import asyncpg
+
+
+class PartNotFound(NotFound):
+    """The part does not exist, or is not visible to the caller."""
+
+    reason = "PART_NOT_FOUND"
+
+
+class CategoryNotFound(NotFound):
+    """The category does not exist."""
+
+    reason = "CATEGORY_NOT_FOUND"
+
+
+class PartExists(AlreadyExists):
+    """A part with this id exists, possibly deleted."""
+
+    reason = "PART_EXISTS"
+
+
+class CategoryExists(AlreadyExists):
+    """A category with this id exists, possibly deleted."""
+
+    reason = "CATEGORY_EXISTS"
+
+
+class PartArchived(FailedPrecondition):
+    """The part is archived."""
+
+    reason = "PART_ARCHIVED"
+
 
 # Constraints that speak of one field: its path in the request, and what is wrong.
 FIELDS = {

@@ -11,12 +11,13 @@ import asyncpg
 
 from chassis.caller import current_caller, require
 from chassis.database import Database
-from chassis.errors import CategoryNotFound, Overloaded, PartNotFound, ResourceRef
+from chassis.errors import Overloaded, ResourceRef
 from chassis.visibility import PUBLIC, audience
 from content_svc import rows
 from content_svc.domain.category import Category, depth_first
 from content_svc.domain.listing import DEFAULT_PAGE, PagePosition, PartListing, page_position, page_token
 from content_svc.domain.part import Part
+from content_svc.errors import CategoryNotFound, PartNotFound
 from content_svc.sql import reads
 from content_svc.sql.listing import page_query
 

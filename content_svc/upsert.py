@@ -9,7 +9,7 @@ from dataclasses import replace
 import asyncpg
 
 from chassis.caller import current_caller, require
-from chassis.errors import FieldViolation, Overloaded, PartArchived, PartstreamError, PermissionMissing, ResourceRef
+from chassis.errors import FieldViolation, Overloaded, PartstreamError, PermissionMissing, ResourceRef
 from content_svc import rows
 from content_svc.commands import write_changes
 from content_svc.domain.part import Part, PartContent
@@ -17,7 +17,7 @@ from content_svc.domain.part_merge import changed_fields, changes_publication, m
 from content_svc.domain.part_rules import validate_part
 from content_svc.domain.part_upsert import UpsertResult
 from content_svc.domain.violations import field_invalid
-from content_svc.errors import from_constraint
+from content_svc.errors import PartArchived, from_constraint
 from content_svc.sanitise import sanitise
 from content_svc.sql import reads
 from content_svc.sql import writes as sql

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from chassis.errors import PartArchived, ResourceRef, VersionConflict, VersionRequired
+from chassis.errors import ResourceRef, VersionConflict, VersionRequired
+from content_svc.errors import PartArchived
 
 Scalar: TypeAlias = str | int | float | bool | None
 Status: TypeAlias = Literal["draft", "published", "archived"]

@@ -11,14 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.errors import (
-    CategoryNotFound,
-    FieldInvalid,
-    PageTokenInvalid,
-    PermissionMissing,
-    RevisionNotYetServed,
-    TokenMissing,
-)
+from chassis.errors import FieldInvalid, PageTokenInvalid, PermissionMissing, RevisionNotYetServed, TokenMissing
+from content_svc.errors import CategoryNotFound
 from partstream.content.v1 import part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
 from tests.content_svc.running_service import RunningService, refused, resistor

@@ -8,11 +8,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from chassis.errors import (
-    CategoryExists,
     FieldInvalid,
-    PartArchived,
-    PartExists,
-    PartNotFound,
     PermissionMissing,
     RequestIdReused,
     ResourceRef,
@@ -21,6 +17,7 @@ from chassis.errors import (
     VersionRequired,
 )
 from chassis.tokens import SERVICE_PERMISSIONS
+from content_svc.errors import CategoryExists, PartArchived, PartExists, PartNotFound
 from partstream.content.v1 import part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
 from tests.content_svc.running_service import USER_ID, RunningService, new_id, refused, resistor
