@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from changelog import cursor as cursors
 from changelog.followers import PERMISSION
 from changelog.log_search import Found
+from changelog.visibility import READ_PERMISSIONS, Group, groups
 from chassis.caller import current_caller, require
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
 from chassis.timestamps import timestamp_of
-from chassis.visibility import READ_PERMISSIONS, Group, groups
 from partstream.changes.v1 import change_log_service_pb2 as messages
 from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
 

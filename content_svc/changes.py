@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from chassis.visibility import AUDIENCES, PUBLIC, hidden_fields, redact
+from changelog.visibility import AUDIENCES, PUBLIC, hidden_fields, redact
 from content_svc.convert import STATUS_NUMBER, fill_struct, timestamp
 from content_svc.rows import specifications_from_json
 from content_svc.sanitise import safe_html

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from changelog.visibility import PUBLIC, audience
 from chassis.caller import current_caller, require
 from chassis.database import Database
 from chassis.errors import Overloaded, ResourceRef
-from chassis.visibility import PUBLIC, audience
 from content_svc import rows
 from content_svc.domain.category import Category, depth_first
 from content_svc.domain.listing import DEFAULT_PAGE, PagePosition, PartListing, page_position, page_token

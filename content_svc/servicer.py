@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from changelog.followers import PERMISSION
 from changelog.snapshot_gate import SnapshotGate
+from changelog.visibility import audience, groups, redact
 from chassis.caller import current_caller, require
-from chassis.visibility import audience, groups, redact
 from content_svc import commands, convert
 from content_svc.domain.part import Part
 from content_svc.domain.violations import lines_violations, raise_any

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from changelog import cursor as cursors
+from changelog.visibility import AUDIENCES, PUBLIC, is_published, redact
 from chassis.background import Backoff
 from chassis.retry import retry
-from chassis.visibility import AUDIENCES, PUBLIC, is_published, redact
 from edge import metrics
 from edge.cache import keys
 from edge.cache.errors import SharedTierAway, SharedTierBehind

@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from changelog import cursor as cursors
+from changelog.visibility import Group, can_read
 from chassis.errors import EpochChanged, NotFound, ResourceRef
-from chassis.visibility import Group, sees
 from edge.cache import keys
 from edge.cache.manager import Answer, CacheManager, Loaded
 from edge.cache.values import Absent, Listing, cached_level, total
@@ -70,7 +70,7 @@ class CachedReads:
         """The stock of a published part, for staff of any part with stock; ``PART_NOT_FOUND``."""
         content = await self._cache.get(keys.PART, part_id, min_token)
         is_hidden = isinstance(content.value, Absent)
-        if is_hidden and not sees(current_request_context().caller, keys.INVENTORY, Group.STAFF):
+        if is_hidden and not can_read(current_request_context().caller, keys.INVENTORY, Group.STAFF):
             raise _no_part(part_id)
         stock = await self._cache.get(keys.STOCK, part_id, min_token)
         if is_hidden and not stock.value.levels:

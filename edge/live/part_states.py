@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from chassis.visibility import is_published
+from changelog.visibility import is_published
 from edge.cache.loading import BatchedFlight
 from edge.cache.values import Absent, StockCodec, total
 from edge.live.events import PartState

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changelog.if_match import seen_versions
+from changelog.visibility import Group, groups
 from chassis.caller import current_caller, require
 from chassis.errors import ResourceRef
-from chassis.visibility import Group, groups
 from inventory_svc.convert import answers, requests
 from inventory_svc.errors import PartNotFound
 from inventory_svc.queries import LevelFilter

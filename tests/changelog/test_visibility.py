@@ -1,13 +1,13 @@
-"""One table says who sees which field."""
+"""Every field has a group, and permissions decide which groups a caller may read."""
 
 from __future__ import annotations
 
 import pytest
 from google.protobuf.descriptor_pool import Default
 
+from changelog.visibility import AUDIENCES, FIELDS, PUBLIC, Group, audience, hidden_fields, redact
 from chassis.caller import ANONYMOUS, Caller
 from chassis.tokens import SERVICE_PERMISSIONS
-from chassis.visibility import AUDIENCES, FIELDS, PUBLIC, Group, audience, hidden_fields, redact
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2
 from partstream.inventory.v1 import movement_pb2, stock_change_pb2, stock_pb2
@@ -38,17 +38,17 @@ def caller(*permissions: str) -> Caller:
         (tuple(SERVICE_PERMISSIONS), "staff", "staff"),
     ],
 )
-def test_permissions_open_groups(held: tuple[str, ...], inventory: str, content: str) -> None:
-    asking = caller(*held)
+def test_permissions_decide_the_audience(held: tuple[str, ...], inventory: str, content: str) -> None:
+    known = caller(*held)
 
-    assert (audience(asking, "inventory"), audience(asking, "content")) == (inventory, content)
+    assert (audience(known, "inventory"), audience(known, "content")) == (inventory, content)
 
 
-def test_a_caller_without_a_token_sees_what_is_public() -> None:
+def test_an_anonymous_caller_is_the_public() -> None:
     assert audience(ANONYMOUS, "inventory") == PUBLIC
 
 
-def test_fields_are_cleared_at_any_depth() -> None:
+def test_hidden_fields_are_cleared_at_any_depth() -> None:
     level = stock_pb2.StockLevel(part_id="a", location_id="main", on_hand=5, reserved=1, available=4, version=3)
     change = stock_change_pb2.StockChange(
         revision=9,
@@ -69,7 +69,7 @@ def test_fields_are_cleared_at_any_depth() -> None:
     assert change == stock_change_pb2.StockChange(revision=9, part_id="a")
 
 
-def test_names_of_hidden_fields_are_told_by_the_same_table() -> None:
+def test_hidden_fields_follow_from_the_same_table() -> None:
     assert hidden_fields("partstream.content.v1.Part", AUDIENCES["public"]) == {
         *("cost", "updated_by", "description_sanitised")
     }

@@ -1,15 +1,15 @@
-"""Who sees which part of what the services hold: field groups, and the permissions that open them.
+"""Field groups of the services' resources and changes, and the permissions that allow a caller to read them.
 
-This table is the only one. Services clear what a caller may not see before they send it; the edge, its live frames and
-its cache use the same groups. A field without a row fails a test.
+This is the only such table. Services clear the fields that a caller may not read before they send a message; the cache
+and the live frames of the edge use the same groups. A test fails for a field without a group.
 
 =========  =============================================================  =========================================
-group      holds                                                          opened by
+group      fields                                                         required permission
 =========  =============================================================  =========================================
-public     what the shop shows                                            nothing: everyone sees it
+public     what the shop shows                                            none
 staff      counts, locations, movements, reservations, drafts, editors    ``stock:read`` or ``content:read``
-cost       what a part costs us                                           ``content:read``
-origin     who asked for a change, from which address, by which request   ``changes:read`` besides the one above
+cost       the purchase price of a part                                   ``content:read``
+origin     actor, client address and request of a change                  ``changes:read`` and the one above
 =========  =============================================================  =========================================
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Group(StrEnum):
-    """Fields that the same callers see."""
+    """Fields that the same callers may read."""
 
     PUBLIC = "public"
     STAFF = "staff"
@@ -39,7 +39,7 @@ class Group(StrEnum):
     ORIGIN = "origin"
 
 
-# Callers who see the same groups of a log, from least to most; what is encoded for one of them is shared by all.
+# Callers who may read the same groups, from fewest to most; the bytes encoded for one of them are shared by all.
 PUBLIC: Final = "public"
 READER: Final = "reader"
 STAFF: Final = "staff"
@@ -49,29 +49,29 @@ AUDIENCES: Final[Mapping[str, frozenset[Group]]] = {
     STAFF: frozenset(Group),
 }
 
-# The permission that makes a reader of a log, and the one that makes staff of a reader.
+# The permission that makes a caller a reader of a log, and the one that makes a reader staff.
 READ_PERMISSIONS: Final[Mapping[str, str]] = {"inventory": "stock:read", "content": "content:read"}
 ORIGIN_PERMISSION: Final = "changes:read"
 
 
 def audience(caller: Caller, log: str) -> str:
-    """The audience of a log that a caller belongs to."""
+    """Return the audience of a log that a caller belongs to."""
     if not caller.may(READ_PERMISSIONS[log]):
         return PUBLIC
     return STAFF if caller.may(ORIGIN_PERMISSION) else READER
 
 
 def groups(caller: Caller, log: str) -> frozenset[Group]:
-    """The groups of a log that a caller sees."""
+    """Return the groups of a log that a caller may read."""
     return AUDIENCES[audience(caller, log)]
 
 
-def sees(caller: Caller, log: str, group: Group) -> bool:
-    """Whether a caller sees a group of a log."""
+def can_read(caller: Caller, log: str, group: Group) -> bool:
+    """Whether a caller may read a group of a log."""
     return group in groups(caller, log)
 
 
-# Fields by message and group. Messages that are not named are seen whole by those who see the field that holds them.
+# Fields by message and group. A message that is not listed is as visible as the field that holds it.
 _NAMES: Final[Mapping[str, Mapping[Group, str]]] = {
     "partstream.inventory.v1.StockLevel": {
         Group.PUBLIC: "part_id available in_stock low_stock version",
@@ -119,22 +119,22 @@ FIELDS: Final[Mapping[str, Mapping[str, Group]]] = {
 
 
 @lru_cache(64)
-def hidden_fields(message: str, seen: frozenset[Group]) -> frozenset[str]:
-    """Names of the fields of a message, by its full name, that are in none of the groups."""
-    return frozenset(name for name, group in FIELDS.get(message, {}).items() if group not in seen)
+def hidden_fields(message: str, allowed: frozenset[Group]) -> frozenset[str]:
+    """Return the fields of a message, given by its full name, that are in none of the allowed groups."""
+    return frozenset(name for name, group in FIELDS.get(message, {}).items() if group not in allowed)
 
 
-def redact(message: Message, seen: frozenset[Group]) -> None:
-    """Clear, in place and at any depth, every field that is in none of the groups."""
-    if len(seen) == len(Group):
+def redact(message: Message, allowed: frozenset[Group]) -> None:
+    """Clear, in place and at any depth, every field that is in none of the allowed groups."""
+    if len(allowed) == len(Group):
         return
-    hidden = hidden_fields(message.DESCRIPTOR.full_name, seen)
+    hidden = hidden_fields(message.DESCRIPTOR.full_name, allowed)
     for field, value in message.ListFields():
         if field.name in hidden:
             message.ClearField(field.name)
         elif field.message_type is not None and field.message_type.full_name in FIELDS:
             for item in _items(field, value):
-                redact(item, seen)
+                redact(item, allowed)
 
 
 def _items(field: FieldDescriptor, value: Any) -> Collection[Message]:
@@ -142,5 +142,5 @@ def _items(field: FieldDescriptor, value: Any) -> Collection[Message]:
 
 
 def is_published(part: part_pb2.Part) -> bool:
-    """Whether everyone may see the part."""
+    """Whether the part is visible to the public."""
     return part.status == part_pb2.PART_STATUS_PUBLISHED and not part.HasField("delete_time")
