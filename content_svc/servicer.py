@@ -7,7 +7,7 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from changelog.followers import PERMISSION
+from changelog.follower_registry import PERMISSION
 from changelog.snapshot_gate import SnapshotGate
 from changelog.visibility import audience, groups, redact
 from chassis.caller import current_caller, require

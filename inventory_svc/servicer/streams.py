@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from changelog.followers import PERMISSION
+from changelog.follower_registry import PERMISSION
 from changelog.snapshot_gate import SnapshotGate
 from changelog.visibility import PUBLIC, audience
 from chassis.caller import current_caller, require

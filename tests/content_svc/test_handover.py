@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from changelog.log_tail import LogTail
+from changelog.log_reader import TailConnection
 from tests.content_svc.running_service import RunningService, resistor
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ async def test_what_was_committed_is_served_while_nothing_is_read(
 ) -> None:
     asked = asyncio.Event()
 
-    async def never(_tail: LogTail, _after: int, _limit: int) -> LogPage:
+    async def never(_tail: TailConnection, _after: int, _limit: int) -> LogPage:
         asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
     async with service.watching() as watching:
-        monkeypatch.setattr(LogTail, "page", never)
+        monkeypatch.setattr(TailConnection, "page", never)
         await asked.wait()
 
         names = [f"R{number}" for number in range(5)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changelog.message import compose, cut_message
+from changelog.watch_response import compose, cut_message
 from changelog.window import Window, WindowEntry, frame
 from partstream.inventory.v1.stock_change_pb2 import StockChange
 from partstream.inventory.v1.stock_service_pb2 import WatchStockResponse

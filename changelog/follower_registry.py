@@ -82,7 +82,7 @@ class RegisteredFollower:
     inactive: bool
 
 
-class Followers(BackgroundService):
+class FollowerRegistry(BackgroundService):
     """Registers, lists and removes followers, and takes their positions."""
 
     def __init__(self, database: Database, reader: LogReader, hold_for: timedelta) -> None:
