@@ -87,11 +87,6 @@ class Window:
         return self.start + len(self._entries)
 
     @property
-    def bytes_held(self) -> int:
-        """Bytes of all entries held."""
-        return self._bytes
-
-    @property
     def audiences(self) -> Collection[str]:
         """For whom entries must be serialised."""
         return self._served_after.keys()

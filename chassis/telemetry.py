@@ -23,7 +23,6 @@ _NEVER = ParentBased(ALWAYS_OFF)
 _LINKS_AT_MOST = 32  # writes that one span names; a batch of a busy log has a thousand
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _LAST_EXPORT_SECONDS = 1.0  # a process has 2.5 s to end in
-EXPORTERS = ("none", "otlp", "console")
 
 
 class _Batches(BatchSpanProcessor):

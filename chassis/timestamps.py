@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 NO_TIMESTAMP: Final = "is no time of RFC 3339, like 2026-01-31T12:00:00Z"
 OUT_OF_RANGE: Final = "must be a time of the years 1 to 9999 in UTC"

@@ -24,6 +24,7 @@ def run(given: argparse.Namespace) -> int:
         "ruff format": lambda: _passes(str(BIN / "ruff"), "format", "--check", ".", "partstream"),
         "mypy": lambda: _passes(sys.executable, "-m", "mypy", *rooms),
         "import rules": lambda: _passes(str(BIN / "lint-imports"), "--no-logo"),
+        "dead code": lambda: _passes(str(BIN / "vulture")),
         "buf lint": lambda: _passes(BUF, "lint"),
         "buf format": lambda: _passes(BUF, "format", "--diff", "--exit-code", "--path", "protos/partstream"),
         "buf breaking": _contracts_stay_compatible,

@@ -21,7 +21,6 @@ PageKey: TypeAlias = str | int | float
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 DEFAULT_PAGE = 50
-MAX_PAGE = 200
 MAX_WORDS = 16
 
 _BIGINT_MAX = 2**63 - 1

@@ -30,7 +30,6 @@ class RequestContext:
     promised: dict[str, UUID] = field(default_factory=dict)
     # Each log with the epoch of what this response shows of it; more than one while a restore becomes known.
     epochs: set[tuple[str, UUID]] = field(default_factory=set)
-    cache_tier: str = ""
     replayed: bool = False
     # The caller came with a session cookie: it gets its revision in a cookie too, and no cache may share its answers.
     by_cookie: bool = False

@@ -212,12 +212,6 @@ class Sessions:
         await self._on_revoke()
         return ended
 
-    async def revoke_user(self, user_id: UUID, reason: str) -> int:
-        """End every session of a user; how many there were."""
-        ended = len(await self._database.pool.fetch(REVOKE_USER, user_id, reason))
-        await self._on_revoke()
-        return ended
-
     async def revoke_by_token(self, token: str, reason: str) -> Session | None:
         """End the session of a refresh token, used or not; ``None`` when there is none."""
         known = await self._database.pool.fetchrow(FIND_REFRESH, _hash(token))

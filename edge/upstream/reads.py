@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # Value of `Cache-Status` when no cache took part (RFC 9211).
 UPSTREAM: Final = "partstream; fwd=uri-miss"
 
-MAX_BATCH: Final = 1000
-
 
 class PartRead(NamedTuple):
     """A part, its stock (empty when it never had any), and what ``Cache-Status`` says of the read."""

@@ -33,11 +33,6 @@ def key(part_id: str, location_id: str) -> LevelKey:
     return part_id, location_id or MAIN_LOCATION
 
 
-def kind_name(value: int) -> str:
-    """The name under which a kind is stored."""
-    return _KIND_NAMES[value].value
-
-
 def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
     """The count asked for."""
     expected = request.expected_version if request.HasField("expected_version") else None

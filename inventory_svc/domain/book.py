@@ -50,11 +50,6 @@ class Book:
     open_reservations: dict[str, int] = field(default_factory=dict)
     held_units: dict[tuple[str, LevelKey], int] = field(default_factory=dict)
 
-    @property
-    def is_changed(self) -> bool:
-        """Whether anything was decided that must be written."""
-        return bool(self.movements or self.changed_reservations or self.changed_locations)
-
 
 class Draft:
     """What one request would do to a book."""

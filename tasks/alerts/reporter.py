@@ -101,10 +101,6 @@ class Alerts(BackgroundService):
         with self._lock:
             return [subject for known, subject in self._firing if known == name]
 
-    def store_in(self, database_url: str) -> None:
-        """Give the database of a process that starts before it does."""
-        self._store = AlertStore(database_url)
-
     def start(self) -> None:
         """Store and renew in the background."""
         self._loop = asyncio.get_running_loop()

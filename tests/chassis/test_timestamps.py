@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from chassis.errors import FieldInvalid
 from chassis.timestamps import (
     EARLIEST,
-    LATEST,
     TimestampMalformed,
     TimestampOutOfRange,
     parse_timestamp,
     timestamp_of,
 )
 
+LATEST = datetime.max.replace(tzinfo=UTC)
 FIRST, LAST = -62_135_596_800, 253_402_300_799
 
 digits = st.integers(0, 99).map("{:02}".format)
