@@ -45,6 +45,7 @@ Read by tools, not by processes:
 | setting | meaning |
 |---|---|
 | `PARTSTREAM_DATA_DIR` | data folder of every verb without `--data-dir`; default `.partstream/` in the repository |
+| `PARTSTREAM_PICCOLO_DATABASE` | database that Piccolo's commands work on: `inventory`, `content`, `edge` or `audit` |
 | `PGSERVER_POSTGRES_VERSION` | major version of the embedded PostgreSQL, 16 or 18; default 18 |
 | `NO_COLOR`, `FORCE_COLOR` | never, always colour the merged log; default: on a terminal |
 """
