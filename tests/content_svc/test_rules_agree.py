@@ -1,4 +1,4 @@
-"""The rules in Python and those in the database: what the one accepts the other stores, and gives back unchanged."""
+"""The rules in Python and in the database agree: what Python accepts, the database stores and returns unchanged."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import asyncpg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content_svc import rows
-from content_svc.changes import fill_part
-from content_svc.convert import content_from_part, part_message
+from content_svc.convert.requests import content_from_part
+from content_svc.convert.responses import fill_part_from_snapshot, part_message
 from content_svc.domain.part import Part, PartContent
 from content_svc.domain.part_merge import changed_fields
 from content_svc.domain.part_rules import canonical, validate_part
-from content_svc.sql import reads
-from content_svc.sql import writes as sql
+from content_svc.store.parts import insert_parts, lock_parts
 from partstream.content.v1 import part_pb2
 from tests.content_svc.domain.generated import contents
 
@@ -25,10 +23,8 @@ SNAPSHOT = "SELECT content_snapshot FROM part_version WHERE part_id = $1 AND ver
 
 async def store(connection: asyncpg.Connection, parts: list[tuple[str, PartContent]]) -> dict[str, Part]:
     async with connection.transaction():
-        await connection.fetch(sql.INSERT_PARTS, rows.parts_json(parts))
-        await connection.execute(sql.INSERT_IMAGES, rows.images_json(parts))
-    found = await connection.fetch(reads.PARTS_BY_ID, [part_id for part_id, _ in parts])
-    return {row["part_id"]: rows.part_from_row(row) for row in found}
+        await insert_parts(connection, dict(parts))
+    return await lock_parts(connection, [part_id for part_id, _ in parts])
 
 
 def test_whatever_the_rules_accept_is_stored_and_comes_back_unchanged(content_dsn: str) -> None:
@@ -55,7 +51,7 @@ def test_whatever_the_rules_accept_is_stored_and_comes_back_unchanged(content_ds
                 message = part_message(part)
                 assert content_from_part(message) == content
                 snapshot = part_pb2.Part()
-                fill_part(snapshot, json.loads(runner.run(connection.fetchval(SNAPSHOT, part_id))))
+                fill_part_from_snapshot(snapshot, json.loads(runner.run(connection.fetchval(SNAPSHOT, part_id))))
                 assert snapshot == message
 
         check()

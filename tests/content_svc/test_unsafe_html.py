@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from chassis.errors import VersionConflict
-from content_svc.sanitise import safe_html
+from content_svc.convert.safe_html import safe_html
 from partstream.content.v1 import part_service_pb2 as pb
 from tests.content_svc.running_service import RunningService, refused, resistor
 

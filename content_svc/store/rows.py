@@ -1,4 +1,4 @@
-"""Rows of the database as domain objects, and domain objects as the JSON that set-based writes take."""
+"""Rows as domain objects, and domain objects as the JSON argument of set-based writes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 from content_svc.domain.category import Category
 from content_svc.domain.part import Author, Image, Money, Part, PartContent, PriceBreak
-from content_svc.domain.part_rules import canonical_scalar
+from content_svc.domain.part_rules import canonical_specifications
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     import asyncpg
 
@@ -19,7 +19,7 @@ _decode = msgspec.json.decode
 
 
 def part_from_row(row: asyncpg.Record) -> Part:
-    """A row of ``PART_COLUMNS``."""
+    """Return the part in a row of ``select_parts``, ``select_parts_after`` or ``select_page``."""
     return Part(
         part_id=row["part_id"],
         content=PartContent(
@@ -27,7 +27,7 @@ def part_from_row(row: asyncpg.Record) -> Part:
             title=row["title"],
             summary=row["summary"],
             description=row["description"],
-            specifications=specifications_from_json(_decode(row["specifications"])),
+            specifications=canonical_specifications(_decode(row["specifications"])),
             images=tuple(Image(**image) for image in _decode(row["images"] or "[]")),
             price=_money(row["price_minor"], row["currency"]),
             price_breaks=tuple(PriceBreak(**step) for step in _decode(row["price_breaks"])),
@@ -47,17 +47,12 @@ def part_from_row(row: asyncpg.Record) -> Part:
     )
 
 
-def specifications_from_json(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Specifications with numbers in the one form that rules and answers use."""
-    return {name: canonical_scalar(value) for name, value in stored.items()}
-
-
 def _money(amount_minor: int | None, currency: str | None) -> Money | None:
     return None if amount_minor is None or currency is None else Money(amount_minor, currency)
 
 
 def category_from_row(row: asyncpg.Record) -> Category:
-    """A row of ``CATEGORIES`` or ``CATEGORY_BY_ID``."""
+    """Return the category in a row of ``select_categories`` or ``insert_category``."""
     return Category(
         category_id=row["category_id"],
         parent_id=row["parent_id"],
@@ -70,7 +65,7 @@ def category_from_row(row: asyncpg.Record) -> Category:
 
 
 def parts_json(parts: Iterable[tuple[str, PartContent]]) -> str:
-    """The argument of ``INSERT_PARTS`` and ``UPDATE_PARTS``."""
+    """Return the argument of ``insert_parts`` and ``update_parts``."""
     return msgspec.json.encode([_part_row(part_id, content) for part_id, content in parts]).decode()
 
 
@@ -95,7 +90,7 @@ def _part_row(part_id: str, content: PartContent) -> dict[str, Any]:
 
 
 def images_json(parts: Iterable[tuple[str, PartContent]]) -> str:
-    """The argument of ``INSERT_IMAGES``."""
+    """Return the argument of ``insert_images``."""
     rows = [
         {
             "part_id": part_id,
