@@ -1,4 +1,4 @@
-"""Tables as declared equal tables as migrated; every constraint has a meaning for callers."""
+"""Declared tables equal migrated tables; every constraint has an error or is internal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = """
 SELECT column_name, upper(udt_name) AS type, is_nullable = 'YES' AS nullable
 FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1
 """
-# How Piccolo and PostgreSQL call the same type.
+# Names of the same types in Piccolo and in PostgreSQL.
 NAMES = {"BIGINT": "INT8", "INTEGER": "INT4", "SMALLINT": "INT2", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 CONSTRAINTS = """

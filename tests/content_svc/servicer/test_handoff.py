@@ -1,4 +1,4 @@
-"""What the service commits reaches its watchers without being read again, in the log's order."""
+"""Hand-off: committed entries reach watchers in order, without a read of the change log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from changelog.log_entry import LogPage
 
 
-async def test_what_was_committed_is_served_while_nothing_is_read(
+async def test_commits_reach_watchers_without_reads_of_the_log(
     service: RunningService, resistors: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = asyncio.Event()
@@ -39,9 +39,7 @@ async def test_what_was_committed_is_served_while_nothing_is_read(
     assert [change.revision for change in watching.seen] == list(range(first, first + len(names)))
 
 
-async def test_writes_that_commit_at_once_are_served_once_each_in_order(
-    service: RunningService, resistors: str
-) -> None:
+async def test_concurrent_commits_are_served_once_each_in_order(service: RunningService, resistors: str) -> None:
     names = [f"R{number}" for number in range(40)]
 
     async with service.watching() as watching:

@@ -29,7 +29,7 @@ async def snapshot(stub: ContentServiceStub, start_after: str = "") -> list[pb.S
     return [message async for message in call]  # type: ignore[attr-defined]
 
 
-async def test_staff_see_what_changed_by_whom_and_why(service: RunningService, resistors: str) -> None:
+async def test_staff_receive_the_change_its_actor_and_its_reason(service: RunningService, resistors: str) -> None:
     async with service.watching() as watching:
         created = await service.add_part(resistor(cost=part_pb2.Money(amount_minor=1, currency="USD")))
         request = pb.UpdatePartRequest(
@@ -53,7 +53,7 @@ async def test_staff_see_what_changed_by_whom_and_why(service: RunningService, r
     assert second.revision == first.revision + 1
 
 
-async def test_the_public_sees_the_published_part_only(service: RunningService, resistors: str) -> None:
+async def test_public_watchers_receive_published_parts_only(service: RunningService, resistors: str) -> None:
     async with service.watching(staff=False) as watching:
         await service.add_part(resistor("hidden", status=DRAFT))
         await service.add_part(resistor(status=DRAFT, cost=part_pb2.Money(amount_minor=1, currency="USD")))
@@ -87,7 +87,7 @@ async def test_the_public_sees_the_published_part_only(service: RunningService, 
             assert not state.HasField("updated_by")
 
 
-async def test_plain_sql_reaches_watchers(service: RunningService, resistors: str, sql: asyncpg.Connection) -> None:
+async def test_changes_by_sql_reach_watchers(service: RunningService, resistors: str, sql: asyncpg.Connection) -> None:
     await service.add_part(resistor(images=[part_pb2.PartImage(url="/a.png")]))
 
     async with service.watching() as watching:
@@ -99,7 +99,7 @@ async def test_plain_sql_reaches_watchers(service: RunningService, resistors: st
     assert change.origin.actor.username == "content"
 
 
-async def test_a_watch_of_some_parts_hears_of_no_other(service: RunningService, resistors: str) -> None:
+async def test_a_watch_of_some_parts_receives_no_other(service: RunningService, resistors: str) -> None:
     async with service.watching(part_ids=["R2"]) as watching:
         await service.add_part(resistor("R1"))
         await service.add_category("other", "Other")
@@ -109,7 +109,7 @@ async def test_a_watch_of_some_parts_hears_of_no_other(service: RunningService, 
     assert change.part_id == "R2"
 
 
-async def test_categories_are_told_to_everyone(service: RunningService) -> None:
+async def test_all_watchers_receive_categories(service: RunningService) -> None:
     async with service.watching(staff=False) as watching:
         await service.add_category("passives", "Passives")
         (change,) = await watching.changes(1)
@@ -127,7 +127,7 @@ async def test_one_batch_is_one_message(service: RunningService, resistors: str)
     assert (len(message.changes), message.fragment) == (200, False)
 
 
-async def test_what_one_replica_writes_the_other_tells_and_reads(
+async def test_writes_of_one_replica_reach_reads_and_watchers_of_another(
     service: RunningService, replica: RunningService, resistors: str
 ) -> None:
     async with replica.watching() as watching:
@@ -144,12 +144,12 @@ async def test_a_retry_at_another_replica_runs_once(
 ) -> None:
     request = pb.CreatePartRequest(part=resistor(), request_id=new_id())
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(stub.CreatePart(request) for stub in (service.staff, replica.staff, service.staff, replica.staff))
     )
 
-    assert sorted(answer.replayed for answer in answers) == [False, True, True, True]
-    assert len({answer.part.SerializeToString(deterministic=True) for answer in answers}) == 1
+    assert sorted(response.replayed for response in responses) == [False, True, True, True]
+    assert len({response.part.SerializeToString(deterministic=True) for response in responses}) == 1
 
 
 async def test_a_watch_resumes_after_its_cursor(service: RunningService, resistors: str) -> None:
@@ -164,7 +164,7 @@ async def test_a_watch_resumes_after_its_cursor(service: RunningService, resisto
     assert change.part_id == "R2"
 
 
-async def test_a_snapshot_gives_every_part_and_the_cursor_to_follow_from(
+async def test_a_snapshot_returns_every_part_and_the_cursor_to_follow_from(
     service: RunningService, resistors: str, sql: asyncpg.Connection
 ) -> None:
     parts = [resistor(f"R{number:02}", description="x" * 50_000) for number in range(30)]
@@ -185,7 +185,7 @@ async def test_a_snapshot_gives_every_part_and_the_cursor_to_follow_from(
     assert change.part_id == "later"
 
 
-async def test_a_snapshot_is_of_one_moment(service: RunningService, resistors: str) -> None:
+async def test_a_snapshot_is_as_of_one_revision(service: RunningService, resistors: str) -> None:
     parts = [resistor(f"R{number:03}", description="x" * 90_000) for number in range(100)]
     for start in range(0, 100, 25):
         await service.staff.BatchUpsertParts(pb.BatchUpsertPartsRequest(parts=parts[start : start + 25]))
@@ -201,7 +201,7 @@ async def test_a_snapshot_is_of_one_moment(service: RunningService, resistors: s
     assert (change.part_id, change.version) == ("R099", 2)
 
 
-async def test_a_broken_snapshot_is_resumed(service: RunningService, resistors: str) -> None:
+async def test_a_snapshot_starts_after_an_id(service: RunningService, resistors: str) -> None:
     await service.staff.BatchUpsertParts(
         pb.BatchUpsertPartsRequest(parts=[resistor(f"R{number}") for number in range(5)])
     )
@@ -211,7 +211,7 @@ async def test_a_broken_snapshot_is_resumed(service: RunningService, resistors: 
     assert [part.part_id for part in page.parts] == ["R3", "R4"]
 
 
-async def test_a_public_snapshot_holds_what_the_public_may_see(service: RunningService, resistors: str) -> None:
+async def test_a_public_snapshot_holds_public_parts_and_fields_only(service: RunningService, resistors: str) -> None:
     await service.add_part(resistor("R1", cost=part_pb2.Money(amount_minor=1, currency="USD")))
     await service.add_part(resistor("R2", status=DRAFT))
 
@@ -221,7 +221,7 @@ async def test_a_public_snapshot_holds_what_the_public_may_see(service: RunningS
     assert not page.parts[0].HasField("cost")
 
 
-async def test_a_reader_sees_drafts_and_cost_but_not_who_asked(service: RunningService, resistors: str) -> None:
+async def test_a_reader_receives_drafts_and_cost_but_no_origin(service: RunningService, resistors: str) -> None:
     reader = service.client("ann", {"content:read"})
     call: Any = reader.WatchParts(pb.WatchPartsRequest())
     await call.read()
@@ -240,7 +240,7 @@ async def test_a_reader_sees_drafts_and_cost_but_not_who_asked(service: RunningS
     assert (await reader.GetPart(pb.GetPartRequest(part_id="R1"))).part == made
 
 
-async def test_a_log_entry_without_its_rows_is_for_those_who_may_not_read_parts(
+async def test_log_entries_have_rows_only_for_callers_who_can_read_parts(
     service: RunningService, resistors: str
 ) -> None:
     async def entries(*permissions: str) -> list[bool]:

@@ -1,4 +1,4 @@
-"""HTML that SQL has written past the service: what is not safe to show leaves the service on no way out."""
+"""Unsafe HTML that SQL wrote into the database: no response of the service contains it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from chassis.errors import VersionConflict
 from content_svc.convert.safe_html import safe_html
 from partstream.content.v1 import part_service_pb2 as pb
-from tests.content_svc.running_service import RunningService, refused, resistor
+from tests.content_svc.running_service import RunningService, rejected, resistor
 
 if TYPE_CHECKING:
     from partstream.content.v1 import part_pb2
@@ -28,7 +28,7 @@ async def unsafe(service: RunningService, resistors: str, sql: asyncpg.Connectio
 
 
 async def every_read(service: RunningService, part_id: str, *, staff: bool) -> dict[str, part_pb2.Part]:
-    """The part as each read returns it."""
+    """Return the part as each read returns it."""
     stub = service.staff if staff else service.public
     snapshot = [
         part
@@ -53,7 +53,7 @@ async def test_no_read_returns_unsafe_html(service: RunningService, unsafe: str,
 
 
 @pytest.mark.parametrize("staff", [True, False])
-async def test_no_watch_shows_unsafe_html(
+async def test_no_watch_returns_unsafe_html(
     service: RunningService, resistors: str, sql: asyncpg.Connection, staff: bool
 ) -> None:
     await service.add_part(resistor("R1"))
@@ -67,15 +67,15 @@ async def test_no_watch_shows_unsafe_html(
     assert not first.before.description_sanitised
 
 
-async def test_a_conflict_shows_no_unsafe_html(service: RunningService, unsafe: str) -> None:
-    async with refused(VersionConflict) as found:
+async def test_a_conflict_returns_no_unsafe_html(service: RunningService, unsafe: str) -> None:
+    async with rejected(VersionConflict) as found:
         await service.update(resistor(unsafe, title="Other"), "title", expected_version=1)
 
     current = found[0].current
     assert current.description == SAFE  # type: ignore[attr-defined]
 
 
-async def test_what_is_shown_can_be_saved_and_is_safe_from_then_on(
+async def test_a_sanitised_description_can_be_saved_and_is_then_safe(
     service: RunningService, unsafe: str, sql: asyncpg.Connection
 ) -> None:
     shown = (await service.staff.GetPart(pb.GetPartRequest(part_id=unsafe))).part
@@ -86,7 +86,7 @@ async def test_what_is_shown_can_be_saved_and_is_safe_from_then_on(
 
 
 @pytest.mark.parametrize("text", ["", "10 kΩ ±1 %.", "Two\nlines", "“Quoted”, it's fine", UNSAFE, "a & b < c"])
-def test_only_markup_costs_a_parse_and_cleaning_twice_changes_nothing(text: str) -> None:
+def test_cleaning_is_idempotent(text: str) -> None:
     once = safe_html(text)
 
     assert safe_html(once) == once

@@ -1,4 +1,4 @@
-"""Listing and searching parts."""
+"""List and search parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chassis.errors import FieldInvalid, PageTokenInvalid, PermissionMissing, Re
 from content_svc.errors import CategoryNotFound
 from partstream.content.v1 import part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
-from tests.content_svc.running_service import RunningService, refused, resistor
+from tests.content_svc.running_service import RunningService, rejected, resistor
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_a_listing_is_filtered_and_ordered(service: RunningService, catalo
     assert listed == LISTINGS
 
 
-async def test_pages_hold_every_part_once_in_the_order_of_one_page(service: RunningService, catalogue: None) -> None:
+async def test_pages_return_every_part_once_in_order(service: RunningService, catalogue: None) -> None:
     for order in pb.PartOrder.values():
         for query in ("", "0603", "c"):
             whole = await ids(service, order=order, query=query)
@@ -112,27 +112,27 @@ async def paged_ids(service: RunningService, order: pb.PartOrder.ValueType, quer
             return paged
 
 
-async def test_a_page_token_is_for_the_same_filters(service: RunningService, catalogue: None) -> None:
+async def test_a_page_token_is_valid_for_the_same_filters_only(service: RunningService, catalogue: None) -> None:
     token = (await service.public.ListParts(pb.ListPartsRequest(page_size=1))).next_page_token
 
-    async with refused(PageTokenInvalid):
+    async with rejected(PageTokenInvalid):
         await ids(service, category_id="passives", page_token=token)
-    async with refused(PageTokenInvalid):
+    async with rejected(PageTokenInvalid):
         await ids(service, page_token="nonsense")
 
 
-async def test_what_is_not_published_needs_a_permission(service: RunningService, catalogue: None) -> None:
+async def test_unpublished_parts_need_a_permission(service: RunningService, catalogue: None) -> None:
     draft = pb.ListPartsRequest(status=part_pb2.PART_STATUS_DRAFT)
 
     assert [part.part_id for part in (await service.staff.ListParts(draft)).parts] == ["draft"]
-    async with refused(TokenMissing):
+    async with rejected(TokenMissing):
         await service.public.ListParts(draft)
-    async with refused(PermissionMissing):
+    async with rejected(PermissionMissing):
         await service.client("bob", ["stock:read"]).ListParts(draft)
 
 
-async def test_an_unknown_category_is_not_an_empty_one(service: RunningService, catalogue: None) -> None:
-    async with refused(CategoryNotFound):
+async def test_an_unknown_category_is_not_found(service: RunningService, catalogue: None) -> None:
+    async with rejected(CategoryNotFound):
         await ids(service, category_id="nowhere")
     await service.add_category("empty", "Empty")
     assert await ids(service, category_id="empty") == []
@@ -149,13 +149,13 @@ async def test_categories_are_a_tree_with_counts(service: RunningService, catalo
     ]
 
 
-async def test_a_read_waits_for_the_revision_it_is_shown(service: RunningService, catalogue: None) -> None:
+async def test_a_read_waits_for_its_minimum_revision(service: RunningService, catalogue: None) -> None:
     token = (await service.public.ListCategories(pb.ListCategoriesRequest())).revision_token
     assert await ids(service, min_revision_token=token)
 
     head = await service.app.feed.tailer._reader.head()
     beyond = service.app.feed.token_for(head.revision + 1)
-    async with refused(RevisionNotYetServed):
+    async with rejected(RevisionNotYetServed):
         await ids(service, min_revision_token=beyond)
 
 
@@ -183,8 +183,8 @@ ALIKE = [
 
 
 @pytest.mark.parametrize("pair", ALIKE, ids=str)
-async def test_what_looks_alike_is_found_alike(service: RunningService, resistors: str, pair: tuple[str, str]) -> None:
-    """A capacitor of 5 uF with a micro sign was not found by one who typed the Greek letter."""
+async def test_search_ignores_unicode_forms(service: RunningService, resistors: str, pair: tuple[str, str]) -> None:
+    """A capacitor of 5 uF with a micro sign was once not found with the Greek letter."""
     for name, text in zip("AB", pair, strict=True):
         await service.add_part(resistor(f"title-{name}", title=f"zqy {text} lamp"))
         await service.add_part(resistor(f"mpn-{name}", title="x", mpn=f"zqy {text}", manufacturer=text))
@@ -197,7 +197,7 @@ async def test_what_looks_alike_is_found_alike(service: RunningService, resistor
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(max_codepoint=0xFFFF), max_size=30))  # what every server's tables have
-def test_folding_joins_every_form_of_a_text(folded: Callable[[str], str], text: str) -> None:
+def test_all_unicode_forms_of_a_text_fold_to_the_same(folded: Callable[[str], str], text: str) -> None:
     clean = text.replace("\0", "").encode("utf-8", "ignore").decode()
     expected = folded(clean)
 
@@ -219,10 +219,10 @@ def folded(content_dsn: str) -> Iterator[Callable[[str], str]]:
         yield fold
 
 
-async def test_names_that_only_look_different_are_one(service: RunningService, resistors: str) -> None:
+async def test_two_unicode_forms_of_one_specification_name_are_invalid(service: RunningService, resistors: str) -> None:
     twice = resistor(specifications={"Caf\u00e9": 1, "Cafe\u0301": 2})
 
-    async with refused(FieldInvalid) as errors:
+    async with rejected(FieldInvalid) as errors:
         await service.add_part(twice)
 
     (field,) = errors[0].fields

@@ -1,4 +1,4 @@
-"""Importing many parts at once."""
+"""Import many parts in one batch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import asyncpg
 from chassis.errors import FieldInvalid, PermissionMissing
 from partstream.content.v1 import part_pb2
 from partstream.content.v1 import part_service_pb2 as pb
-from tests.content_svc.running_service import RunningService, new_id, refused, resistor
+from tests.content_svc.running_service import RunningService, new_id, rejected, resistor
 
 CREATED = pb.PART_UPSERT_OUTCOME_CREATED
 UPDATED = pb.PART_UPSERT_OUTCOME_UPDATED
 UNCHANGED = pb.PART_UPSERT_OUTCOME_UNCHANGED
-REFUSED = pb.PART_UPSERT_OUTCOME_UNSPECIFIED
+REJECTED = pb.PART_UPSERT_OUTCOME_UNSPECIFIED
 
 
 async def upsert(
@@ -37,7 +37,7 @@ async def test_each_part_has_its_own_result(service: RunningService, resistors: 
         resistor("R2"),
         resistor("bad id"),
         resistor("R3", title=""),
-        resistor("R3", title="given twice, and the first was refused"),
+        resistor("R3", title="given twice, and the first was rejected"),
         resistor("R4", category_id="nowhere"),
         resistor("R5"),
         resistor("R6", specifications={"a": "nul\x00"}),
@@ -50,20 +50,20 @@ async def test_each_part_has_its_own_result(service: RunningService, resistors: 
         ("R9", CREATED, 1, ""),
         ("R1", UPDATED, 2, ""),
         ("R2", UNCHANGED, 1, ""),
-        ("bad id", REFUSED, 0, "part_id"),
-        ("R3", REFUSED, 0, "title"),
-        ("R3", REFUSED, 0, "part_id"),
-        ("R4", REFUSED, 0, "category_id"),
-        ("R5", REFUSED, 2, ""),
-        ("R6", REFUSED, 0, 'specifications["a"]'),
-        ("R7", REFUSED, 0, "category_id"),
-        ("nul\x00", REFUSED, 0, "part_id"),
+        ("bad id", REJECTED, 0, "part_id"),
+        ("R3", REJECTED, 0, "title"),
+        ("R3", REJECTED, 0, "part_id"),
+        ("R4", REJECTED, 0, "category_id"),
+        ("R5", REJECTED, 2, ""),
+        ("R6", REJECTED, 0, 'specifications["a"]'),
+        ("R7", REJECTED, 0, "category_id"),
+        ("nul\x00", REJECTED, 0, "part_id"),
         ("R8", CREATED, 1, ""),
     ]
     assert await sql.fetchval("SELECT count(*) FROM change_log WHERE entity = 'part'") == 3 + 1 + 3
 
 
-async def test_a_second_import_changes_nothing(service: RunningService, resistors: str) -> None:
+async def test_a_repeated_import_writes_nothing(service: RunningService, resistors: str) -> None:
     parts = [
         resistor(
             f"R{number}",
@@ -86,7 +86,7 @@ async def test_a_second_import_changes_nothing(service: RunningService, resistor
     assert (await service.staff.ListCategories(pb.ListCategoriesRequest())).revision_token == head
 
 
-async def test_a_mask_spares_what_staff_wrote(service: RunningService, resistors: str) -> None:
+async def test_fields_outside_the_mask_are_kept(service: RunningService, resistors: str) -> None:
     await service.add_part(resistor(summary="by hand", images=[part_pb2.PartImage(url="/a.png")]))
 
     await upsert(service, resistor(title="New", summary="by import"), mask=("title", "images"))
@@ -95,12 +95,12 @@ async def test_a_mask_spares_what_staff_wrote(service: RunningService, resistors
     assert (part.title, part.summary, list(part.images)) == ("New", "by hand", [])
 
 
-async def test_a_mask_must_be_sound(service: RunningService, resistors: str) -> None:
-    async with refused(FieldInvalid):
+async def test_a_mask_with_an_unknown_field_is_invalid(service: RunningService, resistors: str) -> None:
+    async with rejected(FieldInvalid):
         await upsert(service, resistor(), mask=("version",))
 
 
-async def test_a_repeated_batch_answers_what_it_answered(service: RunningService, resistors: str) -> None:
+async def test_a_repeated_batch_returns_the_stored_response(service: RunningService, resistors: str) -> None:
     request = pb.BatchUpsertPartsRequest(parts=[resistor("R1"), resistor("R2", title="")], request_id=new_id())
 
     first, second = await asyncio.gather(
@@ -111,7 +111,7 @@ async def test_a_repeated_batch_answers_what_it_answered(service: RunningService
     assert first.results == second.results
 
 
-async def test_imports_of_the_same_parts_at_once_agree(
+async def test_concurrent_imports_of_the_same_parts_agree(
     service: RunningService, resistors: str, sql: asyncpg.Connection
 ) -> None:
     parts = [resistor(f"R{number}") for number in range(60)]
@@ -126,7 +126,7 @@ async def test_imports_of_the_same_parts_at_once_agree(
     assert await sql.fetchval("SELECT count(*) FROM part_version") == 60
 
 
-async def test_a_part_that_only_the_database_refuses_does_not_spoil_the_others(
+async def test_a_part_rejected_by_a_constraint_does_not_affect_the_others(
     service: RunningService, resistors: str, sql: asyncpg.Connection
 ) -> None:
     await sql.execute("ALTER TABLE part ADD CONSTRAINT mpn_length_narrow CHECK (mpn <> 'X')")
@@ -137,7 +137,7 @@ async def test_a_part_that_only_the_database_refuses_does_not_spoil_the_others(
 
     assert [(part_id, outcome, field) for part_id, outcome, _, field in results] == [
         ("R1", CREATED, ""),
-        ("R2", REFUSED, "part.mpn"),
+        ("R2", REJECTED, "part.mpn"),
         ("R3", CREATED, ""),
     ]
 
@@ -149,16 +149,16 @@ async def test_publishing_needs_its_own_permission(service: RunningService, resi
         pb.BatchUpsertPartsRequest(parts=[resistor("R1"), resistor("R2", status=part_pb2.PART_STATUS_DRAFT)])
     )
 
-    assert [result.outcome for result in response.results] == [REFUSED, CREATED]
+    assert [result.outcome for result in response.results] == [REJECTED, CREATED]
     assert response.results[0].error_reason == "PERMISSION_MISSING"
-    async with refused(PermissionMissing):
+    async with rejected(PermissionMissing):
         await service.client("eve", ["content:read"]).BatchUpsertParts(
             pb.BatchUpsertPartsRequest(parts=[resistor("R1")])
         )
 
 
-async def test_each_part_may_have_a_mask_of_its_own(service: RunningService, resistors: str) -> None:
-    """One mask for all made an import of some columns erase the others."""
+async def test_each_part_can_have_its_own_mask(service: RunningService, resistors: str) -> None:
+    """With one mask for all parts, an import of some columns once erased the others."""
     await upsert(service, resistor("R1", mpn="old"), resistor("R2", mpn="old"), resistor("R3", mpn="old"))
     parts = [resistor(name, title="New", mpn="new") for name in ("R1", "R2", "R3", "R4")]
     request = pb.BatchUpsertPartsRequest(parts=parts, request_id=new_id())
@@ -185,5 +185,5 @@ async def test_masks_are_as_many_as_parts_and_name_fields(service: RunningServic
     unknown.part_update_masks.add(paths=["version"])
 
     for request in (few, unknown):
-        async with refused(FieldInvalid):
+        async with rejected(FieldInvalid):
             await service.staff.BatchUpsertParts(request)

@@ -27,7 +27,7 @@ async def store(connection: asyncpg.Connection, parts: list[tuple[str, PartConte
     return await lock_parts(connection, [part_id for part_id, _ in parts])
 
 
-def test_whatever_the_rules_accept_is_stored_and_comes_back_unchanged(content_dsn: str) -> None:
+def test_valid_content_is_stored_and_returned_unchanged(content_dsn: str) -> None:
     with asyncio.Runner() as runner:
         connection = runner.run(asyncpg.connect(content_dsn))
         runner.run(connection.execute("INSERT INTO category (category_id, name) VALUES ('resistors', 'Resistors')"))
