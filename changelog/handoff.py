@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-ENTRIES_AT_MOST = 64  # as in the function `change_log_written`; more are read by the tailer, which yields to other tasks
+ENTRIES_AT_MOST = 64  # as in the function `change_log_written`; the tailer reads more, and yields to other tasks
 
 
 def handing_off(call: str, parameter: int) -> str:

@@ -19,12 +19,11 @@ from chassis.rates import Quotas
 from chassis.revocation.listing import RevocationList
 from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
-from edge.audit_dispatch.audit_trail import WAIT_SECONDS, AuditTrail
-from edge.audit_dispatch.audit_watch import AuditWatch
+from edge.alerts import ConditionAlerts, RetentionWatch
 from edge.audit_dispatch.dispatcher import Dispatcher
-from edge.audit_dispatch.report import FOLLOWER
+from edge.audit_dispatch.reporting import FOLLOWER
+from edge.audit_dispatch.trail import WAIT_SECONDS, AuditTrail, AuditWatch
 from edge.cache.keys import LOGS
-from edge.condition_alerts import ConditionAlerts
 from edge.follow import Following
 from edge.http.connections import PER_ADDRESS, ConnectionLimiter
 from edge.http.idle_connections import IdleConnections
@@ -40,7 +39,6 @@ from edge.identity.assembly import assemble_identity
 from edge.identity.revocation_feed import RevocationFeed
 from edge.live.limits import live_limits
 from edge.live.socket import LiveEndpoint, live_route
-from edge.retention_watch import RetentionWatch
 from edge.revocation_service import build_revocation_server
 from edge.routes.application import Ingredients, build_http_app
 from edge.routes.ops.health import Check, FollowerPing, Health, RedisPing

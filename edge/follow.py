@@ -10,29 +10,27 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from changelog import cursor as cursors
 from changelog.follower import FanOut, Follower
 from chassis.background import BackgroundService, LeaderElection
 from edge import metrics
 from edge.cache import keys
-from edge.cache.category_tree import CategoryTree
 from edge.cache.consistency import CacheConsistencyManager
-from edge.cache.follow import MemorySink, PartChangeReader, SharedSink, read_stock_change
-from edge.cache.freshness import Freshness
+from edge.cache.follow import CategoryTree, Freshness, MemorySink, PartChangeReader, SharedSink, read_stock_change
 from edge.cache.manager import CacheManager
 from edge.cache.memory import MemoryCache
 from edge.cache.reads import CachedReads, source_loaders
 from edge.cache.retry import RetryQueue
 from edge.cache.shared import SharedCache
-from edge.live.log_pages import LogPages
+from edge.live.change_history import LogPages
 from edge.live.part_states import PartStates
 from edge.live.publisher import EventPublisher
-from edge.live.sink import LiveSink
 from edge.upstream.follower_metrics import FOLLOWERS, signs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from changelog.follower import ChangeSource
+    from changelog.follower import ChangeBatch, ChangeSource
     from chassis.redis_quarantine import OnQuarantine
     from edge.cache.memory import LogChange
     from edge.upstream.clients import Services
@@ -143,3 +141,24 @@ class Following:
                     follower = Follower(self._shared_sources[log], SharedSink(log, self.shared, readers[log]))
                     shown.enter_context(FOLLOWERS.showing(log, "shared", signs_of(follower)))
                     group.create_task(follower.run())
+
+
+class LiveSink:
+    """The end of one follower's chain of sinks."""
+
+    def __init__(self, publisher: EventPublisher, log: str) -> None:
+        """Feed the publisher with a log."""
+        self._publisher = publisher
+        self._log = log
+
+    async def position(self) -> str:
+        """From now on: nobody can be owed anything by a process that has just begun."""
+        return ""
+
+    async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
+        """Begin anew; clients come again and take snapshots."""
+        self._publisher.begin(cursors.decode(cursor)[self._log])
+
+    async def apply(self, batch: ChangeBatch) -> None:
+        """Publish."""
+        self._publisher.publish(self._log, batch)

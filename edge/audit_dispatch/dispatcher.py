@@ -21,8 +21,7 @@ from chassis.background import Backoff, LeaderElection
 from chassis.errors import CursorCompacted, CursorFromFuture, EpochChanged, PartstreamError
 from chassis.store_errors import STORE_FAILURES
 from edge.audit_dispatch.in_flight_window import Chunk, EntryStream, InFlightWindow
-from edge.audit_dispatch.report import PositionReport
-from edge.audit_dispatch.status import DispatchStatus
+from edge.audit_dispatch.reporting import DispatchStatus, PositionReport
 from edge.audit_dispatch.warming import WarmingQueue
 from edge.metrics import AUDIT_BEHIND, AUDIT_JOBS_QUEUED, AUDIT_REQUEUES
 from edge.upstream.follower_metrics import FOLLOWERS
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from changelog.follower import ChangeSource
-    from edge.audit_dispatch.report import ReportingSource
+    from edge.audit_dispatch.reporting import ReportingSource
 
 log = logging.getLogger(__name__)
 

@@ -1,13 +1,27 @@
-"""A circuit breaker: after a few failures in a row, do not ask for a while, then let one call try."""
+"""What a call to the shared tier raises, and the circuit breaker that skips calls while Redis is unavailable."""
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class CacheError(Exception):
+    """The cache could not do what it was asked."""
+
+
+class SharedTierAway(CacheError):
+    """Redis does not answer, or it failed so often that it is not asked for a while."""
+
+
+class SharedTierBehind(CacheError):
+    """The shared tier lost its position or stands before the entries given: applying them would leave a gap."""
+
 
 FAILURES_TO_OPEN = 3
 FIRST_PAUSE_SECONDS = 0.5
@@ -62,3 +76,6 @@ class CircuitBreaker:
     def forget(self) -> None:
         """The call was given up before it had an outcome."""
         self._trying = False
+
+
+log = logging.getLogger(__name__)

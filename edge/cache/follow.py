@@ -1,8 +1,10 @@
-"""What log entries mean for the cache, and the sinks that apply them to each tier."""
+"""Follow the logs: what their entries change in the cache, how fresh each follower is, and the category tree."""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +14,7 @@ from chassis.background import Backoff
 from chassis.retry import retry
 from edge import metrics
 from edge.cache import keys
-from edge.cache.errors import SharedTierAway, SharedTierBehind
+from edge.cache.breaker import SharedTierAway, SharedTierBehind
 from edge.cache.memory import LogChange, MemoryCache
 from edge.cache.values import Absent, cached_level
 from partstream.changes.v1 import origin_pb2
@@ -20,11 +22,9 @@ from partstream.content.v1 import part_pb2
 from partstream.inventory.v1 import stock_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from changelog.follower import ChangeBatch
-    from edge.cache.category_tree import CategoryTree
-    from edge.cache.freshness import Freshness
     from edge.cache.shared import SharedCache
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_change_pb2
@@ -181,3 +181,81 @@ def _position(cursor: str, log_name: str) -> cursors.Position:
         message = f"the cursor holds no position of the {log_name} log"
         raise ValueError(message)
     return position
+
+
+SPACING_SECONDS = 0.25  # between remembered messages; a follower far behind gets hundreds a second
+MOST_REMEMBERED = 1000  # four minutes; further behind nothing is answered from memory anyway
+
+
+class Freshness:
+    """Of one log in this process."""
+
+    def __init__(self, is_connected: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing was heard yet."""
+        self._is_connected = is_connected
+        self._clock = clock
+        self._open: deque[tuple[int, float]] = deque(maxlen=MOST_REMEMBERED)
+        self._as_of = float("-inf")
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the stream is open."""
+        return self._is_connected()
+
+    def heard(self, reached: int, newest: int) -> None:
+        """A message was applied up to ``reached`` when the log's newest revision was ``newest``."""
+        now = self._clock()
+        if newest <= reached:
+            self._as_of = now
+            self._open.clear()
+            return
+        if not self._open or now - self._open[-1][1] >= SPACING_SECONDS:
+            self._open.append((newest, now))
+        self.reached(reached)
+
+    def reached(self, reached: int) -> None:
+        """Everything up to a revision is applied."""
+        while self._open and self._open[0][0] <= reached:
+            self._as_of = self._open.popleft()[1]
+
+    def age_seconds(self) -> float:
+        """Everything committed longer ago than this is applied here; infinite before the first message."""
+        return self._clock() - self._as_of
+
+
+DEEPEST = 64  # the database refuses cycles; this bounds the walk if a copy of the tree were wrong
+
+
+class CategoryTree:
+    """Parents by category. A category it has not heard of counts as one of the top."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._parents: dict[str, str] = {}
+        self.moves = 0  # how often a category came, moved or went
+
+    def load(self, categories: Iterable[part_pb2.Category]) -> None:
+        """Know exactly these."""
+        self._parents = {category.category_id: category.parent_id for category in categories}
+
+    def put(self, category: part_pb2.Category) -> None:
+        """Add a category, or move it."""
+        self._parents[category.category_id] = category.parent_id
+        self.moves += 1
+
+    def remove(self, category_id: str) -> None:
+        """Forget a category."""
+        self._parents.pop(category_id, None)
+        self.moves += 1
+
+    def knows(self, category_id: str) -> bool:
+        """Whether it has heard of a category, so that what is above it can be told."""
+        return category_id in self._parents
+
+    def upwards(self, category_id: str) -> tuple[str, ...]:
+        """The category itself and those above, nearest first."""
+        found: list[str] = []
+        while category_id and len(found) < DEEPEST:
+            found.append(category_id)
+            category_id = self._parents.get(category_id, "")
+        return tuple(found)

@@ -11,8 +11,8 @@ from changelog import cursor as cursors
 from chassis.errors import DeadlinePassed, Unavailable
 from edge import metrics
 from edge.cache import keys
-from edge.cache.errors import SharedTierAway
-from edge.cache.loading import BatchedFlight, SingleFlight
+from edge.cache.breaker import SharedTierAway
+from edge.cache.single_flight import BatchedFlight, SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

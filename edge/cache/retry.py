@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chassis.background import BackgroundService
 from edge import metrics
 from edge.cache import keys
-from edge.cache.errors import SharedTierAway
+from edge.cache.breaker import SharedTierAway
 
 if TYPE_CHECKING:
     from edge.cache.keys import Kind

@@ -19,10 +19,9 @@ from redis.exceptions import RedisError, ResponseError
 from changelog.cursor import Position
 from chassis import redis_quarantine
 from edge.cache import keys, scripts
-from edge.cache.breaker import CircuitBreaker
-from edge.cache.errors import SharedTierAway, SharedTierBehind
-from edge.cache.invalidation_floor import MAX_NAMES
-from edge.cache.stored_form import is_sound_entry, is_sound_state, names_itself, redis_type
+from edge.cache.breaker import CircuitBreaker, SharedTierAway, SharedTierBehind
+from edge.cache.memory import MAX_NAMES
+from edge.cache.scripts import is_sound_entry, is_sound_state, names_itself, redis_type
 from edge.cache.values import CODECS, Members, Stored
 
 if TYPE_CHECKING:

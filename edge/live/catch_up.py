@@ -25,10 +25,9 @@ from partstream.inventory.v1 import stock_change_pb2
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
-    from edge.cache.category_tree import CategoryTree
-    from edge.live.log_pages import LogPages
+    from edge.cache.follow import CategoryTree
+    from edge.live.change_history import LogPages, Published, Ring
     from edge.live.part_states import PartStates
-    from edge.live.ring import Published, Ring
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_pb2
 

@@ -1,14 +1,14 @@
-"""Whose turn it is to send: a change that thousands get must not keep everything else in this process waiting.
-
-An event loop runs all that is ready before it looks for anything new. Ten thousand sockets woken at once would be ten
-thousand frames before the next request is read.
-"""
+"""Fair scheduling: wake sockets in batches, and build snapshots address by address."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from typing import Final
+import contextlib
+from collections import Counter, OrderedDict, deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 SOCKETS_A_ROUND: Final = 64  # some milliseconds of sending
 
@@ -51,3 +51,53 @@ class FairScheduler:
                 self._left -= 1
         if self._left < self._most:
             self._count()
+
+
+PARTS_A_SLICE: Final = 50  # about 0.3 ms
+
+
+class SnapshotQueue:
+    """Gives turns, fairly by address."""
+
+    def __init__(self, at_once: int = 16, per_address: int = 2) -> None:
+        """Give so many turns at once, and so many to one address."""
+        self._at_once = at_once
+        self._per_address = per_address
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._running: Counter[str] = Counter()
+        self.slicing = asyncio.Lock()  # held by the one that makes its frame
+
+    @contextlib.asynccontextmanager
+    async def turn(self, address: str) -> AsyncIterator[None]:
+        """Enter when it is the turn of this address."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(turn)
+        self._give()
+        try:
+            await turn
+            yield
+        finally:
+            if not turn.cancelled():  # cancelled while it waited: it had no turn yet
+                self._take_back(address)
+
+    def _give(self) -> None:
+        while self._running.total() < self._at_once and (address := self._next()) is not None:
+            queue = self._waiting[address]
+            turn = queue.popleft()
+            if queue:
+                self._waiting.move_to_end(address)
+            else:
+                del self._waiting[address]
+            if not turn.done():
+                self._running[address] += 1
+                turn.set_result(None)
+
+    def _next(self) -> str | None:
+        """The address whose turn it is, among those with fewer turns than they may have."""
+        return next((address for address in self._waiting if self._running[address] < self._per_address), None)
+
+    def _take_back(self, address: str) -> None:
+        self._running[address] -= 1
+        if not self._running[address]:
+            del self._running[address]
+        self._give()

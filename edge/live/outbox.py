@@ -11,11 +11,11 @@ from collections import OrderedDict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edge.live.backlog import Backlog
 from edge.live.catch_up import CatchUp, Preparation
 from edge.live.errors import CloseSocket, TooSlow
 from edge.live.events import ContentEvent, Event, StockEvent
 from edge.live.fair_scheduling import FairScheduler
+from edge.live.recovery import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

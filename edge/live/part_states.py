@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from changelog.visibility import is_published
-from edge.cache.loading import BatchedFlight
+from edge.cache.single_flight import BatchedFlight
 from edge.cache.values import Absent, StockCodec, total
 from edge.live.events import PartState
 from partstream.inventory.v1 import stock_pb2

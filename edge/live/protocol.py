@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -26,6 +27,21 @@ class Subscribe(msgspec.Struct, tag_field="op", tag="subscribe"):
     categories: list[CategoryId] = []
     mode: Literal["latest", "all"] = "latest"
     cursor: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One subscription of one socket."""
+
+    id: str
+    parts: frozenset[str]
+    categories: frozenset[str]
+    every_event: bool
+
+    @property
+    def size(self) -> int:
+        """Return how many names it has; what does not exist costs as much as what does."""
+        return len(self.parts) + len(self.categories)
 
 
 class Unsubscribe(msgspec.Struct, tag_field="op", tag="unsubscribe"):

@@ -12,29 +12,27 @@ from changelog import cursor as cursors
 from chassis.errors import CursorMalformed, PartstreamError
 from edge import metrics
 from edge.cache import keys
-from edge.live.backlog import Backlog
 from edge.live.catch_up import CatchUp, LogAccess, categories_of, stock_of_published
+from edge.live.change_history import Ring
+from edge.live.client_state import SubscriptionIndex
 from edge.live.errors import Refused, Restarting, ResyncNeeded
 from edge.live.events import ContentEvent, StockEvent
+from edge.live.fair_scheduling import SnapshotQueue
 from edge.live.outbox import Slot
-from edge.live.protocol import ErrorFrame, SubscribedFrame, encode
-from edge.live.recovery import is_logged, made_public, missed_changes, newest_states
-from edge.live.ring import Ring
-from edge.live.session import Subscription
+from edge.live.protocol import ErrorFrame, SubscribedFrame, Subscription, encode
+from edge.live.recovery import Backlog, is_logged, made_public, missed_changes, newest_states
 from edge.live.snapshot import SnapshotRequest, fill_snapshot
-from edge.live.snapshot_queue import SnapshotQueue
-from edge.live.subscriptions import SubscriptionIndex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from changelog.follower import ChangeBatch
-    from edge.cache.category_tree import CategoryTree
+    from edge.cache.follow import CategoryTree
+    from edge.live.change_history import LogPages
+    from edge.live.client_state import Session
     from edge.live.events import Event
-    from edge.live.log_pages import LogPages
     from edge.live.part_states import PartStates
     from edge.live.protocol import Subscribe
-    from edge.live.session import Session
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_change_pb2
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from chassis.errors import NotFound
 from edge.live.events import PartState, locations
+from edge.live.fair_scheduling import PARTS_A_SLICE
 from edge.live.protocol import SnapshotPart, StaffSnapshotPart, SubscribedFrame, encode
-from edge.live.snapshot_queue import PARTS_A_SLICE
 from partstream.inventory.v1 import stock_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
+    from edge.live.client_state import Session
+    from edge.live.fair_scheduling import SnapshotQueue
     from edge.live.outbox import Slot
     from edge.live.part_states import PartStates
-    from edge.live.session import Session, Subscription
-    from edge.live.snapshot_queue import SnapshotQueue
+    from edge.live.protocol import Subscription
 
 PORTION_SECONDS: Final = 10.0  # to read the state of up to 1,000 parts
 READ_AT_ONCE: Final = 1_000

@@ -18,6 +18,7 @@ from edge import metrics
 from edge.http.origins import Origins
 from edge.http.request_context import current_request_context
 from edge.live.catch_up import STATES_AT_ONCE, Preparation
+from edge.live.client_state import Session
 from edge.live.closing import close
 from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
 from edge.live.events import StockEvent
@@ -38,7 +39,6 @@ from edge.live.protocol import (
     decode,
     encode,
 )
-from edge.live.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from litestar.types import Receive, Send
 
     from chassis.revocation.listing import RevocationList
-    from edge.cache.category_tree import CategoryTree
+    from edge.cache.follow import CategoryTree
     from edge.live.publisher import EventPublisher
 
 log = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from chassis.database import Database
     from chassis.store_state import StoreState
-    from edge.audit_dispatch.audit_trail import AuditTrail
+    from edge.audit_dispatch.trail import AuditTrail
     from edge.cache.manager import CacheManager
     from edge.http.page_tokens import PageTokens
     from edge.http.revision import RevisionGate

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from edge.audit_dispatch.audit_trail import AuditTrail
+from edge.audit_dispatch.trail import AuditTrail
 from edge.cache.manager import CacheManager
 from edge.http.page_tokens import PageTokens
 from edge.http.revision import RevisionGate

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from changelog.cursor import Position
-from edge.audit_dispatch.audit_trail import POLL_SECONDS, AuditTrail
+from edge.audit_dispatch.trail import POLL_SECONDS, AuditTrail
 from tasks.audit.queries import position_of
 from tasks.audit.store import AuditStore, Gap
 from tests.tasks.entries import EPOCH, batch
@@ -69,7 +69,7 @@ async def test_reads_that_wait_share_what_one_finds(trail: Database, monkeypatch
         looks += 1
         return await position_of(*arguments)
 
-    monkeypatch.setattr("edge.audit_dispatch.audit_trail.position_of", counted)
+    monkeypatch.setattr("edge.audit_dispatch.trail.position_of", counted)
     reads = AuditTrail(trail, wait_seconds=20 * POLL_SECONDS)
 
     results = await asyncio.gather(*(reads.reached([inventory(1)]) for _ in range(200)))

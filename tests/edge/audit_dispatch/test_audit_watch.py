@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from changelog.cursor import Position
-from edge.audit_dispatch.audit_watch import ALERT, AuditWatch
+from edge.audit_dispatch.trail import STALLED_ALERT, AuditWatch
 from tasks.alerts.reporter import Alerts
 from tasks.audit.store import AuditStore
 from tests.harness.tcp_proxy import proxy_to
@@ -47,19 +47,19 @@ async def test_it_fires_while_the_trail_is_behind_and_stands_still(trail: Databa
     watch = AuditWatch(trail.pool, log.position, ["inventory", "content"], alerts, stalled_seconds=0.0)
 
     await watch.run_once()
-    assert alerts.firing(ALERT) == []
+    assert alerts.firing(STALLED_ALERT) == []
     log.seen = Position("inventory", EPOCH, 2)
     await patient.run_once()
-    assert alerts.firing(ALERT) == []
+    assert alerts.firing(STALLED_ALERT) == []
     await watch.run_once()
-    assert alerts.firing(ALERT) == ["inventory"]
+    assert alerts.firing(STALLED_ALERT) == ["inventory"]
     await store.record(batch(1, 2))
     await watch.run_once()
-    assert alerts.firing(ALERT) == []
+    assert alerts.firing(STALLED_ALERT) == []
     log.seen = Position("inventory", NEXT_EPOCH, 2)
     await watch.run_once()
     await watch.run_once()
-    assert alerts.firing(ALERT) == ["inventory"]
+    assert alerts.firing(STALLED_ALERT) == ["inventory"]
     await alerts.stop()
 
 
@@ -69,15 +69,15 @@ async def test_it_fires_when_the_audit_database_is_unavailable(audit_dsn: str, p
     opened = await asyncpg.create_pool(through(proxy, audit_dsn), min_size=1, max_size=1, timeout=5)
     watch = AuditWatch(opened, log.position, ["inventory"], alerts, stalled_seconds=0.0)
     await watch.run_once()
-    assert alerts.firing(ALERT) == []
+    assert alerts.firing(STALLED_ALERT) == []
 
     proxy.cut()
     await watch.run_once()
-    assert alerts.firing(ALERT) == ["inventory"]
+    assert alerts.firing(STALLED_ALERT) == ["inventory"]
 
     proxy.heal()
     async with asyncio.timeout(30):
-        while alerts.firing(ALERT):
+        while alerts.firing(STALLED_ALERT):
             await watch.run_once()
     await opened.close()
     await alerts.stop()

@@ -11,9 +11,7 @@ import pytest
 from changelog.follower import ChangeBatch
 from chassis.errors import StoreUnavailable
 from edge.cache import keys
-from edge.cache.category_tree import CategoryTree
-from edge.cache.follow import MemorySink, PartChangeReader, SharedSink, read_stock_change
-from edge.cache.freshness import Freshness
+from edge.cache.follow import CategoryTree, Freshness, MemorySink, PartChangeReader, SharedSink, read_stock_change
 from edge.cache.manager import CacheManager, Loaded
 from edge.cache.memory import LogChange, MemoryCache
 from edge.cache.retry import RetryQueue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.cache.freshness import Freshness
+from edge.cache.follow import Freshness
 
 
 @pytest.fixture

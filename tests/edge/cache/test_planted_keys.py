@@ -15,8 +15,8 @@ import redis
 
 from changelog.cursor import Position
 from edge.cache import keys
+from edge.cache.scripts import redis_type
 from edge.cache.shared import SharedCache
-from edge.cache.stored_form import redis_type
 from edge.cache.values import Listing
 from tests.edge.cache.conftest import Edge
 from tests.edge.live.histories import Shop

@@ -10,8 +10,7 @@ import pytest
 
 from changelog.cursor import Position
 from edge.cache import keys
-from edge.cache.breaker import FAILURES_TO_OPEN, CircuitBreaker
-from edge.cache.errors import SharedTierAway
+from edge.cache.breaker import FAILURES_TO_OPEN, CircuitBreaker, SharedTierAway
 from edge.cache.retry import RetryQueue
 from edge.cache.shared import SharedCache
 from edge.cache.values import Listing

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from edge.cache import keys
-from edge.cache.errors import SharedTierBehind
+from edge.cache.breaker import SharedTierBehind
 from edge.cache.shared import SharedCache
 from edge.cache.values import Listing
 from tests.edge.cache.conftest import Edge

@@ -14,19 +14,18 @@ from changelog.follower import ChangeBatch
 from changelog.visibility import is_published
 from chassis.caller import ANONYMOUS, Caller
 from edge.cache import keys
-from edge.cache.category_tree import CategoryTree
+from edge.cache.follow import CategoryTree
 from edge.cache.manager import Answer
 from edge.cache.values import Absent, Listing
 from edge.live.catch_up import Preparation
+from edge.live.change_history import LogPages, Ring
+from edge.live.client_state import Session
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
-from edge.live.log_pages import LogPages
 from edge.live.outbox import Item, Slot
 from edge.live.part_states import PartStates
 from edge.live.protocol import Subscribe
 from edge.live.publisher import EventPublisher
-from edge.live.ring import Ring
-from edge.live.session import Session
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2
 from partstream.inventory.v1 import stock_change_pb2

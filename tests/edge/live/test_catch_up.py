@@ -12,11 +12,10 @@ from changelog.cursor import Position, decode
 from changelog.follower import ChangeBatch
 from chassis.errors import CursorCompacted
 from edge.cache import keys
+from edge.live.change_history import LogPages, Ring
+from edge.live.client_state import Session
 from edge.live.errors import CloseSocket, ResyncNeeded, TooSlow
 from edge.live.limits import LiveLimits
-from edge.live.log_pages import LogPages
-from edge.live.ring import Ring
-from edge.live.session import Session
 from partstream.content.v1 import part_pb2
 from tests.edge.live.histories import STAFF, Shop, one_sent, sent, subscribe
 

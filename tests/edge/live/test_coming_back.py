@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from edge.cache import keys
+from edge.live.change_history import Ring
 from edge.live.errors import Refused, TooSlow
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
-from edge.live.ring import Ring
 from partstream.content.v1 import part_pb2
 from tests.edge.live.histories import Shop, begun, one_sent, sent, subscribe
 

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from chassis.limits import limits
+from edge.live.client_state import Session
 from edge.live.errors import LimitReached, Refused, TooSlow
+from edge.live.fair_scheduling import PARTS_A_SLICE, SnapshotQueue
 from edge.live.limits import Allowance, Doorkeeper, LiveLimits, TokenBucket, Watched, live_limits
 from edge.live.outbox import Outbox
-from edge.live.session import Session
-from edge.live.snapshot_queue import PARTS_A_SLICE, SnapshotQueue
 from edge.settings import EdgeSettings
 from tests.edge.live.conftest import LiveClient, LiveServer
 from tests.edge.live.histories import Shop, begun, sent, subscribe

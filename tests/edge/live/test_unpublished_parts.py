@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge.cache import keys
-from edge.live.session import Session
+from edge.live.client_state import Session
 from partstream.content.v1 import part_pb2
 from tests.edge.live.histories import STAFF, Shop, begun, sent, subscribe
 

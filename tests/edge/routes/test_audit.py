@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from changelog import cursor as cursors
-from edge.audit_dispatch.audit_trail import WAIT_SECONDS
+from edge.audit_dispatch.trail import WAIT_SECONDS
 from tests.edge.routes.shop import open_shop, stock
 from tests.tasks.live_log import WorkerProcess
 

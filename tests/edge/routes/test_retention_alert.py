@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+import edge.alerts
 import inventory_svc.settings
 from changelog import maintenance
-from edge import retention_watch
 from tests.edge.routes.test_followers import registered as registered  # noqa: PLC0414 - a fixture
 from tests.harness.small_partitions import make_small
 
@@ -27,7 +27,7 @@ LEVELS = (
 def small_log(inventory_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log of which almost nothing is to be kept."""
     monkeypatch.setattr(maintenance, "_INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(retention_watch, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(edge.alerts, "RETENTION_SECONDS", 0.05)
     settings = inventory_svc.settings.Settings
     monkeypatch.setattr(inventory_svc.settings, "Settings", functools.partial(settings, log_keep_bytes=1))
     with psycopg.connect(inventory_dsn, autocommit=True) as connection:

@@ -8,7 +8,7 @@ import pytest
 
 from changelog import cursor as cursors
 from edge.app import Edge
-from edge.audit_dispatch.audit_trail import WAIT_SECONDS
+from edge.audit_dispatch.trail import WAIT_SECONDS
 from tests.edge.routes.shop import open_shop
 
 

@@ -1,8 +1,7 @@
-"""One connected client: who it is, what it listens to, what it may see, what waits for it."""
+"""The state of connected clients, and the index of their subscriptions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from changelog.visibility import Group, can_read
@@ -16,25 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from changelog.cursor import Position
-    from edge.cache.category_tree import CategoryTree
+    from edge.cache.follow import CategoryTree
     from edge.live.events import PartState
     from edge.live.fair_scheduling import FairScheduler
     from edge.live.limits import LiveLimits
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """One subscription of one socket."""
-
-    id: str
-    parts: frozenset[str]
-    categories: frozenset[str]
-    every_event: bool
-
-    @property
-    def size(self) -> int:
-        """Return how many names it has; what does not exist costs as much as what does."""
-        return len(self.parts) + len(self.categories)
+    from edge.live.protocol import Subscription
 
 
 class Held(dict[str, int]):
@@ -197,3 +182,53 @@ def _is_after(event: Event, positions: Mapping[str, Position]) -> bool:
         position.log in positions and position.revision >= positions[position.log].revision
         for position in event.positions
     )
+
+
+class SubscriptionIndex:
+    """Sessions by part and by category."""
+
+    def __init__(self) -> None:
+        """Nobody listens."""
+        self._parts: dict[str, set[Session]] = {}
+        self._categories: dict[str, set[Session]] = {}
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether anybody listens to a category."""
+        return bool(self._categories)
+
+    def of_part(self, part_id: str) -> set[Session]:
+        """Who named the part. Do not change the set."""
+        return self._parts.get(part_id) or _NOBODY
+
+    def of_categories(self, category_ids: Iterable[str]) -> set[Session]:
+        """Who named one of these categories."""
+        found: set[Session] = set()
+        for category_id in category_ids:
+            found |= self._categories.get(category_id, _NOBODY)
+        return found
+
+    def of_any_category(self) -> set[Session]:
+        """Who named any category at all."""
+        return set().union(*self._categories.values())
+
+    def add(self, session: Session, subscription: Subscription) -> None:
+        """The session listens to what a subscription names."""
+        for names, index in ((subscription.parts, self._parts), (subscription.categories, self._categories)):
+            for name in names:
+                index.setdefault(name, set()).add(session)
+
+    def remove(self, session: Session, subscription: Subscription) -> None:
+        """A subscription of the session has ended: what no other one of it names is no longer listened to."""
+        for names, held, index in (
+            (subscription.parts, session.parts, self._parts),
+            (subscription.categories, session.categories, self._categories),
+        ):
+            for name in names:
+                if name not in held and (sessions := index.get(name)) is not None:
+                    sessions.discard(session)
+                    if not sessions:
+                        del index[name]
+
+
+_NOBODY: set[Session] = set()
