@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from changelog import cursor as cursors
 from changelog.catch_up import CatchUp
-from changelog.message import Cut, compose, cut_message
 from changelog.tailer import Tailer
+from changelog.watch_response import Cut, compose, cut_message
 from changelog.window import WINDOW_BYTES, WINDOW_ENTRIES
 from chassis.errors import (
     CursorCompacted,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
     from uuid import UUID
 
-    from changelog.followers import Followers
+    from changelog.follower_registry import FollowerRegistry
     from changelog.log_entry import LogEntry
     from changelog.log_reader import LogReader
     from changelog.window import Window, WindowEntry
@@ -84,7 +84,7 @@ class ChangeFeed:
             reader, encode, keys, max_window_bytes=max_window_bytes, max_window_entries=max_window_entries
         )
         self._catch_up = CatchUp(self._tailer)
-        self.followers: Followers | None = None  # of the log, where followers are registered
+        self.followers: FollowerRegistry | None = None  # of the log, where followers are registered
         self._draining = False
         self._shared: dict[tuple[int, int, int, str], _Step] = {}
 
@@ -116,7 +116,7 @@ class ChangeFeed:
     def drain(self) -> None:
         """End every watch with ``Draining``; new ones are refused."""
         self._draining = True
-        self._tailer.moved.ring()
+        self._tailer.moved.notify_all()
 
     def wake(self) -> None:
         """Look at the table now: this process has just committed."""

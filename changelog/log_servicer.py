@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from changelog import cursor as cursors
-from changelog.followers import PERMISSION
-from changelog.log_search import Found
+from changelog.follower_registry import PERMISSION
+from changelog.log_reader import SearchPage
+from changelog.visibility import READ_PERMISSIONS, Group, groups
 from chassis.caller import current_caller, require
 from chassis.errors import CursorCompacted, CursorMalformed, EpochChanged
 from chassis.timestamps import timestamp_of
-from chassis.visibility import READ_PERMISSIONS, Group, groups
 from partstream.changes.v1 import change_log_service_pb2 as messages
 from partstream.changes.v1 import change_log_service_pb2_grpc, log_entry_pb2, origin_pb2
 
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from changelog.feed import ChangeFeed
-    from changelog.followers import Followers, RegisteredFollower
+    from changelog.follower_registry import FollowerRegistry, RegisteredFollower
     from changelog.log_entry import LogEntry
     from changelog.log_reader import LogReader
-    from changelog.log_search import LogSearch
 
     EntityIds: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
 
@@ -35,12 +34,11 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     def __init__(
         self,
         reader: LogReader,
-        search: LogSearch,
         feed: ChangeFeed,
         entity_ids: EntityIds,
         held_by: Callable[[], str | None],
         shown_state: Callable[[str, dict[str, Any]], dict[str, Any]],
-        followers: Followers,
+        followers: FollowerRegistry,
     ) -> None:
         """``entity_ids`` answers under which ids entries of some parts are, ``held_by`` who holds retention back.
 
@@ -48,7 +46,6 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         """
         self._shown_state = shown_state
         self._reader = reader
-        self._search = search
         self._feed = feed
         self._entity_ids = entity_ids
         self._held_by = held_by
@@ -63,11 +60,11 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         if part_ids or request.entity:
             head = (await self._reader.head()).revision
             ids = await self._entity_ids(part_ids) if part_ids else None
-            found = await self._search.page(after, head, entity=request.entity, ids=ids, size=size)
+            found = await self._reader.search(after, head, entity=request.entity, ids=ids, size=size)
         else:
             page = await self._reader.page(after, size)
             reached = page.entries[-1].revision if page.entries else after
-            found = Found(page.entries, reached, end=not page.more)
+            found = SearchPage(page.entries, reached, end=not page.more)
         return messages.ListEntriesResponse(
             entries=[self._message(entry) for entry in found.entries],
             cursor=self._feed.token_for(found.reached),

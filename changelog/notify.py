@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from chassis.background import Backoff, end
+from chassis.retry import retry
 from chassis.store_errors import STORE_FAILURES
 
 if TYPE_CHECKING:
@@ -50,19 +51,21 @@ class ChangeNotifier:
 
     async def _run(self) -> None:
         backoff = Backoff()
-        while True:
-            try:
-                connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
-                try:
-                    await connection.add_listener(CHANNEL, self._heard)
-                    backoff.reset()
-                    self._wake()
-                    await self._tell(connection)
-                finally:
-                    connection.terminate()
-            except STORE_FAILURES as error:
-                log.warning("notifications are interrupted, polling goes on: %r", error)
-                await asyncio.sleep(backoff.next())
+        await retry(lambda: self._notify_and_listen(backoff), STORE_FAILURES, backoff, self._report)
+
+    @staticmethod
+    def _report(error: Exception, _: float) -> None:
+        log.warning("notifications are interrupted, polling goes on: %r", error)
+
+    async def _notify_and_listen(self, backoff: Backoff) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
+        try:
+            await connection.add_listener(CHANNEL, self._heard)
+            backoff.reset()
+            self._wake()
+            await self._tell(connection)
+        finally:
+            connection.terminate()
 
     async def _tell(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         while True:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from changelog.feed import ChangeFeed
-from changelog.followers import Followers
+from changelog.follower_registry import FollowerRegistry
 from changelog.handoff import Handoff
 from changelog.log_reader import LogReader
-from changelog.log_search import LogSearch
 from changelog.log_servicer import ChangeLogServicer
 from changelog.maintenance import LogMaintenance, LogRetention
 from changelog.notify import ChangeNotifier
@@ -50,10 +49,9 @@ class ServedLog:
         self.handoff = self.begin_handoff()
         self._notifier = ChangeNotifier(dsn, self.feed.wake)
         self._maintenance = LogMaintenance(database, name, retention)
-        self._followers = self.feed.followers = Followers(database, reader, retention.hold_for)
+        self._followers = self.feed.followers = FollowerRegistry(database, reader, retention.hold_for)
         self._servicer = ChangeLogServicer(
             reader,
-            LogSearch(database),
             self.feed,
             entity_ids,
             lambda: self._maintenance.held_by,

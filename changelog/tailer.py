@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from changelog.broadcast import BroadcastEvent
 from changelog.window import EntryEncoder, Window, WindowEntry
 from chassis.background import Backoff, end
 from chassis.errors import PartstreamError, StoreUnavailable
@@ -143,7 +142,7 @@ class Tailer:
         now = loop.time()
         if now >= self._quiet_until:
             self._quiet_until = now + min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS)
-            self.moved.ring()
+            self.moved.notify_all()
         elif self._ringing is None:
             self._ringing = loop.call_at(self._quiet_until, self._ring_late)
 
@@ -164,10 +163,10 @@ class Tailer:
             self.window.serve(audience)
         self.generation += 1
         self.is_sure = True
-        self._tail.begin_anew()
+        self._tail.reset()
         while await self._pull():
             pass
-        self.moved.ring()
+        self.moved.notify_all()
 
     async def _pull(self) -> bool:
         """Append one page to the window; whether more may be waiting."""
@@ -239,3 +238,33 @@ def _mark_ends(entries: Sequence[LogEntry], encoded: Sequence[WindowEntry], *, i
         ready.ends_transaction = not entry.is_with(following)
     if encoded:
         encoded[-1].ends_transaction = is_whole
+
+
+class BroadcastEvent:
+    """Wakes all its waiters; a future and a timer for each are the cheapest way to wait with a timeout."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[asyncio.Future[None], None] = {}
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Return at the next ``notify_all`` or after the timeout."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(timeout_seconds, _wake, future)
+        self._waiters[future] = None
+        try:
+            await future
+        finally:
+            timer.cancel()
+            self._waiters.pop(future, None)
+
+    def notify_all(self) -> None:
+        """Wake everything that waits now."""
+        waiters, self._waiters = self._waiters, {}
+        for future in waiters:
+            _wake(future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

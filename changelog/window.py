@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from changelog.visibility import STAFF
 from changelog.wire import varint
-from chassis.visibility import STAFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

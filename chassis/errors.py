@@ -1,15 +1,15 @@
-"""The one tree of errors that travel between processes: what each means, as data. Standard library only.
+"""Errors that cross process boundaries: a gRPC code, a reason and metadata, as data. Standard library only.
+
+A service derives the errors of its domain from these in its own ``errors.py``. A client receives them as the class of
+their gRPC code with the same ``reason``, so that it need not know the service's classes.
 
 ::
 
     PartstreamError
     ├── InvalidArgument: FieldInvalid, RequestIdReused, CursorMalformed, CursorFromFuture, PageTokenInvalid
-    ├── NotFound: PartNotFound, LocationNotFound, ReservationNotFound, MovementNotFound, CategoryNotFound,
-    │     VersionNotFound, FollowerNotFound
-    ├── AlreadyExists: PartExists, LocationExists, CategoryExists
-    ├── FailedPrecondition: VersionRequired, InsufficientStock, PartArchived, HasDependents, LocationArchived,
-    │     ReservationNotHeld, ReservationLimit, MovementNotReversible, IllegalState, BatchAborted, EpochChanged,
-    │     PositionNotSent
+    ├── NotFound: FollowerNotFound
+    ├── AlreadyExists
+    ├── FailedPrecondition: VersionRequired, HasDependents, IllegalState, BatchAborted, EpochChanged, PositionNotSent
     ├── Unauthenticated: TokenMissing, TokenInvalid, TokenExpired, TokenRevoked
     ├── Unavailable: StoreUnavailable, RevisionNotYetServed, Draining, RevocationUnknown
     ├── ResourceExhausted: Overloaded, WatcherTooSlow
@@ -29,7 +29,7 @@ DOMAIN = "partstream"
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One field at fault: its path as in the request (``part.title``, ``adjustments[3].delta``) and what is wrong."""
+    """A field that violates a rule: its path in the request (``adjustments[3].delta``) and what is wrong."""
 
     path: str
     message: str
@@ -37,17 +37,17 @@ class FieldViolation:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRef:
-    """The resource an error speaks of: its kind (``part``) and its identifier."""
+    """The resource an error concerns: its kind and its identifier."""
 
     kind: str
     name: str
 
 
 class PartstreamError(Exception):
-    """Whatever a caller is told went wrong: a gRPC code, a reason, facts, and words for people."""
+    """An error that a caller receives; ``message`` is for people, the rest for programs."""
 
     code: ClassVar[str] = "INTERNAL"
-    reason: ClassVar[str] = ""
+    reason: str = ""
 
     def __init__(
         self,
@@ -59,9 +59,12 @@ class PartstreamError(Exception):
         preconditions: Sequence[FieldViolation] = (),
         retry_after_seconds: float | None = None,
         current: object | None = None,
+        reason: str = "",
     ) -> None:
-        """Hold the error as data; ``current`` is the resource as it is now, for conflicts."""
+        """``current`` is the present resource, for conflicts; ``reason`` replaces the one of the class."""
         super().__init__(message)
+        if reason:
+            self.reason = reason
         self.message = message
         self.metadata = dict(metadata or {})
         self.fields = tuple(fields)
@@ -72,13 +75,13 @@ class PartstreamError(Exception):
 
 
 class InvalidArgument(PartstreamError):
-    """The request is wrong whatever the state; sending it again cannot help."""
+    """The request is invalid in any state: a retry fails too."""
 
     code = "INVALID_ARGUMENT"
 
 
 class FieldInvalid(InvalidArgument):
-    """A field is malformed or breaks a rule."""
+    """A field is malformed or violates a rule."""
 
     reason = "FIELD_INVALID"
 
@@ -90,7 +93,7 @@ class RequestIdReused(InvalidArgument):
 
 
 class CursorMalformed(InvalidArgument):
-    """The cursor or revision token cannot be read."""
+    """The cursor or revision token cannot be decoded."""
 
     reason = "CURSOR_MALFORMED"
 
@@ -102,51 +105,15 @@ class CursorFromFuture(InvalidArgument):
 
 
 class PageTokenInvalid(InvalidArgument):
-    """The page token cannot be read or was issued for other filters."""
+    """The page token cannot be decoded, or was issued for other filters."""
 
     reason = "PAGE_TOKEN_INVALID"
 
 
 class NotFound(PartstreamError):
-    """The thing named is not there."""
+    """The resource does not exist, or is not visible to the caller."""
 
     code = "NOT_FOUND"
-
-
-class PartNotFound(NotFound):
-    """No such part."""
-
-    reason = "PART_NOT_FOUND"
-
-
-class LocationNotFound(NotFound):
-    """No such location."""
-
-    reason = "LOCATION_NOT_FOUND"
-
-
-class ReservationNotFound(NotFound):
-    """No such reservation."""
-
-    reason = "RESERVATION_NOT_FOUND"
-
-
-class MovementNotFound(NotFound):
-    """No such movement."""
-
-    reason = "MOVEMENT_NOT_FOUND"
-
-
-class CategoryNotFound(NotFound):
-    """No such category."""
-
-    reason = "CATEGORY_NOT_FOUND"
-
-
-class VersionNotFound(NotFound):
-    """No such version."""
-
-    reason = "VERSION_NOT_FOUND"
 
 
 class FollowerNotFound(NotFound):
@@ -161,80 +128,26 @@ class AlreadyExists(PartstreamError):
     code = "ALREADY_EXISTS"
 
 
-class PartExists(AlreadyExists):
-    """A part with this id exists."""
-
-    reason = "PART_EXISTS"
-
-
-class LocationExists(AlreadyExists):
-    """A location with this id exists."""
-
-    reason = "LOCATION_EXISTS"
-
-
-class CategoryExists(AlreadyExists):
-    """A category with this id exists."""
-
-    reason = "CATEGORY_EXISTS"
-
-
 class FailedPrecondition(PartstreamError):
-    """The request is sound, the state does not allow it."""
+    """The present state does not allow the request."""
 
     code = "FAILED_PRECONDITION"
 
 
 class VersionRequired(FailedPrecondition):
-    """An absolute write must say which version it replaces."""
+    """The write needs the version that it replaces."""
 
     reason = "VERSION_REQUIRED"
 
 
-class InsufficientStock(FailedPrecondition):
-    """Fewer units are available than were asked for."""
-
-    reason = "INSUFFICIENT_STOCK"
-
-
-class PartArchived(FailedPrecondition):
-    """The part or its stock level is archived."""
-
-    reason = "PART_ARCHIVED"
-
-
 class HasDependents(FailedPrecondition):
-    """Something depends on the resource."""
+    """Other resources depend on this one."""
 
     reason = "HAS_DEPENDENTS"
 
 
-class LocationArchived(FailedPrecondition):
-    """The location is archived."""
-
-    reason = "LOCATION_ARCHIVED"
-
-
-class ReservationNotHeld(FailedPrecondition):
-    """The reservation is no longer held."""
-
-    reason = "RESERVATION_NOT_HELD"
-
-
-class ReservationLimit(FailedPrecondition):
-    """A guest's cart holds as much as it may."""
-
-    reason = "RESERVATION_LIMIT"
-
-
-class MovementNotReversible(FailedPrecondition):
-    """The movement cannot be undone."""
-
-    reason = "MOVEMENT_NOT_REVERSIBLE"
-
-
 class IllegalState(FailedPrecondition):
-    """The change of state asked for is not allowed from the present one."""
+    """The requested state cannot follow the present one."""
 
     reason = "ILLEGAL_STATE"
 
@@ -246,19 +159,19 @@ class BatchAborted(FailedPrecondition):
 
 
 class EpochChanged(FailedPrecondition):
-    """The cursor belongs to another epoch of the log."""
+    """The cursor belongs to another epoch of the change log."""
 
     reason = "EPOCH_CHANGED"
 
 
 class PositionNotSent(FailedPrecondition):
-    """The position lies beyond what the follower was sent."""
+    """The position is beyond the last one sent to the follower."""
 
     reason = "POSITION_NOT_SENT"
 
 
 class VersionConflict(PartstreamError):
-    """The expected version is stale; ``current`` is what is there now, metadata says who changed it and when."""
+    """The expected version is stale; ``current`` is the present resource, metadata names who changed it and when."""
 
     code = "ABORTED"
     reason = "VERSION_CONFLICT"
@@ -268,37 +181,37 @@ ConcurrencyError = VersionConflict
 
 
 class Unauthenticated(PartstreamError):
-    """The caller is not known."""
+    """The caller cannot be identified."""
 
     code = "UNAUTHENTICATED"
 
 
 class TokenMissing(Unauthenticated):
-    """The call needs a token and brought none."""
+    """The call needs an access token and has none."""
 
     reason = "TOKEN_MISSING"
 
 
 class TokenInvalid(Unauthenticated):
-    """The token is malformed, badly signed or not meant for this system."""
+    """The token is malformed, has an invalid signature or another audience."""
 
     reason = "TOKEN_INVALID"
 
 
 class TokenExpired(Unauthenticated):
-    """The token's time is over."""
+    """The token is expired."""
 
     reason = "TOKEN_EXPIRED"
 
 
 class TokenRevoked(Unauthenticated):
-    """The session behind the token was revoked."""
+    """The token, its session or its signing key is revoked."""
 
     reason = "TOKEN_REVOKED"
 
 
 class PermissionMissing(PartstreamError):
-    """The caller is known and lacks a permission."""
+    """The caller lacks a permission."""
 
     code = "PERMISSION_DENIED"
     reason = "PERMISSION_MISSING"
@@ -311,69 +224,69 @@ class ResourceExhausted(PartstreamError):
 
 
 class Overloaded(ResourceExhausted):
-    """A queue is full; come again later."""
+    """A queue is full or a rate limit is reached; retry later."""
 
     reason = "OVERLOADED"
 
 
 class WatcherTooSlow(ResourceExhausted):
-    """The watcher did not keep up; resume from its last cursor."""
+    """The watcher does not read fast enough; it resumes from its last cursor."""
 
     reason = "WATCHER_TOO_SLOW"
 
 
 class Unavailable(PartstreamError):
-    """Not now; an idempotent call may be sent again."""
+    """A dependency does not respond; an idempotent call can be retried."""
 
     code = "UNAVAILABLE"
 
 
 class StoreUnavailable(Unavailable):
-    """The database is away."""
+    """The database is unavailable."""
 
     reason = "STORE_UNAVAILABLE"
 
 
 class RevisionNotYetServed(Unavailable):
-    """This server has not yet served the revision asked for."""
+    """This server has not reached the requested revision yet."""
 
     reason = "REVISION_NOT_YET_SERVED"
 
 
 class Draining(Unavailable):
-    """The server is being replaced."""
+    """The server shuts down; other replicas serve the call."""
 
     reason = "DRAINING"
 
 
 class RevocationUnknown(Unavailable):
-    """It is not known which tokens are revoked, so nothing is written."""
+    """The revocation list is out of date, so writes are rejected."""
 
     reason = "REVOCATION_UNKNOWN"
 
 
 class CursorCompacted(PartstreamError):
-    """Entries after the cursor are no longer kept."""
+    """Entries after the cursor are compacted."""
 
     code = "OUT_OF_RANGE"
     reason = "CURSOR_COMPACTED"
 
 
 class DeadlinePassed(PartstreamError):
-    """Time ran out."""
+    """The deadline is exceeded."""
 
     code = "DEADLINE_EXCEEDED"
     reason = "DEADLINE"
 
 
 class InternalFault(PartstreamError):
-    """A fault of ours; the server's log has it under the request id."""
+    """A defect of the server; its log has the details under the request id."""
 
     reason = "INTERNAL"
 
 
 def error_classes(root: type[PartstreamError] = PartstreamError) -> Iterator[type[PartstreamError]]:
-    """Every class of the tree that has a reason."""
+    """Yield every class that has a reason of its own, those of imported packages included."""
     if root.reason:
         yield root
     for child in root.__subclasses__():

@@ -1,4 +1,4 @@
-"""How a service runs as a process: patient at the start, ready when it says so, drained at the end."""
+"""The life of every process: start, retried while the database is unavailable; ready; graceful stop."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from chassis.addresses import PortTaken
 from chassis.background import Backoff
 from chassis.errors import StoreUnavailable
 from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
+from chassis.retry import retry
 from chassis.server import until_stopped
 from chassis.store_errors import STORE_FAILURES, translated
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class ProcessSettings(Protocol):
@@ -60,49 +63,70 @@ class App(Protocol):
 AppT = TypeVar("AppT", bound=App)
 
 
-async def start_with_retry(start_once: Callable[[], Awaitable[AppT]]) -> AppT:
-    """The app that ``start_once`` makes; while the database is away it is tried again and again."""
-    backoff = Backoff(0.2, 5.0)
-    while True:
-        try:
-            return await start_once()
-        except (*STORE_FAILURES, StoreUnavailable) as error:
-            if not isinstance(error, StoreUnavailable) and translated(error) is None:
-                raise
-            pause = backoff.next()
-            log.warning("the database cannot be reached, next attempt in %.1f s: %r", pause, error)
-            await asyncio.sleep(pause)
+async def start_with_retry(start_once: Callable[[], Awaitable[T]]) -> T:
+    """Return what ``start_once`` returns, repeated while the database is unavailable."""
+
+    def report(error: Exception, pause: float) -> None:
+        if not isinstance(error, StoreUnavailable) and translated(error) is None:
+            raise error
+        log.warning("database unavailable retry_in_seconds=%.1f error=%r", pause, error)
+
+    return await retry(start_once, (*STORE_FAILURES, StoreUnavailable), Backoff(0.2, 5.0), report)
 
 
-async def serve_until_stopped(process: str, settings: ProcessSettings, start_once: Callable[[], Awaitable[App]]) -> int:
-    """Run until SIGTERM or SIGINT; answers the exit code."""
+async def serve_until_stopped(
+    process: str,
+    settings: ProcessSettings,
+    start: Callable[[], Awaitable[AppT]],
+    *,
+    listener: Callable[[AppT], asyncio.Task[None]] | None = None,
+    address: str = "",
+) -> int:
+    """Configure logs and traces, start the app, and run it until SIGTERM or SIGINT; return the exit code.
+
+    The operations port is open from the beginning; a signal also ends the start. ``listener`` is a task of the app that
+    must not end by itself. ``address`` is logged once the app is ready.
+    """
     logs.configure(process, format=settings.log_format, level=settings.log_level)
     telemetry.configure(process, settings.otel_exporter)
+    allow_open_files()
     stopped = asyncio.create_task(until_stopped())
-    starting = asyncio.create_task(start_with_retry(start_once))
+    starting = asyncio.ensure_future(start())
     operations = OperationsPort(settings.operations_host, settings.operations_port, lambda: _health(starting))
     try:
         operations.start()
         await asyncio.wait((stopped, starting), return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            return 0
-        app = starting.result()
-        freeze_gc()
-        logging.getLogger(logs.READY).info("%s is ready", process)
-        await stopped
-        await app.stop()
-        telemetry.shutdown()
+        if starting.done():
+            app = starting.result()
+            freeze_gc()
+            logging.getLogger(logs.READY).info("%s ready%s", process, address and f" on {address}")
+            await _until_stopped(process, app, stopped, listener(app) if listener else None)
     except PortTaken as error:
-        log.error("%s cannot start: %s", process, error)  # noqa: TRY400 - the message says all
+        log.error("%s cannot start: %s", process, error)  # noqa: TRY400 - the message is complete
         return 1
     finally:
         stopped.cancel()
         starting.cancel()
         await operations.stop()
+        telemetry.shutdown()
     return 0
 
 
-async def _health(starting: asyncio.Task[App]) -> HealthDetails:
+async def _until_stopped(
+    process: str, app: App, stopped: asyncio.Task[None], listener: asyncio.Task[None] | None
+) -> None:
+    try:
+        await asyncio.wait([task for task in (stopped, listener) if task], return_when=asyncio.FIRST_COMPLETED)
+        if listener is not None and listener.done():
+            listener.result()
+            message = "The listener ended by itself."
+            raise RuntimeError(message)
+        log.info("%s stopping", process)
+    finally:
+        await app.stop()
+
+
+async def _health(starting: asyncio.Future[AppT]) -> HealthDetails:
     if not starting.done():
         return summarised({"process": CheckResult("down", detail="starting")})
     return await starting.result().health()

@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 
 _TYPE_URL = "type.googleapis.com/"
 _CODES = {code.name: code for code in grpc.StatusCode}
-_BY_REASON = {cls.reason: cls for cls in errors.error_classes()}
+_BY_REASON = {cls.reason: cls for cls in errors.error_classes() if cls.__module__ == errors.__name__}
+# Classes of reasons that only a service knows: by gRPC code.
+_BY_CODE: Final[dict[int, type[PartstreamError]]] = {
+    _CODES[cls.code].value[0]: cls
+    for cls in (
+        errors.InvalidArgument,
+        errors.NotFound,
+        errors.AlreadyExists,
+        errors.FailedPrecondition,
+        errors.Unauthenticated,
+        errors.ResourceExhausted,
+        errors.Unavailable,
+    )
+}
 _UNAVAILABLE_RETRY_SECONDS = 1.0
 
 # Clients take trailers of 8 KiB unless told otherwise; from there on to 16 KiB they refuse some of them.
@@ -120,9 +133,10 @@ def is_foreign(error: grpc.RpcError) -> bool:
 
 
 def from_status(status: status_pb2.Status) -> PartstreamError:
-    """The error in a rich status."""
+    """Return the error in a rich status: its own class, or that of its code with the reason kept."""
     found = _Details(status)
-    cls = _BY_REASON.get(found.reason, errors.InternalFault)
+    known = _BY_REASON.get(found.reason)
+    cls = known or (_BY_CODE.get(status.code) if found.reason else None) or errors.InternalFault
     return cls(
         status.message,
         metadata=found.metadata,
@@ -131,6 +145,7 @@ def from_status(status: status_pb2.Status) -> PartstreamError:
         preconditions=found.preconditions,
         retry_after_seconds=found.retry_after_seconds,
         current=found.current,
+        reason="" if known else found.reason,
     )
 
 

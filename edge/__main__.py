@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from chassis import logs
 from chassis.database import Database
-from chassis.errors import StoreUnavailable
+from chassis.entry_point import exit_code
 from chassis.password_policy import weakness
 from chassis.settings import SettingsError, load
 from edge.identity import operator_users
@@ -28,24 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 PASSWORD_BYTES_READ: Final = 4096
-INTERRUPTED: Final = 130
-SERVER_VERBS: Final = ("serve", "migrate")
 
 
 def main() -> int:
-    """Run the command; 2 for settings that are missing or wrong, 1 for whatever else fails."""
+    """Run the command that the command line names; return the exit code."""
     given = _parser().parse_args()
-    try:
-        return _run(given)
-    except SettingsError as error:
-        head = "The edge cannot start:" if given.verb in SERVER_VERBS else "The command cannot run:"
-        sys.stderr.write("\n".join([head, *error.problems]) + "\n")
-        return 2
-    except (StoreUnavailable, OperatorError) as error:
-        sys.stderr.write(f"{logs.visible(str(error))}\n")
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return exit_code(lambda: _run(given), OperatorError)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -71,16 +59,9 @@ def _run(given: argparse.Namespace) -> int:
 def _serve(settings: EdgeSettings) -> int:
     import uvloop  # noqa: PLC0415 - see above
 
-    from chassis.addresses import PortTaken  # noqa: PLC0415 - see above
     from edge.app import serve  # noqa: PLC0415 - see above
 
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
-    except PortTaken as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return uvloop.run(serve(settings))
 
 
 async def _migrate(settings: MigrateSettings) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from changelog.sources import PartSource, StockSource
-from chassis import logs, telemetry
 from chassis.addresses import joined
-from chassis.background import BackgroundService, Backoff
+from chassis.background import BackgroundService
 from chassis.channels import open_channel
 from chassis.database import Database
-from chassis.operations import CheckResult, HealthDetails, OperationsPort, summarised
-from chassis.process import allow_open_files, freeze_gc
+from chassis.operations import HealthDetails
+from chassis.process import serve_until_stopped, start_with_retry
 from chassis.rates import Quotas
 from chassis.revocation.listing import RevocationList
-from chassis.store_errors import STORE_FAILURES
 from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, SigningKey, TokenVerifier
 from edge.audit_dispatch.audit_trail import WAIT_SECONDS, AuditTrail
@@ -63,25 +61,43 @@ if TYPE_CHECKING:
 STATEMENT_SECONDS = 5.0  # nobody waits longer for a sign-in or a page of the audit trail
 
 log = logging.getLogger("edge")
-ready = logging.getLogger(logs.READY)
 
 
-async def serve(settings: EdgeSettings) -> None:
-    """Run one edge until SIGTERM or SIGINT, then let go of everything in order."""
-    logs.configure("edge", format=settings.log_format, level=settings.log_level)
-    telemetry.configure("edge", settings.otel_exporter)
-    allow_open_files()
-    stopping = _stop_signal()
+async def serve(settings: EdgeSettings) -> int:
+    """Run one edge until SIGTERM or SIGINT, then stop everything in order; return the exit code."""
+    scheme = "http" if settings.http_tls is None else "https"
+    return await serve_until_stopped(
+        "edge",
+        settings,
+        lambda: _start(settings),
+        listener=lambda running: running.listener,
+        address=f"{scheme}://{joined(settings.host, settings.port)}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _RunningEdge:
+    edge: Edge
+    listener: asyncio.Task[None]
+    resources: contextlib.AsyncExitStack
+
+    async def health(self) -> HealthDetails:
+        """Return whether the edge can serve."""
+        return await self.edge.health.readiness()
+
+    async def stop(self) -> None:
+        """Drain, then close all resources."""
+        async with self.resources:
+            await self.edge.drain()
+
+
+async def _start(settings: EdgeSettings) -> _RunningEdge:
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(telemetry.shutdown)
-        made: list[Edge] = []
-        operations = OperationsPort(settings.operations_host, settings.operations_port, lambda: _health(made))
-        operations.start()
-        stack.push_async_callback(operations.stop)
-        databases = await _databases(settings, stack, stopping)
-        if databases is None:
-            return
-        edge = Edge(settings, *databases)
+        database = await _open(settings.database_url, "partstream-edge")
+        stack.push_async_callback(database.close)
+        trail = await _open(settings.audit_database_url, "partstream-trail")
+        stack.push_async_callback(trail.close)
+        edge = Edge(settings, database, trail)
         stack.push_async_callback(edge.close)
         tls = settings.grpc_server_tls
         await edge.revocation_server.start(
@@ -90,26 +106,7 @@ async def serve(settings: EdgeSettings) -> None:
         edge.start()
         listener = edge.server.start()
         await edge.server.until_listening()
-        made.append(edge)
-        freeze_gc()
-        scheme = "http" if settings.http_tls is None else "https"
-        ready.info("edge ready on %s://%s", scheme, joined(settings.host, settings.port))
-        stopped = asyncio.create_task(stopping.wait())
-        done, _ = await asyncio.wait({listener, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if listener in done:
-            listener.result()
-            message = "the listener ended by itself"
-            raise RuntimeError(message)
-        log.info("edge stopping")
-        await edge.drain()
-
-
-async def _health(made: list[Edge]) -> HealthDetails:
-    """Return the details for the operations port, which is there before the edge is made."""
-    if not made:
-        return summarised({"process": CheckResult("down", detail="starting")})
-    return await made[0].health.readiness()
+        return _RunningEdge(edge, listener, stack.pop_all())
 
 
 class Edge:
@@ -318,38 +315,7 @@ def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str,
     return channels
 
 
-async def _databases(
-    settings: EdgeSettings, stack: contextlib.AsyncExitStack, stopping: asyncio.Event
-) -> tuple[Database, Database] | None:
-    """Both databases, waited for as long as it takes; ``None`` when told to stop meanwhile."""
-    opened: list[Database] = []
-    for dsn, name in ((settings.database_url, "partstream-edge"), (settings.audit_database_url, "partstream-trail")):
-        database = await _open(dsn, name, stopping)
-        if database is None:
-            return None
-        stack.push_async_callback(database.close)
-        opened.append(database)
-    return opened[0], opened[1]
-
-
-async def _open(dsn: str, name: str, stopping: asyncio.Event) -> Database | None:
-    backoff = Backoff(0.2, 5.0)
-    while not stopping.is_set():
-        try:
-            return await Database.open(
-                dsn, application_name=name, min_size=1, max_size=10, command_timeout=STATEMENT_SECONDS
-            )
-        except STORE_FAILURES as error:
-            pause = backoff.next()
-            log.warning("%s: the database is away, trying again in %.1f s: %r", name, pause, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), pause)
-    return None
-
-
-def _stop_signal() -> asyncio.Event:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
+async def _open(dsn: str, name: str) -> Database:
+    return await start_with_retry(
+        lambda: Database.open(dsn, application_name=name, min_size=1, max_size=10, command_timeout=STATEMENT_SECONDS)
+    )

@@ -6,44 +6,32 @@ import asyncio
 import sys
 
 from chassis import logs
-from chassis.errors import StoreUnavailable
+from chassis.entry_point import run_command
 from chassis.migrate import migrate
-from chassis.settings import SettingsError, load
+from chassis.settings import load
 from inventory_svc.settings import MigrateSettings, Settings
 
 APPS = ("inventory_svc.piccolo_app",)
 
 
 def main() -> int:
-    """Run the command named on the command line; answers the exit code."""
-    command = sys.argv[1] if len(sys.argv) == 2 else ""
-    try:
-        if command == "migrate":
-            _migrate(load(MigrateSettings))
-            return 0
-        if command == "serve":
-            return _serve(load(Settings))
-    except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - before logs are configured
-        return 2
-    except StoreUnavailable as error:
-        print(error.message, file=sys.stderr)  # noqa: T201 - likewise
-        return 1
-    print("usage: python -m inventory_svc serve|migrate", file=sys.stderr)  # noqa: T201
-    return 0 if command in {"-h", "--help"} else 2
+    """Run the command that the command line names; return the exit code."""
+    return run_command("inventory_svc", {"serve": _serve, "migrate": _migrate})
 
 
-def _migrate(settings: MigrateSettings) -> None:
+def _migrate() -> int:
+    settings = load(MigrateSettings)
     logs.configure("inventory migrate", format=settings.log_format, level=settings.log_level)
     asyncio.run(migrate(settings.database_url, APPS))
+    return 0
 
 
-def _serve(settings: Settings) -> int:
+def _serve() -> int:
     import uvloop  # noqa: PLC0415 - not needed to migrate
 
-    from inventory_svc.app import serve  # noqa: PLC0415
+    from inventory_svc.app import serve  # noqa: PLC0415 - likewise
 
-    return uvloop.run(serve(settings))
+    return uvloop.run(serve(load(Settings)))
 
 
 if __name__ == "__main__":

@@ -174,4 +174,4 @@ async def _start_once(settings: Settings) -> App:
 
 async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; answers the exit code."""
-    return await serve_until_stopped(PROCESS, settings, lambda: _start_once(settings))
+    return await serve_until_stopped(PROCESS, settings, lambda: start(settings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from chassis.visibility import AUDIENCES, PUBLIC, Group
+from changelog.visibility import AUDIENCES, PUBLIC, Group
 from inventory_svc.convert.answers import STATES, timestamp
 from inventory_svc.convert.change_bytes import level_change
 from partstream.changes.v1 import origin_pb2

@@ -1,22 +1,84 @@
-"""What the database's refusals mean: the name of a constraint is the rule, each rule is an error."""
+"""Errors of the inventory service, and the error that each constraint of its database means."""
 
 from __future__ import annotations
 
 from chassis.errors import (
+    AlreadyExists,
+    FailedPrecondition,
     FieldInvalid,
     HasDependents,
     IllegalState,
-    InsufficientStock,
     InternalFault,
-    LocationArchived,
-    LocationExists,
-    LocationNotFound,
-    MovementNotReversible,
-    PartArchived,
-    PartNotFound,
+    NotFound,
     PartstreamError,
-    ReservationNotHeld,
 )
+
+
+class PartNotFound(NotFound):
+    """The part does not exist, or is not visible to the caller."""
+
+    reason = "PART_NOT_FOUND"
+
+
+class LocationNotFound(NotFound):
+    """The location does not exist."""
+
+    reason = "LOCATION_NOT_FOUND"
+
+
+class ReservationNotFound(NotFound):
+    """The reservation does not exist, or belongs to another owner."""
+
+    reason = "RESERVATION_NOT_FOUND"
+
+
+class MovementNotFound(NotFound):
+    """The movement does not exist."""
+
+    reason = "MOVEMENT_NOT_FOUND"
+
+
+class LocationExists(AlreadyExists):
+    """A location with this id exists."""
+
+    reason = "LOCATION_EXISTS"
+
+
+class InsufficientStock(FailedPrecondition):
+    """Fewer units are available than requested."""
+
+    reason = "INSUFFICIENT_STOCK"
+
+
+class PartArchived(FailedPrecondition):
+    """The part or its stock level is archived."""
+
+    reason = "PART_ARCHIVED"
+
+
+class LocationArchived(FailedPrecondition):
+    """The location is archived."""
+
+    reason = "LOCATION_ARCHIVED"
+
+
+class ReservationNotHeld(FailedPrecondition):
+    """The reservation is committed, released or expired."""
+
+    reason = "RESERVATION_NOT_HELD"
+
+
+class ReservationLimit(FailedPrecondition):
+    """The cart or its address has as many reservations as it may have."""
+
+    reason = "RESERVATION_LIMIT"
+
+
+class MovementNotReversible(FailedPrecondition):
+    """The movement cannot be reversed; metadata `cause` says why."""
+
+    reason = "MOVEMENT_NOT_REVERSIBLE"
+
 
 # Rules that a caller can break although the Python rules let the request through.
 _MEANING: dict[str, type[PartstreamError]] = {

@@ -19,10 +19,10 @@ import grpc
 from changelog import cursor as cursors
 from changelog.follower import Follower
 from changelog.sources import PartSource
+from changelog.visibility import is_published
 from chassis.background import Backoff
 from chassis.errors import RevisionNotYetServed
 from chassis.store_errors import STORE_FAILURES, translated
-from chassis.visibility import is_published
 from inventory_svc.visibility import LOG
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub

@@ -9,10 +9,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from chassis.errors import MovementNotFound, PartNotFound, ResourceRef
+from chassis.errors import ResourceRef
 from inventory_svc import page_tokens
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import Location, Movement, Origin, PublicStock, StockLevel
+from inventory_svc.errors import MovementNotFound, PartNotFound
 from inventory_svc.sql import reading
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import ssl
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,10 +15,9 @@ import redis.asyncio as redis
 from dramatiq import Worker
 
 from chassis import logs
-from chassis.background import BackgroundService, Backoff, LeaderElection
+from chassis.background import BackgroundService, LeaderElection
 from chassis.database import Database
-from chassis.operations import OperationsPort
-from chassis.store_errors import STORE_FAILURES
+from chassis.process import serve_until_stopped, start_with_retry
 from chassis.store_probe import StoreProbe
 from tasks.actors import Actors, CountFailures
 from tasks.alerts.reporter import Alerts
@@ -35,10 +34,10 @@ from tasks.warming.pages import PageWarmer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from chassis.operations import HealthDetails
     from tasks.settings import ProcessSettings, SchedulerSettings, WorkerSettings
 
 log = logging.getLogger(__name__)
-ready = logging.getLogger(logs.READY)
 
 SCHEDULER_LOCK = (7303, 2)  # on the audit database; the dispatcher's is (7303, 1)
 
@@ -48,21 +47,41 @@ _STOP_WITHOUT_REDIS_SECONDS = 1.0
 _STOP_SECONDS = 7.0  # after this the process ends whatever is still under way: jobs are repeated safely
 
 
-async def run_worker(settings: WorkerSettings) -> None:
-    """Work on jobs until told to stop."""
-    stopping = stop_signal()
+async def run_worker(settings: WorkerSettings) -> int:
+    """Work on jobs until SIGTERM or SIGINT; return the exit code."""
+    return await serve_until_stopped("worker", settings, lambda: _start_worker(settings))
+
+
+async def run_scheduler(settings: SchedulerSettings) -> int:
+    """Run the periodic services, as the leader of all schedulers, until SIGTERM or SIGINT; return the exit code."""
+    return await serve_until_stopped("scheduler", settings, lambda: _start_scheduler(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class _RunningProcess:
+    dependencies: Dependencies
+    stopping: asyncio.Event
+    resources: contextlib.AsyncExitStack
+
+    async def health(self) -> HealthDetails:
+        """Return the state of the dependencies."""
+        return await self.dependencies.health()
+
+    async def stop(self) -> None:
+        """End all waits, then close all resources."""
+        self.stopping.set()
+        await self.resources.aclose()
+
+
+async def _start_worker(settings: WorkerSettings) -> _RunningProcess:
+    dependencies, stopping = Dependencies(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        dependencies = await stack.enter_async_context(operations(settings))
-        database = await _database(settings, "partstream-worker", settings.threads + 1, stopping)
-        if database is None:
-            return
+        database = await _open(settings, "partstream-worker", settings.threads + 1)
         _use(database, stack, dependencies)
         alerts = await stack.enter_async_context(_reporting("worker", settings))
         if settings.redis_url is None:
             log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
-            dependencies.started = True
-            await stopping.wait()
-            return
+            return _RunningProcess(dependencies, stopping, stack.pop_all())
         trusted = ssl.create_default_context(cafile=settings.edge_authority)
         client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
         recorder = Recorder(AuditStore(database.pool), stopping, database.state)
@@ -75,23 +94,15 @@ async def run_worker(settings: WorkerSettings) -> None:
         dependencies.redis = presence
         worker = Worker(broker, worker_threads=settings.threads, worker_timeout=_IDLE_POLL_MS)
         worker.start()
+        stack.push_async_callback(_stop_worker, worker, presence)
         READY.set(1)
-        dependencies.started = True
-        ready.info("worker ready: %d threads", settings.threads)
-        await stopping.wait()
-        log.info("worker stopping")
-        # Without Redis nothing can be given back, and the consumers sleep between two attempts.
-        await _in_thread(worker, _STOP_WITHOUT_REDIS_SECONDS if presence.is_away else _STOP_SECONDS)
+        return _RunningProcess(dependencies, stopping, stack.pop_all())
 
 
-async def run_scheduler(settings: SchedulerSettings) -> None:
-    """Do what has to be done by the clock, in one process of many, until told to stop."""
-    stopping = stop_signal()
+async def _start_scheduler(settings: SchedulerSettings) -> _RunningProcess:
+    dependencies = Dependencies()
     async with contextlib.AsyncExitStack() as stack:
-        dependencies = await stack.enter_async_context(operations(settings))
-        database = await _database(settings, "partstream-scheduler", 2, stopping)
-        if database is None:
-            return
+        database = await _open(settings, "partstream-scheduler", 2)
         _use(database, stack, dependencies)
         await stack.enter_async_context(_reporting("scheduler", settings))
         if settings.redis_url is not None:
@@ -99,14 +110,11 @@ async def run_scheduler(settings: SchedulerSettings) -> None:
         services: list[BackgroundService] = [MonthsAhead(database.pool)]
         if settings.audit_retention_months is not None:
             services.append(Retention(database.pool, settings.audit_retention_months))
-        elected = LeaderElection(settings.database_url, SCHEDULER_LOCK, "scheduler")
-        elected.start(lambda: _keep_running(services))
-        stack.push_async_callback(elected.stop)
+        election = LeaderElection(settings.database_url, SCHEDULER_LOCK, "scheduler")
+        election.start(lambda: _keep_running(services))
+        stack.push_async_callback(election.stop)
         READY.set(1)
-        dependencies.started = True
-        ready.info("scheduler ready: %s", ", ".join(service.name for service in services))
-        await stopping.wait()
-        log.info("scheduler stopping")
+        return _RunningProcess(dependencies, asyncio.Event(), stack.pop_all())
 
 
 def _use(database: Database, stack: contextlib.AsyncExitStack, dependencies: Dependencies) -> None:
@@ -118,39 +126,10 @@ def _use(database: Database, stack: contextlib.AsyncExitStack, dependencies: Dep
     stack.push_async_callback(probe.stop)
 
 
-@contextlib.asynccontextmanager
-async def operations(settings: ProcessSettings) -> AsyncIterator[Dependencies]:
-    """Serve the operations port, with the health of the dependencies that are added to what is yielded."""
-    dependencies = Dependencies()
-    served = OperationsPort(settings.operations_host, settings.operations_port, dependencies.health)
-    served.start()
-    try:
-        yield dependencies
-    finally:
-        await served.stop()
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    return stopping
-
-
-async def _database(settings: ProcessSettings, name: str, connections: int, stopping: asyncio.Event) -> Database | None:
-    """Connect, however long it takes; ``None`` when told to stop before."""
-    backoff = Backoff(0.2, 5.0)
-    while not stopping.is_set():
-        try:
-            return await Database.open(settings.database_url, application_name=name, max_size=connections)
-        except STORE_FAILURES as error:
-            pause = backoff.next()
-            log.warning("the audit database cannot be reached, next attempt in %.1f s: %r", pause, error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stopping.wait()
-    return None
+async def _open(settings: ProcessSettings, name: str, connections: int) -> Database:
+    return await start_with_retry(
+        lambda: Database.open(settings.database_url, application_name=name, max_size=connections)
+    )
 
 
 @contextlib.asynccontextmanager
@@ -188,8 +167,10 @@ async def _keep_running(services: list[BackgroundService]) -> None:
             await service.stop()
 
 
-async def _in_thread(worker: Worker, seconds: float) -> None:
-    """Stop a worker without blocking the loop its jobs need. With Redis away it cannot finish, and is left behind."""
+async def _stop_worker(worker: Worker, presence: RedisPresence) -> None:
+    """Stop a worker in a thread: its jobs need the event loop. What does not stop in time is abandoned."""
+    # Without Redis no message can be returned to it, and the consumers sleep between two attempts.
+    seconds = _STOP_WITHOUT_REDIS_SECONDS if presence.is_away else _STOP_SECONDS
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 

@@ -17,23 +17,20 @@ REDIS_SECONDS: Final = 30.0
 
 
 class Dependencies:
-    """Filled in while the process starts; from then on it runs without them: jobs wait in the change logs."""
+    """Set while the process starts; once started it runs without them: jobs wait in the change logs."""
 
     def __init__(self) -> None:
         """Nothing is there yet."""
         self.database: Database | None = None
         self.redis: RedisPresence | None = None
         self.recorder: Recorder | None = None
-        self.started = False
 
     async def health(self) -> HealthDetails:
-        """Return ``down`` until the process has started, then ``degraded`` while a dependency is unavailable.
+        """Return ``degraded`` while a dependency is unavailable.
 
         A worker is ``down`` while it cannot store the audit trail.
         """
         results = {}
-        if not self.started:
-            results["process"] = CheckResult("down", detail="starting")
         stores = self.recorder is not None
         if self.database is not None:
             results["database"] = await checked(self.database.ping, required=stores)

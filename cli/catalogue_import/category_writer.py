@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from chassis.errors import CategoryExists
+from chassis.errors import AlreadyExists
 from cli.catalogue_import.categories import CategoryTree, KnownCategory
 from cli.catalogue_import.treatments import Treatment
 from partstream.content.v1 import part_pb2, part_service_pb2
@@ -75,7 +75,7 @@ class CategoryWriter:
         async with self._under_way:
             try:
                 await self._send(planned)
-            except CategoryExists:
+            except AlreadyExists:
                 # Deleted, or made under another name since the list was read: the id is not ours to use.
                 await self._send(self._tree.plan_again(planned))
         self._report.counts["categories_created"] += 1

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, TypeAlias
 
-from chassis.errors import IllegalState, PartArchived, PartNotFound, PartstreamError
+from chassis.errors import FailedPrecondition, IllegalState, NotFound, PartstreamError
 from cli.replay.movements import Reason
 from cli.replay.plan import Wave, waves
 from partstream.inventory.v1 import stock_service_pb2
@@ -83,7 +83,9 @@ class Player:
             await self._restore(name, movement)
         try:
             await self._calls(self._inventory.SetStock, self._setting("set", name, movement))
-        except PartArchived:
+        except FailedPrecondition as error:
+            if error.reason != "PART_ARCHIVED":
+                raise
             # Left over from an earlier replay, at whose end the part was delisted.
             await self._restore(name, movement)
             await self._calls(self._inventory.SetStock, self._setting("set again", name, movement))
@@ -107,7 +109,7 @@ class Player:
             reason=movement.reason,
         )
         # A level that is in use, or was never made, is as good as a restored one: what follows sets it.
-        with contextlib.suppress(IllegalState, PartNotFound):
+        with contextlib.suppress(IllegalState, NotFound):
             await self._calls(self._inventory.RestoreStock, request)
 
     async def _archive(self, name: str, movement: Movement) -> None:

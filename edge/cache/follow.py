@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from changelog import cursor as cursors
+from changelog.visibility import AUDIENCES, PUBLIC, is_published, redact
 from chassis.background import Backoff
-from chassis.visibility import AUDIENCES, PUBLIC, is_published, redact
+from chassis.retry import retry
 from edge import metrics
 from edge.cache import keys
 from edge.cache.errors import SharedTierAway, SharedTierBehind
@@ -20,7 +20,7 @@ from partstream.content.v1 import part_pb2
 from partstream.inventory.v1 import stock_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from changelog.follower import ChangeBatch
     from edge.cache.category_tree import CategoryTree
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from partstream.inventory.v1 import stock_change_pb2
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def public_part(part: part_pb2.Part) -> part_pb2.Part | Absent:
@@ -140,7 +142,7 @@ class SharedSink:
 
     async def position(self) -> str:
         """Where Redis stands; from now on when it holds nothing."""
-        self._applied = await self._patiently(lambda: self._shared.position(self._log))
+        self._applied = await _until_available(lambda: self._shared.position(self._log))
         return "" if self._applied is None else cursors.encode(self._applied)
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
@@ -156,26 +158,21 @@ class SharedSink:
             return
         changes = [self._read(change) for change in batch.changes]
         try:
-            await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
+            await _until_available(lambda: self._shared.apply(before.revision, position, changes))
         except SharedTierBehind as error:
             log.warning("%s; its entries are dropped", error)
             await self._begin(before)
-            await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
+            await _until_available(lambda: self._shared.apply(before.revision, position, changes))
         self._applied = position
         metrics.CACHE_APPLIED.labels("shared", self._log).inc(len(changes))
 
     async def _begin(self, position: cursors.Position) -> None:
-        await self._patiently(lambda: self._shared.begin(position))
+        await _until_available(lambda: self._shared.begin(position))
         self._applied = position
 
-    @staticmethod
-    async def _patiently(call: Callable[[], Any]) -> Any:
-        backoff = Backoff(0.1, 2.0)
-        while True:
-            try:
-                return await call()
-            except SharedTierAway:
-                await asyncio.sleep(backoff.next())
+
+async def _until_available(call: Callable[[], Awaitable[T]]) -> T:
+    return await retry(call, SharedTierAway, Backoff(0.1, 2.0))
 
 
 def _position(cursor: str, log_name: str) -> cursors.Position:

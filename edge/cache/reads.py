@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from changelog import cursor as cursors
-from chassis.errors import EpochChanged, PartNotFound, ResourceRef
-from chassis.visibility import Group, sees
+from changelog.visibility import Group, can_read
+from chassis.errors import EpochChanged, NotFound, ResourceRef
 from edge.cache import keys
 from edge.cache.manager import Answer, CacheManager, Loaded
 from edge.cache.values import Absent, Listing, cached_level, total
@@ -57,7 +57,7 @@ class CachedReads:
         self._services = services
 
     async def part(self, part_id: str, min_token: str) -> PartRead:
-        """A published part with its stock; ``PartNotFound``."""
+        """A published part with its stock; ``PART_NOT_FOUND``."""
         content = await self._cache.get(keys.PART, part_id, min_token)
         if isinstance(content.value, Absent):
             raise _no_part(part_id)
@@ -67,10 +67,10 @@ class CachedReads:
         return PartRead(content.value, stock.value, cache_status((content, stock)))
 
     async def stock(self, part_id: str, min_token: str) -> StockRead:
-        """The stock of a published part, for staff of any part with stock; ``PartNotFound``."""
+        """The stock of a published part, for staff of any part with stock; ``PART_NOT_FOUND``."""
         content = await self._cache.get(keys.PART, part_id, min_token)
         is_hidden = isinstance(content.value, Absent)
-        if is_hidden and not sees(current_request_context().caller, keys.INVENTORY, Group.STAFF):
+        if is_hidden and not can_read(current_request_context().caller, keys.INVENTORY, Group.STAFF):
             raise _no_part(part_id)
         stock = await self._cache.get(keys.STOCK, part_id, min_token)
         if is_hidden and not stock.value.levels:
@@ -96,7 +96,7 @@ class CachedReads:
         return ListingRead(rows, listing.next_page_token, status)
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
-        """Ids of published parts in a category and those below; ``CategoryNotFound``."""
+        """Ids of published parts in a category and those below; ``CATEGORY_NOT_FOUND``."""
         order = part_service_pb2.PART_ORDER_PART_ID
         query = ListingQuery(category_id, order=order, page_size=LARGEST_PAGE, page_token=page_token)
         listing: Listing = (await self._listed(query, min_token)).value
@@ -181,5 +181,5 @@ def _ident(query: ListingQuery) -> str:
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _no_part(part_id: str) -> PartNotFound:
-    return PartNotFound(f"There is no part {part_id}.", resource=ResourceRef("part", part_id))
+def _no_part(part_id: str) -> NotFound:
+    return NotFound(f"There is no part {part_id}.", reason="PART_NOT_FOUND", resource=ResourceRef("part", part_id))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import asyncpg
 
 from chassis.background import Backoff, end
+from chassis.retry import retry
 from chassis.revocation.listing import Revocation
 from chassis.store_errors import STORE_FAILURES
 from edge.identity.revocation_schema import CHANNEL
@@ -91,13 +92,10 @@ class RevocationFeed:
 
     async def _run(self) -> None:
         backoff = Backoff(0.1, 2.0)
-        while True:
-            try:
-                await self._read(backoff)
-            except STORE_FAILURES as error:
-                pause = backoff.next()
-                log.warning("revocations are not read age=%.1f retry_in=%.1f: %r", self.entries.age, pause, error)
-                await asyncio.sleep(pause)
+        await retry(lambda: self._read(backoff), STORE_FAILURES, backoff, self._report)
+
+    def _report(self, error: Exception, pause: float) -> None:
+        log.warning("revocations are not read age=%.1f retry_in=%.1f: %r", self.entries.age, pause, error)
 
     async def _read(self, backoff: Backoff) -> None:
         connection = await asyncpg.connect(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from changelog import cursor as cursors
-from chassis.visibility import AUDIENCES, PUBLIC, hidden_fields, is_published
+from changelog.visibility import AUDIENCES, PUBLIC, hidden_fields, is_published
 from edge.live.protocol import ContentFrame, Location, StaffStockFrame, StockFrame, encode
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_pb2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from chassis.visibility import is_published
+from changelog.visibility import is_published
 from edge.cache.loading import BatchedFlight
 from edge.cache.values import Absent, StockCodec, total
 from edge.live.events import PartState
@@ -36,7 +36,7 @@ class BatchReads(Protocol):
         """Content of each part."""
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
-        """Ids of published parts in a category and those below; ``CategoryNotFound``."""
+        """Ids of published parts in a category and those below; ``CATEGORY_NOT_FOUND``."""
 
 
 class PartStates:
@@ -123,7 +123,7 @@ class PartStates:
             await asyncio.shield(flight)
 
     async def of_category(self, category_id: str, page_token: str, min_token: str) -> Listing:
-        """A page of the published parts in a category and those below; ``CategoryNotFound``."""
+        """A page of the published parts in a category and those below; ``CATEGORY_NOT_FOUND``."""
         return await self._reads.category_page(category_id, page_token, min_token)
 
     async def refresh(self, part_ids: Sequence[str], min_token: str) -> None:

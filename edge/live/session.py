@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from changelog.visibility import Group, can_read
 from chassis.caller import ANONYMOUS, Caller
-from chassis.visibility import Group, sees
 from edge.cache import keys
 from edge.live.events import ContentEvent, Event, StockEvent
 from edge.live.limits import Allowance, Watched
@@ -86,12 +86,12 @@ class Session:
     @property
     def sees_stock(self) -> bool:
         """Whether stock frames are those for staff."""
-        return sees(self.caller, keys.INVENTORY, Group.STAFF)
+        return can_read(self.caller, keys.INVENTORY, Group.STAFF)
 
     @property
     def sees_content(self) -> bool:
         """Whether content frames are those for staff."""
-        return sees(self.caller, keys.CONTENT, Group.STAFF)
+        return can_read(self.caller, keys.CONTENT, Group.STAFF)
 
     def require_room(self, subscription: Subscription) -> None:
         """Raise ``Refused`` when the connection, or its address, would listen to too many parts."""

@@ -67,10 +67,10 @@ class Reads(Protocol):
     """Reads of what the public may see."""
 
     async def part(self, part_id: str, min_token: str) -> PartRead:
-        """A published part with its stock; ``PartNotFound``."""
+        """A published part with its stock; ``PART_NOT_FOUND``."""
 
     async def stock(self, part_id: str, min_token: str) -> StockRead:
-        """The stock of a published part, for staff of any part with stock; ``PartNotFound``."""
+        """The stock of a published part, for staff of any part with stock; ``PART_NOT_FOUND``."""
 
     async def listing(self, query: ListingQuery, min_token: str) -> ListingRead:
         """A page of published parts with live stock."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chassis.visibility import redact
+from changelog.visibility import redact
 from inventory_svc.domain.reservation import Reservation
 from inventory_svc.domain.stock import Location, StockLevel
 from partstream.changes.v1 import origin_pb2
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from changelog.visibility import Group
     from chassis.errors import PartstreamError
-    from chassis.visibility import Group
     from inventory_svc.domain.stock import Movement, PublicStock
     from inventory_svc.domain.stock_rules import ItemResult, Reversed, Transferred
 

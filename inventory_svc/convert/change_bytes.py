@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from changelog.visibility import AUDIENCES, PUBLIC, Group
 from changelog.wire import actor, origin, sized, timestamp, varint
-from chassis.visibility import AUDIENCES, PUBLIC, Group
 from inventory_svc.convert.answers import KINDS
 from partstream.changes.v1 import origin_pb2
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from changelog.if_match import seen_versions
+from changelog.visibility import PUBLIC, audience
 from chassis.errors import FieldInvalid, FieldViolation
-from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert.answers import KINDS
 from inventory_svc.domain import intents
 from inventory_svc.domain.reservation import Owner, ReservationLine

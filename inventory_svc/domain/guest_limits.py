@@ -8,7 +8,8 @@ from datetime import timedelta
 from math import floor
 from typing import TYPE_CHECKING
 
-from chassis.errors import FieldInvalid, FieldViolation, ReservationLimit
+from chassis.errors import FieldInvalid, FieldViolation
+from inventory_svc.errors import ReservationLimit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

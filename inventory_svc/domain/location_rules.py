@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chassis.errors import LocationArchived, LocationExists, LocationNotFound, ResourceRef
+from chassis.errors import ResourceRef
 from inventory_svc.domain.stock import Location
+from inventory_svc.errors import LocationArchived, LocationExists, LocationNotFound
 
 if TYPE_CHECKING:
     from inventory_svc.domain.book import Draft

@@ -6,18 +6,12 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from chassis.errors import (
-    InsufficientStock,
-    PartArchived,
-    PartNotFound,
-    ReservationNotFound,
-    ReservationNotHeld,
-    ResourceRef,
-)
+from chassis.errors import ResourceRef
 from inventory_svc.domain.guest_limits import check_open, check_share
 from inventory_svc.domain.reservation import Reservation, ReservationLine, ReservationState, is_open_guest
 from inventory_svc.domain.reservation_expiry import end_hold, expire_overdue, is_overdue
 from inventory_svc.domain.stock import MovementKind
+from inventory_svc.errors import InsufficientStock, PartArchived, PartNotFound, ReservationNotFound, ReservationNotHeld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

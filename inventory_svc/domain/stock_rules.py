@@ -13,12 +13,6 @@ from chassis.errors import (
     FieldInvalid,
     FieldViolation,
     IllegalState,
-    InsufficientStock,
-    LocationArchived,
-    LocationNotFound,
-    MovementNotReversible,
-    PartArchived,
-    PartNotFound,
     PartstreamError,
     ResourceRef,
     VersionConflict,
@@ -26,6 +20,14 @@ from chassis.errors import (
 )
 from inventory_svc.domain.reservation_expiry import expire_overdue
 from inventory_svc.domain.stock import Movement, MovementKind, StockLevel
+from inventory_svc.errors import (
+    InsufficientStock,
+    LocationArchived,
+    LocationNotFound,
+    MovementNotReversible,
+    PartArchived,
+    PartNotFound,
+)
 
 if TYPE_CHECKING:
     from inventory_svc.domain.book import Draft

@@ -7,10 +7,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from changelog.visibility import groups, redact
 from chassis.caller import current_caller, require
 from chassis.errors import FieldInvalid, FieldViolation
 from chassis.timestamps import timestamp_of
-from chassis.visibility import groups, redact
 from inventory_svc.convert import answers, requests
 from inventory_svc.queries import MovementFilter
 from inventory_svc.servicer.base import Base, page_size

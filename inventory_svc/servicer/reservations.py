@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from changelog import cursor as cursors
 from chassis.caller import current_caller, require
-from chassis.errors import PartNotFound, PartstreamError, TokenMissing
+from chassis.errors import PartstreamError, TokenMissing
 from inventory_svc.convert import answers, requests
 from inventory_svc.domain.intents import TakeOverCart
 from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.reservation_rules import require_owner
+from inventory_svc.errors import PartNotFound
 from inventory_svc.servicer.base import Base, ResponseT, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changelog.if_match import seen_versions
+from changelog.visibility import Group, groups
 from chassis.caller import current_caller, require
-from chassis.errors import PartNotFound, ResourceRef
-from chassis.visibility import Group, groups
+from chassis.errors import ResourceRef
 from inventory_svc.convert import answers, requests
+from inventory_svc.errors import PartNotFound
 from inventory_svc.queries import LevelFilter
 from inventory_svc.servicer.base import Base, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from changelog.followers import PERMISSION
+from changelog.follower_registry import PERMISSION
 from changelog.snapshot_gate import SnapshotGate
+from changelog.visibility import PUBLIC, audience
 from chassis.caller import current_caller, require
-from chassis.visibility import PUBLIC, audience
 from inventory_svc.convert import answers
 from inventory_svc.servicer.base import Base
 from partstream.inventory.v1 import stock_service_pb2 as pb

@@ -1,10 +1,26 @@
 """A refusal arrives, however much there is to say."""
 
 import pytest
+from google.rpc import status_pb2
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
-from chassis.errors import FieldInvalid, FieldViolation, InsufficientStock, Overloaded, VersionConflict
+from chassis.errors import (
+    AlreadyExists,
+    BatchAborted,
+    FailedPrecondition,
+    FieldInvalid,
+    FieldViolation,
+    InternalFault,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    PartstreamError,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    VersionConflict,
+)
 from chassis.rich_status import MOST_BYTES, from_rpc_error, from_status, to_status
 from partstream.content.v1.part_pb2 import Part
 
@@ -22,7 +38,7 @@ def test_violations_that_have_no_room_are_counted() -> None:
 
 
 def test_lines_that_are_short_are_counted_too() -> None:
-    status = to_status(InsufficientStock("short", preconditions=[FAULT] * 1000), lambda _: None)
+    status = to_status(BatchAborted("short", preconditions=[FAULT] * 1000), lambda _: None)
 
     arrived = from_status(status)
 
@@ -54,3 +70,19 @@ def test_a_message_is_cut_between_characters() -> None:
 
     assert set(status.message) == {"ä"}
     assert status.ByteSize() <= MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [InvalidArgument, NotFound, AlreadyExists, FailedPrecondition, Unauthenticated, ResourceExhausted, Unavailable],
+)
+def test_an_unknown_reason_arrives_as_the_class_of_its_code(cls: type[PartstreamError]) -> None:
+    arrived = from_status(to_status(cls("wrong", reason="REASON_OF_A_SERVICE"), lambda _: None))
+
+    assert (type(arrived), arrived.reason) == (cls, "REASON_OF_A_SERVICE")
+
+
+def test_a_status_without_a_reason_is_an_internal_fault() -> None:
+    arrived = from_status(status_pb2.Status(code=StatusCode.NOT_FOUND.value[0], message="unknown"))
+
+    assert (type(arrived), arrived.reason) == (InternalFault, "INTERNAL")

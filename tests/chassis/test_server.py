@@ -24,13 +24,12 @@ from chassis.revocation.listing import RevocationList
 from chassis.rich_status import from_rpc_error
 from chassis.server import LOG_SERVICE, Server
 from chassis.tokens import SigningKey, TokenVerifier
-from partstream.changes.v1.error_reason_pb2 import ErrorReason
 from partstream.inventory.v1 import stock_service_pb2 as messages
 from partstream.inventory.v1 import stock_service_pb2_grpc
 from partstream.inventory.v1.stock_pb2 import StockLevel
 
 NAME = "partstream.inventory.v1.InventoryService"
-CLASSES = sorted(error_classes(), key=lambda cls: cls.reason)
+CLASSES = sorted((cls for cls in error_classes() if cls.__module__ == errors.__name__), key=lambda cls: cls.reason)
 
 
 class Probe(stock_service_pb2_grpc.InventoryServiceServicer):
@@ -116,12 +115,6 @@ async def failure(call: Awaitable[object]) -> PartstreamError:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     return from_rpc_error(raised.value)
-
-
-def test_every_reason_of_the_contract_has_a_class_and_every_class_a_reason() -> None:
-    reasons = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
-
-    assert reasons == {cls.reason for cls in CLASSES}
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.reason)

@@ -280,6 +280,6 @@ async def test_a_weak_password_of_the_first_administrator_is_rejected_before_the
 
     assert process.returncode == 2
     assert said.decode().splitlines() == [
-        "The edge cannot start:",
+        "Invalid settings:",
         "PARTSTREAM_ADMIN_PASSWORD is wrong: This password is too easy to guess: use several unrelated words.",
     ]

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from changelog import cursor as cursors
-from changelog import followers, maintenance
+from changelog import follower_registry, maintenance
 from changelog.metrics import FOLLOWERS_INACTIVE
 from chassis import errors
 from chassis.channels import open_channel
@@ -122,7 +122,7 @@ async def test_registering_again_without_a_cursor_changes_nothing_and_with_one_s
 
 
 async def test_followers_are_bounded(inventory: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(followers, "MOST_FOLLOWERS", 2)
+    monkeypatch.setattr(follower_registry, "MOST_FOLLOWERS", 2)
     async with log_of(inventory) as (log, _):
         for name in ("a", "b"):
             await log.RegisterFollower(messages.RegisterFollowerRequest(name=name))

@@ -68,7 +68,7 @@ async def test_a_customer_commits_its_own_only(bounded: Running) -> None:
     held = (await anna.CreateReservation(wish((part, 2), owner_key=""))).reservation.reservation_id
     request = pb.CommitReservationRequest(reservation_id=held)
 
-    assert isinstance(await refusal(bert.CommitReservation(request)), errors.ReservationNotFound)
+    assert (await refusal(bert.CommitReservation(request))).reason == "RESERVATION_NOT_FOUND"
     assert (await anna.CommitReservation(request)).reservation.state == COMMITTED
 
 
@@ -79,7 +79,7 @@ async def test_stock_write_is_no_permission_to_act_for_others(bounded: Running) 
     manager = bounded.client("manager", str(uuid.uuid4()), frozenset({"reservations:manage"}))
     request = pb.ReleaseReservationRequest(reservation_id=held)
 
-    assert isinstance(await refusal(clerk.ReleaseReservation(request)), errors.ReservationNotFound)
+    assert (await refusal(clerk.ReleaseReservation(request))).reason == "RESERVATION_NOT_FOUND"
     assert (await manager.ReleaseReservation(request)).reservation.state != HELD
 
 
@@ -144,10 +144,10 @@ async def test_a_cart_has_so_many_open_reservations(bounded: Running) -> None:
     )
     freed = await bounded.public.CreateReservation(wish((part, 1)))
 
-    assert isinstance(error, errors.ReservationLimit)
+    assert error.reason == "RESERVATION_LIMIT"
     assert error.metadata == {"limit": "open_reservations_per_cart", "allowed": "4"}
     assert (swapped.reservation.state, freed.reservation.state) == (HELD, HELD)
-    assert isinstance(await refusal(bounded.public.CreateReservation(wish((part, 1)))), errors.ReservationLimit)
+    assert (await refusal(bounded.public.CreateReservation(wish((part, 1))))).reason == "RESERVATION_LIMIT"
 
 
 async def test_an_address_has_so_many_open_reservations_through_two_replicas(bounded: Running, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ async def test_a_share_of_the_stock_is_counted_over_all_holds_of_a_cart(bounded:
     single = await bounded.public.CreateReservation(wish((part, 1)))
 
     for error in (large, piece, elsewhere):
-        assert isinstance(error, errors.ReservationLimit)
+        assert error.reason == "RESERVATION_LIMIT"
         assert (error.metadata["limit"], error.metadata["allowed"]) == ("reservation_share", "5")
     assert (fitting.reservation.state, single.reservation.state) == (HELD, HELD)
     assert (await bounded.level(part)).reserved == 6
@@ -250,14 +250,14 @@ async def test_a_cart_passes_to_the_account_that_has_its_key(bounded: Running) -
     held = (await bounded.public.CreateReservation(wish((part, 2)))).reservation.reservation_id
     anna = bounded.client("anna", str(uuid.uuid4()), CUSTOMER)
     own = pb.GetReservationRequest(reservation_id=held)
-    assert isinstance(await refusal(anna.GetReservation(own)), errors.ReservationNotFound)
+    assert (await refusal(anna.GetReservation(own))).reason == "RESERVATION_NOT_FOUND"
 
     listed = await anna.ListReservations(pb.ListReservationsRequest(owner_key=KEY))
 
     assert [item.reservation_id for item in listed.reservations] == [held]
     assert (await anna.GetReservation(own)).reservation.owner != ""
     guest = pb.GetReservationRequest(reservation_id=held, owner_key=KEY)
-    assert isinstance(await refusal(bounded.public.GetReservation(guest)), errors.ReservationNotFound)
+    assert (await refusal(bounded.public.GetReservation(guest))).reason == "RESERVATION_NOT_FOUND"
     actor = bounded.sql("SELECT actor_name, before->>'owner_is_user' FROM change_log WHERE entity = 'reservation'")
     assert actor[-1] == ("anna", "false")
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from changelog.handoff import ENTRIES_AT_MOST
-from changelog.log_tail import LogTail
+from changelog.log_reader import TailConnection
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ class HeldTail:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.may_go = asyncio.Event()
         self.asked = asyncio.Event()
-        read = LogTail.page
+        read = TailConnection.page
 
-        async def page(tail: LogTail, after: int, limit: int) -> LogPage:
+        async def page(tail: TailConnection, after: int, limit: int) -> LogPage:
             found = await read(tail, after, limit)
             self.asked.set()
             await self.may_go.wait()
             return found
 
-        monkeypatch.setattr(LogTail, "page", page)
+        monkeypatch.setattr(TailConnection, "page", page)
 
 
 async def changes(watch: Any, count: int) -> list[Any]:

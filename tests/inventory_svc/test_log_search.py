@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from changelog import log_search
+from changelog import log_reader
 from chassis.channels import open_channel
 from chassis.tokens import SERVICE_PERMISSIONS
 from partstream.changes.v1.change_log_service_pb2 import ListEntriesRequest
@@ -182,8 +182,8 @@ async def test_a_search_begins_at_a_time_and_knows_kinds(inventory: Running, log
 async def test_a_search_that_takes_too_long_answers_how_far_it_came(
     busy: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_search, "_QUICK_SECONDS", 0.0)  # every window is the narrowest
-    monkeypatch.setattr(log_search, "SEARCH_SECONDS", 0.01)
+    monkeypatch.setattr(log_reader, "_QUICK_SECONDS", 0.0)  # every window is the narrowest
+    monkeypatch.setattr(log_reader, "SEARCH_SECONDS", 0.01)
     async with operator(busy) as log:
         first = await log.ListEntries(ListEntriesRequest(part_id="rare"))
         monkeypatch.undo()

@@ -11,10 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from chassis.errors import InsufficientStock, PartstreamError, VersionConflict
+from chassis.errors import PartstreamError, VersionConflict
 from inventory_svc import batch
 from inventory_svc.domain import intents
 from inventory_svc.domain.stock import MovementKind, Origin, StockLevel
+from inventory_svc.errors import InsufficientStock
 from inventory_svc.job import Answer, Job
 from inventory_svc.writer import Writer
 from tests.inventory_svc.running import check_books

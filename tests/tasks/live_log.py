@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from changelog import cursor as cursors
 from changelog.feed import ChangeFeed
 from changelog.follower import ChangeBatch
-from changelog.followers import Followers
+from changelog.follower_registry import FollowerRegistry
 from changelog.log_reader import LogReader
 from partstream.changes.v1 import origin_pb2
 from partstream.inventory.v1 import movement_pb2, stock_change_pb2, stock_pb2
@@ -64,7 +64,7 @@ class FeedSource:
 
     log = "inventory"
 
-    def __init__(self, feed: ChangeFeed, reader: LogReader, followers: Followers) -> None:
+    def __init__(self, feed: ChangeFeed, reader: LogReader, followers: FollowerRegistry) -> None:
         self.feed = feed
         self._reader = reader
         self._followers = followers
@@ -97,7 +97,7 @@ class LiveLog:
     def __init__(self, database: Database, feed: ChangeFeed) -> None:
         self.database = database
         reader = LogReader(database, "inventory")
-        feed.followers = Followers(database, reader, timedelta(days=7))
+        feed.followers = FollowerRegistry(database, reader, timedelta(days=7))
         self.source = FeedSource(feed, reader, feed.followers)
 
     async def write(self, prefix: str, count: int) -> None:

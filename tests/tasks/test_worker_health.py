@@ -28,7 +28,6 @@ async def worker(audit: Database) -> Dependencies:
     made = Dependencies()
     made.database, made.redis = audit, RedisPresence()
     made.recorder = Recorder(AuditStore(audit.pool), asyncio.Event())
-    made.started = True
     return made
 
 

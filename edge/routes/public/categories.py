@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import PathParameter
 
-from chassis.errors import CategoryNotFound
+from chassis.errors import NotFound, ResourceRef
 from edge.http.representation import Representation, answer
 from edge.identity.guards import known
 from edge.openapi.document import PUBLIC_READ, refusals
@@ -49,5 +49,5 @@ async def get_category(
     found = next((item for item in categories if item.category_id == category_id), None)
     if found is None:
         message = f"There is no category {category_id}."
-        raise CategoryNotFound(message)
+        raise NotFound(message, reason="CATEGORY_NOT_FOUND", resource=ResourceRef("category", category_id))
     return answer(request, Representation.of(category_page(found, categories)), cache_status=status)

@@ -11,8 +11,8 @@ import msgspec
 from changelog import cursor as cursors
 from changelog.cursor import Position
 from changelog.follower import ChangeBatch
+from changelog.visibility import is_published
 from chassis.caller import ANONYMOUS, Caller
-from chassis.visibility import is_published
 from edge.cache import keys
 from edge.cache.category_tree import CategoryTree
 from edge.cache.manager import Answer

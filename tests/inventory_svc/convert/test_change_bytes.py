@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from changelog import wire
 from changelog.log_entry import LogEntry
-from chassis.visibility import AUDIENCES, PUBLIC, redact
+from changelog.visibility import AUDIENCES, PUBLIC, redact
 from inventory_svc import changes
 from inventory_svc.convert.answers import KINDS
 from partstream.changes.v1 import origin_pb2

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.errors import InsufficientStock, PartNotFound, ReservationNotFound, ReservationNotHeld
 from inventory_svc.domain import intents
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import MovementKind
+from inventory_svc.errors import InsufficientStock, PartNotFound, ReservationNotFound, ReservationNotHeld
 from tests.inventory_svc.domain.warehouse import Warehouse
 
 ANNA = Owner("anna", is_user=False)

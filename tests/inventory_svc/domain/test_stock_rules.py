@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.errors import (
-    BatchAborted,
-    ConcurrencyError,
-    FieldInvalid,
-    IllegalState,
+from chassis.errors import BatchAborted, ConcurrencyError, FieldInvalid, IllegalState, VersionConflict, VersionRequired
+from inventory_svc.domain import intents
+from inventory_svc.domain.stock import MAX_UNITS, MovementKind, StockLevel
+from inventory_svc.errors import (
     InsufficientStock,
     LocationArchived,
     LocationNotFound,
     MovementNotReversible,
     PartArchived,
     PartNotFound,
-    VersionConflict,
-    VersionRequired,
 )
-from inventory_svc.domain import intents
-from inventory_svc.domain.stock import MAX_UNITS, MovementKind, StockLevel
 from tests.inventory_svc.domain.warehouse import START, Warehouse
 
 BOLT = ("bolt", "main")

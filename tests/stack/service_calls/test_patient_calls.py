@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from chassis.errors import PartNotFound, PartstreamError, StoreUnavailable
+from chassis.errors import NotFound, PartstreamError, StoreUnavailable
 from chassis.interceptor import CallInterceptor
 from chassis.revocation.listing import RevocationList
 from chassis.tokens import TokenVerifier
@@ -64,10 +64,10 @@ async def test_the_same_request_is_sent_until_it_is_answered() -> None:
 
 
 async def test_a_refusal_is_raised_at_once() -> None:
-    inventory, port = Inventory(PartNotFound("no such part")), free_port()
+    inventory, port = Inventory(NotFound("no such part", reason="PART_NOT_FOUND")), free_port()
     calls = PatientCalls(patience_seconds=20)
     async with serving(inventory, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        with pytest.raises(PartNotFound):
+        with pytest.raises(NotFound):
             await calls(InventoryServiceStub(channel).GetStock, REQUEST)
 
     assert inventory.asked == 1

@@ -1,0 +1,1 @@
+"""Reads of the catalogue, each from one snapshot of the database."""
