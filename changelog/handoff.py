@@ -19,21 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-ENTRIES_AT_MOST = 64  # more are read by the tailer, which lets others have their turn meanwhile
-
-# The entries from the one that is known to the last one written, under the log's lock, which the writer holds: those of
-# other replicas are among them. Nothing when there are too many, or none is known. Volatile, so that it sees what the
-# statement has written that it is part of.
-WRITTEN = f"""
-CREATE FUNCTION change_log_written(last_known bigint, last_written bigint) RETURNS SETOF change_log
-LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    IF last_known > 0 AND last_written - last_known BETWEEN 1 AND {ENTRIES_AT_MOST} THEN
-        RETURN QUERY SELECT l.* FROM change_log AS l
-            WHERE l.revision BETWEEN last_known AND last_written ORDER BY l.revision;
-    END IF;
-END $$;
-"""
+ENTRIES_AT_MOST = 64  # as in the function `change_log_written`; the tailer reads more than that, in turns with others
 
 
 def handing_off(call: str, parameter: int) -> str:

@@ -31,7 +31,7 @@ COLUMNS = """revision, epoch, transaction_id, entity, entity_id, version, operat
 # Entries after a revision, oldest first.
 PAGE = f"SELECT {COLUMNS} FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $2"
 
-# Entries between two revisions, of a kind and of some ids; the function is in ``lookup_schema``.
+# Entries between two revisions, of a kind and of some ids; the function is in ``schema.sql``.
 FIND = f"SELECT {COLUMNS} FROM change_log_find($1, $2, $3, $4, $5)"
 
 # The log's epoch alone.

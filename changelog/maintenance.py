@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from changelog.metrics import FOLLOWERS_INACTIVE
-from changelog.schema import PARTITIONS_AHEAD
 from chassis.background import BackgroundService
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ _ENSURE = "SELECT change_log_ensure_partitions($1)"
 _SUMMARISE = "SELECT change_log_summarise()"
 _DROP = "SELECT dropped_to, held_by, held_at, passed_over FROM change_log_drop_oldest($1, $2, $3)"
 _INACTIVE = "SELECT array_agg(name ORDER BY name) FROM change_log_follower WHERE reported_at < now() - $1::interval"
+_PARTITIONS_AHEAD = 4  # as the triggers, which create partitions when an append finds too few
 _INTERVAL_SECONDS = 10.0  # whoever appends makes partitions as well; this keeps it from having to
 
 
@@ -49,7 +49,7 @@ class LogMaintenance(BackgroundService):
 
     async def run_once(self) -> None:
         """Make partitions ahead, index what is new, then drop as many partitions as may go."""
-        await self._database.pool.fetchval(_ENSURE, PARTITIONS_AHEAD)
+        await self._database.pool.fetchval(_ENSURE, _PARTITIONS_AHEAD)
         await self._database.pool.fetchval(_SUMMARISE)
         await self._look_for_inactive()
         kept = self._retention

@@ -1,7 +1,7 @@
 """Telling the other replicas that something was committed: coalesced NOTIFY, and LISTEN on a connection of its own.
 
 NOTIFY takes a global lock at commit, so the service never sends it inside a write transaction. Transactions of everyone
-else do (``announce_schema.py``): no process sends it for them.
+else do (``schema.sql``): no process sends it for them.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import types
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -83,28 +84,25 @@ def _app_name(module: str) -> str:
     return name
 
 
-async def run_script(script: str) -> None:
-    """Execute SQL of any number of statements inside the migration that is running; Piccolo's own ``raw`` takes one."""
-    engine = engine_finder()
-    transaction = engine.current_transaction.get() if isinstance(engine, PostgresEngine) else None
-    if transaction is None:
-        message = "run_script works inside a migration only"
-        raise RuntimeError(message)
-    await transaction.connection.execute(script)
-
-
-def scripts(
-    migration_id: str, app_name: str, description: str, *parts: str
+def sql_migration(
+    path: str, migration_id: str, app_name: str, description: str
 ) -> Callable[[], Awaitable[MigrationManager]]:
-    """The ``forwards`` of a migration that runs SQL and nothing else, one script after the other."""
+    """Return the ``forwards`` of a migration that runs the `.sql` file beside it and nothing else.
+
+    The file holds any number of statements; Piccolo's own ``raw`` takes one.
+    """
+    script = Path(path).with_suffix(".sql")
+
+    async def run() -> None:
+        engine = engine_finder()
+        transaction = engine.current_transaction.get() if isinstance(engine, PostgresEngine) else None
+        if transaction is None:
+            message = "A migration runs in a transaction of Piccolo's PostgreSQL engine only."
+            raise RuntimeError(message)
+        await transaction.connection.execute(script.read_text(encoding="utf-8"))
 
     async def forwards() -> MigrationManager:
         manager = MigrationManager(migration_id=migration_id, app_name=app_name, description=description)
-
-        async def run() -> None:
-            for part in parts:
-                await run_script(part)
-
         manager.add_raw(run)
         return manager
 

@@ -1,6 +1,6 @@
 """The tables as Piccolo sees them: declared without an engine, bound in the composition root.
 
-Constraints, triggers and composite keys are SQL in ``sql/schema_tables.py``; a test compares both with the database.
+Constraints, triggers and composite keys are SQL in ``migrations/schema.sql``; a test compares both with the database.
 """
 
 from __future__ import annotations

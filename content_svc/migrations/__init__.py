@@ -1,1 +1,1 @@
-"""Steps of the content database's schema, in the order of their names."""
+"""Migrations of the content database, frozen: docs/migrations.md."""

@@ -1,10 +1,9 @@
-"""Followers are registered, and hold retention only while they report."""
+"""Register followers, and hold retention back only for those that report."""
 
-from changelog.follower_schema import REGISTERED_FOLLOWERS
-from chassis.migrate import scripts
+from chassis.migrate import sql_migration
 
 ID = "2026-11-28T22:00:00:000007"
 VERSION = "1.38.0"
-DESCRIPTION = "followers are registered, and hold retention only while they report"
+DESCRIPTION = "Register followers, and hold retention back only for those that report"
 
-forwards = scripts(ID, "content", DESCRIPTION, REGISTERED_FOLLOWERS)
+forwards = sql_migration(__file__, ID, "content", DESCRIPTION)

@@ -18,7 +18,6 @@ from chassis.background import Backoff, end
 from chassis.retry import retry
 from chassis.revocation.listing import Revocation
 from chassis.store_errors import STORE_FAILURES
-from edge.identity.revocation_schema import CHANNEL
 from edge.identity.sql import SQL
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CHANNEL: Final = "partstream_revocations"  # the triggers in the database notify it at commit
 POLL_SECONDS: Final = 0.5
 _STATEMENT_SECONDS: Final = 3.0
 _CATCH_UP_SECONDS: Final = 2.0  # the longest that a request waits for what it has just revoked

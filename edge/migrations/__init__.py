@@ -1,1 +1,1 @@
-"""Migrations of the edge's database."""
+"""Migrations of the edge's database, frozen: docs/migrations.md."""

@@ -1,10 +1,9 @@
-"""Rules of accounts that the database keeps: an administrator stays, roles are a set, one folding of names."""
+"""Keep one enabled administrator, roles that are a set, and user names that differ in more than case."""
 
-from chassis.migrate import scripts
-from edge.identity.schema import ACCOUNT_RULES
+from chassis.migrate import sql_migration
 
 ID = "2026-11-28T14:00:00:000000"
 VERSION = "1.38.0"
-DESCRIPTION = "an administrator stays, roles are a set, one folding of names, purposes of attempts"
+DESCRIPTION = "Keep one enabled administrator, roles that are a set, and user names that differ in more than case"
 
-forwards = scripts(ID, "edge", DESCRIPTION, ACCOUNT_RULES)
+forwards = sql_migration(__file__, ID, "edge", DESCRIPTION)

@@ -1,10 +1,9 @@
-"""Revocations, written by the database with whatever ends a session or changes what a user may do."""
+"""Record a revocation with every change that ends a session or reduces what a user may do."""
 
-from chassis.migrate import scripts
-from edge.identity.revocation_schema import REVOCATIONS
+from chassis.migrate import sql_migration
 
 ID = "2026-11-28T22:00:00:000003"
 VERSION = "1.38.0"
-DESCRIPTION = "Revocations"
+DESCRIPTION = "Record a revocation with every change that ends a session or reduces what a user may do"
 
-forwards = scripts(ID, "edge", DESCRIPTION, REVOCATIONS)
+forwards = sql_migration(__file__, ID, "edge", DESCRIPTION)

@@ -1,10 +1,9 @@
-"""Security events of a minute are one row that counts, texts are short, old events expire."""
+"""Count equal security events of a minute in one row, bound their texts, and expire old ones."""
 
-from chassis.migrate import scripts
-from edge.identity.event_schema import EVENT_BOUNDS
+from chassis.migrate import sql_migration
 
 ID = "2026-11-29T10:00:00:000004"
 VERSION = "1.38.0"
-DESCRIPTION = "Bounds of security events"
+DESCRIPTION = "Count equal security events of a minute in one row, bound their texts, and expire old ones"
 
-forwards = scripts(ID, "edge", DESCRIPTION, EVENT_BOUNDS)
+forwards = sql_migration(__file__, ID, "edge", DESCRIPTION)

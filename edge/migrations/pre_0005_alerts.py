@@ -1,10 +1,9 @@
-"""Alerts: conditions that operators have to know of, reported by every process that sees one."""
+"""Store alerts."""
 
-from chassis.migrate import scripts
-from tasks.alerts.schema import ALERTS
+from chassis.migrate import sql_migration
 
 ID = "2026-12-04T10:00:00:000005"
 VERSION = "1.38.0"
-DESCRIPTION = "Alerts"
+DESCRIPTION = "Store alerts"
 
-forwards = scripts(ID, "edge", DESCRIPTION, ALERTS)
+forwards = sql_migration(__file__, ID, "edge", DESCRIPTION)

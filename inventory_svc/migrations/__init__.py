@@ -1,1 +1,1 @@
-"""Piccolo migrations of the inventory database, in order of their ids."""
+"""Migrations of the inventory database, frozen: docs/migrations.md."""

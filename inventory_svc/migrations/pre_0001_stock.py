@@ -1,14 +1,9 @@
-"""Tables, guards, change log and the writer's functions."""
+"""Create the change log, the tables, their guards, the log triggers and the functions of the writer."""
 
-from changelog.schema import CHANGE_LOG
-from chassis.migrate import scripts
-from inventory_svc.sql.schema_guards import GUARDS
-from inventory_svc.sql.schema_log import LOGGING
-from inventory_svc.sql.schema_tables import MAIN_LOCATION, TABLES
-from inventory_svc.sql.schema_writer import WRITER
+from chassis.migrate import sql_migration
 
 ID = "2026-11-22T12:00:00:000001"
 VERSION = "1.38.0"
-DESCRIPTION = "tables, guards, change log and the writer's functions"
+DESCRIPTION = "Create the change log, the tables, their guards, the log triggers and the functions of the writer"
 
-forwards = scripts(ID, "inventory_svc", DESCRIPTION, CHANGE_LOG, *TABLES, *GUARDS, *LOGGING, *WRITER, MAIN_LOCATION)
+forwards = sql_migration(__file__, ID, "inventory_svc", DESCRIPTION)

@@ -1,10 +1,9 @@
-"""Entries of the log are found by what they are about. Nobody writes meanwhile: a second for 300,000 entries."""
+"""Index the log by entity, and search it."""
 
-from changelog.lookup_schema import CHANGE_LOG_LOOKUP
-from chassis.migrate import scripts
+from chassis.migrate import sql_migration
 
 ID = "2026-11-22T15:40:00:000001"
 VERSION = "1.38.0"
-DESCRIPTION = "an index of the log by entity, and a search through it"
+DESCRIPTION = "Index the log by entity, and search it"
 
-forwards = scripts(ID, "inventory_svc", DESCRIPTION, CHANGE_LOG_LOOKUP)
+forwards = sql_migration(__file__, ID, "inventory_svc", DESCRIPTION)

@@ -1,11 +1,9 @@
-"""Only commits write the log, under this schema's names; rows can be held against it."""
+"""Reject entries that no commit wrote, pin the schema of triggers, and compare rows with the log."""
 
-from changelog.guard_schema import LOG_GUARDS, PIN_TRIGGERS
-from chassis.migrate import scripts
-from inventory_svc.sql.schema_check import CHECKS
+from chassis.migrate import sql_migration
 
 ID = "2026-11-22T19:10:00:000005"
 VERSION = "1.38.0"
-DESCRIPTION = "only commits write the log, and rows can be held against it"
+DESCRIPTION = "Reject entries that no commit wrote, pin the schema of triggers, and compare rows with the log"
 
-forwards = scripts(ID, "inventory_svc", DESCRIPTION, LOG_GUARDS, *CHECKS, PIN_TRIGGERS)
+forwards = sql_migration(__file__, ID, "inventory_svc", DESCRIPTION)

@@ -1,11 +1,9 @@
-"""Claims by principal, and hashed keys of guest carts."""
+"""Store claims by principal, keys of guest carts as hashes, and the columns that bound guest carts."""
 
-from chassis.migrate import scripts
-from inventory_svc.sql.schema_guest_writer import GUEST_WRITER
-from inventory_svc.sql.schema_guests import GUESTS
+from chassis.migrate import sql_migration
 
 ID = "2026-11-28T21:30:00:000007"
 VERSION = "1.38.0"
-DESCRIPTION = "claims by principal, and hashed keys of guest carts"
+DESCRIPTION = "Store claims by principal, keys of guest carts as hashes, and the columns that bound guest carts"
 
-forwards = scripts(ID, "inventory_svc", DESCRIPTION, *GUESTS, *GUEST_WRITER)
+forwards = sql_migration(__file__, ID, "inventory_svc", DESCRIPTION)

@@ -1,10 +1,9 @@
-"""Which parts are published: what public calls may see and reserve."""
+"""Store which parts are published, as the content service reports it."""
 
-from chassis.migrate import scripts
-from inventory_svc.sql.schema_visibility import PART_VISIBILITY
+from chassis.migrate import sql_migration
 
 ID = "2026-11-28T21:45:00:000008"
 VERSION = "1.38.0"
-DESCRIPTION = "which parts are published, kept by a follower of the content log"
+DESCRIPTION = "Store which parts are published, as the content service reports it"
 
-forwards = scripts(ID, "inventory_svc", DESCRIPTION, PART_VISIBILITY)
+forwards = sql_migration(__file__, ID, "inventory_svc", DESCRIPTION)

@@ -1,14 +1,14 @@
-"""Statements of the writer's transaction. The functions behind some are in ``schema_guest_writer``."""
+"""Statements of the writer's transaction. The functions behind some are in ``migrations/schema.sql``."""
 
 from changelog.handoff import handing_off
 
-# Claim, lock and read; see ``schema_guest_writer.OPEN``.
+# Claim, lock and read; see ``inventory_open``.
 OPEN = "SELECT * FROM inventory_open($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 
-# Write reservations; see ``schema_guest_writer.WRITE_HOLDS``.
+# Write reservations; see ``inventory_write_holds``.
 WRITE_HOLDS = "SELECT inventory_write_holds({})".format(", ".join(f"${number}" for number in range(1, 32)))
 
-# Write levels and ledger, seal, keep the answers; see ``schema_guest_writer.WRITE``.
+# Write levels and ledger, seal, keep the answers; see ``inventory_write``.
 WRITE = handing_off("inventory_write({})".format(", ".join(f"${number}" for number in range(1, 34))), 34)
 
 # Read one level and its location without a lock, and whether a hold on the part is overdue.
@@ -23,7 +23,7 @@ FROM stock_level s JOIN location p ON p.location_id = s.location_id
 WHERE s.part_id = $1 AND s.location_id = $2
 """
 
-# Write one change of one level, NULL when it is decided under locks; see ``schema_quiet_lone``.
+# Write one change of one level, NULL when it is decided under locks; see ``inventory_write_one_if``.
 WRITE_ONE = handing_off("inventory_write_one_if({})".format(", ".join(f"${number}" for number in range(1, 18))), 18)
 
 # Make sure that the people who write are known, under the name they have now.

@@ -16,7 +16,7 @@ import psycopg
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# As the triggers lock the log for an entry (``changelog.schema``); for a session, so that no transaction is open.
+# As the triggers lock the log for an entry (``changelog/schema.sql``); for a session, so that no transaction is open.
 HOLD: Final = "SELECT pg_advisory_lock(7301, 1)"
 END_OF_LOG: Final = """
 SELECT i.epoch::text, coalesce((SELECT l.revision FROM change_log l ORDER BY l.revision DESC LIMIT 1), 0)

@@ -12,20 +12,6 @@ if TYPE_CHECKING:
 
     from tasks.audit.queries import Connection
 
-# One row for each epoch that a restore ended.
-LOG_ENDINGS = """
-CREATE TABLE log_ending (
-    service text NOT NULL,
-    epoch uuid NOT NULL,
-    revision bigint NOT NULL CONSTRAINT ending_not_negative CHECK (revision >= 0),
-    continued_after bigint NOT NULL CONSTRAINT continuation_not_negative CHECK (continued_after >= 0),
-    ended_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT log_ending_pkey PRIMARY KEY (service, epoch)
-);
-CREATE TRIGGER log_ending_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON log_ending
-    FOR EACH STATEMENT EXECUTE FUNCTION data_change_is_append_only();
-"""
-
 # Note an ending; the first note counts.
 INSERT_ENDING = """
 INSERT INTO log_ending (service, epoch, revision, continued_after) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING

@@ -1,1 +1,1 @@
-"""Migrations of the audit database."""
+"""Migrations of the audit database, frozen: docs/migrations.md."""

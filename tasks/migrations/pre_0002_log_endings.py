@@ -1,10 +1,9 @@
-"""Where the epochs of a log ended."""
+"""Record where the epochs of a log ended."""
 
-from chassis.migrate import scripts
-from tasks.audit.endings import LOG_ENDINGS
+from chassis.migrate import sql_migration
 
 ID = "2026-11-29T00:40:00:000002"
 VERSION = "1.38.0"
-DESCRIPTION = "where the epochs of a log ended"
+DESCRIPTION = "Record where the epochs of a log ended"
 
-forwards = scripts(ID, "tasks", DESCRIPTION, LOG_ENDINGS)
+forwards = sql_migration(__file__, ID, "tasks", DESCRIPTION)

@@ -5,26 +5,21 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from changelog.announce_schema import ANNOUNCE_RAW_SQL
 from changelog.feed import ChangeFeed
-from changelog.follower_schema import REGISTERED_FOLLOWERS
-from changelog.guard_schema import LOG_GUARDS, PIN_TRIGGERS
-from changelog.handoff import WRITTEN
 from changelog.log_reader import LogReader
-from changelog.lookup_schema import CHANGE_LOG_LOOKUP
-from changelog.schema import CHANGE_LOG
-from changelog.staging_schema import STAGED_ENTRIES
 from chassis.database import Database
 from partstream.inventory.v1 import stock_change_pb2
+from stack.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from changelog.log_entry import LogEntry
 
+CHANGE_LOG = (ROOT / "changelog" / "schema.sql").read_text()
 THING = """
 CREATE TABLE thing (thing_id text PRIMARY KEY, amount int NOT NULL, version bigint NOT NULL DEFAULT 1);
-CREATE FUNCTION log_thing() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION log_thing() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM change_log_append('thing', NEW.thing_id, NEW.version,
         CASE WHEN TG_OP = 'INSERT' THEN 'created' ELSE 'updated' END,
@@ -59,17 +54,7 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
     """A database with a log and a table of things."""
     database = await Database.open(dsn, application_name="test", max_size=10)
     try:
-        await database.pool.execute(
-            CHANGE_LOG
-            + CHANGE_LOG_LOOKUP
-            + WRITTEN
-            + THING
-            + LOG_GUARDS
-            + ANNOUNCE_RAW_SQL
-            + REGISTERED_FOLLOWERS
-            + STAGED_ENTRIES
-            + PIN_TRIGGERS
-        )
+        await database.pool.execute(CHANGE_LOG + THING)
         yield database
     finally:
         await database.close()

@@ -3,13 +3,10 @@
 import asyncpg
 import pytest
 
-from changelog.follower_schema import REGISTERED_FOLLOWERS
 from changelog.integrity import verify_chain
-from changelog.lookup_schema import CHANGE_LOG_LOOKUP
 from changelog.maintenance import LogMaintenance, LogRetention
-from changelog.schema import CHANGE_LOG
 from chassis.database import Database
-from tests.changelog.change_log import THING
+from tests.changelog.change_log import CHANGE_LOG, THING
 
 DROP_BY_AGE = "SELECT * FROM change_log_drop_oldest(interval '0', 1000000000)"
 DROP_BY_SIZE = "SELECT * FROM change_log_drop_oldest(interval '10 years', 1)"
@@ -22,7 +19,7 @@ REPORT = "INSERT INTO change_log_follower SELECT 'audit', epoch, $1 FROM change_
 async def filled(dsn: str, entries: int) -> Database:
     """A log whose partitions hold 300 revisions each."""
     database = await Database.open(dsn, application_name="test")
-    await database.pool.execute(CHANGE_LOG + CHANGE_LOG_LOOKUP + THING + REGISTERED_FOLLOWERS)
+    await database.pool.execute(CHANGE_LOG + THING)
     await database.pool.execute("SELECT change_log_resize_partitions(300)")
     for batch in range(entries // 50):
         await database.pool.execute("INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, 50) AS n", f"{batch}-")

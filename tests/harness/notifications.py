@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from changelog.notify import CHANNEL
-from changelog.schema import CHANGE_LOG
+from stack.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-# The function as the first migration of a service makes it: a database from before changes by SQL were announced.
+# The function of the first migration of a service: a database from before changes by SQL sent notifications.
+_FIRST = (ROOT / "inventory_svc" / "migrations" / "pre_0001_stock.sql").read_text()
 AS_BEFORE = "CREATE OR REPLACE FUNCTION change_log_lock_head" + (
-    CHANGE_LOG.partition("CREATE FUNCTION change_log_lock_head")[2].partition("$$;")[0] + "$$;"
+    _FIRST.partition("CREATE FUNCTION change_log_lock_head")[2].partition("$$;")[0] + "$$;"
 )
 
 

@@ -1,7 +1,8 @@
 """A log as it was before the entries of raw SQL were staged."""
 
-from changelog.guard_schema import LOG_GUARDS
+from stack.checkout import ROOT
 
+_GUARDS = (ROOT / "inventory_svc" / "migrations" / "pre_0005_guarded_log.sql").read_text()
 _APPEND = "CREATE OR REPLACE FUNCTION change_log_append"
 
 # Run as the owner; the migration that stages entries then counts as not yet run.
@@ -16,4 +17,4 @@ DROP AGGREGATE change_log_chain(bytea, text, bytea);
 DROP FUNCTION change_log_chain_step;
 DELETE FROM migration WHERE name IN ('2026-11-29T00:10:00:000010', '2026-11-29T00:10:00:000008');
 """
-UNSTAGE = _APPEND + LOG_GUARDS.partition(_APPEND)[2] + _UNDO
+UNSTAGE = _APPEND + _GUARDS.partition(_APPEND)[2].partition("$$;")[0] + "$$;" + _UNDO

@@ -3,8 +3,9 @@
 import asyncpg
 import pytest
 
-from edge.identity.schema import ACCOUNT_RULES
+from stack.checkout import ROOT
 
+ACCOUNT_RULES = (ROOT / "edge" / "migrations" / "pre_0002_account_rules.sql").read_text()
 UNDO = """
 DROP TRIGGER an_administrator_stays_enabled ON "user";
 DROP TRIGGER an_administrator_stays_stored ON "user";

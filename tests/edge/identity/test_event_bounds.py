@@ -13,12 +13,13 @@ import pytest
 from chassis.database import Database
 from edge.app import Edge
 from edge.identity import repeated_events
-from edge.identity.event_schema import EVENT_BOUNDS
 from edge.identity.repeated_events import EventRow, RepeatedEvents
 from edge.identity.security_events import bounded
 from edge.identity.upkeep import IdentityUpkeep
+from stack.checkout import ROOT
 from tests.edge.conftest import ADMIN, Keys
 
+EVENT_BOUNDS = (ROOT / "edge" / "migrations" / "pre_0004_event_bounds.sql").read_text()
 VISITOR = "6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5"
 BYTES = "SELECT coalesce(sum(pg_column_size(e.*)), 0) FROM security_event AS e WHERE kind = $1"
 

@@ -1,0 +1,28 @@
+-- Write one change of one level in one statement.
+
+CREATE FUNCTION inventory_write_one(
+    n_request_id uuid, n_body_hash bytea, n_answer bytea,
+    n_part text, n_location text, n_on_hand bigint, n_reserved bigint, n_version bigint, n_at timestamptz, n_by uuid,
+    n_by_name text, n_kind text, n_on_hand_delta bigint, n_client_ip text, n_traceparent text, n_reason text
+) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    revision_now bigint;
+BEGIN
+    INSERT INTO request (request_id, body_hash) VALUES (n_request_id, n_body_hash);
+    UPDATE stock_level s
+    SET on_hand = n_on_hand, reserved = n_reserved, version = n_version, updated_at = n_at, last_updated_by = n_by,
+        last_updated_by_name = n_by_name
+    WHERE s.part_id = n_part AND s.location_id = n_location AND s.version = n_version - 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the level is not at the version that was read'
+            USING ERRCODE = 'serialization_failure', CONSTRAINT = 'level_is_as_locked', TABLE = 'stock_level';
+    END IF;
+    INSERT INTO stock_movement (part_id, location_id, version, kind, on_hand_delta, reserved_delta, on_hand_after,
+                                reserved_after, actor, actor_name, source, client_ip, request_id, traceparent, reason,
+                                occurred_at)
+    VALUES (n_part, n_location, n_version, n_kind, n_on_hand_delta, 0, n_on_hand, n_reserved, n_by, n_by_name,
+            'service', n_client_ip, n_request_id::text, n_traceparent, n_reason, n_at);
+    revision_now := change_log_seal();
+    UPDATE request q SET response = n_answer, revision = revision_now WHERE q.request_id = n_request_id;
+    RETURN revision_now;
+END $$;
