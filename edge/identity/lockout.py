@@ -15,7 +15,7 @@ from chassis.addresses import site_of
 from chassis.errors import Overloaded
 from edge.http.errors import TooManyRequests
 from edge.identity import tables
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 from edge.identity.users import folded
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Lockout:
         """Return the seconds by which an attempt is delayed because of failures from all addresses."""
         most = FREE_FROM_EVERYWHERE + 10
         return delay_seconds(
-            await self._database.pool.fetchval(SQL["count_failures_everywhere"], folded(username), most)
+            await self._database.pool.fetchval(STATEMENTS["count_failures_everywhere"], folded(username), most)
         )
 
     async def clear(self, username: str) -> int:
@@ -101,11 +101,11 @@ class Lockout:
 
     async def _claim(self, purpose: str, name: str, site: str, free: int) -> int:
         async with self._database.pool.acquire() as connection, connection.transaction():
-            await connection.execute(SQL["lock_attempts"], purpose, name, site)
-            row = await connection.fetchrow(SQL["read_failures"], purpose, name, site)
+            await connection.execute(STATEMENTS["lock_attempts"], purpose, name, site)
+            row = await connection.fetchrow(STATEMENTS["read_failures"], purpose, name, site)
             seconds = wait_seconds(row["failures"], free, row["age"])
             if seconds > 0:
                 message = "Too many sign-in attempts. Retry after the time in Retry-After."
                 raise TooManyRequests(message, retry_after_seconds=seconds)
-            attempt_id: int = await connection.fetchval(SQL["insert_attempt"], purpose, name, site)
+            attempt_id: int = await connection.fetchval(STATEMENTS["insert_attempt"], purpose, name, site)
             return attempt_id

@@ -10,7 +10,7 @@ from edge.identity.accounts import ACCESS_SECONDS, caller_of, mint_access_token
 from edge.identity.operator import OperatorError, check_role, find_user, operator_database, operator_events
 from edge.identity.roles import ROLES
 from edge.identity.sessions import Sessions
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 from edge.identity.users import Users
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def revoke_key(dsn: str, key_id: str) -> str:
     The same commit notifies the edges, which notify the services.
     """
     async with operator_database(dsn) as database:
-        await database.pool.execute(SQL["revoke_key"], key_id)
+        await database.pool.execute(STATEMENTS["revoke_key"], key_id)
         await operator_events(database).record("key_revoked", details={"key_id": key_id})
     return f"Revoked the key {key_id}."
 

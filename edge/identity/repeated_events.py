@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from chassis.addresses import site_of
 from chassis.background import BackgroundService
 from chassis.store_errors import STORE_FAILURES, translated
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ class RepeatedEvents(BackgroundService):
         """Store the number that waits; it goes on waiting while the database is unavailable."""
         number, counted.waiting = counted.waiting, 0
         try:
-            await self._database.pool.execute(SQL["count_event"], *astuple(counted.row), key, number)
+            await self._database.pool.execute(STATEMENTS["count_event"], *astuple(counted.row), key, number)
         except STORE_FAILURES as error:
             counted.waiting += number
             if translated(error) is None:

@@ -18,7 +18,7 @@ from chassis.background import Backoff, end
 from chassis.retry import retry
 from chassis.revocation.listing import Revocation
 from chassis.store_errors import STORE_FAILURES
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ class RevocationFeed:
                 self._wake.clear()
                 waiting, self._waiting = self._waiting, []
                 try:
-                    rows = await connection.fetch(SQL["read_revocations"], last)
+                    rows = await connection.fetch(STATEMENTS["read_revocations"], last)
                 except BaseException:
                     self._waiting += waiting
                     raise

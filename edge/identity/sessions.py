@@ -15,7 +15,7 @@ from chassis.database import TransactionManager
 from chassis.errors import TokenExpired, TokenInvalid, TokenRevoked
 from chassis.logs import visible
 from edge.identity import tables
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -127,10 +127,10 @@ class Sessions:
         revoked.
         """
         async with self._transactions.begin() as connection:
-            used = await connection.fetchrow(SQL["use_refresh_token"], _hash(token))
+            used = await connection.fetchrow(STATEMENTS["use_refresh_token"], _hash(token))
             if used is not None:
                 session, next_token = await _touch_valid_session(connection, used), _new_token()
-                await connection.execute(SQL["issue_refresh_token"], _hash(next_token), session.session_id, IDLE)
+                await connection.execute(STATEMENTS["issue_refresh_token"], _hash(next_token), session.session_id, IDLE)
                 return session, next_token
         session_id = await self._session_of_token(token)
         if session_id is None:
@@ -141,7 +141,7 @@ class Sessions:
 
     async def browser_session(self, session_id: UUID) -> BrowserSession | None:
         """Return a session with its user; ``None`` when it is revoked, expired, or was not used for too long."""
-        row = await self._database.pool.fetchrow(SQL["use_browser_session"], session_id, IDLE)
+        row = await self._database.pool.fetchrow(STATEMENTS["use_browser_session"], session_id, IDLE)
         return BrowserSession(**{**dict(row), "roles": tuple(row["roles"])}) if row else None
 
     async def revoke(self, session_id: UUID, reason: str) -> bool:
@@ -195,14 +195,14 @@ async def _insert(
     token: str | None = None,
 ) -> Session:
     agent, token_hash = visible(user_agent)[:_MOST_USER_AGENT], _hash(token) if token else None
-    row = await connection.fetchrow(SQL["insert_session"], user_id, client_ip, agent, lifetime, token_hash, IDLE)
+    row = await connection.fetchrow(STATEMENTS["insert_session"], user_id, client_ip, agent, lifetime, token_hash, IDLE)
     session = Session.from_row(row)
-    await connection.execute(SQL["revoke_surplus_sessions"], user_id, MOST_PER_USER, session.session_id)
+    await connection.execute(STATEMENTS["revoke_surplus_sessions"], user_id, MOST_PER_USER, session.session_id)
     return session
 
 
 async def _touch_valid_session(connection: Connection, used: asyncpg.Record) -> Session:
-    row = await connection.fetchrow(SQL["touch_session"], used["session_id"])
+    row = await connection.fetchrow(STATEMENTS["touch_session"], used["session_id"])
     if row is None or row["is_revoked"] or not row["user_enabled"]:
         message = "The session is revoked: sign in again."
         raise TokenRevoked(message)

@@ -10,7 +10,7 @@ from piccolo.querystring import QueryString
 
 from chassis.background import BackgroundService
 from edge.identity import tables
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from chassis.database import Database
@@ -52,7 +52,9 @@ class IdentityUpkeep(BackgroundService):
     async def _expire_events(self) -> None:
         expired = EVENTS_AT_ONCE
         while expired == EVENTS_AT_ONCE:
-            expired = await self._database.pool.fetchval(SQL["expire_events"], self._keep_events_for, EVENTS_AT_ONCE)
+            expired = await self._database.pool.fetchval(
+                STATEMENTS["expire_events"], self._keep_events_for, EVENTS_AT_ONCE
+            )
             if expired:
                 log.info("security events expired rows=%d", expired)
 

@@ -18,7 +18,7 @@ from edge.http.errors import LastAdministrator
 from edge.identity import tables
 from edge.identity.passwords import hash_password
 from edge.identity.sessions import no_action, revoke_query
-from edge.identity.sql import SQL
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -131,8 +131,8 @@ class Users:
     async def create_first(self, username: str, password_hash: str, roles: Sequence[str]) -> User | None:
         """Insert the first user and return it; ``None`` when there is a user already."""
         async with self._transactions.begin() as connection:
-            await connection.execute(SQL["lock_users"])
-            row = await connection.fetchrow(SQL["insert_first_user"], username, password_hash, list(roles))
+            await connection.execute(STATEMENTS["lock_users"])
+            row = await connection.fetchrow(STATEMENTS["insert_first_user"], username, password_hash, list(roles))
         return User.from_row(row) if row else None
 
     async def update(self, user_id: UUID, change: Change, revoked_for: str) -> tuple[User, bool] | None:

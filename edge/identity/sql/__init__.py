@@ -1,8 +1,8 @@
-"""The statements of identity that the query builder does not express, one ``.sql`` file for each subject."""
+"""The statements of identity by name; each has its description in its ``.sql`` file."""
 
 from pathlib import Path
 from typing import Final
 
 from chassis.statements import load_statements
 
-SQL: Final = load_statements(Path(__file__).parent)
+STATEMENTS: Final = load_statements(Path(__file__).parent)

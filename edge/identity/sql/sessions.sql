@@ -7,8 +7,8 @@ WHERE session_id IN (
 );
 
 -- name: insert_session
--- Insert a session with the hash of its first refresh token ($5), which expires after $6 without use; without a hash the
--- session has none. One statement, because each sign-in waits for it.
+-- Insert a session with the hash of its first refresh token ($5), which expires after $6 without use; a null
+-- hash stores none. One statement, because each sign-in waits for it.
 WITH new AS (
     INSERT INTO session (user_id, client_ip, user_agent, expires_at) VALUES ($1, $2, $3, now() + $4) RETURNING *
 ), token AS (
