@@ -216,7 +216,7 @@ END $$;
 -- Drop the oldest closed partition when it is older than `keep_for`, or when the log is larger than `keep_bytes`,
 -- unless a follower needs it; return what was dropped, or the follower that holds it. Of a follower that has not
 -- reported since a restore, the history that both epochs share counts. DETACH blocks readers and writers, and others
--- queue behind it: the lock timeout is short, and the caller retries later. Processes of release 0.2.0 call this version.
+-- queue behind it: the lock timeout is short, and the caller retries later. Processes of release 0.2.0 call it so.
 CREATE FUNCTION change_log_drop_oldest(
     keep_for interval, keep_bytes bigint, OUT dropped_to bigint, OUT held_by text, OUT held_at bigint
 ) LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$

@@ -6,19 +6,31 @@ import asyncio
 import contextlib
 import warnings
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+from piccolo.engine.finder import engine_finder
 from piccolo.engine.postgres import PostgresEngine
+from piccolo.querystring import QueryString
+from piccolo.table import Table
 
-from chassis.errors import StoreUnavailable, VersionConflict
+from chassis.errors import StoreUnavailable
 from chassis.store_errors import CONNECTION_LOST
 from chassis.store_state import StoreState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
+
+    from piccolo.query.base import Query
+    from piccolo.query.methods.select import Select
+
+ResultT = TypeVar("ResultT")
+TableT = TypeVar("TableT", bound=Table)
+Row: TypeAlias = dict[str, Any]
+LockStrength: TypeAlias = Literal["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]
 
 # Piccolo warns, in colour and with a line of its source, of what `Database.open` raises a moment later.
 warnings.filterwarnings("ignore", message=".*Unable to connect to database")
@@ -41,6 +53,11 @@ WRITE_IDLE_TIMEOUT = "800ms"
 _CANCEL_SECONDS = 3.0
 
 
+_DEFAULT = QueryString("DEFAULT")
+
+_engine_of_call: ContextVar[PostgresEngine | None] = ContextVar("engine_of_call", default=None)
+
+
 class BoundedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
     """A connection that is cut when the server does not confirm the cancellation of a statement."""
 
@@ -60,6 +77,25 @@ async def _keep_session(_connection: object) -> None:
 
     A transaction left open is rolled back by the pool itself.
     """
+
+
+class _TableEngine(PostgresEngine):
+    """Delegates to the engine of ``Database.run``, and outside of it, as in Piccolo's shell, to ``piccolo_conf``.
+
+    Piccolo binds a table to one engine, and imports ``piccolo_conf`` when a query without one is only built. With this
+    a process can use several databases, and none that it did not open.
+    """
+
+    def __init__(self) -> None:
+        """Connect to nothing, unlike Piccolo's constructor."""
+        self.engine_type = "postgres"
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what this engine lacks: the pool, the transaction, the address."""
+        return getattr(_engine_of_call.get() or engine_finder(), name)
+
+
+TABLE_ENGINE: Final = _TableEngine()
 
 
 class Database:
@@ -100,6 +136,17 @@ class Database:
             message = "The database is closed."
             raise StoreUnavailable(message)
         return self.engine.pool
+
+    async def run(self, query: Query[Any, ResultT]) -> ResultT:
+        """Run a query of the query builder on this database, in the transaction that the caller has begun, if any.
+
+        The table is declared with ``db=TABLE_ENGINE``.
+        """
+        bound = _engine_of_call.set(self.engine)
+        try:
+            return await query.run()
+        finally:
+            _engine_of_call.reset(bound)
 
     async def connect(self, **server_settings: str) -> asyncpg.Connection[asyncpg.Record]:
         """A connection outside the pool, for whoever keeps one; close it yourself."""
@@ -146,6 +193,12 @@ class Database:
         pool.terminate()
 
 
+def new_row(table: type[TableT], **values: Any) -> TableT:
+    """Return a row to insert. Other columns get the defaults of the database, not those that Piccolo would send."""
+    defaults = dict.fromkeys((column._meta.name for column in table._meta.columns), _DEFAULT)  # noqa: SLF001 - public
+    return table(**{**defaults, **values})
+
+
 @dataclass(frozen=True, slots=True)
 class WriteContext:
     """Who writes and why: what the change log's triggers read where a row does not say it itself."""
@@ -169,53 +222,47 @@ SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}',
 
 
 class TransactionManager:
-    """Write transactions on behalf of a caller. Each ends with ``Handoff.seal``."""
+    """Transactions that write. In a service with a change log each ends with ``Handoff.seal``."""
 
     def __init__(self, database: Database) -> None:
         """Use the database's engine."""
         self._database = database
 
     @asynccontextmanager
-    async def begin(self, context: WriteContext) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """A READ COMMITTED transaction; a second one inside it raises instead of being skipped silently.
+    async def begin(self, context: WriteContext | None = None) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Begin a READ COMMITTED transaction; a second one inside it raises instead of being skipped silently.
 
-        Piccolo's own would never give its connection back when its BEGIN, COMMIT or ROLLBACK failed or was cancelled:
-        fifty callers who went away left a pool of ten with none. So the driver begins and ends it, and Piccolo is told.
+        ``context`` is for the triggers of a change log. Queries that ``Database.run`` runs inside the block belong to
+        the transaction. Piccolo's own transaction would never return its connection when its BEGIN, COMMIT or ROLLBACK
+        failed or was cancelled: fifty cancelled callers left a pool of ten with none. So the driver begins and ends it.
         """
         engine = self._database.engine
         transaction = engine.transaction(allow_nested=False)
         async with self._database.pool.acquire() as connection, connection.transaction():
             transaction.connection = connection
-            told = engine.current_transaction.set(transaction)
+            current = engine.current_transaction.set(transaction)
             try:
-                await connection.execute(
-                    SET_CONTEXT,
-                    context.actor_id,
-                    context.actor_name,
-                    context.client_ip,
-                    context.request_id,
-                    context.traceparent,
-                    context.reason,
-                )
+                if context is not None:
+                    await connection.execute(
+                        SET_CONTEXT,
+                        context.actor_id,
+                        context.actor_name,
+                        context.client_ip,
+                        context.request_id,
+                        context.traceparent,
+                        context.reason,
+                    )
                 yield connection
             finally:
-                engine.current_transaction.reset(told)
+                engine.current_transaction.reset(current)
 
-    async def with_row_locking(
-        self, connection: asyncpg.Connection[asyncpg.Record], query: str, *arguments: Any
-    ) -> Sequence[asyncpg.Record]:
-        """Rows of a query that ends in ``ORDER BY <primary key> FOR UPDATE``, read after their locks are held."""
-        rows: Sequence[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
+    async def with_row_locking(self, query: Select[Any], strength: LockStrength = "NO KEY UPDATE") -> list[Row]:
+        """Return the rows of a query as they are once they are locked; they stay so until the transaction ends.
 
-
-class OptimisticLockingMixin:
-    """For rows with a dense ``version``: compare what the caller saw with what is there, under the row lock."""
-
-    version: int
-
-    def check_version(self, expected: int | None) -> None:
-        """Raise ``ConcurrencyError`` with this row as ``current`` when ``expected`` is given and stale."""
-        if expected is not None and expected != self.version:
-            message = f"Version {expected} was expected, but {self.version} is there now."
-            raise VersionConflict(message, current=self, metadata={"current_version": str(self.version)})
+        Raise ``RuntimeError`` outside of a transaction: the locks would end with the statement. Rows that several
+        transactions lock need a common order: give the query an ``order_by`` of the primary key.
+        """
+        if self._database.engine.current_transaction.get() is None:
+            message = "with_row_locking works inside a transaction only"
+            raise RuntimeError(message)
+        return await self._database.run(query.lock_rows(strength))

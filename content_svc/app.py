@@ -13,7 +13,7 @@ from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.store_probe import StoreProbe
 from chassis.tokens import TokenVerifier
-from content_svc import changes, tables
+from content_svc import changes
 from content_svc.queries.catalogue import Queries
 from content_svc.servicer import MULTI_LINE, ContentServicer
 from content_svc.servicer.base import pack
@@ -35,7 +35,6 @@ class App:
         """Construct everything on an open database; ``start`` runs it."""
         self._settings = settings
         self._database = database
-        tables.bind(database.engine)
         self._probe = StoreProbe(database)
         self._log = ServedLog(
             database,

@@ -1,6 +1,4 @@
-"""The Piccolo app of this service: its tables and migrations."""
-
-from __future__ import annotations
+"""The content service's tables and migrations, for Piccolo."""
 
 from pathlib import Path
 

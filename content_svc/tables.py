@@ -1,115 +1,80 @@
-"""The tables, as Piccolo sees them; their rules and triggers are in `sql/schema_*`. Bound to an engine by `app`."""
+"""The business tables, for Piccolo's shell.
 
-from __future__ import annotations
+The service itself uses named statements: its reads return the revision of the same snapshot, its writes lock and write
+sets of rows in one round trip. Piccolo has no composite keys: ``primary_key`` is the first column of the key.
+"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from piccolo.columns import UUID, BigInt, Bytea, Column, ForeignKey, Integer, SmallInt, Text, Timestamptz
-from piccolo.columns.column_types import JSONB, Array
+from piccolo.columns import JSONB, UUID, Array, BigInt, ForeignKey, Integer, SmallInt, Text, Timestamptz
 from piccolo.table import Table
 
-if TYPE_CHECKING:
-    from piccolo.engine.postgres import PostgresEngine
+from chassis.database import TABLE_ENGINE
 
 
-class TsVector(Column):
-    """PostgreSQL's ``tsvector``; computed by the database, never written."""
-
-    value_type = str
-
-    @property
-    def column_type(self) -> str:
-        """The name PostgreSQL uses."""
-        return "TSVECTOR"
-
-
-class User(Table, tablename="users"):
-    """Whoever has written here: a person, a service account or a database role."""
-
-    id = UUID(primary_key=True, default=None)
-    username = Text(default=None)
-
-
-class Request(Table, tablename="request"):
-    """A request id that was claimed, with the stored response; the key is (principal, request_id)."""
-
-    principal = Text(primary_key=True, default=None)
-    request_id = UUID(default=None)
-    body_hash = Bytea(default=None)
-    response = Bytea(null=True, default=None)
-    created_at = Timestamptz()
-
-
-class Category(Table, tablename="category"):
-    """A place in the tree of parts. Path, version, author and times are kept by triggers."""
+class Category(Table, tablename="category", db=TABLE_ENGINE):
+    """A node of the tree of categories. Path, version, author and timestamps are set by triggers."""
 
     category_id = Text(primary_key=True, default=None)
     parent_id: ForeignKey[Any] = ForeignKey("self", null=True)
-    name = Text(default=None)
+    name = Text()
     path = Array(base_column=Text())
-    position = Integer(default=0)
-    version = BigInt(default=1)
-    updated_by = ForeignKey(User, null=False)
+    position = Integer(help_text="order among its siblings")
+    version = BigInt()
+    updated_by = UUID()
     created_at = Timestamptz()
     updated_at = Timestamptz()
     deleted_at = Timestamptz(null=True, default=None)
 
 
-class Part(Table, tablename="part"):
-    """What a part says now. Version, author and times are kept by triggers."""
+class Part(Table, tablename="part", db=TABLE_ENGINE):
+    """The current content of a part. Version, author and timestamps are set by triggers; ``search`` is computed."""
 
     part_id = Text(primary_key=True, default=None)
-    category_id = ForeignKey(Category, null=False)
-    title = Text(default=None)
-    summary = Text(default="")
-    description = Text(default="")
-    specifications = JSONB(default="{}")
-    price_minor = BigInt(null=True, default=None)
+    category_id: ForeignKey[Any] = ForeignKey(Category, null=False)
+    title = Text()
+    summary = Text()
+    description = Text(help_text="sanitised HTML")
+    specifications = JSONB()
+    price_minor = BigInt(null=True, default=None, help_text="in the smallest unit of the currency")
     cost_minor = BigInt(null=True, default=None)
     currency = Text(null=True, default=None)
-    price_breaks = JSONB(default="[]")
-    status = Text(default="draft")
-    mpn = Text(default="")
-    manufacturer = Text(default="")
-    datasheet_url = Text(default="")
-    version = BigInt(default=1)
-    published_version = BigInt(default=0)
+    price_breaks = JSONB()
+    status = Text()
+    mpn = Text(help_text="manufacturer's part number")
+    manufacturer = Text()
+    datasheet_url = Text()
+    version = BigInt()
+    published_version = BigInt(help_text="0: never published")
     publish_at = Timestamptz(null=True, default=None)
-    updated_by = ForeignKey(User, null=False)
+    updated_by = UUID()
     created_at = Timestamptz()
     updated_at = Timestamptz()
     deleted_at = Timestamptz(null=True, default=None)
-    search = TsVector(null=True)
 
 
-class PartImage(Table, tablename="part_image"):
-    """One picture of a part; position counts from 0 without gaps. The key is (part_id, position)."""
-
-    part_id = Text(primary_key=True, default=None)
-    position = SmallInt(default=None)
-    url = Text(default=None)
-    alt = Text(default="")
-    width = Integer(default=0)
-    height = Integer(default=0)
-
-
-class PartContentVersion(Table, tablename="part_version"):
-    """A version of a part with its full snapshot. Written by a trigger only. The key is (part_id, version)."""
+class PartImage(Table, tablename="part_image", db=TABLE_ENGINE):
+    """An image of a part; the key is (part_id, position)."""
 
     part_id = Text(primary_key=True, default=None)
-    version = BigInt(default=None)
+    position = SmallInt(help_text="from 0, without gaps")
+    url = Text()
+    alt = Text()
+    width = Integer()
+    height = Integer()
+
+
+class PartContentVersion(Table, tablename="part_version", db=TABLE_ENGINE):
+    """A version of a part with its full snapshot, written by a trigger; the key is (part_id, version)."""
+
+    part_id = Text(primary_key=True, default=None)
+    version = BigInt()
     content_snapshot = JSONB()
-    schema_number = Integer(default=None)
-    author = ForeignKey(User, null=False)
-    comment = Text(default="")
+    schema_number = Integer()
+    author = UUID()
+    comment = Text()
     rolled_back_to = BigInt(null=True, default=None)
     created_at = Timestamptz()
 
 
-TABLES: tuple[type[Table], ...] = (User, Request, Category, Part, PartImage, PartContentVersion)
-
-
-def bind(engine: PostgresEngine) -> None:
-    """Let the tables use an engine. Called once, by the composition root."""
-    for table in TABLES:
-        table._meta._db = engine  # noqa: SLF001 - Piccolo has no public setter
+TABLES: tuple[type[Table], ...] = (Category, Part, PartImage, PartContentVersion)

@@ -19,10 +19,9 @@ from chassis.entry_point import exit_code
 from chassis.password_policy import weakness
 from chassis.settings import SettingsError, load
 from edge.identity import operator_users
-from edge.identity.first_admin import ensure_first_admin
 from edge.identity.operator import OperatorError, Outcome
-from edge.identity.operator_keys import revoke_key
-from edge.identity.operator_tokens import issue_token
+from edge.identity.operator_tokens import issue_token, revoke_key
+from edge.identity.users import ensure_first_admin
 from edge.settings import EdgeSettings, MigrateSettings, TokenSettings, UsersSettings
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, TokenVerifier
-from inventory_svc import changes, tables
+from inventory_svc import changes
 from inventory_svc.convert import answers
 from inventory_svc.domain.guest_limits import GuestLimits
 from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
@@ -51,7 +51,6 @@ class App:
         """Construct everything on an open database; nothing runs yet."""
         self._settings = settings
         self._database = database
-        tables.bind(database.engine)
         queries = Queries(database)
         self._probe = StoreProbe(database)
         self._log = ServedLog(

@@ -1,4 +1,4 @@
-"""Piccolo's view of the inventory database: its tables and migrations."""
+"""The inventory service's tables and migrations, for Piccolo."""
 
 from pathlib import Path
 
@@ -10,6 +10,4 @@ APP_CONFIG = AppConfig(
     app_name="inventory_svc",
     migrations_folder_path=str(Path(__file__).parent / "migrations"),
     table_classes=list(TABLES),
-    migration_dependencies=[],
-    commands=[],
 )

@@ -1,106 +1,94 @@
-"""The tables as Piccolo sees them: declared without an engine, bound in the composition root.
+"""The business tables, for Piccolo's shell.
 
-Constraints, triggers and composite keys are SQL in ``migrations/schema.sql``; a test compares both with the database.
+The service itself uses named statements: its reads return the revision of the same snapshot, its writes lock and write
+sets of rows in one round trip. Piccolo has no composite keys: ``primary_key`` is the first column of the key.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from piccolo.columns import UUID, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
+from piccolo.columns import UUID, BigInt, Boolean, Integer, Text, Timestamptz
 from piccolo.table import Table
 
-if TYPE_CHECKING:
-    from piccolo.engine.base import Engine
+from chassis.database import TABLE_ENGINE
 
 
-class UserRow(Table, tablename="users"):
-    """Somebody who has written here."""
-
-    id = UUID(primary_key=True, default=None)
-    username = Text()
-    first_seen_at = Timestamptz()
-
-
-class LocationRow(Table, tablename="location"):
+class Location(Table, tablename="location", db=TABLE_ENGINE):
     """A place that holds stock."""
 
     location_id = Text(primary_key=True, default=None)
     name = Text()
     archived_at = Timestamptz(null=True, default=None)
-    version = BigInt(default=1)
+    version = BigInt()
     updated_at = Timestamptz()
-    last_updated_by = UUID(default=None)
+    last_updated_by = UUID()
     last_updated_by_name = Text()
     source = Text()
-    client_ip = Text(default="")
-    request_id = Text(default="")
-    traceparent = Text(default="")
+    client_ip = Text()
+    request_id = Text()
+    traceparent = Text()
 
 
-class StockLevelRow(Table, tablename="stock_level"):
-    """The running balance of a part at a location; the key is (part_id, location_id)."""
+class StockLevel(Table, tablename="stock_level", db=TABLE_ENGINE):
+    """The current balance of a part at a location; the key is (part_id, location_id)."""
 
     part_id = Text(primary_key=True, default=None)
     location_id = Text()
-    on_hand = BigInt(default=0)
-    reserved = BigInt(default=0)
-    reorder_point = BigInt(default=0)
-    version = BigInt(default=1)
+    on_hand = BigInt()
+    reserved = BigInt()
+    reorder_point = BigInt()
+    version = BigInt(help_text="number of movements")
     updated_at = Timestamptz()
-    last_updated_by = UUID(default=None)
+    last_updated_by = UUID()
     last_updated_by_name = Text()
     archived_at = Timestamptz(null=True, default=None)
 
 
-class StockMovementRow(Table, tablename="stock_movement"):
-    """A row of the ledger; the key is (part_id, location_id, version)."""
+class StockMovement(Table, tablename="stock_movement", db=TABLE_ENGINE):
+    """A row of the append-only ledger; the key is (part_id, location_id, version)."""
 
     part_id = Text(primary_key=True, default=None)
     location_id = Text()
-    version = BigInt()
+    version = BigInt(help_text="of the level after the movement")
     kind = Text()
     on_hand_delta = BigInt()
     reserved_delta = BigInt()
     on_hand_after = BigInt()
     reserved_after = BigInt()
-    actor = UUID(default=None)
+    actor = UUID()
     actor_name = Text()
     source = Text()
-    client_ip = Text(default="")
-    request_id = Text(default="")
-    traceparent = Text(default="")
-    reason = Text(default="")
+    client_ip = Text()
+    request_id = Text()
+    traceparent = Text()
+    reason = Text()
     reservation_id = UUID(null=True, default=None)
     reverses_version = BigInt(null=True, default=None)
     occurred_at = Timestamptz()
 
 
-class ReservationRow(Table, tablename="reservation"):
-    """A hold of stock."""
+class Reservation(Table, tablename="reservation", db=TABLE_ENGINE):
+    """Stock held for a customer or a guest until it is committed, released or expired."""
 
     reservation_id = UUID(primary_key=True, default=None)
-    state = Text(default="held")
-    owner = Text(default="")
-    owner_is_user = Boolean(default=False)
-    order_reference = Text(default="")
+    state = Text()
+    owner = Text(help_text="id of a user, or the hash of a guest's key")
+    owner_is_user = Boolean()
+    order_reference = Text()
     line_count = Integer()
     created_at = Timestamptz()
     expires_at = Timestamptz()
-    opened_from = Text(default="")
-    extensions = Integer(default=0)
-    version = BigInt(default=1)
+    opened_from = Text()
+    extensions = Integer()
+    version = BigInt()
     updated_at = Timestamptz()
-    last_updated_by = UUID(default=None)
+    last_updated_by = UUID()
     last_updated_by_name = Text()
     source = Text()
-    client_ip = Text(default="")
-    request_id = Text(default="")
-    traceparent = Text(default="")
+    client_ip = Text()
+    request_id = Text()
+    traceparent = Text()
 
 
-class ReservationLineRow(Table, tablename="reservation_line"):
-    """Units held of one level; the key is (reservation_id, position)."""
+class ReservationLine(Table, tablename="reservation_line", db=TABLE_ENGINE):
+    """Units of one level in a reservation; the key is (reservation_id, position)."""
 
     reservation_id = UUID(primary_key=True, default=None)
     position = Integer()
@@ -109,47 +97,4 @@ class ReservationLineRow(Table, tablename="reservation_line"):
     quantity = BigInt()
 
 
-class RequestRow(Table, tablename="request"):
-    """A claimed request id and the stored response; the key is (principal, request_id)."""
-
-    principal = Text(primary_key=True, default=None)
-    request_id = UUID(default=None)
-    body_hash = Bytea()
-    response = Bytea(null=True, default=None)
-    revision = BigInt(null=True, default=None)
-    created_at = Timestamptz()
-
-
-class PartVisibilityRow(Table, tablename="part_visibility"):
-    """Whether a part is published, as of a revision of the content log."""
-
-    part_id = Text(primary_key=True, default=None)
-    published = Boolean()
-    revision = BigInt()
-
-
-class PartVisibilityPositionRow(Table, tablename="part_visibility_position"):
-    """Up to where the content log is applied to ``part_visibility``."""
-
-    only_row = Boolean(primary_key=True, default=True)
-    epoch = UUID(default=None)
-    revision = BigInt()
-
-
-TABLES: tuple[type[Table], ...] = (
-    UserRow,
-    LocationRow,
-    StockLevelRow,
-    StockMovementRow,
-    ReservationRow,
-    ReservationLineRow,
-    RequestRow,
-    PartVisibilityRow,
-    PartVisibilityPositionRow,
-)
-
-
-def bind(engine: Engine[Any]) -> None:
-    """Give every table the engine that its queries run on."""
-    for table in TABLES:
-        table._meta.db = engine  # noqa: SLF001 - Piccolo's documented way to bind a table at run time
+TABLES: tuple[type[Table], ...] = (Location, StockLevel, StockMovement, Reservation, ReservationLine)

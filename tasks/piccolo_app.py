@@ -1,4 +1,4 @@
-"""What Piccolo's migrations need to know of the audit database."""
+"""The audit database's tables and migrations, for Piccolo."""
 
 from pathlib import Path
 
@@ -10,6 +10,4 @@ APP_CONFIG = AppConfig(
     app_name="tasks",
     migrations_folder_path=str(Path(__file__).parent / "migrations"),
     table_classes=[DataChangeLog],
-    migration_dependencies=[],
-    commands=[],
 )

@@ -23,6 +23,7 @@ def run(given: argparse.Namespace) -> int:
         "ruff check": lambda: _passes(str(BIN / "ruff"), "check", ".", "partstream"),
         "ruff format": lambda: _passes(str(BIN / "ruff"), "format", "--check", ".", "partstream"),
         "mypy": lambda: _passes(sys.executable, "-m", "mypy", *rooms),
+        "sql": lambda: _passes(str(BIN / "sqruff"), "lint", "--parsing-errors", *rooms),
         "import rules": lambda: _passes(str(BIN / "lint-imports"), "--no-logo"),
         "dead code": lambda: _passes(str(BIN / "vulture")),
         "buf lint": lambda: _passes(BUF, "lint"),

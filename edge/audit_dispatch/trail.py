@@ -29,15 +29,10 @@ class AuditTrail:
 
     def __init__(self, database: Database, *, wait_seconds: float = WAIT_SECONDS) -> None:
         """Without a wait, one look decides: for an edge that queues no audit jobs."""
-        self._database = database
+        self.database = database
         self._wait_seconds = wait_seconds
         self._looking = asyncio.Lock()
         self._seen: dict[str, tuple[float, TrailPosition | None]] = {}
-
-    @property
-    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """Connections for queries of the trail."""
-        return self._database.pool
 
     async def reached(self, wanted: Iterable[cursors.Position]) -> bool:
         """Return whether every entry up to these positions is stored; false only after the wait."""
@@ -56,7 +51,7 @@ class AuditTrail:
         async with self._looking:
             looked_at, stored = self._seen.get(log, (float("-inf"), None))
             if time.monotonic() - looked_at >= POLL_SECONDS:
-                stored = await position_of(self.pool, log)
+                stored = await position_of(self.database.pool, log)
                 self._seen[log] = (time.monotonic(), stored)
             return stored
 

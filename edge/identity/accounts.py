@@ -116,7 +116,7 @@ class Accounts:
             await self._sessions.revoke(_session_uuid(caller), "signed out")
         ended = await self._sessions.revoke_by_token(refresh_token, "signed out") if refresh_token else None
         if not caller.is_anonymous or ended is not None:
-            alike = caller.session_id or str(ended and ended.session_id)
+            alike = caller.session_id or str(ended)
             await self._events.count("logged_out", alike=alike, caller=caller)
 
     async def _count_attempt(self, kind: str, username: str, user: User | None) -> None:

@@ -14,6 +14,8 @@ from weakref import WeakValueDictionary
 from chassis.addresses import site_of
 from chassis.errors import Overloaded
 from edge.http.errors import TooManyRequests
+from edge.identity import tables
+from edge.identity.sql import STATEMENTS
 from edge.identity.users import folded
 
 if TYPE_CHECKING:
@@ -32,45 +34,6 @@ LONGEST_DELAY_SECONDS: Final = 2.0
 
 SIGN_IN: Final = "sign_in"
 REGISTRATION: Final = "registration"
-
-# Serialise the attempts of one account and address, over all edges, until the transaction ends.
-LOCK_ATTEMPTS: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2 || ' ' || $3, 0))"
-
-# Failures of a purpose, account and address in the last hour, since it last succeeded, and the age of the newest.
-SELECT_FAILURES: Final = """
-SELECT count(*) AS failures, extract(epoch FROM clock_timestamp() - max(attempted_at))::float8 AS age
-FROM login_attempt
-WHERE purpose = $1 AND username = $2 AND client_ip = $3 AND NOT succeeded AND attempted_at > greatest(
-    clock_timestamp() - interval '1 hour',
-    (SELECT max(attempted_at) FROM login_attempt
-     WHERE purpose = $1 AND username = $2 AND client_ip = $3 AND succeeded)
-)
-"""
-
-# Failures of an account over all addresses in the last hour, at most $2.
-COUNT_EVERYWHERE: Final = """
-SELECT count(*) FROM (
-    SELECT FROM login_attempt
-    WHERE purpose = 'sign_in' AND username = $1 AND NOT succeeded AND attempted_at > now() - interval '1 hour' LIMIT $2
-) AS failures
-"""
-
-# An attempt that counts as failed until it is known to have succeeded.
-INSERT_ATTEMPT: Final = """
-INSERT INTO login_attempt (purpose, username, client_ip, succeeded, attempted_at)
-VALUES ($1, $2, $3, false, clock_timestamp()) RETURNING login_attempt_id
-"""
-
-# The attempt succeeded.
-MARK_SUCCEEDED: Final = "UPDATE login_attempt SET succeeded = true WHERE login_attempt_id = $1"
-
-# The attempt was not made.
-DELETE_ATTEMPT: Final = "DELETE FROM login_attempt WHERE login_attempt_id = $1"
-
-# Forget the failures of an account; the security events that record them stay.
-DELETE_FAILURES: Final = """
-DELETE FROM login_attempt WHERE purpose = 'sign_in' AND username = $1 AND NOT succeeded RETURNING 1
-"""
 
 
 def wait_seconds(failures: int, free: int, age_seconds: float | None) -> float:
@@ -101,7 +64,7 @@ class Lockout:
 
         Attempts of one account and address take turns, so that parallel ones with the right password all succeed.
         """
-        name, site = folded(username), site_of(client_ip)
+        name, site, attempt = folded(username), site_of(client_ip), tables.LoginAttempt
         await asyncio.sleep(await self.delay(username))
         turn = self._turns.setdefault((name, site), asyncio.Lock())
         async with turn:
@@ -109,10 +72,12 @@ class Lockout:
             try:
                 succeeded = await check()
             except Overloaded:
-                await self._database.pool.execute(DELETE_ATTEMPT, attempt_id)
+                await self._database.run(attempt.delete().where(attempt.login_attempt_id == attempt_id))
                 raise
             if succeeded:
-                await self._database.pool.execute(MARK_SUCCEEDED, attempt_id)
+                await self._database.run(
+                    attempt.update({attempt.succeeded: True}).where(attempt.login_attempt_id == attempt_id)
+                )
         return succeeded
 
     async def admit_registration(self, client_ip: str) -> None:
@@ -122,19 +87,25 @@ class Lockout:
     async def delay(self, username: str) -> float:
         """Return the seconds by which an attempt is delayed because of failures from all addresses."""
         most = FREE_FROM_EVERYWHERE + 10
-        return delay_seconds(await self._database.pool.fetchval(COUNT_EVERYWHERE, folded(username), most))
+        return delay_seconds(
+            await self._database.pool.fetchval(STATEMENTS["count_failures_everywhere"], folded(username), most)
+        )
 
     async def clear(self, username: str) -> int:
         """End the lock-out of an account; return the number of failed attempts that no longer count."""
-        return len(await self._database.pool.fetch(DELETE_FAILURES, folded(username)))
+        attempt = tables.LoginAttempt
+        failures = attempt.delete().where(
+            attempt.purpose == SIGN_IN, attempt.username == folded(username), attempt.succeeded.eq(value=False)
+        )
+        return len(await self._database.run(failures.returning(attempt.login_attempt_id)))
 
     async def _claim(self, purpose: str, name: str, site: str, free: int) -> int:
         async with self._database.pool.acquire() as connection, connection.transaction():
-            await connection.execute(LOCK_ATTEMPTS, purpose, name, site)
-            row = await connection.fetchrow(SELECT_FAILURES, purpose, name, site)
+            await connection.execute(STATEMENTS["lock_attempts"], purpose, name, site)
+            row = await connection.fetchrow(STATEMENTS["read_failures"], purpose, name, site)
             seconds = wait_seconds(row["failures"], free, row["age"])
             if seconds > 0:
                 message = "Too many sign-in attempts. Retry after the time in Retry-After."
                 raise TooManyRequests(message, retry_after_seconds=seconds)
-            attempt_id: int = await connection.fetchval(INSERT_ATTEMPT, purpose, name, site)
+            attempt_id: int = await connection.fetchval(STATEMENTS["insert_attempt"], purpose, name, site)
             return attempt_id

@@ -1,4 +1,4 @@
-"""``token``: a session and its access token without a password. ``operator`` says why none is needed."""
+"""``token`` and ``revoke-key``: access tokens without a password, and the end of a process's key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edge.identity.accounts import ACCESS_SECONDS, caller_of, mint_access_token
 from edge.identity.operator import OperatorError, check_role, find_user, operator_database, operator_events
 from edge.identity.roles import ROLES
 from edge.identity.sessions import Sessions
+from edge.identity.sql import STATEMENTS
 from edge.identity.users import Users
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ async def issue_token(settings: TokenSettings, username: str | None, role: str |
         details = {"roles": ",".join(roles)}
         await operator_events(database).record("token_issued", caller=caller_of(user, session), details=details)
         return token
+
+
+async def revoke_key(dsn: str, key_id: str) -> str:
+    """Revoke every token that is signed with a key, permanently; return what to print.
+
+    The same commit notifies the edges, which notify the services.
+    """
+    async with operator_database(dsn) as database:
+        await database.pool.execute(STATEMENTS["revoke_key"], key_id)
+        await operator_events(database).record("key_revoked", details={"key_id": key_id})
+    return f"Revoked the key {key_id}."
 
 
 def _signing_key(file: Path) -> SigningKey:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Final
 
 from chassis.addresses import site_of
 from chassis.background import BackgroundService
 from chassis.store_errors import STORE_FAILURES, translated
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +30,6 @@ MOST_HELD: Final = 10_000  # counts in memory while the database is unavailable
 MOST_A_MINUTE: Final = 200  # rows of one process; at 90 days 26 million rows, about 6 GB, whatever comes
 _MINUTE_SECONDS: Final = 60
 
-# A new event, or so many more of one that is stored.
-COUNT_EVENT: Final = """
-INSERT INTO security_event
-    (kind, user_id, username, session_id, client_ip, request_id, details, aggregate, occurrences, last_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, clock_timestamp())
-ON CONFLICT (aggregate) WHERE aggregate IS NOT NULL
-    DO UPDATE SET occurrences = security_event.occurrences + EXCLUDED.occurrences, last_at = EXCLUDED.last_at
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
@@ -50,10 +42,6 @@ class EventRow:
     client_ip: str
     request_id: str
     details: str  # JSON
-
-    def values(self) -> tuple[Any, ...]:
-        """Return the values of its columns, in order."""
-        return (self.kind, self.user_id, self.username, self.session_id, self.client_ip, self.request_id, self.details)
 
 
 @dataclass(slots=True)
@@ -117,7 +105,7 @@ class RepeatedEvents(BackgroundService):
         """Store the number that waits; it goes on waiting while the database is unavailable."""
         number, counted.waiting = counted.waiting, 0
         try:
-            await self._database.pool.execute(COUNT_EVENT, *counted.row.values(), key, number)
+            await self._database.pool.execute(STATEMENTS["count_event"], *astuple(counted.row), key, number)
         except STORE_FAILURES as error:
             counted.waiting += number
             if translated(error) is None:

@@ -18,6 +18,7 @@ from chassis.background import Backoff, end
 from chassis.retry import retry
 from chassis.revocation.listing import Revocation
 from chassis.store_errors import STORE_FAILURES
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +33,6 @@ POLL_SECONDS: Final = 0.5
 _STATEMENT_SECONDS: Final = 3.0
 _CATCH_UP_SECONDS: Final = 2.0  # the longest that a request waits for what it has just revoked
 _QUEUE: Final = 1000  # changes that a service may lag behind
-
-# What was revoked after a number, and may still concern a token.
-SELECT_REVOCATIONS: Final = """
-SELECT revocation_id, kind, subject, not_before, expires_at FROM revocation
-WHERE revocation_id > $1 AND (expires_at IS NULL OR expires_at > now()) ORDER BY revocation_id
-"""
 
 Batch = tuple[Revocation, ...]
 
@@ -116,7 +111,7 @@ class RevocationFeed:
                 self._wake.clear()
                 waiting, self._waiting = self._waiting, []
                 try:
-                    rows = await connection.fetch(SELECT_REVOCATIONS, last)
+                    rows = await connection.fetch(STATEMENTS["read_revocations"], last)
                 except BaseException:
                     self._waiting += waiting
                     raise

@@ -8,44 +8,30 @@ from __future__ import annotations
 import logging
 import unicodedata
 import uuid
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from chassis.caller import ANONYMOUS
+from chassis.database import new_row
 from chassis.logs import visible
 from chassis.store_errors import STORE_FAILURES, translated
 from edge.http.request_context import current_request_context
+from edge.identity import tables
 from edge.identity.repeated_events import EventRow, RepeatedEvents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chassis.caller import Caller
-    from chassis.database import Database
+    from chassis.database import Database, Row
 
 MOST_NAME: Final = 64  # characters, as of a user's name
 MOST_DETAIL: Final = 200
 
 logger = logging.getLogger("edge.security")
-
-# Append one event.
-INSERT_EVENT: Final = """
-INSERT INTO security_event (kind, user_id, username, session_id, client_ip, request_id, details)
-VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb)
-"""
-
-
-# A page of events, newest first; NULL leaves a condition out.
-SELECT_EVENTS: Final = """
-SELECT security_event_id, occurred_at, kind, user_id, username, session_id, client_ip, request_id, details, occurrences,
-    coalesce(last_at, occurred_at) AS last_at
-FROM security_event
-WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR username = $2)
-    AND ($3::bigint IS NULL OR security_event_id < $3)
-ORDER BY security_event_id DESC LIMIT $4
-"""
 
 
 class SecurityEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +72,7 @@ class SecurityEvents:
         row, facts = self._row(kind, caller, username, details)
         _log(row, facts)
         try:
-            await self._database.pool.execute(INSERT_EVENT, *row.values())
+            await self._database.run(tables.SecurityEvent.insert(new_row(tables.SecurityEvent, **asdict(row))))
         except STORE_FAILURES as error:
             if translated(error) is None:
                 raise
@@ -128,24 +114,32 @@ class SecurityEvents:
         self, *, kind: str | None, username: str | None, before: int | None, size: int
     ) -> tuple[list[SecurityEvent], bool]:
         """Return up to ``size`` events before an id, newest first, and whether more follow."""
-        rows = await self._database.pool.fetch(SELECT_EVENTS, kind, username, before, size + 1)
-        events = [
-            SecurityEvent(
-                event_id=row["security_event_id"],
-                occurred_at=row["occurred_at"],
-                kind=row["kind"],
-                user_id=row["user_id"],
-                username=row["username"],
-                session_id=row["session_id"],
-                client_ip=row["client_ip"],
-                request_id=row["request_id"],
-                details=msgspec.json.decode(row["details"]),
-                count=row["occurrences"],
-                last_at=row["last_at"],
-            )
-            for row in rows[:size]
-        ]
-        return events, len(rows) > size
+        event = tables.SecurityEvent
+        query = event.select().order_by(event.security_event_id, ascending=False).limit(size + 1)
+        if kind is not None:
+            query = query.where(event.kind == kind)
+        if username is not None:
+            query = query.where(event.username == username)
+        if before is not None:
+            query = query.where(event.security_event_id < before)
+        rows = await self._database.run(query)
+        return [_shown(row) for row in rows[:size]], len(rows) > size
+
+
+def _shown(row: Row) -> SecurityEvent:
+    return SecurityEvent(
+        event_id=row["security_event_id"],
+        occurred_at=row["occurred_at"],
+        kind=row["kind"],
+        user_id=row["user_id"],
+        username=row["username"],
+        session_id=row["session_id"],
+        client_ip=row["client_ip"],
+        request_id=row["request_id"],
+        details=msgspec.json.decode(row["details"]),
+        count=row["occurrences"],
+        last_at=row["last_at"] or row["occurred_at"],
+    )
 
 
 def _log(row: EventRow, facts: Mapping[str, str]) -> None:

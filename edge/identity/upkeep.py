@@ -1,15 +1,18 @@
-"""Forgetting what no longer counts, so that no table grows for ever. Any edge may do it; twice is as once."""
+"""Deletion of expired rows of identity, so that no table grows without limit."""
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from piccolo.querystring import QueryString
+
 from chassis.background import BackgroundService
+from edge.identity import tables
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from chassis.database import Database
 
 log = logging.getLogger("edge.security")
@@ -17,39 +20,45 @@ log = logging.getLogger("edge.security")
 INTERVAL_SECONDS: Final = 600.0
 EVENTS_AT_ONCE: Final = 50_000
 
-# Attempts that no lock-out looks at any more: it looks at those of an hour.
-DELETE_OLD_ATTEMPTS: Final = "DELETE FROM login_attempt WHERE attempted_at < now() - interval '2 hours'"
-
-# Sessions that ended a month ago, with their refresh tokens; the events that tell of them stay.
-DELETE_OLD_SESSIONS: Final = """
-DELETE FROM session WHERE least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'
-"""
-
-# Refresh tokens that were used or ran out long ago; a recent one is kept, so that its reuse is noticed.
-DELETE_OLD_REFRESH: Final = "DELETE FROM refresh_token WHERE expires_at < now() - interval '7 days'"
-
-# Revocations that no token is left for.
-DELETE_OLD_REVOCATIONS: Final = "DELETE FROM revocation WHERE expires_at < now() - interval '1 hour'"
-
-# Security events of days that are no longer kept; the function records what it took.
-EXPIRE_EVENTS: Final = "SELECT expire_security_events($1, $2)"
-
 
 class IdentityUpkeep(BackgroundService):
-    """Runs every ten minutes."""
+    """Run every ten minutes. Any edge may do it; a second run deletes nothing."""
 
     def __init__(self, database: Database, keep_events_for: timedelta) -> None:
-        """Clean the edge's database; security events are kept for so long."""
+        """Clean the edge's database; security events are stored for at least ``keep_events_for``."""
         super().__init__("identity-upkeep", INTERVAL_SECONDS)
         self._database = database
         self._keep_events_for = keep_events_for
 
     async def run_once(self) -> None:
-        """Delete what is old."""
-        for statement in (DELETE_OLD_ATTEMPTS, DELETE_OLD_SESSIONS, DELETE_OLD_REFRESH, DELETE_OLD_REVOCATIONS):
-            await self._database.pool.execute(statement)
+        """Delete what has no effect any more."""
+        attempt, session, token, revocation = (
+            tables.LoginAttempt,
+            tables.Session,
+            tables.RefreshToken,
+            tables.Revocation,
+        )
+        # The lock-out counts attempts of an hour.
+        await self._database.run(attempt.delete().where(attempt.attempted_at < _ago(timedelta(hours=2))))
+        # With their refresh tokens; the security events of a session stay.
+        ended = (session.expires_at < _ago(timedelta(days=30))) | (session.revoked_at < _ago(timedelta(days=30)))
+        await self._database.run(session.delete().where(ended))
+        # A recent token stays after its use, so that a second use is noticed.
+        await self._database.run(token.delete().where(token.expires_at < _ago(timedelta(days=7))))
+        # No access token lives that long.
+        await self._database.run(revocation.delete().where(revocation.expires_at < _ago(timedelta(hours=1))))
+        await self._expire_events()
+
+    async def _expire_events(self) -> None:
         expired = EVENTS_AT_ONCE
         while expired == EVENTS_AT_ONCE:
-            expired = await self._database.pool.fetchval(EXPIRE_EVENTS, self._keep_events_for, EVENTS_AT_ONCE)
+            expired = await self._database.pool.fetchval(
+                STATEMENTS["expire_events"], self._keep_events_for, EVENTS_AT_ONCE
+            )
             if expired:
                 log.info("security events expired rows=%d", expired)
+
+
+def _ago(age: timedelta) -> QueryString:
+    """Return the timestamp of that long ago, by the clock of the database."""
+    return QueryString("now() - {}::interval", age)

@@ -1,69 +1,44 @@
-"""Users: found by name, created, changed."""
+"""Users: read by name and id, created, changed."""
 
 from __future__ import annotations
 
+import logging
 import string
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import asyncpg
+from piccolo.query import OrderByRaw
+from piccolo.querystring import QueryString
 
+from chassis.database import TransactionManager, new_row
 from edge.http.errors import LastAdministrator
-from edge.identity.sessions import REVOKE_USER, nothing_follows
+from edge.identity import tables
+from edge.identity.passwords import hash_password
+from edge.identity.sessions import no_action, revoke_query
+from edge.identity.sql import STATEMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from piccolo.query.methods.select import Select
 
     from chassis.database import Database
 
+logger = logging.getLogger("edge.identity")
+
 ADMINISTRATOR_STAYS: Final = "an_administrator_stays"  # the constraint that the trigger names
 
+_FOLDED: Final = 'lower("username" COLLATE "C")'  # as the unique index has it; `folded` is its counterpart
 _TO_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-
-# One user by its folded name.
-SELECT_BY_NAME: Final = 'SELECT * FROM "user" WHERE lower(username COLLATE "C") = $1'
-
-# One user by id.
-SELECT_BY_ID: Final = 'SELECT * FROM "user" WHERE user_id = $1'
-
-# One user by id, kept as it is until the transaction ends.
-LOCK_BY_ID: Final = 'SELECT * FROM "user" WHERE user_id = $1 FOR NO KEY UPDATE'
-
-# Every user by name.
-SELECT_ALL: Final = 'SELECT * FROM "user" ORDER BY lower(username COLLATE "C")'
-
-# The enabled administrator that was created first.
-SELECT_FIRST_ADMIN: Final = """
-SELECT * FROM "user" WHERE 'admin' = ANY (roles) AND disabled_at IS NULL ORDER BY created_at, user_id LIMIT 1
-"""
-
-# A new user; no row when the name is taken.
-INSERT_USER: Final = """
-INSERT INTO "user" (username, password_hash, roles) VALUES ($1, $2, $3)
-ON CONFLICT DO NOTHING RETURNING *
-"""
-
-# The first user; no row when there is one already. The lock keeps two migrations from both seeing none.
-INSERT_FIRST_USER: Final = """
-INSERT INTO "user" (username, password_hash, roles)
-SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM "user") RETURNING *
-"""
-
-# Change roles, password or being disabled; NULL leaves a value as it is.
-UPDATE_USER: Final = """
-UPDATE "user" SET roles = coalesce($2, roles), password_hash = coalesce($3, password_hash),
-    disabled_at = CASE WHEN $4::boolean IS NULL THEN disabled_at WHEN $4 THEN coalesce(disabled_at, now()) END,
-    updated_at = now()
-WHERE user_id = $1 RETURNING *
-"""
 
 
 def folded(username: str) -> str:
     """Return the form in which user names are compared, everywhere.
 
-    Names are ASCII. Of other letters, different libraries make different things: some fold U+0130 to ``i``.
+    Names are ASCII. Libraries differ in how they fold other letters: some fold U+0130 to ``i``.
     """
     return username.translate(_TO_LOWER)
 
@@ -82,9 +57,9 @@ class User:
     tokens_not_before: datetime | None = None
 
     @classmethod
-    def from_row(cls, row: asyncpg.Record) -> User:
-        """The user of a row of the table."""
-        return cls(**{**dict(row), "roles": tuple(row["roles"])})
+    def from_row(cls, row: Mapping[str, Any]) -> User:
+        """Return the user of a row of the table."""
+        return cls(**{**row, "roles": tuple(row["roles"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,73 +71,106 @@ class Change:
     disabled: bool | None = None
 
     def of(self, user: User) -> bool:
-        """Whether this changes anything of the user."""
+        """Return whether this changes anything of the user."""
         return (
             self.password_hash is not None
             or (self.roles is not None and set(self.roles) != set(user.roles))
             or (self.disabled is not None and self.disabled != (user.disabled_at is not None))
         )
 
+    def values(self, user: User) -> dict[Any, Any]:
+        """Return the new values of the columns of the locked user."""
+        values: dict[Any, Any] = {tables.User.updated_at: QueryString("now()")}
+        if self.roles is not None:
+            values[tables.User.roles] = list(self.roles)
+        if self.password_hash is not None:
+            values[tables.User.password_hash] = self.password_hash
+        if self.disabled is not None:
+            values[tables.User.disabled_at] = (user.disabled_at or QueryString("now()")) if self.disabled else None
+        return values
+
 
 class Users:
     """The table of users."""
 
-    def __init__(self, database: Database, on_change: Callable[[], Awaitable[None]] = nothing_follows) -> None:
-        """Use the edge's database; ``on_change`` returns when this process knows which tokens no longer count."""
+    def __init__(self, database: Database, on_change: Callable[[], Awaitable[None]] = no_action) -> None:
+        """Use the edge's database; ``on_change`` returns when this process has read the new revocations."""
         self._database = database
+        self._transactions = TransactionManager(database)
         self._on_change = on_change
 
     async def by_name(self, username: str) -> User | None:
-        """The user of that name."""
-        row = await self._database.pool.fetchrow(SELECT_BY_NAME, folded(username))
-        return User.from_row(row) if row else None
+        """Return the user of a name."""
+        return await self._first(tables.User.select().where(QueryString(f"{_FOLDED} = {{}}", folded(username))))
 
     async def by_id(self, user_id: UUID) -> User | None:
-        """The user of that id."""
-        row = await self._database.pool.fetchrow(SELECT_BY_ID, user_id)
-        return User.from_row(row) if row else None
+        """Return the user of an id."""
+        return await self._first(tables.User.select().where(tables.User.user_id == user_id))
 
     async def first_admin(self) -> User | None:
-        """The enabled administrator that was created first."""
-        row = await self._database.pool.fetchrow(SELECT_FIRST_ADMIN)
-        return User.from_row(row) if row else None
+        """Return the enabled administrator that was created first."""
+        user = tables.User
+        is_admin = user.roles.any("admin") & user.disabled_at.is_null()
+        return await self._first(user.select().where(is_admin).order_by(user.created_at, user.user_id).limit(1))
 
     async def all(self) -> list[User]:
-        """Every user."""
-        return [User.from_row(row) for row in await self._database.pool.fetch(SELECT_ALL)]
+        """Return every user, by name."""
+        rows = await self._database.run(tables.User.select().order_by(OrderByRaw(_FOLDED)))
+        return [User.from_row(row) for row in rows]
 
     async def create(self, username: str, password_hash: str, roles: Sequence[str]) -> User | None:
-        """The new user; ``None`` when the name is taken."""
-        row = await self._database.pool.fetchrow(INSERT_USER, username, password_hash, list(roles))
-        return User.from_row(row) if row else None
+        """Insert a user and return it; ``None`` when the name is taken."""
+        user = tables.User
+        new = new_row(user, username=username, password_hash=password_hash, roles=list(roles))
+        try:
+            [row] = await self._database.run(user.insert(new).returning(*user.all_columns()))
+        except asyncpg.UniqueViolationError:
+            return None
+        return User.from_row(row)
 
     async def create_first(self, username: str, password_hash: str, roles: Sequence[str]) -> User | None:
-        """The first user; ``None`` when there is one already."""
-        async with self._database.pool.acquire() as connection, connection.transaction():
-            await connection.execute('LOCK TABLE "user" IN SHARE ROW EXCLUSIVE MODE')
-            row = await connection.fetchrow(INSERT_FIRST_USER, username, password_hash, list(roles))
+        """Insert the first user and return it; ``None`` when there is a user already."""
+        async with self._transactions.begin() as connection:
+            await connection.execute(STATEMENTS["lock_users"])
+            row = await connection.fetchrow(STATEMENTS["insert_first_user"], username, password_hash, list(roles))
         return User.from_row(row) if row else None
 
     async def update(self, user_id: UUID, change: Change, revoked_for: str) -> tuple[User, bool] | None:
-        """The user after the change and whether anything changed; ``None`` when there is no such user.
+        """Return the user after the change and whether anything changed; ``None`` when there is no such user.
 
-        A change ends the user's sessions in the same transaction. ``LastAdministrator`` when no enabled one would stay.
+        A change revokes the user's sessions in the same transaction. Raise ``LastAdministrator`` when no enabled
+        administrator would remain. Users have no version: the lock of the row orders two changes.
         """
-        async with self._database.pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(LOCK_BY_ID, user_id)
-            if row is None:
+        user = tables.User
+        async with self._transactions.begin():
+            found = await self._transactions.with_row_locking(user.select().where(user.user_id == user_id))
+            if not found:
                 return None
-            user = User.from_row(row)
-            if not change.of(user):
-                return user, False
-            roles = None if change.roles is None else list(change.roles)
+            current = User.from_row(found[0])
+            if not change.of(current):
+                return current, False
+            update = user.update(change.values(current)).where(user.user_id == user_id)
             try:
-                row = await connection.fetchrow(UPDATE_USER, user_id, roles, change.password_hash, change.disabled)
+                [row] = await self._database.run(update.returning(*user.all_columns()))
             except asyncpg.CheckViolationError as error:
                 if error.constraint_name != ADMINISTRATOR_STAYS:
                     raise
                 message = "This is the last enabled administrator: create another one first."
                 raise LastAdministrator(message) from None
-            await connection.fetch(REVOKE_USER, user_id, revoked_for)
+            await self._database.run(revoke_query(revoked_for).where(tables.Session.user_id == user_id))
         await self._on_change()
         return User.from_row(row), True
+
+    async def _first(self, query: Select[tables.User]) -> User | None:
+        rows = await self._database.run(query)
+        return User.from_row(rows[0]) if rows else None
+
+
+async def ensure_first_admin(database: Database, username: str, password: str) -> None:
+    """Create the first administrator when there is no user and a password is given. No default password exists."""
+    if not password:
+        logger.info("no first administrator created: PARTSTREAM_ADMIN_PASSWORD is not set")
+        return
+    user = await Users(database).create_first(username, hash_password(password), ["admin"])
+    if user is not None:
+        logger.info("first administrator created username=%s", user.username)

@@ -147,11 +147,11 @@ BEGIN
 END $$;
 
 CREATE TRIGGER an_administrator_stays_enabled AFTER UPDATE ON "user" FOR EACH ROW
-    WHEN ('admin' = ANY (OLD.roles) AND OLD.disabled_at IS NULL
-        AND NOT ('admin' = ANY (NEW.roles) AND NEW.disabled_at IS NULL))
+    WHEN ('admin' = ANY(OLD.roles) AND OLD.disabled_at IS NULL
+        AND NOT ('admin' = ANY(NEW.roles) AND NEW.disabled_at IS NULL))
     EXECUTE FUNCTION an_administrator_stays();
 CREATE TRIGGER an_administrator_stays_stored AFTER DELETE ON "user" FOR EACH ROW
-    WHEN ('admin' = ANY (OLD.roles) AND OLD.disabled_at IS NULL)
+    WHEN ('admin' = ANY(OLD.roles) AND OLD.disabled_at IS NULL)
     EXECUTE FUNCTION an_administrator_stays();
 
 -- ── Security events ─────────────────────────────────────────────────────────────────────────────────────────────────

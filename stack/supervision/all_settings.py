@@ -33,7 +33,15 @@ GIVEN_BY_UP = frozenset(
         "PARTSTREAM_REVOCATION_TARGETS",
     }
 )
-OF_TOOLS = frozenset({"PARTSTREAM_DATA_DIR", "PARTSTREAM_TEST_RUN_FOLDER", "PARTSTREAM_TEST_RUN_PID", FOLDER_MARK})
+OF_TOOLS = frozenset(
+    {
+        "PARTSTREAM_DATA_DIR",
+        "PARTSTREAM_PICCOLO_DATABASE",
+        "PARTSTREAM_TEST_RUN_FOLDER",
+        "PARTSTREAM_TEST_RUN_PID",
+        FOLDER_MARK,
+    }
+)
 
 
 def every_setting() -> Iterator[tuple[str, Setting, Any]]:

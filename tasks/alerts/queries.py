@@ -1,25 +1,19 @@
-"""Reading alerts: pages of them, newest first."""
+"""Reads of alerts: pages, newest first."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import msgspec
+
+from tasks.alerts.sql import STATEMENTS
 
 if TYPE_CHECKING:
     import asyncpg
 
 AlertState = Literal["firing", "resolved"]
-
-# A page, newest first; NULL leaves a condition out.
-PAGE: Final = """
-SELECT alert_id, name, subject, state, severity, detail, fired_at, resolved_at, resolution, reporter
-FROM alert
-WHERE ($1::text IS NULL OR state = $1) AND ($2::timestamptz IS NULL OR (fired_at, alert_id) < ($2, $3::uuid))
-ORDER BY fired_at DESC, alert_id DESC LIMIT $4
-"""
 
 
 class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,5 +39,5 @@ async def list_alerts(
 ) -> tuple[list[AlertRow], bool]:
     """Return up to ``size`` alerts that come after a key, newest first, and whether more follow."""
     fired_at, alert_id = after or (None, None)
-    rows = await pool.fetch(PAGE, state, fired_at, alert_id, size + 1)
+    rows = await pool.fetch(STATEMENTS["list_alerts"], state, fired_at, alert_id, size + 1)
     return [AlertRow(**dict(row)) for row in rows[:size]], len(rows) > size

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from tasks.alerts.sql import STATEMENTS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -18,24 +20,6 @@ if TYPE_CHECKING:
 # A firing alert that was not renewed for so long is of a process that ended: four missed renewals.
 LEASE: Final = timedelta(seconds=60)
 KEEP_RESOLVED: Final = timedelta(days=90)
-
-# Store an episode as it is now; the second time changes only what may change, so that a retry is harmless.
-STORE: Final = """
-INSERT INTO alert (alert_id, name, subject, reporter, severity, detail, state, fired_at, resolved_at, resolution)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, detail = excluded.detail,
-    resolved_at = excluded.resolved_at, resolution = excluded.resolution, last_seen_at = now()
-"""
-
-# Resolve what other processes fired and no longer renew.
-RESOLVE_LAPSED: Final = """
-UPDATE alert SET state = 'resolved', resolved_at = now(), resolution = 'no longer reported'
-WHERE state = 'firing' AND last_seen_at < now() - $1::interval AND reporter <> $2
-RETURNING name, subject, reporter
-"""
-
-# Delete alerts that ended long ago.
-DELETE_OLD: Final = "DELETE FROM alert WHERE state = 'resolved' AND resolved_at < now() - $1::interval"
 
 
 @dataclass(slots=True)
@@ -78,16 +62,16 @@ class AlertStore:
             )
             for one in episodes
         ]
-        await (await self._connected()).executemany(STORE, arguments)
+        await (await self._connected()).executemany(STATEMENTS["store_alert"], arguments)
 
     async def resolve_lapsed(self, reporter: str) -> list[tuple[str, str, str]]:
         """Resolve alerts whose other reporter has ended; return name, subject and reporter of each."""
-        rows = await (await self._connected()).fetch(RESOLVE_LAPSED, LEASE, reporter)
+        rows = await (await self._connected()).fetch(STATEMENTS["resolve_lapsed_alerts"], LEASE, reporter)
         return [(row["name"], row["subject"], row["reporter"]) for row in rows]
 
     async def delete_old(self) -> None:
         """Delete what was resolved long ago."""
-        await (await self._connected()).execute(DELETE_OLD, KEEP_RESOLVED)
+        await (await self._connected()).execute(STATEMENTS["delete_old_alerts"], KEEP_RESOLVED)
 
     def close(self) -> None:
         """Close the connection; the next call opens another one."""

@@ -1,9 +1,11 @@
-"""Where the epochs of a log ended: what a restore replaced, so that the trail can say which entries it never had."""
+"""Where the epochs of a log ended: a restore records it, so that the entries that the trail lacks are known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tasks.audit.sql import STATEMENTS
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -11,14 +13,6 @@ if TYPE_CHECKING:
     import asyncpg
 
     from tasks.audit.queries import Connection
-
-# Note an ending; the first note counts.
-INSERT_ENDING = """
-INSERT INTO log_ending (service, epoch, revision, continued_after) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-"""
-
-# The ending of one epoch.
-ENDING_OF = "SELECT revision, continued_after FROM log_ending WHERE service = $1 AND epoch = $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +25,9 @@ class Ending:
     continued_after: int
 
     def missing(self, stored: int) -> range:
-        """Return the revisions that a trail which stored this much never gets.
+        """Return the revisions that a trail which has stored up to ``stored`` never gets.
 
-        What the restored log has comes again, in its new epoch.
+        The entries of the restored log are stored again in its new epoch.
         """
         return range(max(stored, self.continued_after) + 1, self.revision + 1)
 
@@ -48,10 +42,12 @@ def describe_missing(revisions: range, epoch: UUID) -> str:
 
 async def record_ending(connection: asyncpg.Connection[asyncpg.Record], ending: Ending) -> None:
     """Note where an epoch ended."""
-    await connection.execute(INSERT_ENDING, ending.service, ending.epoch, ending.revision, ending.continued_after)
+    await connection.execute(
+        STATEMENTS["insert_ending"], ending.service, ending.epoch, ending.revision, ending.continued_after
+    )
 
 
 async def ending_of(connection: Connection, service: str, epoch: UUID) -> Ending | None:
-    """Return where an epoch ended; ``None`` when no restore noted it."""
-    row = await connection.fetchrow(ENDING_OF, service, epoch)
+    """Return where an epoch ended; ``None`` when no restore recorded it."""
+    row = await connection.fetchrow(STATEMENTS["read_ending"], service, epoch)
     return None if row is None else Ending(service, epoch, row["revision"], row["continued_after"])

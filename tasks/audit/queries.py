@@ -1,4 +1,4 @@
-"""Reading the audit trail: where it stands, and pages of it."""
+"""Reads of the audit trail: its position, and pages of it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
+from piccolo.querystring import QueryString
+
+from tasks.audit.sql import STATEMENTS
+from tasks.audit.tables import DataChangeLog
 
 if TYPE_CHECKING:
     import asyncpg
+    from piccolo.query.methods.select import Select
+
+    from chassis.database import Database, Row
 
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Pool[asyncpg.Record]
 
 MAX_PAGE_SIZE = 200
-
-# The epoch recorded last, and the greatest revision stored in it. Both are one step down an index in each partition.
-POSITION = """
-SELECT latest.epoch, (SELECT max(revision) FROM data_change WHERE service = $1 AND epoch = latest.epoch) AS revision
-FROM (SELECT epoch FROM data_change WHERE service = $1 ORDER BY id DESC LIMIT 1) AS latest
-"""
-
-# A page, newest first. The conditions are made of parts below; every value is a parameter.
-PAGE = """
-SELECT id, service, epoch, revision, ordinal, entity, entity_id, part_id, operation, old, new, changed_fields, details,
-    actor, actor_id, source, client_ip, request_id, reason, occurred_at
-FROM data_change
-WHERE {conditions}
-ORDER BY occurred_at DESC, id DESC
-LIMIT {limit}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +34,7 @@ class TrailPosition:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """Which rows: each given field must match; times are ``since <= occurred_at < until``."""
+    """Conditions on rows: each given field must be equal, and ``since <= occurred_at < until``."""
 
     part_id: str | None = None
     actor: str | None = None
@@ -55,7 +46,7 @@ class ChangeFilter:
 
 @dataclass(frozen=True, slots=True)
 class PageKey:
-    """The last row of a page, from which the next one goes on."""
+    """The last row of a page; the next page begins after it."""
 
     occurred_at: datetime
     id: int
@@ -94,49 +85,47 @@ class ChangePage:
 
 
 async def position_of(connection: Connection, service: str) -> TrailPosition | None:
-    """The greatest contiguous revision stored for a service; ``None`` while nothing is."""
-    row = await connection.fetchrow(POSITION, service)
+    """Return the greatest contiguous revision stored for a service; ``None`` while nothing is stored."""
+    row = await connection.fetchrow(STATEMENTS["read_position"], service)
     return None if row is None else TrailPosition(row["epoch"], row["revision"])
 
 
 async def list_changes(
-    connection: Connection, wanted: ChangeFilter, *, page_size: int = 50, after: PageKey | None = None
+    database: Database, wanted: ChangeFilter, *, page_size: int = 50, after: PageKey | None = None
 ) -> ChangePage:
-    """A page of the trail, newest first. ``page_size`` is cut to 1-200."""
+    """Return a page of the trail, newest first. ``page_size`` is limited to 1-200."""
     size = min(max(page_size, 1), MAX_PAGE_SIZE)
-    conditions, arguments = _conditions(wanted, after)
-    arguments.append(size + 1)
-    query = PAGE.format(conditions=" AND ".join(conditions) or "true", limit=f"${len(arguments)}")
-    rows = await connection.fetch(query, *arguments)
+    rows = await database.run(_query(wanted, after).limit(size + 1))
     shown = rows[:size]
     more = PageKey(shown[-1]["occurred_at"], shown[-1]["id"]) if len(rows) > size else None
     return ChangePage([_recorded(row) for row in shown], more)
 
 
-def _conditions(wanted: ChangeFilter, after: PageKey | None) -> tuple[list[str], list[Any]]:
-    conditions: list[str] = []
-    arguments: list[Any] = []
-    tests = (
-        ("part_id = {}", wanted.part_id),
-        ("actor = {}", wanted.actor),
-        ("service = {}", wanted.service),
-        ("entity = {}", wanted.entity),
-        ("occurred_at >= {}", wanted.since),
-        ("occurred_at < {}", wanted.until),
-    )
-    for test, value in tests:
+def _query(wanted: ChangeFilter, after: PageKey | None) -> Select[DataChangeLog]:
+    change = DataChangeLog
+    query = change.select(*change.all_columns(exclude=[change.traceparent, change.recorded_at]))
+    query = query.order_by(change.occurred_at, change.id, ascending=False)
+    for column, value in (
+        (change.part_id, wanted.part_id),
+        (change.actor, wanted.actor),
+        (change.service, wanted.service),
+        (change.entity, wanted.entity),
+    ):
         if value is not None:
-            arguments.append(value)
-            conditions.append(test.format(f"${len(arguments)}"))
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(change.occurred_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(change.occurred_at < wanted.until)
     if after is not None:
-        arguments += [after.occurred_at, after.id]
-        time, key = len(arguments) - 1, len(arguments)
-        # The first test lets the planner leave out partitions; the row comparison alone does not.
-        conditions += [f"occurred_at <= ${time}", f"(occurred_at, id) < (${time}, ${key})"]
-    return conditions, arguments
+        # The first condition lets the planner leave out partitions; the comparison of rows alone does not.
+        query = query.where(change.occurred_at <= after.occurred_at).where(
+            QueryString('("occurred_at", "id") < ({}, {})', after.occurred_at, after.id)
+        )
+    return query
 
 
-def _recorded(row: asyncpg.Record) -> RecordedChange:
+def _recorded(row: Row) -> RecordedChange:
     values = dict(row)
     del values["id"]
     for name in ("old", "new", "details"):
@@ -148,7 +137,7 @@ def _recorded(row: asyncpg.Record) -> RecordedChange:
 
 
 def _hide_owner_key(state: dict[str, Any] | None) -> None:
-    """Take out what rows of before the keys of guests were hashed hold: a user id is shown, anything else is a key."""
+    """Remove the unhashed keys of guests, which old rows hold: a user id is shown, anything else is a key."""
     if state and state.get("owner"):
         try:
             UUID(state["owner"])

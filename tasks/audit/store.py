@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tasks.audit.endings import describe_missing, ending_of
 from tasks.audit.queries import position_of
+from tasks.audit.sql import STATEMENTS
 from tasks.errors import BrokenSequence, StaleEpoch, TooEarly
 
 if TYPE_CHECKING:
@@ -23,38 +24,6 @@ if TYPE_CHECKING:
 
     from tasks.audit.convert import Row
     from tasks.audit.queries import TrailPosition
-
-# One writer per service at a time. The second number is the service's place in the lock space.
-LOCK = "SELECT pg_advisory_xact_lock(7302, hashtext($1))"
-
-# Make the partition of a month.
-ENSURE_MONTH = "SELECT data_change_ensure_month($1)"
-
-# Whether the trail holds anything of an epoch.
-KNOWS_EPOCH = "SELECT EXISTS (SELECT FROM data_change WHERE service = $1 AND epoch = $2)"
-
-# Many rows in one statement; a row that is there already stays as it is. Columns $3 on are those of `convert.Row`.
-INSERT = """
-INSERT INTO data_change (service, epoch, revision, ordinal, entity, entity_id, part_id, operation, old, new,
-    changed_fields, details, actor, actor_id, source, client_ip, request_id, traceparent, reason, occurred_at)
-SELECT $1, $2, r.revision, r.ordinal, r.entity, r.entity_id, r.part_id, r.operation, r.old, r.new,
-    string_to_array(r.changed_fields, ','), r.details, r.actor, r.actor_id, r.source, r.client_ip, r.request_id,
-    r.traceparent, r.reason, r.occurred_at
-FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[], $10::jsonb[],
-    $11::text[], $12::jsonb[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-    $19::text[], $20::timestamptz[])
-    AS r(revision, ordinal, entity, entity_id, part_id, operation, old, new, changed_fields, details, actor, actor_id,
-         source, client_ip, request_id, traceparent, reason, occurred_at)
-ON CONFLICT DO NOTHING
-"""
-
-# Note that entries of a service cannot be had any more, and move its position past them.
-INSERT_GAP = """
-INSERT INTO data_change (service, epoch, revision, ordinal, entity, entity_id, operation, old, new, reason, actor,
-    source, occurred_at)
-SELECT $1, $2, $3, 0, 'change_log', $1, 'gap', $4, $5, $6, 'dispatcher', 'service', $7
-WHERE NOT EXISTS (SELECT FROM data_change WHERE service = $1 AND epoch = $2 AND revision >= $3)
-"""
 
 
 class Outcome(StrEnum):
@@ -122,7 +91,7 @@ class AuditStore:
         batch.check()
         await self.ensure_months(row.occurred_at for row in batch.rows)
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(LOCK, batch.service)
+            await connection.execute(STATEMENTS["lock_service"], batch.service)
             position = await position_of(connection, batch.service)
             stored = await self._stored_revision(connection, batch, position)
             if batch.last <= stored:
@@ -131,7 +100,7 @@ class AuditStore:
                 raise TooEarly(stored, batch.first)
             fresh = [row for row in batch.rows if row.revision > stored]
             columns = (list(column) for column in zip(*fresh, strict=True))
-            await connection.execute(INSERT, batch.service, batch.epoch, *columns)
+            await connection.execute(STATEMENTS["insert_changes"], batch.service, batch.epoch, *columns)
             return Outcome.STORED
 
     async def record_gap(self, gap: Gap) -> Lost:
@@ -139,7 +108,7 @@ class AuditStore:
         now = datetime.now(UTC)
         await self.ensure_months([now])
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(LOCK, gap.service)
+            await connection.execute(STATEMENTS["lock_service"], gap.service)
             position = await position_of(connection, gap.service)
             moved_on = position is not None and position.epoch != gap.epoch
             if moved_on and await self._knows(connection, gap.service, gap.epoch):
@@ -148,7 +117,9 @@ class AuditStore:
             old = None if position is None else f'{{"epoch": "{position.epoch}", "revision": {position.revision}}}'
             new = f'{{"epoch": "{gap.epoch}", "revision": {gap.revision}}}'
             cause = f"{gap.cause}: {lost.detail}" if lost.detail else gap.cause
-            await connection.execute(INSERT_GAP, gap.service, gap.epoch, gap.revision, old, new, cause, now)
+            await connection.execute(
+                STATEMENTS["insert_gap"], gap.service, gap.epoch, gap.revision, old, new, cause, now
+            )
             return lost
 
     async def _lost(
@@ -171,7 +142,7 @@ class AuditStore:
     async def ensure_months(self, moments: Iterable[datetime]) -> None:
         """Make the partitions that moments fall in. Not inside the caller's transaction: making one locks the table."""
         for month in {(moment.year, moment.month) for moment in moments} - self._months:
-            await self._pool.execute(ENSURE_MONTH, datetime(*month, 1, tzinfo=UTC))
+            await self._pool.execute(STATEMENTS["ensure_month"], datetime(*month, 1, tzinfo=UTC))
             self._months.add(month)
 
     def forget_months(self) -> None:
@@ -193,5 +164,5 @@ class AuditStore:
     async def _knows(
         self, connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], service: str, epoch: uuid.UUID
     ) -> bool:
-        known: bool = await connection.fetchval(KNOWS_EPOCH, service, epoch)
+        known: bool = await connection.fetchval(STATEMENTS["epoch_is_known"], service, epoch)
         return known

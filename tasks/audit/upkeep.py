@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from chassis.background import BackgroundService
+from tasks.audit.sql import STATEMENTS
 
 if TYPE_CHECKING:
     import asyncpg
@@ -15,15 +16,6 @@ log = logging.getLogger(__name__)
 
 MONTHS_AHEAD = 3
 _HOUR = 3600.0
-
-# Make the partitions of this month and the next ones; answers how many were made now.
-ENSURE_AHEAD = """
-SELECT count(*) FILTER (WHERE data_change_ensure_month(date_trunc('month', now(), 'UTC') + n * interval '1 month'))
-FROM generate_series(0, $1::int) AS n
-"""
-
-# Drop whole months that ended before a moment; the function notes each in `retention_event`.
-DROP_BEFORE = "SELECT data_change_drop_months_before($1)"
 
 
 class MonthsAhead(BackgroundService):
@@ -36,7 +28,7 @@ class MonthsAhead(BackgroundService):
 
     async def run_once(self) -> None:
         """Make what is missing."""
-        made = await self._pool.fetchval(ENSURE_AHEAD, MONTHS_AHEAD)
+        made = await self._pool.fetchval(STATEMENTS["ensure_months_ahead"], MONTHS_AHEAD)
         if made:
             log.info("made %d month(s) of the audit trail ahead", made)
 
@@ -52,7 +44,7 @@ class Retention(BackgroundService):
 
     async def run_once(self) -> None:
         """Drop what is over."""
-        dropped = await self._pool.fetchval(DROP_BEFORE, self.horizon(datetime.now(UTC)))
+        dropped = await self._pool.fetchval(STATEMENTS["drop_months_before"], self.horizon(datetime.now(UTC)))
         if dropped:
             log.info("dropped %d month(s) of the audit trail", dropped)
 

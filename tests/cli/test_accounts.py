@@ -13,7 +13,7 @@ import pytest
 
 from chassis.database import Database
 from cli.tree import ROOT
-from edge.identity.first_admin import ensure_first_admin
+from edge.identity.users import ensure_first_admin
 from stack import stack_state
 from stack.stack_state import StackState
 

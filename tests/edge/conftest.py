@@ -12,7 +12,7 @@ from chassis.database import Database
 from chassis.process_keys import entry
 from chassis.tokens import SigningKey
 from edge.app import Edge
-from edge.identity.first_admin import ensure_first_admin
+from edge.identity.users import ensure_first_admin
 from edge.settings import EdgeSettings
 from stack.servers.ports import free_port
 from tests.edge.identity.operator_command import OperatorCommand

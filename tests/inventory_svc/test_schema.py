@@ -1,4 +1,4 @@
-"""The tables as declared, as migrated, and what their rules mean to callers."""
+"""The constraints of the database and the errors they mean to callers."""
 
 from __future__ import annotations
 
@@ -6,29 +6,15 @@ import re
 
 import psycopg
 import pytest
-from piccolo.table import Table
 
 from chassis.errors import InternalFault, PartstreamError
 from inventory_svc.errors import explain_refusal, known_rules
-from inventory_svc.tables import TABLES
 
-COLUMNS = """
-SELECT column_name, is_nullable = 'YES' FROM information_schema.columns WHERE table_name = %s ORDER BY 1
-"""
 # Named rules: constraints of tables and domains, and unique indexes.
 CONSTRAINTS = """
 SELECT conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE n.nspname = 'public'
 UNION SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique
 """
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table._meta.tablename)
-def test_a_table_is_declared_as_it_is_migrated(inventory_dsn: str, table: type[Table]) -> None:
-    with psycopg.connect(inventory_dsn) as connection:
-        migrated = connection.execute(COLUMNS, (table._meta.tablename,)).fetchall()
-
-    declared = sorted((column._meta.name, column._meta.null) for column in table._meta.columns)
-    assert declared == migrated
 
 
 def test_every_rule_with_a_meaning_exists(inventory_dsn: str) -> None:

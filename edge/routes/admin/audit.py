@@ -69,7 +69,7 @@ async def list_audit_entries(  # noqa: PLR0913 - each is a query parameter
     shown = [position for log, position in gate.newest(request).items() if service in {None, log}]
     try:
         complete = await trail.reached(shown)
-        page = await list_changes(trail.pool, wanted, page_size=page_size, after=after)
+        page = await list_changes(trail.database, wanted, page_size=page_size, after=after)
     except STORE_FAILURES as error:
         raise translated(error) or error from error
     following = Page(f"{page.next_key.occurred_at.isoformat()} {page.next_key.id}") if page.next_key else None

@@ -9,12 +9,11 @@ import pytest
 from chassis.database import Database
 from edge.http.errors import LastAdministrator
 from edge.identity.administration import UserAdministration
-from edge.identity.first_admin import ensure_first_admin
 from edge.identity.lockout import Lockout
 from edge.identity.passwords import Passwords
 from edge.identity.security_events import SecurityEvents
 from edge.identity.sessions import Sessions
-from edge.identity.users import Users
+from edge.identity.users import Users, ensure_first_admin
 
 SECRET = "a long password"
 CLERK = {"username": "clerk", "password": SECRET, "roles": ["stock_manager"]}

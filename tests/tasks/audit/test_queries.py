@@ -17,7 +17,7 @@ async def all_pages(audit: Database, wanted: ChangeFilter, page_size: int) -> li
     found: list[RecordedChange] = []
     after: PageKey | None = None
     while True:
-        page = await list_changes(audit.pool, wanted, page_size=page_size, after=after)
+        page = await list_changes(audit, wanted, page_size=page_size, after=after)
         found += page.items
         after = page.next_key
         if after is None:
@@ -45,7 +45,7 @@ async def test_pages_go_on_over_months(audit: Database, store: AuditStore) -> No
 async def test_a_full_last_page_is_the_last(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 4))
 
-    page = await list_changes(audit.pool, ChangeFilter(), page_size=4)
+    page = await list_changes(audit, ChangeFilter(), page_size=4)
 
     assert (len(page.items), page.next_key) == (4, None)
 
@@ -63,7 +63,7 @@ async def test_the_key_of_a_guest_s_cart_is_not_shown(audit: Database, store: Au
     rows = rows_of("inventory", WatchStockResponse(changes=changes).SerializeToString())
     await store.record(Batch("inventory", EPOCH, 1, 2, rows))
 
-    page = await list_changes(audit.pool, ChangeFilter())
+    page = await list_changes(audit, ChangeFilter())
 
     owners = (
         [(item.old or {}).get("owner") for item in page.items],
@@ -80,7 +80,7 @@ async def test_filters_leave_out_what_does_not_match(audit: Database, store: Aud
     await store.record(Batch("content", EPOCH, 1, 1, rows_of("content", part_response(part_change(1)))))
 
     async def seen(wanted: ChangeFilter) -> list[tuple[str, int]]:
-        page = await list_changes(audit.pool, wanted)
+        page = await list_changes(audit, wanted)
         return [(item.service, item.revision) for item in page.items]
 
     assert await seen(ChangeFilter(part_id="C1")) == [("inventory", 3), ("content", 1), ("inventory", 1)]
@@ -95,7 +95,7 @@ async def test_filters_leave_out_what_does_not_match(audit: Database, store: Aud
 async def test_a_row_has_values_not_texts(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 1))
 
-    [item] = (await list_changes(audit.pool, ChangeFilter())).items
+    [item] = (await list_changes(audit, ChangeFilter())).items
 
     assert item.old == {"on_hand": 10, "reserved": 0, "version": 10}
     assert item.new == {"on_hand": 11, "reserved": 0, "version": 11}
