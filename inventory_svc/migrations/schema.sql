@@ -80,7 +80,7 @@ CREATE INDEX stock_level_by_location ON stock_level (location_id, part_id);
 CREATE TABLE reservation (
     reservation_id uuid NOT NULL CONSTRAINT reservation_pkey PRIMARY KEY,
     state reservation_state NOT NULL DEFAULT 'held',
-    owner text CONSTRAINT reservation_owner_key_not_null NOT NULL DEFAULT '',
+    owner text NOT NULL DEFAULT '',
     owner_is_user boolean NOT NULL DEFAULT false,
     order_reference text NOT NULL DEFAULT '',
     line_count int NOT NULL CONSTRAINT reservation_has_lines CHECK (line_count >= 1),

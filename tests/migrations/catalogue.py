@@ -17,8 +17,8 @@ PACKAGES = {"inventory": "inventory_svc", "content": "content_svc", "edge": "edg
 
 # Piccolo's own table, which the schemas leave out.
 _OF_PICCOLO = ("--exclude-table=migration", "--exclude-table=migration_id_seq")
-# `pg_dump` puts a random word into each dump.
-_RANDOM = re.compile(r"^\\(un)?restrict .*\n", re.MULTILINE)
+# `pg_dump` puts a random word into each dump, and PostgreSQL names NOT NULL from 18 on, by the history of a column.
+_MEANINGLESS = re.compile(r"^\\(?:un)?restrict .*\n|CONSTRAINT \w+_not_null (?=NOT NULL)", re.MULTILINE)
 
 
 def folder(service: str) -> Path:
@@ -38,4 +38,4 @@ def catalogue(dsn: str, *options: str) -> list[str]:
     """Return the lines of a dump of the schema: tables, constraints, indexes, functions, triggers, grants, comments."""
     command = [postgres_program("pg_dump"), dsn, "--schema-only", *_OF_PICCOLO, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return _RANDOM.sub("", done.stdout).splitlines()
+    return _MEANINGLESS.sub("", done.stdout).splitlines()
