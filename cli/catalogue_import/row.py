@@ -32,7 +32,7 @@ UNCATEGORISED = ("Uncategorised",)
 
 @dataclass(frozen=True, slots=True)
 class CataloguePart:
-    """A part as it will be written. `category` has the names from the top; `stock` is None when the row has none."""
+    """A part as it will be written. `category` has the names from the root; None = the row has no such number."""
 
     sku: str
     title: str
@@ -43,6 +43,7 @@ class CataloguePart:
     datasheet: str
     prices: Prices
     stock: int | None
+    reorder_point: int | None
     mpn: str
     manufacturer: str
     # Keys with a value, and keys that are there without one; a key that the row lacks is in neither.
@@ -66,6 +67,7 @@ def catalogue_part(values: Mapping[str, Any], numbers: NumberFormat = AS_USUAL) 
         datasheet=_datasheet(values.get("datasheet"), notes),
         prices=prices(values.get("prices"), notes, numbers),
         stock=_stock(values.get("stock"), notes, numbers),
+        reorder_point=_count(values.get("reorder_point"), "reorder_point", notes, numbers),
         mpn=mpn,
         manufacturer=one_line(values.get("manufacturer"), "manufacturer", LONGEST_NAME, notes),
     )
@@ -177,20 +179,27 @@ def _is_web_address(address: str) -> bool:
 
 
 def _stock(value: object, notes: Notes, numbers: NumberFormat) -> int | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    stock = _count(value, "stock", notes, numbers)
+    if stock is None:
         notes.add(Treatment.STOCK_MISSING, "stock")
+    return stock
+
+
+def _count(value: object, field: str, notes: Notes, numbers: NumberFormat) -> int | None:
+    """Return a number of units; ``None`` when the row has none. Raises ``RowRejected`` for any other value."""
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
     number = value
     if isinstance(value, str):
         if numbers.is_ambiguous(value):
-            raise RowRejected("stock", "NOT_A_COUNT", how_to_say(value), value)
+            raise RowRejected(field, "NOT_A_COUNT", how_to_say(value), value)
         number = _whole(numbers.plain(value))
     elif isinstance(value, float) and value.is_integer():
         number = int(value)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_STOCK:
-        raise RowRejected("stock", "NOT_A_COUNT", f"a whole number from 0 to {MOST_STOCK}", value)
+        raise RowRejected(field, "NOT_A_COUNT", f"a whole number from 0 to {MOST_STOCK}", value)
     if number is not value:
-        notes.add(Treatment.STOCK_FROM_TEXT, "stock", value)
+        notes.add(Treatment.STOCK_FROM_TEXT, field, value)
     return number
 
 

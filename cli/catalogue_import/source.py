@@ -35,7 +35,10 @@ OTHER_FORMATS = {
 }
 JSON_CELLS = ("specs", "prices")
 KNOWN_KEYS = frozenset(
-    {"sku", "title", "description", "category", "specs", "image", "datasheet", "prices", "stock", "mpn", "manufacturer"}
+    {
+        *("sku", "title", "description", "category", "specs", "image", "datasheet", "prices", "mpn", "manufacturer"),
+        *("stock", "reorder_point"),
+    }
 )
 
 

@@ -107,8 +107,8 @@ MEANINGS: dict[Treatment, str] = {
     Treatment.PRICE_BREAKS_SORTED: "price breaks put in order of quantity",
     Treatment.PRICE_BREAK_REPEATED: "the same price break twice: kept once",
     Treatment.PRICE_BREAK_ROUNDED: "a price with more than 9 decimals: rounded half up",
-    Treatment.STOCK_MISSING: "no stock number: no stock level made",
-    Treatment.STOCK_FROM_TEXT: "stock written as text or with decimals of 0: read as a whole number",
+    Treatment.STOCK_MISSING: "no stock number: no stock level created",
+    Treatment.STOCK_FROM_TEXT: "stock or reorder point as text or with decimals of 0: parsed as an integer",
 }
 
 

@@ -32,7 +32,9 @@ REPLACED = {
     r"handover": "hand-off",
     r"made[- ]up": "generated",
 }
-REJECTED = re.compile(r"(?<![A-Za-z])(?:" + "|".join(f"({pattern})" for pattern in REPLACED) + r")(?![A-Za-z])", re.IGNORECASE)
+REJECTED = re.compile(
+    r"(?<![A-Za-z])(?:" + "|".join(f"({pattern})" for pattern in REPLACED) + r")(?![A-Za-z])", re.IGNORECASE
+)
 # Records of the past, and contracts of others.
 NOT_CHECKED = ("CHANGELOG.md", "docs/map.md", "protos/buf/")
 TEXT_TOKENS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING), tokenize.NAME}

@@ -12,6 +12,7 @@ from chassis.process_keys import TOOLS
 from chassis.settings import load
 from stack import credentials, stack_state
 from stack.errors import StartFailed
+from stack.sample_catalogue import is_wanted
 from stack.servers.databases import NAMES, ensure_databases
 from stack.servers.ports import remembered_port
 from stack.servers.postgres import FAST_SHUTDOWN, EmbeddedPostgres
@@ -25,7 +26,6 @@ from stack.supervision.liveness import Liveness
 from stack.supervision.merged_log import MergedLog
 from stack.supervision.operations_ports import with_operations_ports
 from stack.supervision.port_plan import PortPlan, plan_ports
-from stack.supervision.sample_wanted import is_wanted
 from stack.supervision.stack_alerts import UNRESPONSIVE, UNRESPONSIVE_SHOWN_SECONDS, StackAlerts
 from stack.supervision.stack_plan import (
     DATABASE_OWNERS,

@@ -1,6 +1,7 @@
-"""Whether the sample is to be loaded: a question apart, so that a start on a full database pays for no more."""
+"""The sample catalogue, a file in the format of ``import``, and whether it must be imported."""
 
 from pathlib import Path
+from typing import Final
 
 from grpc.aio import AioRpcError
 
@@ -10,14 +11,15 @@ from partstream.inventory.v1 import stock_service_pb2
 from stack.errors import StartFailed
 from stack.service_calls.service_access import ServiceSettings, open_services
 
-SERVICE_NAME = "sample-catalogue"
-# Holds the sample's rows while they are being loaded: a load that was cut short is taken up again.
-MARKER = "sample-catalogue.jsonl"
-TIMEOUT_SECONDS = 10.0
+FILE: Final = Path(__file__).with_suffix(".jsonl")
+CURRENCY: Final = "EUR"
+SERVICE_NAME: Final = "sample-catalogue"
+MARKER: Final = "sample-catalogue.jsonl"  # in the data folder while the import is incomplete
+TIMEOUT_SECONDS: Final = 10.0
 
 
 async def is_wanted(settings: ServiceSettings, data_folder: Path) -> bool:
-    """Say whether there is neither a part nor a stock level, or a load that was not finished."""
+    """Return whether the services have neither a part nor a stock level, or an import is incomplete."""
     if (data_folder / MARKER).exists():
         return True
     any_part = part_service_pb2.ListPartsRequest(page_size=1)
@@ -27,6 +29,6 @@ async def is_wanted(settings: ServiceSettings, data_folder: Path) -> bool:
             parts = await services.content.ListParts(any_part, timeout=TIMEOUT_SECONDS)
             levels = await services.inventory.ListStock(any_level, timeout=TIMEOUT_SECONDS)
     except AioRpcError as error:
-        message = f"The services do not say whether they hold parts: {from_rpc_error(error)}"
+        message = f"The services did not respond: {from_rpc_error(error)}"
         raise StartFailed(message) from error
     return not parts.parts and not levels.levels
