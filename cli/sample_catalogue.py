@@ -18,7 +18,7 @@ from cli.catalogue_import.report import Report
 from cli.catalogue_import.source import CatalogueFile
 from cli.catalogue_import.stock_writer import StockWriter
 from stack.sample_catalogue import CURRENCY, FILE, MARKER, SERVICE_NAME
-from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.retrying_calls import RetryingCalls
 from stack.service_calls.run_journal import RunJournal
 from stack.service_calls.service_access import Services, open_services, service_settings
 
@@ -62,7 +62,7 @@ async def _import_sample(data_folder: Path) -> int:
 
 
 async def _import(services: Services, data_folder: Path) -> Report:
-    calls = PatientCalls(RETRY_SECONDS)
+    calls = RetryingCalls(RETRY_SECONDS)
     file = CatalogueFile(FILE)
     journal = RunJournal.open(data_folder, SERVICE_NAME, file.digest())
     report = Report(data_folder / "rejects" / f"{SERVICE_NAME}.rejects.jsonl", None)

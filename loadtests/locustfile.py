@@ -3,8 +3,8 @@
 The weights follow the way people shop: from a listing to a few products, back to the listing, now and then a search.
 Run by `./partstream load`, or by hand: `.venv/bin/locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`.
 
-What counts as a failure: no answer, any status but 200 and 304, a 304 that nobody asked for, a body that is not JSON.
-A part that was taken from the shelf after it was listed is none.
+Failures: no response, any status but 200 and 304, a 304 to an unconditional request, a body that is not JSON. A part
+that was unpublished after it was listed is not a failure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEARCHES = ("resistor", "capacitor 100nf", "0603", "led", "usb", "connector", "m
 HTTP_OK = 200
 PART_IS_GONE = "PART_NOT_FOUND"
 
-answered: Counter[int] = Counter()  # how many answers had each status; 0 = none came
+responded: Counter[int] = Counter()  # responses by status; 0 = no response
 
 
 class Shopper(FastHttpUser):
@@ -99,12 +99,12 @@ class Shopper(FastHttpUser):
         return random.choice(self.parts[:FAVOURED_PARTS] if random.random() < 0.7 else self.parts)
 
     def _get(self, path: str, name: str, query: dict[str, str | int] | None = None) -> dict[str, Any]:
-        """Answer the body; nothing where there is none to use. Judges the answer as a browser would."""
+        """Return the body; nothing where there is none to use. Checks the response as a browser would."""
         url = f"{path}?{urlencode(query)}" if query else path
         known = self.entity_tags.get(url)
         headers = {"If-None-Match": known} if known else {}
         with self.client.get(url, name=name, headers=headers, catch_response=True) as response:
-            answered[response.status_code] += 1
+            responded[response.status_code] += 1
             if fault := fault_of(response, known):
                 response.failure(fault)
                 return {}
@@ -118,10 +118,10 @@ class Shopper(FastHttpUser):
 
 
 def fault_of(response: Any, known: str | None) -> str | None:
-    """Say what is wrong with an answer, None when it is as it should be."""
+    """Return what is wrong with a response, ``None`` when it is valid."""
     match response.status_code:
         case 0:
-            return f"no answer: {response.error}"
+            return f"no response: {response.error}"
         case 200:
             return None if _is_json(response) else "200 without a JSON body"
         case 304:
@@ -141,7 +141,7 @@ def _is_json(response: Any) -> bool:
 
 
 def _reason(response: Any) -> str:
-    """Answer the reason that a problem document gives; nothing for what is none."""
+    """Return the reason that a problem document gives; nothing for what is none."""
     try:
         return str(response.json()["reason"])
     except (ValueError, KeyError, TypeError):
@@ -157,10 +157,10 @@ def _conclude(environment: Any, **_: Any) -> None:
     if figures := environment.parsed_options.figures:
         entries = [entry.serialize() for entry in environment.stats.entries.values()]
         Path(figures).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    if not answered:
+    if not responded:
         environment.process_exit_code = 1  # Locust itself takes a load without a request for a success
     logging.getLogger(__name__).info(
-        "Answers: %s", ", ".join(f"{n:,} with {s}" for s, n in sorted(answered.items())) or "none"
+        "Responses: %s", ", ".join(f"{n:,} with {s}" for s, n in sorted(responded.items())) or "none"
     )
 
 

@@ -73,7 +73,7 @@ def data_folder(argument: str | None) -> Path:
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold the data folder for one stack; DataFolderBusy when another one does, DataFolderUnusable when nobody can."""
+    """Lock the data folder. Raises ``DataFolderBusy`` when another stack holds it, ``DataFolderUnusable`` otherwise."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK_FILE).open("a+")
@@ -124,7 +124,7 @@ def forget(folder: Path) -> None:
 
 
 def read_last(folder: Path) -> StackState | None:
-    """Answer the state that was last written, whether or not its stack still runs."""
+    """Return the state that was last written, whether or not its stack still runs."""
     try:
         raw = json.loads((folder / STATE_FILE).read_text())
         processes = [ProcessState(**process) for process in raw.pop("processes")]
@@ -139,7 +139,7 @@ def read_last(folder: Path) -> StackState | None:
 
 
 def read_running(folder: Path, *, half_started: bool = False) -> StackState:
-    """Answer the state of the running stack; StackNotRunning when there is none.
+    """Return the state of the running stack; StackNotRunning when there is none.
 
     One that has no databases yet counts only if ``half_started`` is asked for.
     """

@@ -1,4 +1,4 @@
-"""Imports one catalogue file: reads, puts right, and keeps a few batches under way at a time."""
+"""Imports one catalogue file: reads, corrects, and keeps a few batches in flight."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class CatalogueImport:
         self._rows_written = 0
 
     async def run(self, file: CatalogueFile, progress: Callable[[int, int], None]) -> None:
-        """Import the whole file; `progress` is told bytes read and rows written.
+        """Import the whole file; `progress` gets bytes read and rows written.
 
-        Raises FileUnreadable, ServiceGone, and PartstreamError for what a service refuses as a whole.
+        Raises FileUnreadable, ServiceGone, and PartstreamError for a batch that a service rejects.
         """
         await self._categories.load()
         batches = prepared_batches(file, self._report, BATCH_ROWS, self._numbers)
@@ -86,6 +86,6 @@ class CatalogueImport:
 
 
 def _title_of(row: PreparedRow, present: Mapping[str, part_pb2.Part]) -> str:
-    """Answer the title that the part keeps, where the row has none; else empty."""
+    """Return the title that the part keeps, where the row has none; else empty."""
     known = present.get(row.part.sku)
     return known.title if known is not None and "title" not in row.part.given else ""

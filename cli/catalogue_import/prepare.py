@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRow:
-    """A row that can be written, with its line in the file and what was put right in it."""
+    """A row that can be written, with its line in the file and its corrections."""
 
     line: int
     part: CataloguePart

@@ -1,4 +1,4 @@
-"""Turns one row of a catalogue file into a part that the services accept, noting everything that was put right."""
+"""Converts one row of a catalogue file into a part that the services accept, noting every correction."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CataloguePart:
 
 
 def catalogue_part(values: Mapping[str, Any], numbers: NumberFormat = AS_USUAL) -> tuple[CataloguePart, Notes]:
-    """Answer the part and what was put right. Raises RowRejected for what cannot be put right without guessing."""
+    """Return the part and its corrections. Raises RowRejected for what cannot be corrected unambiguously."""
     notes = Notes()
     values = {key: None if _is_nan(value) else value for key, value in values.items()}
     sku = _sku(values.get("sku"), notes)
@@ -204,6 +204,6 @@ def _count(value: object, field: str, notes: Notes, numbers: NumberFormat) -> in
 
 
 def _whole(plain: str | None) -> int | None:
-    """Answer a number whose decimals are all 0; None for any other."""
+    """Return a number whose decimals are all 0; None for any other."""
     match = re.fullmatch(r"([0-9]{1,20})\.0*", plain or "")
     return int(match[1]) if match else None

@@ -1,4 +1,4 @@
-"""Every way in which a row is put right, with the line that the summary and docs/import.md show for it.
+"""Every way in which a row is corrected, with the line that the summary and docs/import.md show for it.
 
 A row is never changed without one of these being counted.
 """

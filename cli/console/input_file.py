@@ -1,4 +1,4 @@
-"""A file that somebody named, opened so that it can be read twice: what comes through a pipe is kept on disk first."""
+"""An input file that can be read twice: a pipe is copied to disk first."""
 
 from __future__ import annotations
 

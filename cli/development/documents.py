@@ -13,7 +13,7 @@ from stack.supervision.all_settings import every_setting
 
 MAP, SETTINGS = Path("docs/map.md"), Path("docs/settings.md")
 MIGRATIONS = "migrations"
-ROOMS = ("chassis", "changelog", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli", "loadtests")
+PACKAGES = ("chassis", "changelog", "inventory_svc", "content_svc", "edge", "tasks", "stack", "cli", "loadtests")
 MAP_HEAD = """\
 # Map
 
@@ -52,7 +52,7 @@ Read by tools, not by processes:
 
 
 def documents() -> dict[Path, str]:
-    """Answer every made document by its path in the repository."""
+    """Return every generated document by its path in the repository."""
     return {MAP: _map(), SETTINGS: _settings()}
 
 
@@ -64,7 +64,7 @@ def write() -> None:
 
 
 def stale() -> list[str]:
-    """Answer the documents that are not what the code says."""
+    """Return the documents that are not what the code says."""
     return [
         str(path)
         for path, text in documents().items()
@@ -73,18 +73,18 @@ def stale() -> list[str]:
 
 
 def _map() -> str:
-    return MAP_HEAD + "\n".join(_room(room) for room in (*ROOMS, "protos")) + "\n" + MAP_TESTS
+    return MAP_HEAD + "\n".join(_package(package) for package in (*PACKAGES, "protos")) + "\n" + MAP_TESTS
 
 
-def _room(room: str) -> str:
-    head = f"## `{room}/`\n\n"
-    if room == "protos":
-        return head + "".join(f"- `{path}`: {_first_comment(path)}\n" for path in tracked(room, ".proto"))
+def _package(package: str) -> str:
+    head = f"## `{package}/`\n\n"
+    if package == "protos":
+        return head + "".join(f"- `{path}`: {_first_comment(path)}\n" for path in tracked(package, ".proto"))
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
-    for path in tracked(room, ".py"):
+    for path in tracked(package, ".py"):
         if path.name != "__init__.py" and MIGRATIONS not in path.parts:
             folders[path.parent].append(path)
-    return "\n".join(_folder(folder, folders[folder]) for folder in sorted({Path(room), *folders}))
+    return "\n".join(_folder(folder, folders[folder]) for folder in sorted({Path(package), *folders}))
 
 
 def _folder(folder: Path, files: list[Path]) -> str:
@@ -95,7 +95,7 @@ def _folder(folder: Path, files: list[Path]) -> str:
 
 
 def tracked(folder: str, suffix: str) -> list[Path]:
-    """Answer the files of a folder that belong to the repository, sorted; third parties' contracts left out."""
+    """Return the files of a folder that belong to the repository, sorted; third parties' contracts left out."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", folder]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     paths = [Path(name) for name in names if name.endswith(suffix) and not name.startswith("protos/buf/")]

@@ -13,7 +13,7 @@ GENERATED = "gen"
 
 
 def generate(folder: Path = ROOT) -> int:
-    """Write ``gen/`` into ``folder``; answer buf's exit code."""
+    """Write ``gen/`` into ``folder``; return buf's exit code."""
     command = [BUF, "generate", "--output", str(folder)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     if done.returncode != 0:
@@ -22,7 +22,7 @@ def generate(folder: Path = ROOT) -> int:
 
 
 def differences() -> list[str]:
-    """Answer the files of ``gen/`` that are missing, too many, or other than what ``protos/`` makes."""
+    """Return the files of ``gen/`` that are missing, too many, or other than what ``protos/`` makes."""
     with tempfile.TemporaryDirectory() as scratch:
         if generate(Path(scratch)) != 0:
             return ["buf generate failed"]

@@ -12,18 +12,18 @@ from cli.development.generated_code import BUF
 from cli.tree import ROOT
 
 BIN = Path(sys.executable).parent
-ROOMS = (*documents.ROOMS, "tests")
+PACKAGES = (*documents.PACKAGES, "tests")
 MAIN_BRANCHES = ("origin/main", "main")
 
 
 def run(given: argparse.Namespace) -> int:
     """Return 0 when every check passes."""
-    rooms = [room for room in ROOMS if (ROOT / room).is_dir()]
+    packages = [package for package in PACKAGES if (ROOT / package).is_dir()]
     checks: dict[str, Callable[[], bool]] = {
         "ruff check": lambda: _passes(str(BIN / "ruff"), "check", ".", "partstream"),
         "ruff format": lambda: _passes(str(BIN / "ruff"), "format", "--check", ".", "partstream"),
-        "mypy": lambda: _passes(sys.executable, "-m", "mypy", *rooms),
-        "sql": lambda: _passes(str(BIN / "sqruff"), "lint", "--parsing-errors", *rooms),
+        "mypy": lambda: _passes(sys.executable, "-m", "mypy", *packages),
+        "sql": lambda: _passes(str(BIN / "sqruff"), "lint", "--parsing-errors", *packages),
         "import rules": lambda: _passes(str(BIN / "lint-imports"), "--no-logo"),
         "dead code": lambda: _passes(str(BIN / "vulture")),
         "buf lint": lambda: _passes(BUF, "lint"),
@@ -80,6 +80,6 @@ def _generated_is_fresh() -> bool:
     if different:
         print("   not what protos/ makes (run ./partstream gen):", *different, sep="\n     ")
     if old := documents.stale():
-        # Only said: a first line that somebody reworded is no reason to hold up a change.
+        # Reported only: a reworded first line must not block a change.
         print("   behind the code, ./partstream gen refreshes them:", *old, sep="\n     ")
     return not different

@@ -6,14 +6,14 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.development.documents import ROOMS, tracked
+from cli.development.documents import PACKAGES, tracked
 from cli.tree import ROOT
 
 # Private idioms of early versions, which readers had to decode. Pattern (whole words, any case): standard term.
 REPLACED = {
     r"answer(?:s|ed|ing)?": "return, respond, response, result",
     r"whoever|whomever": "a caller, any client",
-    r"(?:some|no|any)body": "a caller, no client, another process",
+    r"somebody|anybody|nobody(?![`\"])": "a caller, no client, another process",
     r"whence": "source",
     r"anew": "again, from the start",
     r"for ever": "permanently",
@@ -59,7 +59,7 @@ def rejected_words(text: str) -> Iterator[tuple[str, str]]:
 
 def _files() -> list[Path]:
     documents = [Path("README.md"), Path("CONTRIBUTING.md"), Path("SECURITY.md"), *tracked("docs", ".md")]
-    code = [path for package in (*ROOMS, "tests") for path in tracked(package, ".py")]
+    code = [path for package in (*PACKAGES, "tests") for path in tracked(package, ".py")]
     files = [*documents, *tracked("protos", ".proto"), *code]
     return [path for path in files if not str(path).startswith(NOT_CHECKED) and path.name != "wording.py"]
 
@@ -71,4 +71,4 @@ def _texts(path: Path) -> Iterator[tuple[int, str]]:
         return
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in TEXT_TOKENS:
-            yield token.start[0], token.string
+            yield from enumerate(token.string.splitlines(), start=token.start[0])

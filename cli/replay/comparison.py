@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cli.replay.movements import FinalLevels
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
 
 LOCATION = "main"
 PARTS_AT_ONCE = 1_000  # the most that BatchGetStock takes
@@ -30,7 +30,7 @@ class Mismatch:
     found_archived: bool | None
 
     def as_json(self) -> dict[str, Any]:
-        """Answer the mismatch as JSON members."""
+        """Return the mismatch as JSON members."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __str__(self) -> str:
@@ -51,13 +51,13 @@ class Comparison:
     mismatches: list[Mismatch] = field(default_factory=list)
 
 
-async def compare(inventory: InventoryServiceAsyncStub, calls: PatientCalls, final: FinalLevels) -> Comparison:
+async def compare(inventory: InventoryServiceAsyncStub, calls: RetryingCalls, final: FinalLevels) -> Comparison:
     """Read every part of the file from the service and compare."""
     outcome = Comparison(without_number=len(final.without_number))
     for skus in _chunks(sorted(final.levels)):
-        answer = await calls(inventory.BatchGetStock, stock_service_pb2.BatchGetStockRequest(part_ids=skus))
+        response = await calls(inventory.BatchGetStock, stock_service_pb2.BatchGetStockRequest(part_ids=skus))
         levels = {
-            level.part_id: level for stock in answer.stocks for level in stock.levels if level.location_id == LOCATION
+            level.part_id: level for stock in response.stocks for level in stock.levels if level.location_id == LOCATION
         }
         for sku in skus:
             _judge(sku, final, levels.get(sku), outcome)

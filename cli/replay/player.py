@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cli.replay.movements import Movement, Snapshot
     from cli.replay.report import ReplayReport
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
     from stack.service_calls.run_journal import RunJournal
 
     Play: TypeAlias = Callable[[str, Movement], Awaitable[None]]
@@ -31,7 +31,7 @@ class Player:
     """Plays one snapshot after the other. A row that the service refuses is reported, and the others go on."""
 
     def __init__(
-        self, inventory: InventoryServiceAsyncStub, calls: PatientCalls, journal: RunJournal, report: ReplayReport
+        self, inventory: InventoryServiceAsyncStub, calls: RetryingCalls, journal: RunJournal, report: ReplayReport
     ) -> None:
         self._inventory = inventory
         self._calls = calls
@@ -62,8 +62,8 @@ class Player:
             request_id=self._journal.request_id("adjust", name),
             adjustments=[_adjustment(movement) for movement in batch],
         )
-        answer = await self._calls(self._inventory.BatchAdjustStock, request)
-        for movement, result in zip(batch, answer.results, strict=True):
+        response = await self._calls(self._inventory.BatchAdjustStock, request)
+        for movement, result in zip(batch, response.results, strict=True):
             if result.HasField("error"):
                 self._report.refuse(movement, result.error.reason, result.error.message)
             else:

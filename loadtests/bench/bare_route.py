@@ -1,4 +1,4 @@
-"""A Litestar route without anything of ours, on the same server as the edge: the least that an answer can cost.
+"""A plain Litestar route on the same server as the edge: the lower bound of the cost of a response.
 
 ``python -m loadtests.bench.bare_route PORT`` serves until it is ended.
 """

@@ -1,4 +1,4 @@
-"""``./partstream bench edge``: what one edge of the running stack answers in a second, against a bare route.
+"""``./partstream bench edge``: responses per second of one edge of the running stack, compared with a bare route.
 
 The bare route is a Litestar route without anything of ours on the same server, in a process beside the stack. Both are
 asked in turn by the same client, so that a ratio says what our layers cost whatever else the machine does.
@@ -65,14 +65,14 @@ def run(given: argparse.Namespace) -> int:
 def _cases(edge: int) -> list[Case]:
     """The reads of a shop, over the parts of one listing."""
     listing = "/api/v1/parts?page_size=50"
-    with urllib.request.urlopen(f"http://127.0.0.1:{edge}{listing}") as answer:
-        parts = [part["part_id"] for part in json.load(answer)["items"]]
+    with urllib.request.urlopen(f"http://127.0.0.1:{edge}{listing}") as response:
+        parts = [part["part_id"] for part in json.load(response)["items"]]
     if not parts:
         message = "The catalogue is empty: start the stack with its sample, or import a catalogue."
         raise ServerUnavailable(message)
     page = f"/api/v1/parts/{parts[0]}"
-    with urllib.request.urlopen(f"http://127.0.0.1:{edge}{page}") as answer:
-        tag = answer.headers["ETag"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{edge}{page}") as response:
+        tag = response.headers["ETag"]
     return [
         Case("GET /parts/{id}", edge, [f"/api/v1/parts/{part}" for part in parts]),
         Case("GET /parts/{id}, If-None-Match: 304", edge, [page], f"If-None-Match: {tag}\r\n", 304),
@@ -106,7 +106,7 @@ async def _until_open(port: int) -> None:
 
 
 async def _rate(case: Case, connections: int, seconds: float) -> float:
-    """Answers a second; an answer of another status ends the bench."""
+    """Return a second; a response with another status ends the bench."""
     end = time.perf_counter() + seconds
     began = time.perf_counter()
     counts = await asyncio.gather(*(_ask(case, number, end) for number in range(connections)))
@@ -116,20 +116,20 @@ async def _rate(case: Case, connections: int, seconds: float) -> float:
 async def _ask(case: Case, first: int, end: float) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", case.port)
     requests = case.requests()
-    answers = 0
+    responses = 0
     try:
         while time.perf_counter() < end:
-            writer.write(requests[(first + answers) % len(requests)])
+            writer.write(requests[(first + responses) % len(requests)])
             head = await reader.readuntil(b"\r\n\r\n")
             if int(head[9:12]) != case.status:
-                message = f"{case.name}: answered {head[9:12].decode()} instead of {case.status}"
+                message = f"{case.name}: got {head[9:12].decode()} instead of {case.status}"
                 if head[9:12] == b"429":
                     message += ": start the stack with PARTSTREAM_LIMITS=reads=1000000/s"
                 raise ServerUnavailable(message)
             length = _LENGTH.search(head)
             if length is not None and case.status != 304:
                 await reader.readexactly(int(length[1]))
-            answers += 1
+            responses += 1
     finally:
         writer.close()
-    return answers
+    return responses

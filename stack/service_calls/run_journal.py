@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = "runs"
 INTERRUPTED = "Interrupted. The same command goes on where this one stopped."
-RESUMED = "This file was begun before and cut off: it is taken up again. --restart begins anew."
+RESUMED = "An earlier run of this file was interrupted and is resumed. --restart starts over."
 
 
 @dataclass(slots=True)
@@ -45,11 +45,11 @@ class RunJournal:
         return journal
 
     def request_id(self, *what: str) -> str:
-        """Answer the id of one request of this run: the same words, the same id."""
+        """Return the id of one request of this run: the same words, the same id."""
         return str(uuid.uuid5(self.run_id, "/".join(what)))
 
     def request_id_of(self, kind: str, request: Message) -> str:
-        """Answer an id that follows from the content of `request`: a batch cut otherwise is another request."""
+        """Return an id that follows from the content of `request`: a batch cut otherwise is another request."""
         return self.request_id(kind, hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest())
 
     def save(self) -> None:

@@ -47,7 +47,7 @@ class Services:
 
 
 def service_settings(data_folder: Path) -> ServiceSettings:
-    """Answer the settings: from the environment where it has them, the rest from the stack that runs on `data_folder`.
+    """Return the settings: from the environment where it has them, the rest from the stack that runs on `data_folder`.
 
     Raises StackNotRunning when something is missing and no stack runs there, SettingsRefused when something is wrong.
     """

@@ -1,4 +1,4 @@
-"""Tasks that run side by side fail as a group; whoever called wants the one error that began it."""
+"""Concurrent tasks fail as a group; the caller gets the first error only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The first administrator: its password is generated and shown once, unless the environment brings one.
 
-A generated one is kept, in a file for its owner only, until it has been shown: a first start that is cut short after
-the administrator was created would leave nobody who can sign in.
+A generated password is stored, in a file for its owner only, until it has been shown: otherwise an interrupted first
+start could leave no user who can sign in.
 """
 
 import json
@@ -22,7 +22,7 @@ NOT_YET_SHOWN = "first-admin.json"
 
 # Whether the edge's schema is there yet; asked first, so that a new database logs no error.
 HAS_TABLE = b"SELECT to_regclass('public.user') IS NOT NULL"
-# Whether anybody can sign in.
+# Whether any user exists.
 HAS_USERS = b'SELECT EXISTS (SELECT FROM "user")'
 
 
@@ -37,7 +37,7 @@ class FirstAdmin:
 
 
 def first_admin(edge_dsn: str, username: str, password: str | None, data_folder: Path) -> FirstAdmin | None:
-    """Answer the administrator to create or to show; None when the database has users and all was shown."""
+    """Return the administrator to create or show; ``None`` when there are users and the password was shown."""
     file = data_folder / NOT_YET_SHOWN
     exists = _has_users(edge_dsn)
     kept = _kept(file)

@@ -17,7 +17,7 @@ SAME_START_SECONDS = 1.0
 
 
 def start_time(pid: int) -> float | None:
-    """Answer when the process started; None when it is gone."""
+    """Return when the process started; None when it is gone."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
@@ -25,12 +25,12 @@ def start_time(pid: int) -> float | None:
 
 
 def is_alive(process: ProcessState) -> bool:
-    """Say whether the process of this record still runs, and its pid was not given to another one."""
+    """Return whether the process of this record still runs; its pid may belong to another one."""
     return _find(process) is not None
 
 
 def end(state: StackState, folder: Path) -> list[str]:
-    """End what is left of a stack and answer the names. Only call while holding the data folder's lock."""
+    """End the remaining processes of a stack; return their names. The caller must hold the data folder's lock."""
     found = {process.name: handle for process in state.processes if (handle := _find(process)) is not None}
     for name, handle in found.items():
         # PostgreSQL: fast shutdown; it would wait for its clients on SIGTERM.

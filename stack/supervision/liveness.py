@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 INTERVAL_SECONDS = 2.0
-# A tick this late says that the supervisor itself did not run: the machine slept, or somebody stopped both.
+# After a tick this late the supervisor itself did not run: the machine slept, or all processes were stopped.
 LATE_SECONDS = 3.0
 FEWEST_FAILURES = 3
 

@@ -17,8 +17,8 @@ HAS_TABLE = b"SELECT to_regclass('public.migration') IS NOT NULL"
 DONE = b"SELECT name FROM migration"
 
 
-def is_behind(room: str, dsn: str) -> bool:
-    """Say whether a migration of the room has not been run. A database that is away counts as behind."""
+def is_behind(package: str, dsn: str) -> bool:
+    """Return whether a migration of the package is missing. An unavailable database counts as behind."""
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             row = connection.execute(HAS_TABLE).fetchone()
@@ -27,13 +27,13 @@ def is_behind(room: str, dsn: str) -> bool:
             done = {str(name) for (name,) in connection.execute(DONE)}
     except psycopg.Error:
         return True
-    return not _ids(room) <= done
+    return not _ids(package) <= done
 
 
-def _ids(room: str) -> set[str]:
+def _ids(package: str) -> set[str]:
     return {
         str(node.value.value)
-        for path in (ROOT / room / FOLDER).glob("*.py")
+        for path in (ROOT / package / FOLDER).glob("*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
         if any(isinstance(target, ast.Name) and target.id == "ID" for target in node.targets)

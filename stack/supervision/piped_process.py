@@ -23,7 +23,7 @@ class PipedProcess:
 
 @asynccontextmanager
 async def piped(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[PipedProcess]:
-    """Start the command in the repository's folder; afterwards the pipe is closed, whoever still holds its other end.
+    """Start the command in the repository's folder; afterwards close the pipe, whichever process holds its end.
 
     It leads a session of its own: Ctrl-C at the terminal reaches the supervisor only, and a signal to the group
     reaches everything it starts.

@@ -41,10 +41,10 @@ class PortPlan:
 
 
 def plan_ports(settings: UpSettings, edge_port: int, edges: int, replicas: int, log: MergedLog) -> PortPlan:
-    """Return a port for each process; those that were asked for may be in use yet.
+    """Return a port for each process; configured ports may still be in use.
 
-    Edges get consecutive ports. The services' ports are only known by their settings and by ``status``: when nobody
-    set one and the usual one is in use, another is taken, so that two stacks can run on one machine.
+    Edges get consecutive ports. The services' ports are known by their settings and by ``status`` only: when a port is
+    not set and the default one is in use, another is chosen, so that two stacks can run on one machine.
     """
     for name in ("edge_host", "grpc_host", "operations_host"):
         require_own_address(getattr(settings, name), f"PARTSTREAM_{name.upper()}")
@@ -96,5 +96,5 @@ def _next(last: int, used: Collection[int], host: str) -> int:
 
 
 def reachable(host: str) -> str:
-    """Answer the address by which this machine reaches a server that listens on ``host``."""
+    """Return the address by which this machine reaches a server that listens on ``host``."""
     return LOOPBACK if host in {"0.0.0.0", "::", "*", ""} else host  # noqa: S104 - compared with, not listened on

@@ -236,8 +236,8 @@ class Stack:
         return redis.url(port)
 
     async def _migrate_one(self, facts: StackFacts, database: str, admin: FirstAdmin | None) -> None:
-        room, _ = DATABASE_OWNERS[database]
-        behind = await asyncio.to_thread(migrations.is_behind, room, facts.databases[database])
+        package, _ = DATABASE_OWNERS[database]
+        behind = await asyncio.to_thread(migrations.is_behind, package, facts.databases[database])
         new_admin = admin if database == "edge" and admin is not None and not admin.exists else None
         if not behind and new_admin is None:
             return
@@ -245,7 +245,7 @@ class Stack:
         if new_admin is not None:
             environment["PARTSTREAM_ADMIN_USERNAME"] = new_admin.username
             environment["PARTSTREAM_ADMIN_PASSWORD"] = new_admin.password
-        await self._run_to_end(database, program(room, "migrate"), environment)
+        await self._run_to_end(database, program(package, "migrate"), environment)
 
     async def _load_sample(self, facts: StackFacts) -> None:
         environment = facts.environment(PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key(TOOLS))

@@ -1,4 +1,4 @@
-"""Which processes make up the stack, with the settings each one gets: its own database and nobody else's."""
+"""Which processes make up the stack, with the settings of each: access to its own database only."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ class StackFacts:
     data_folder: Path
 
     def environment(self, *databases: str, **settings: object) -> dict[str, str]:
-        """Answer the environment of a process with the databases named and further settings."""
+        """Return the environment of a process with the databases named and further settings."""
         host = reachable(self.settings.grpc_host)
         own = {name: value for name, value in os.environ.items() if name not in WITHHELD}
         own |= {
@@ -82,7 +82,7 @@ class StackFacts:
 
 
 def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[ProcessState]:
-    """Answer what the stack will consist of, in the order of its start, with nothing of it running yet."""
+    """Return the processes of the stack in start order; none is running yet."""
     names = [*ports.serving, *(TASKS if tasks else ())]
     found = [ProcessState(name, None, [], "log", "") for name in servers]
     return found + [ProcessState(name, None, _ports(ports, name), "log", "") for name in names]
@@ -94,22 +94,22 @@ def _ports(ports: PortPlan, name: str) -> list[int]:
 
 
 def service_plans(facts: StackFacts) -> list[ProcessPlan]:
-    """Answer every copy of the two services."""
+    """Return every copy of the two services."""
     plans = []
     for name, ports in (("inventory", facts.ports.inventory), ("content", facts.ports.content)):
-        room, _ = DATABASE_OWNERS[name]
+        package, _ = DATABASE_OWNERS[name]
         for number, port in enumerate(ports, 1):
             environment = facts.environment(
                 name,
                 **{f"PARTSTREAM_{name.upper()}_PORT": port},
                 PARTSTREAM_CREDENTIAL_FILE=facts.keys.processes.key(name),
             )
-            plans.append(facts.plan(f"{name}-{number}", program(room, "serve"), environment))
+            plans.append(facts.plan(f"{name}-{number}", program(package, "serve"), environment))
     return plans
 
 
 def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
-    """Answer every copy of the edge."""
+    """Return every copy of the edge."""
     plans = []
     for number, (port, identity_port) in enumerate(zip(facts.ports.edge, facts.ports.identity, strict=True), 1):
         environment = facts.environment(
@@ -125,16 +125,16 @@ def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
 
 
 def task_plans(facts: StackFacts) -> list[ProcessPlan]:
-    """Answer the worker and the scheduler; without Redis there is no broker for them."""
+    """Return the worker and the scheduler; without Redis there is no broker for them."""
     if facts.redis_url is None:
         return []
     environment = facts.environment("audit", "edge")
     return [facts.plan(name, program("tasks", name), environment) for name in TASKS]
 
 
-def program(room: str, *arguments: str) -> list[str]:
-    """Answer the command that runs a room of this repository as a child that ends with its parent."""
-    return child_command([sys.executable, "-m", room, *arguments])
+def program(package: str, *arguments: str) -> list[str]:
+    """Return the command that runs a package of this repository as a child that ends with its parent."""
+    return child_command([sys.executable, "-m", package, *arguments])
 
 
 def _targets(host: str, ports: Sequence[int]) -> str:

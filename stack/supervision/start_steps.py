@@ -72,6 +72,6 @@ class StartSteps:
         name, seconds = f"  {step.name:<{NAME_WIDTH}} ", f" {step.seconds:6.1f} s"
         outcome = f"{outcome:<{OUTCOME_WIDTH}}"
         # A line that the terminal breaks would be two to go back over.
-        if (room := self._log.columns - 1) < len(name + outcome + seconds):
-            return f"{name}{outcome}{seconds}"[:room]
+        if (package := self._log.columns - 1) < len(name + outcome + seconds):
+            return f"{name}{outcome}{seconds}"[:package]
         return f"{name}{self._log.painted(outcome, colour)}{seconds}"

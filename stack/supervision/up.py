@@ -20,12 +20,12 @@ from stack.supervision.up_settings import UpSettings
 
 # Some senders (timeout, process groups) deliver one wish to stop twice.
 SAME_WISH_SECONDS = 1.0
-# Whoever reads the log gets its last lines, if they are still reading.
+# A reader that is still connected gets the last lines of the log.
 LAST_LINES_SECONDS = 1.0
 
 
 def run(given: argparse.Namespace) -> int:
-    """Run the stack; answer 0 when it was stopped by a signal."""
+    """Run the stack; return 0 when it was stopped by a signal."""
     folder = stack_state.data_folder(given.data_dir)
     options = UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
     # The processes' own settings too: what one of them would refuse is better said before anything starts.
@@ -79,7 +79,7 @@ def _say_why(error: Exception, log: MergedLog) -> None:
 
 
 def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
-    """Answer what the first SIGINT or SIGTERM sets; one that comes later ends everything at once."""
+    """Return the event that the first SIGINT or SIGTERM sets; a later signal ends everything immediately."""
     stop = asyncio.Event()
     clock = asyncio.get_running_loop().time
     first_told = 0.0

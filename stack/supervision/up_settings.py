@@ -1,4 +1,4 @@
-"""What ``up`` reads from the environment. Settings it does not know of reach the processes as they are."""
+"""What ``up`` reads from the environment. Other settings are passed to the processes unchanged."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
-"""A bare gRPC server: each stream has a queue and sends a message whenever it gets one. Nothing else can be less.
+"""A bare gRPC server: each stream has a queue and sends each queued message: the lower bound of a stream.
 
 ``python -m loadtests.bench.streaming.bare PORT`` reads commands, one JSON object a line: ``{"burst": messages, "bytes":
-size, "bursts_per_second": rate, "seconds": time}`` puts so many messages into the queue of every stream and answers
-when each was put; ``{"flood": messages, "bytes": size}`` puts them all at once and answers.
+size, "bursts_per_second": rate, "seconds": time}`` puts so many messages into the queue of every stream and returns
+when each was put; ``{"flood": messages, "bytes": size}`` puts them all at once and returns.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ async def main() -> None:
     print(json.dumps({"serving": True}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         command = json.loads(line)
-        answer = await (_burst(bare, command) if "burst" in command else _flood(bare, command))
-        print(json.dumps(answer), flush=True)
+        response = await (_burst(bare, command) if "burst" in command else _flood(bare, command))
+        print(json.dumps(response), flush=True)
     await server.stop(1)
 
 

@@ -1,8 +1,8 @@
-"""Many streams read raw in a process of its own: what a server can send, without what clients do with it.
+"""Reads many streams without decoding, in its own process: the rate of the server without the cost of clients.
 
-Arguments: port, method, key file or ``-``, serialised request (hex), number of streams. Says when all are open; then
-each line of input is what every stream is to be read up to, ``messages N`` or ``revision N``, and the answer is when it
-was, and how many messages and bytes came since.
+Arguments: port, method, key file or ``-``, serialised request (hex), number of streams. Prints a line when all are
+open. Each line of input, ``messages N`` or ``revision N``, is the position to read every stream up to; the output is
+the time, and the messages and bytes since.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Reader:
         self.grown = asyncio.Event()
 
     async def read(self) -> None:
-        """Count for ever."""
+        """Count without end."""
         async for message in self._call:
             if self.opened.is_set():
                 self.messages += 1

@@ -131,7 +131,7 @@ async def said(process: subprocess.Popen[str]) -> Any:
 
 
 async def told(process: subprocess.Popen[str], line: str) -> Any:
-    """What a helper answers to a line."""
+    """Return the response of a helper to a line."""
     assert process.stdin is not None  # noqa: S101 - made with a pipe
     process.stdin.write(line + "\n")
     process.stdin.flush()

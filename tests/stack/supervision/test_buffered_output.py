@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stack.supervision.patient_output import PatientOutput
+from stack.supervision.buffered_output import BufferedOutput
 
 LONG_ENOUGH_SECONDS = 30.0
 
@@ -44,8 +44,8 @@ def pipe() -> Iterator[Pipe]:
         os.close(reading)
 
 
-def output_to(end: io.TextIOWrapper, most: int = 1_000_000) -> PatientOutput:
-    return PatientOutput(end, lambda lines: f"{lines} left out\n", most_waiting_bytes=most)
+def output_to(end: io.TextIOWrapper, most: int = 1_000_000) -> BufferedOutput:
+    return BufferedOutput(end, lambda lines: f"{lines} left out\n", most_waiting_bytes=most)
 
 
 def left_out(text: bytes) -> int:
@@ -126,7 +126,7 @@ class FullDisk(io.StringIO):
 
 def test_a_disk_that_was_full_for_a_while_gets_the_lines_that_come_later() -> None:
     disk = FullDisk()
-    output = PatientOutput(disk, lambda lines: f"{lines} left out\n")
+    output = BufferedOutput(disk, lambda lines: f"{lines} left out\n")
     output.write("one\n")
     output.write("two\n")
     assert output.flush(LONG_ENOUGH_SECONDS)

@@ -1,7 +1,7 @@
-"""Lines for somebody who may read slowly, stop reading or go away: whoever writes them never waits.
+"""Output to a reader that may be slow, stop or disconnect: writers never wait.
 
 A supervisor that wrote to a full pipe itself would stand still, its children's pipes would fill, and the whole stack
-would stop because somebody pressed Ctrl-S or read a program's output only until it was ready.
+would stop because of Ctrl-S in a terminal, or a program that reads the output only until the stack is ready.
 """
 
 import contextlib
@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-# Some 40,000 lines: what a busy stack says in several seconds.
+# Some 40,000 lines: several seconds of a busy stack.
 MOST_WAITING_BYTES = 4 * 1024 * 1024
 # A closed pipe, a terminal that was hung up.
-GONE_FOR_EVER = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
+CLOSED_ERRNOS = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
 
 
-class PatientOutput:
-    """Writes in a thread of its own. What finds no room is left out, and ``left_out(n)`` is written in its place."""
+class BufferedOutput:
+    """Writes in its own thread. Lines beyond the buffer are dropped; ``left_out(n)`` is written in their place."""
 
     def __init__(
         self, output: TextIO, left_out: Callable[[int], str], *, most_waiting_bytes: int = MOST_WAITING_BYTES
@@ -38,7 +38,7 @@ class PatientOutput:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Take a text to be written; returns at once."""
+        """Queue a text; returns immediately."""
         raw = text.encode(self._encoding, errors="replace")
         with self._changed:
             if self._gone:
@@ -54,7 +54,7 @@ class PatientOutput:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all has been written, or its reader is gone; say whether that came within the time."""
+        """Wait until all is written or the reader has disconnected; return whether that happened in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._gone or not self._waiting_bytes, seconds)
 
@@ -72,12 +72,12 @@ class PatientOutput:
                 self._write(batch)
                 lost = 0
             except (OSError, ValueError) as error:
-                if not isinstance(error, OSError) or error.errno in GONE_FOR_EVER:
+                if not isinstance(error, OSError) or error.errno in CLOSED_ERRNOS:
                     with self._changed:
                         self._gone = True
                         self._changed.notify_all()
                     return
-                lost = batch.count(b"\n")  # a full disk, which somebody will make room on
+                lost = batch.count(b"\n")  # a full disk: later lines may succeed
             with self._changed:
                 self._waiting_bytes -= len(batch)
                 self._refused += lost
@@ -88,7 +88,7 @@ class PatientOutput:
 
 
 def _writer_to(output: TextIO) -> Callable[[bytes], None]:
-    """Answer what writes bytes: to the file itself if there is one, so that no lock is held while its reader sleeps."""
+    """Return what writes bytes: to the file itself if there is one, so that no lock is held while its reader sleeps."""
     with contextlib.suppress(OSError, ValueError):
         output.flush()
     try:
@@ -109,5 +109,5 @@ def _write_all(descriptor: int, raw: bytes) -> None:
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
-            # Whoever started us made the pipe a non-blocking one.
+            # The parent process made the pipe non-blocking.
             select.select([], [descriptor], [])

@@ -13,7 +13,7 @@ from chassis.tokens import TokenVerifier
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 from stack.servers.ports import free_port
-from stack.service_calls.patient_calls import PatientCalls, ServiceGone
+from stack.service_calls.retrying_calls import RetryingCalls, ServiceGone
 
 REQUEST = stock_service_pb2.GetStockRequest(part_id="A")
 
@@ -56,7 +56,7 @@ async def serving(inventory: Inventory, port: int) -> AsyncIterator[None]:
 
 async def test_the_same_request_is_sent_until_it_is_answered() -> None:
     inventory, port = Inventory(StoreUnavailable("away"), StoreUnavailable("away")), free_port()
-    calls = PatientCalls(patience_seconds=20)
+    calls = RetryingCalls(retry_seconds=20)
     async with serving(inventory, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         answer = await calls(InventoryServiceStub(channel).GetStock, REQUEST)
 
@@ -65,7 +65,7 @@ async def test_the_same_request_is_sent_until_it_is_answered() -> None:
 
 async def test_a_refusal_is_raised_at_once() -> None:
     inventory, port = Inventory(NotFound("no such part", reason="PART_NOT_FOUND")), free_port()
-    calls = PatientCalls(patience_seconds=20)
+    calls = RetryingCalls(retry_seconds=20)
     async with serving(inventory, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(NotFound):
             await calls(InventoryServiceStub(channel).GetStock, REQUEST)
@@ -75,7 +75,7 @@ async def test_a_refusal_is_raised_at_once() -> None:
 
 async def test_patience_ends_when_nobody_answers() -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{free_port()}") as channel:
-        calls = PatientCalls(patience_seconds=0.2)
+        calls = RetryingCalls(retry_seconds=0.2)
 
         with pytest.raises(ServiceGone, match="Run the same command again"):
             await calls(InventoryServiceStub(channel).GetStock, REQUEST)
