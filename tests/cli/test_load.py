@@ -1,4 +1,4 @@
-"""The load is put on an edge that has something to browse, and what answers otherwise is said."""
+"""A load needs an edge with parts; any other server is reported."""
 
 import contextlib
 import threading
@@ -10,19 +10,19 @@ import pytest
 from cli import load, tree
 from stack.errors import ServerUnavailable
 
-Answers = dict[str, tuple[int, bytes]]
+Responses = dict[str, tuple[int, bytes]]
 
 
 @contextlib.contextmanager
-def other_server(answers: Answers) -> Iterator[str]:
-    """Any web server: answers by the beginning of the path, else 404."""
+def other_server(responses: Responses) -> Iterator[str]:
+    """Run a web server that responds by the prefix of the path, else with 404."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             found = next(
-                (answer for start, answer in answers.items() if self.path.startswith(start)), (404, b"<p>no</p>")
+                (response for start, response in responses.items() if self.path.startswith(start)), (404, b"<p>no</p>")
             )
             self.send_response(found[0])
             self.send_header("Content-Length", str(len(found[1])))
@@ -43,22 +43,22 @@ def other_server(answers: Answers) -> Iterator[str]:
         server.server_close()
 
 
-def test_an_address_where_nobody_listens_is_said_at_once(free_port: int) -> None:
+def test_an_address_without_a_server_is_reported(free_port: int) -> None:
     with pytest.raises(ServerUnavailable, match="Connection refused"):
         load.run(tree.parse(["load", "--host", f"http://127.0.0.1:{free_port}"]))
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("responses", "expected"),
     [
         ({}, "404"),
-        ({"/api/v1/parts": (200, b"<html>")}, "does not answer as an edge does"),
-        ({"/api/v1/parts": (200, b"[]")}, "does not answer as an edge does"),
+        ({"/api/v1/parts": (200, b"<html>")}, "does not respond like an edge"),
+        ({"/api/v1/parts": (200, b"[]")}, "does not respond like an edge"),
     ],
 )
-def test_what_is_no_edge_is_said_at_once(answers: Answers, said: str) -> None:
-    """A server that answered 404 to everything was reported as a load without a failure."""
-    with other_server(answers) as host, pytest.raises(ServerUnavailable, match=said):
+def test_a_server_that_is_not_an_edge_is_reported(responses: Responses, expected: str) -> None:
+    """A server that responded with 404 to everything was reported as a load without a failure."""
+    with other_server(responses) as host, pytest.raises(ServerUnavailable, match=expected):
         load.run(tree.parse(["load", "--host", host]))
 
 

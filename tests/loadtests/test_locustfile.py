@@ -1,4 +1,4 @@
-"""What a shopper takes for a failure."""
+"""Which responses count as failures of a load."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from loadtests.locustfile import fault_of
 
 for status, text, known in json.load(sys.stdin):
-    answer = SimpleNamespace(status_code=status, text=text, error="refused", json=lambda text=text: json.loads(text))
-    print(json.dumps(fault_of(answer, known)))
+    response = SimpleNamespace(status_code=status, text=text, error="refused", json=lambda text=text: json.loads(text))
+    print(json.dumps(fault_of(response, known)))
 """
 
 GONE, DOWN = '{"reason": "PART_NOT_FOUND"}', '{"reason": "STORE_UNAVAILABLE"}'
@@ -26,12 +26,12 @@ CASES: list[tuple[tuple[int, str, str | None], str | None]] = [
     ((404, GONE, None), None),
     ((404, "<p>no</p>", None), "404"),
     ((503, DOWN, None), "503 STORE_UNAVAILABLE"),
-    ((0, "", None), "no answer: refused"),
+    ((0, "", None), "no response: refused"),
 ]
 
 
-def test_a_shopper_judges_what_is_answered() -> None:
-    """404 to everything, from a server that was no edge, was a load without a failure."""
+def test_a_shopper_checks_responses() -> None:
+    """404 to everything, from a server that is not an edge, was reported as a load without failures."""
     given = json.dumps([case for case, _ in CASES])
 
     done = subprocess.run([sys.executable, "-c", JUDGE], input=given, capture_output=True, text=True, check=False)
