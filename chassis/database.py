@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: Piccolo's engine, and transactions that close the log."""
+"""The connection to PostgreSQL: Piccolo's engine, and write transactions."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ TableT = TypeVar("TableT", bound=Table)
 Row: TypeAlias = dict[str, Any]
 LockStrength: TypeAlias = Literal["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]
 
-# Piccolo warns, in colour and with a line of its source, of what `Database.open` raises a moment later.
+# Piccolo warns of the same error that `Database.open` then raises.
 warnings.filterwarnings("ignore", message=".*Unable to connect to database")
 
-# Settings that make a server give up on a peer that is gone, instead of holding its locks until TCP does (2 h).
+# The server drops a dead peer and its locks by these settings, not by the default of TCP (2 h).
 _SERVER_SETTINGS = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -44,12 +44,12 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
-# How long a write transaction may wait for its own process. One that was stopped in it may hold the log's lock, and so
-# hold up every other writer: PostgreSQL ends its connection. Less than a writer waits for a row (1 s).
+# How long a write transaction may wait for its own process. A suspended process may hold the log's lock and block every
+# other writer: PostgreSQL ends its connection. Less than a writer waits for a row (1 s).
 WRITE_IDLE_TIMEOUT = "800ms"
 
-# How long a statement that was given up may take to end; then its connection is cut. A backend that hangs would
-# otherwise keep its place in the pool for as long as the driver waits for any statement.
+# How long a cancelled statement may take to end; then its connection is terminated. A backend that hangs would
+# otherwise occupy the pool until `command_timeout`.
 _CANCEL_SECONDS = 3.0
 
 
@@ -59,23 +59,23 @@ _engine_of_call: ContextVar[PostgresEngine | None] = ContextVar("engine_of_call"
 
 
 class BoundedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
-    """A connection that is cut when the server does not confirm the cancellation of a statement."""
+    """A connection that is terminated when the server does not confirm the cancellation of a statement."""
 
     def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:
-        """Ask the server, as the driver does; the driver itself would wait for ``command_timeout``."""
+        """Cancel as the driver does, with a shorter limit than its ``command_timeout``."""
         super()._cancel_current_command(waiter, cancel_waiter)
         if cancel_waiter is not None:
-            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._cut_unless, cancel_waiter)
+            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._terminate_unless, cancel_waiter)
 
-    def _cut_unless(self, ended: asyncio.Future[Any]) -> None:
+    def _terminate_unless(self, ended: asyncio.Future[Any]) -> None:
         if not ended.done() and not self.is_closed():
             self.terminate()
 
 
 async def _keep_session(_connection: object) -> None:
-    """Nothing sets session state on a pooled connection, so none is reset: it was a round trip of each statement.
+    """Skip the reset of session state, one round trip per statement: pooled connections have none.
 
-    A transaction left open is rolled back by the pool itself.
+    The pool itself rolls back a transaction that was left open.
     """
 
 
@@ -102,7 +102,7 @@ class Database:
     """A pool of connections and the Piccolo engine over it."""
 
     def __init__(self, engine: PostgresEngine, name: str = "database") -> None:
-        """Wrap an engine whose pool is open; the name is for the log."""
+        """Use an engine whose pool is open; ``name`` is for the log."""
         self.engine = engine
         self.state = StoreState(name)
 
@@ -110,7 +110,7 @@ class Database:
     async def open(
         cls, dsn: str, *, application_name: str, min_size: int = 1, max_size: int = 10, command_timeout: float = 30
     ) -> Database:
-        """Connect; raises a driver error when the database cannot be reached.
+        """Connect; raise a driver error when the database is unavailable.
 
         ``command_timeout`` bounds a statement, in seconds.
         """
@@ -131,7 +131,7 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """The pool, for statements that the query builder cannot say."""
+        """Return the pool, for statements that the query builder cannot express."""
         if self.engine.pool is None:
             message = "The database is closed."
             raise StoreUnavailable(message)
@@ -149,7 +149,7 @@ class Database:
             _engine_of_call.reset(bound)
 
     async def connect(self, **server_settings: str) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection outside the pool, for whoever keeps one; close it yourself."""
+        """Return a connection outside the pool; the caller closes it."""
         config = dict(self.engine.config)
         settings = {**config.pop("server_settings"), **server_settings}
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
@@ -159,10 +159,10 @@ class Database:
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """A connection outside the pool for one block, cut when that is left, whatever was going on in it.
+        """Yield a connection outside the pool, terminated at the end of the block.
 
-        For long reads in a transaction, which callers leave in the middle: a snapshot once came back to the pool with
-        its transaction open, and the next one to use it would have read an old state.
+        For long reads in a transaction that callers may abandon: a connection that returned to the pool with its
+        transaction open would read an old state.
         """
         connection = await self.connect()
         try:
@@ -171,19 +171,19 @@ class Database:
             connection.terminate()
 
     async def renew_connections(self) -> None:
-        """Replace the pooled connections as they are next used: a session keeps the settings it began with."""
+        """Replace the pooled connections at their next use: a session keeps the settings of its start."""
         await self.pool.expire_connections()
 
     async def ping(self) -> None:
-        """Return when the database answers; else raise ``StoreUnavailable``."""
+        """Return when the database responds; else raise ``StoreUnavailable``."""
         try:
             await self.pool.fetchval("SELECT 1", timeout=2)
         except CONNECTION_LOST as error:
-            message = "The database does not answer."
+            message = "Database unavailable. Retry later."
             raise StoreUnavailable(message) from error
 
     async def close(self) -> None:
-        """Close the pool; connections that do not end within a few seconds are cut."""
+        """Close the pool; connections that do not end within 3 s are terminated."""
         pool, self.engine.pool = self.engine.pool, None
         if pool is None:
             return
@@ -201,7 +201,7 @@ def new_row(table: type[TableT], **values: Any) -> TableT:
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """Who writes and why: what the change log's triggers read where a row does not say it itself."""
+    """The actor and the reason of a write, for the change log's triggers."""
 
     actor_id: str
     actor_name: str
@@ -211,7 +211,7 @@ class WriteContext:
     reason: str = ""
 
 
-# Mark the transaction as the service's own and say on whose behalf it runs; one round trip. It may not be left waiting.
+# Mark the transaction as one of the service, with its actor, and limit its idle time; one round trip.
 SET_CONTEXT = f"""
 SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}', true),
        set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
@@ -225,7 +225,6 @@ class TransactionManager:
     """Transactions that write. In a service with a change log each ends with ``Handoff.seal``."""
 
     def __init__(self, database: Database) -> None:
-        """Use the database's engine."""
         self._database = database
 
     @asynccontextmanager
@@ -240,7 +239,7 @@ class TransactionManager:
         transaction = engine.transaction(allow_nested=False)
         async with self._database.pool.acquire() as connection, connection.transaction():
             transaction.connection = connection
-            current = engine.current_transaction.set(transaction)
+            token = engine.current_transaction.set(transaction)
             try:
                 if context is not None:
                     await connection.execute(
@@ -254,7 +253,7 @@ class TransactionManager:
                     )
                 yield connection
             finally:
-                engine.current_transaction.reset(current)
+                engine.current_transaction.reset(token)
 
     async def with_row_locking(self, query: Select[Any], strength: LockStrength = "NO KEY UPDATE") -> list[Row]:
         """Return the rows of a query as they are once they are locked; they stay so until the transaction ends.
