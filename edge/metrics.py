@@ -75,7 +75,7 @@ CACHE_APPLIED: Final = Counter("partstream_edge_cache_applied_total", "Log entri
 # Everything committed longer ago than this has been applied here.
 FOLLOWER_AGE: Final = Gauge("partstream_edge_follower_age_seconds", "Age of what the cache knows.", ("log",))
 # 1 while Redis is not asked because it failed.
-CACHE_SHARED_AWAY: Final = Gauge("partstream_edge_cache_shared_away", "1 while the shared tier is away.")
+CACHE_SHARED_UNAVAILABLE: Final = Gauge("partstream_edge_cache_shared_away", "1 while the shared tier is away.")
 # Invalidations that wait for Redis to come back.
 CACHE_RETRIES_WAITING: Final = Gauge("partstream_edge_cache_retries_waiting", "Invalidations waiting for Redis.")
 # Entries compared with the source, and those found different at a revision where they must agree.

@@ -55,7 +55,7 @@ class Limits:
     jobs_waiting_at_start: int = 64
     # The trail stands still for so long with no job waiting: they are lost. Doubled while that does not help.
     stall_seconds: float = 3.0
-    most_stall_seconds: float = 60.0
+    max_stall_seconds: float = 60.0
     # How often the position is read while something is in flight: 0.5 ms of the audit database.
     poll_seconds: float = 0.1
     # How often the services are told the position; until then their logs keep what the trail has already.
@@ -78,23 +78,18 @@ class Dispatcher:
         limits: Limits | None = None,
     ) -> None:
         """``sources`` must see origins: their channel's token needs ``changes:read``."""
-        self._elected = LeaderElection(audit_dsn, LOCK, "audit dispatcher")
+        self._leadership = LeaderElection(audit_dsn, LOCK, "audit dispatcher")
         limits = limits or Limits()
         self._logs = [LogDispatch(source, audit_pool, jobs, limits) for source in sources]
         self._reports = [PositionReport(source, audit_pool, limits.report_seconds) for source in sources]
 
-    @property
-    def elected(self) -> bool:
-        """Whether this process is the one."""
-        return self._elected.holds
-
     def start(self) -> None:
         """Stand for election in the background."""
-        self._elected.start(self._dispatch)
+        self._leadership.start(self._dispatch)
 
     async def stop(self) -> None:
         """Give way. What is queued stays queued; the next one begins at the position."""
-        await self._elected.stop()
+        await self._leadership.stop()
 
     async def _dispatch(self) -> None:
         for report in self._reports:
@@ -120,14 +115,14 @@ class LogDispatch:
         self._pool = pool
         self._jobs = jobs
         self._limits = limits
-        self._flight = InFlightWindow()
+        self._window = InFlightWindow()
         self._stall_seconds = limits.stall_seconds
         self._warming = WarmingQueue(jobs) if source.log == "content" else None
-        self._signs = DispatchStatus(_BOOKMARK_SECONDS)
+        self._status = DispatchStatus(_BOOKMARK_SECONDS)
 
     async def run(self) -> None:
         """Dispatch for ever; every failure leads back to the position."""
-        with FOLLOWERS.showing(self._log, "audit", self._signs.read):
+        with FOLLOWERS.showing(self._log, "audit", self._status.read):
             await self._run()
 
     async def _run(self) -> None:
@@ -149,7 +144,7 @@ class LogDispatch:
             except (PartstreamError, JobsUnavailable, *STORE_FAILURES) as error:
                 pause = backoff.next()
                 log.info("%s: dispatch pauses for %.1f s: %r", self._log, pause, error)
-            if time.monotonic() - began > self._limits.most_stall_seconds:
+            if time.monotonic() - began > self._limits.max_stall_seconds:
                 backoff.reset()
             await asyncio.sleep(pause)
 
@@ -158,14 +153,14 @@ class LogDispatch:
         position = await position_of(self._pool, self._log)
         cursor = await self._cursor_of(position)
         stored = 0 if position is None else position.revision
-        self._flight.begin(stored, time.monotonic())
-        self._signs.opened(stored)
-        stream = EntryStream(self._source, cursor, _BOOKMARK_SECONDS, self._signs.heard)
+        self._window.begin(stored, time.monotonic())
+        self._status.opened(stored)
+        stream = EntryStream(self._source, cursor, _BOOKMARK_SECONDS, self._status.record_message)
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._signs.closed)
+            stack.callback(self._status.closed)
             await stack.enter_async_context(contextlib.aclosing(stream))
             while True:
-                await self._make_room()
+                await self._wait_for_capacity()
                 chunk = await stream.next_chunk(self._limits.poll_seconds)
                 if chunk is not None:
                     await self._send(chunk)
@@ -191,17 +186,17 @@ class LogDispatch:
         response = _RESPONSES[self._log](changes=chunk.entries).SerializeToString()
         await self._jobs.record_changes(RecordChanges(self._log, chunk.epoch, chunk.first, chunk.last, response))
         AUDIT_JOBS_QUEUED.labels(self._log).inc()
-        self._flight.sent(chunk.last, time.monotonic())
-        if self._warming is not None and self._flight.is_light:
+        self._window.sent(chunk.last, time.monotonic())
+        if self._warming is not None and self._window.is_light:
             await self._warming.offer(chunk)
 
-    async def _make_room(self) -> None:
+    async def _wait_for_capacity(self) -> None:
         """Return when another job may be sent; ``StalledError`` when those in flight seem to be lost."""
         while True:
             now = time.monotonic()
-            if self._flight.is_due(now, self._limits.poll_seconds):
+            if self._window.is_due(now, self._limits.poll_seconds):
                 await self._look(now)
-            if self._flight.jobs < self._limits.jobs_in_flight:
+            if self._window.jobs < self._limits.jobs_in_flight:
                 return
             await asyncio.sleep(self._limits.poll_seconds)
 
@@ -209,12 +204,12 @@ class LogDispatch:
         """See how far the trail has come."""
         position = await position_of(self._pool, self._log)
         stored = 0 if position is None else position.revision
-        moved = self._flight.stored(stored, now)
-        self._signs.stored(stored)
-        AUDIT_BEHIND.labels(self._log).set(self._flight.entries)
+        moved = self._window.stored(stored, now)
+        self._status.stored(stored)
+        AUDIT_BEHIND.labels(self._log).set(self._window.entries)
         if moved:
             self._stall_seconds = self._limits.stall_seconds
-        elif self._flight.still_for(now) > self._stall_seconds:
+        elif self._window.still_for(now) > self._stall_seconds:
             await self._judge_stall(now)
 
     async def _judge_stall(self, now: float) -> None:
@@ -223,9 +218,9 @@ class LogDispatch:
             depth = await self._jobs.depth(AUDIT_QUEUE)
         if depth.waiting + depth.delayed:
             # Nobody works on them, or a failed one waits for its next attempt: sending more would not help.
-            self._flight.excuse(now)
+            self._window.excuse(now)
             return
-        self._stall_seconds = min(2 * self._stall_seconds, self._limits.most_stall_seconds)
+        self._stall_seconds = min(2 * self._stall_seconds, self._limits.max_stall_seconds)
         raise StalledError
 
     async def _let_queue_drain(self) -> None:
@@ -243,7 +238,7 @@ class LogDispatch:
                 return 0.2
             await self._let_queue_drain()
             await self._jobs.record_gap(gap)
-            self._signs.gaps_recorded += 1
+            self._status.gaps_recorded += 1
             await self._until_recorded(gap)
         except (JobsUnavailable, *STORE_FAILURES) as failure:
             log.info("%s: a gap cannot be recorded now: %r", self._log, failure)

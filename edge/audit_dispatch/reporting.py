@@ -86,12 +86,12 @@ class DispatchStatus:
         self._streams += 1
         self._stored = self._newest = stored
 
-    def heard(self, newest: int) -> None:
+    def record_message(self, newest: int) -> None:
         """A message came; ``newest`` is the log's newest revision that is known now."""
         self._connected = True
         self._heard_at = time.monotonic()
         self._newest = max(self._newest, newest)
-        self._fresh.heard(self._stored, self._newest)
+        self._fresh.record_message(self._stored, self._newest)
 
     def stored(self, revision: int) -> None:
         """The trail has everything up to a revision."""

@@ -15,7 +15,7 @@ class CacheError(Exception):
     """The cache could not do what it was asked."""
 
 
-class SharedTierAway(CacheError):
+class SharedTierUnavailable(CacheError):
     """Redis does not answer, or it failed so often that it is not asked for a while."""
 
 

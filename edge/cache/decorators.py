@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge.cache.manager import CacheManager
 
 P = ParamSpec("P")
-AnswerT = TypeVar("AnswerT")
+ResultT = TypeVar("ResultT")
 
 
 def audience(permissions: Iterable[str]) -> str:
@@ -24,7 +24,7 @@ def audience(permissions: Iterable[str]) -> str:
 
 def cache_response(
     *, name: str, version: int = 1, permissions: tuple[str, ...] = (), depends_on: Callable[..., Iterable[object]]
-) -> Callable[[Callable[P, AnswerT]], Callable[P, AnswerT]]:
+) -> Callable[[Callable[P, ResultT]], Callable[P, ResultT]]:
     """Render once per view, audience and versions.
 
     Decorates a function that renders and takes the ``CacheManager`` as ``cache``. ``depends_on(**arguments)`` names the
@@ -32,32 +32,32 @@ def cache_response(
     raised when the rendering changes; two releases then never share an answer.
     """
 
-    def decorate(render: Callable[P, AnswerT]) -> Callable[P, AnswerT]:
+    def decorate(render: Callable[P, ResultT]) -> Callable[P, ResultT]:
         @functools.wraps(render)
-        def answered(*args: P.args, **kwargs: P.kwargs) -> AnswerT:
+        def cached(*args: P.args, **kwargs: P.kwargs) -> ResultT:
             cache: Any = kwargs["cache"]
             facts = "\x1f".join(str(fact) for fact in depends_on(**kwargs))
             ident = f"{name}\x1f{version}\x1f{audience(permissions)}\x1f{facts}"
             manager: CacheManager = cache
             return manager.body(ident, lambda: render(*args, **kwargs))
 
-        return answered
+        return cached
 
     return decorate
 
 
 def cache_invalidate(
     *, part_id: Callable[..., str]
-) -> Callable[[Callable[P, Awaitable[AnswerT]]], Callable[P, Awaitable[AnswerT]]]:
+) -> Callable[[Callable[P, Awaitable[ResultT]]], Callable[P, Awaitable[ResultT]]]:
     """After a write: show nothing older of the part in this process.
 
     Decorates a handler that takes the ``CacheManager`` as ``cache``. The log would do it some milliseconds later; this
     closes that window for readers who bring no token. ``part_id(**arguments)`` names the part.
     """
 
-    def decorate(handle: Callable[P, Awaitable[AnswerT]]) -> Callable[P, Awaitable[AnswerT]]:
+    def decorate(handle: Callable[P, Awaitable[ResultT]]) -> Callable[P, Awaitable[ResultT]]:
         @functools.wraps(handle)
-        async def handled(*args: P.args, **kwargs: P.kwargs) -> AnswerT:
+        async def invalidating(*args: P.args, **kwargs: P.kwargs) -> ResultT:
             answer = await handle(*args, **kwargs)
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
@@ -65,6 +65,6 @@ def cache_invalidate(
                 manager.expect(part_id(**kwargs), token)
             return answer
 
-        return handled
+        return invalidating
 
     return decorate

@@ -14,7 +14,7 @@ from chassis.background import Backoff
 from chassis.visibility import AUDIENCES, PUBLIC, is_published, redact
 from edge import metrics
 from edge.cache import keys
-from edge.cache.breaker import SharedTierAway, SharedTierBehind
+from edge.cache.breaker import SharedTierBehind, SharedTierUnavailable
 from edge.cache.memory import LogChange, MemoryCache
 from edge.cache.values import Absent, cached_level
 from partstream.changes.v1 import origin_pb2
@@ -124,7 +124,7 @@ class MemorySink:
         """Apply a batch in one step: no reader sees half of it."""
         position = _position(batch.cursor, self._log)
         self._memory.apply(position, [self._read(change) for change in batch.changes])
-        self._freshness.heard(position.revision, batch.newest_revision)
+        self._freshness.record_message(position.revision, batch.newest_revision)
         metrics.CACHE_APPLIED.labels("memory", self._log).inc(len(batch.changes))
 
 
@@ -140,7 +140,7 @@ class SharedSink:
 
     async def position(self) -> str:
         """Where Redis stands; from now on when it holds nothing."""
-        self._applied = await self._patiently(lambda: self._shared.position(self._log))
+        self._applied = await self._retry_until_available(lambda: self._shared.position(self._log))
         return "" if self._applied is None else cursors.encode(self._applied)
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
@@ -156,25 +156,25 @@ class SharedSink:
             return
         changes = [self._read(change) for change in batch.changes]
         try:
-            await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
+            await self._retry_until_available(lambda: self._shared.apply(before.revision, position, changes))
         except SharedTierBehind as error:
             log.warning("%s; its entries are dropped", error)
             await self._begin(before)
-            await self._patiently(lambda: self._shared.apply(before.revision, position, changes))
+            await self._retry_until_available(lambda: self._shared.apply(before.revision, position, changes))
         self._applied = position
         metrics.CACHE_APPLIED.labels("shared", self._log).inc(len(changes))
 
     async def _begin(self, position: cursors.Position) -> None:
-        await self._patiently(lambda: self._shared.begin(position))
+        await self._retry_until_available(lambda: self._shared.begin(position))
         self._applied = position
 
     @staticmethod
-    async def _patiently(call: Callable[[], Any]) -> Any:
+    async def _retry_until_available(call: Callable[[], Any]) -> Any:
         backoff = Backoff(0.1, 2.0)
         while True:
             try:
                 return await call()
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 await asyncio.sleep(backoff.next())
 
 
@@ -187,7 +187,7 @@ def _position(cursor: str, log_name: str) -> cursors.Position:
 
 
 SPACING_SECONDS = 0.25  # between remembered messages; a follower far behind gets hundreds a second
-MOST_REMEMBERED = 1000  # four minutes; further behind nothing is answered from memory anyway
+MAX_REMEMBERED = 1000  # four minutes; further behind nothing is answered from memory anyway
 
 
 class Freshness:
@@ -197,7 +197,7 @@ class Freshness:
         """Nothing was heard yet."""
         self._is_connected = is_connected
         self._clock = clock
-        self._open: deque[tuple[int, float]] = deque(maxlen=MOST_REMEMBERED)
+        self._open: deque[tuple[int, float]] = deque(maxlen=MAX_REMEMBERED)
         self._as_of = float("-inf")
 
     @property
@@ -205,7 +205,7 @@ class Freshness:
         """Whether the stream is open."""
         return self._is_connected()
 
-    def heard(self, reached: int, newest: int) -> None:
+    def record_message(self, reached: int, newest: int) -> None:
         """A message was applied up to ``reached`` when the log's newest revision was ``newest``."""
         now = self._clock()
         if newest <= reached:

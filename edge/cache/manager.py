@@ -11,8 +11,8 @@ from changelog import cursor as cursors
 from chassis.errors import DeadlinePassed, Unavailable
 from edge import metrics
 from edge.cache import keys
-from edge.cache.breaker import SharedTierAway
-from edge.cache.single_flight import BatchedFlight, SingleFlight
+from edge.cache.breaker import SharedTierUnavailable
+from edge.cache.single_flight import BatchedSingleFlight, SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CacheResult:
     """A value, the revision it shows at least, and which tier it came from.
 
     The revision is one of the epoch that memory follows; one from the source names its own, which may be another.
@@ -94,46 +94,46 @@ class CacheManager:
         self._retries = retries
         self._loaders = loaders
         self._followed = followed
-        self._batches: dict[str, BatchedFlight[Answer]] = {
-            kind.name: BatchedFlight(lambda idents, kind=kind: self._miss(kind, idents))  # type: ignore[misc]
+        self._batches: dict[str, BatchedSingleFlight[CacheResult]] = {
+            kind.name: BatchedSingleFlight(lambda idents, kind=kind: self._miss(kind, idents))  # type: ignore[misc]
             for kind in keys.KINDS
             if kind.name in loaders
         }
-        self._single: SingleFlight[Answer] = SingleFlight()
+        self._single: SingleFlight[CacheResult] = SingleFlight()
         self._background: set[asyncio.Task[Any]] = set()
 
-    async def get(self, kind: Kind, ident: str, min_token: str = "") -> Answer:
+    async def get(self, kind: Kind, ident: str, min_token: str = "") -> CacheResult:
         """One value of an untagged kind. With ``min_token`` the source is asked for that revision."""
         return (await self.get_many(kind, [ident], min_token))[ident]
 
-    async def get_many(self, kind: Kind, idents: Sequence[str], min_token: str = "") -> dict[str, Answer]:
+    async def get_many(self, kind: Kind, idents: Sequence[str], min_token: str = "") -> dict[str, CacheResult]:
         """Values of an untagged kind. Raises what the source raises, once nothing good enough is held."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return await self._read_through(kind, list(dict.fromkeys(idents)), min_token)
-        answers: dict[str, Answer] = {}
-        flights: dict[str, asyncio.Future[Answer]] = {}
+        answers: dict[str, CacheResult] = {}
+        pending: dict[str, asyncio.Future[CacheResult]] = {}
         age = self._age(kind)
         for ident in idents:
             entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
-            if entry is not None and self._may_answer(kind, entry, age):
+            if entry is not None and self._is_usable(kind, entry, age):
                 answers[ident] = self._from_memory(kind, entry, age)
                 if self.memory.wants_refresh(entry):
                     self._refresh(entry, self._read_through(kind, [ident], ""))
-            elif ident not in flights:
-                flights[ident] = self._batches[kind.name].start(ident)
-        for ident, flight in flights.items():
-            answers[ident] = await self._landed(kind, ident, flight)
+            elif ident not in pending:
+                pending[ident] = self._batches[kind.name].start(ident)
+        for ident, load in pending.items():
+            answers[ident] = await self._await_load(kind, ident, load)
         return answers
 
     async def get_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]], min_token: str
-    ) -> Answer:
+    ) -> CacheResult:
         """One value of a tagged kind; ``load`` reads it, at ``min_token`` when that is not empty."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return self.keep(kind, await load(min_token), tags)[ident]
         age = self._age(kind)
         entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
-        if entry is not None and self._may_answer(kind, entry, age):
+        if entry is not None and self._is_usable(kind, entry, age):
             if self.memory.wants_refresh(entry):
                 self._refresh(entry, self._load_tagged(kind, ident, tags, load))
             return self._from_memory(kind, entry, age)
@@ -172,7 +172,7 @@ class CacheManager:
                 continue
             try:
                 await self.shared.drop(kind, epoch, [part_id])
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 self._retries.put(kind, part_id)
 
     async def invalidate_all(self) -> None:
@@ -184,7 +184,7 @@ class CacheManager:
                 continue
             try:
                 await self.shared.drop_all(log_name, position.epoch)
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 self._retries.put_all(log_name)
 
     async def settle(self) -> None:
@@ -211,24 +211,24 @@ class CacheManager:
         followed = self._followed.get(kind.log)
         return followed is not None and followed.is_connected and age <= FRESH_SECONDS
 
-    def _may_answer(self, kind: Kind, entry: Entry, age: float) -> bool:
+    def _is_usable(self, kind: Kind, entry: Entry, age: float) -> bool:
         """While the stream is fresh the log keeps entries true, so one whose lifetime is over is refreshed behind."""
         return self._is_fresh(kind, age) or not self.memory.has_ended(entry)
 
-    def _from_memory(self, kind: Kind, entry: Entry, age: float) -> Answer:
+    def _from_memory(self, kind: Kind, entry: Entry, age: float) -> CacheResult:
         tier = "memory" if self._is_fresh(kind, age) else "stale"
         _reads_of(kind.name, tier).inc()
-        return Answer(entry.value, entry.revision, tier, age)
+        return CacheResult(entry.value, entry.revision, tier, age)
 
-    async def _landed(self, kind: Kind, ident: str, flight: asyncio.Future[Answer]) -> Answer:
+    async def _await_load(self, kind: Kind, ident: str, load: asyncio.Future[CacheResult]) -> CacheResult:
         """The answer of a flight that may have begun before this read: too old a one is not taken."""
         needed = self.memory.required(kind.log, keys.names_of(kind, ident)) or 0
-        answer = await asyncio.shield(flight)
+        answer = await asyncio.shield(load)
         if answer.revision >= needed or answer.is_stale:
             return answer
         return (await self._read_through(kind, [ident], ""))[ident]
 
-    async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, Answer]:
+    async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
         """Ask Redis, then the source; when neither answers, what memory holds is better than nothing, within bounds."""
         age = self._age(kind)
         answers = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
@@ -236,7 +236,7 @@ class CacheManager:
         if not rest:
             return answers
         held = {
-            ident: Answer(entry.value, entry.revision, "stale", age)
+            ident: CacheResult(entry.value, entry.revision, "stale", age)
             for ident in rest
             if age <= STALE_SECONDS and (entry := self.memory.get(kind, ident)) is not None
         }
@@ -249,7 +249,7 @@ class CacheManager:
             metrics.CACHE_READS.labels(kind.name, "stale").inc(len(held))
             return answers | held
 
-    async def _from_shared(self, kind: Kind, idents: list[str]) -> dict[str, Answer]:
+    async def _from_shared(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
         epoch = self._epoch(kind)
         if epoch is None or not self.shared.is_usable:
             return {}
@@ -263,9 +263,9 @@ class CacheManager:
         }
         metrics.CACHE_READS.labels(kind.name, "shared").inc(len(hits))
         age = self._age(kind)
-        return {ident: Answer(hit.value, hit.revision, "shared", age) for ident, hit in hits.items()}
+        return {ident: CacheResult(hit.value, hit.revision, "shared", age) for ident, hit in hits.items()}
 
-    async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, Answer]:
+    async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, CacheResult]:
         loaded = await self._loaders[kind.name](idents, min_token)
         return self.keep(kind, loaded)
 
@@ -277,7 +277,7 @@ class CacheManager:
         load: Callable[[str], Awaitable[Loaded]],
         held: Entry | None,
         age: float,
-    ) -> Answer:
+    ) -> CacheResult:
         epoch = self._epoch(kind)
         if epoch is not None and age <= STALE_SECONDS and self.shared.is_usable:
             required = self.memory.required(kind.log, tags) or 0
@@ -285,20 +285,20 @@ class CacheManager:
             if hit is not None:
                 metrics.CACHE_READS.labels(kind.name, "shared").inc()
                 self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision), tags)
-                return Answer(hit.value, hit.revision, "shared", age)
+                return CacheResult(hit.value, hit.revision, "shared", age)
         try:
             return await self._load_tagged(kind, ident, tags, load)
         except (Unavailable, DeadlinePassed):
             if held is None:
                 raise
-            return Answer(held.value, held.revision, "stale", age)
+            return CacheResult(held.value, held.revision, "stale", age)
 
     async def _load_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]]
-    ) -> Answer:
+    ) -> CacheResult:
         return self.keep(kind, await load(""), tags)[ident]
 
-    def keep(self, kind: Kind, loaded: Loaded, tags: tuple[str, ...] = ()) -> dict[str, Answer]:
+    def keep(self, kind: Kind, loaded: Loaded, tags: tuple[str, ...] = ()) -> dict[str, CacheResult]:
         """Offer what was loaded to both tiers and answer with it, whether they keep it or not."""
         position = cursors.position_in(loaded.token, kind.log)
         metrics.CACHE_READS.labels(kind.name, "source").inc(len(loaded.values))
@@ -311,7 +311,7 @@ class CacheManager:
         if kept and kind.shared and position is not None:
             self._offer(kind, kept, position, tags)
         revision, epoch = (position.revision, position.epoch) if position is not None else (0, None)
-        return {ident: Answer(value, revision, "source", epoch=epoch) for ident, value in loaded.values.items()}
+        return {ident: CacheResult(value, revision, "source", epoch=epoch) for ident, value in loaded.values.items()}
 
     def _offer(self, kind: Kind, values: dict[str, Any], position: cursors.Position, tags: tuple[str, ...]) -> None:
         """Fill Redis behind the answer; when it cannot keep up, the next reader's fill will do."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge.cache.keys import Kind
 
 JITTER = 0.1  # of a lifetime, so that entries filled together do not end together
-MOST_AWAITED = 10_000  # writes of this process that its follower has not yet brought; more means it is cut off
+MAX_AWAITED = 10_000  # writes of this process that its follower has not yet brought; more means it is cut off
 REMEMBERED_VERSIONS = 20_000  # of each kind: the newest one shown, also of what has been evicted since
 REFRESH_AT = 0.9  # of a lifetime: from here on the next reader refreshes behind the answer
 
@@ -58,7 +58,7 @@ class _Following:
     """How far one log was applied here, and what it touched."""
 
     position: Position
-    horizon: InvalidationFloor
+    floor: InvalidationFloor
     awaited: dict[str, int] = field(default_factory=dict)  # names written here, until the log has come so far
 
 
@@ -96,7 +96,7 @@ class MemoryCache:
     def required(self, log: str, names: Iterable[str]) -> int | None:
         """Least revision a copy must be complete up to; ``None`` when the log is not followed yet."""
         following = self._following.get(log)
-        return following.horizon.required(names) if following else None
+        return following.floor.required(names) if following else None
 
     def apply(self, position: Position, changes: Iterable[LogChange]) -> None:
         """Replace what the log entries speak of, then stand at ``position``. Applying again changes nothing."""
@@ -108,7 +108,7 @@ class MemoryCache:
             return
         for change in changes:
             if change.revision > following.position.revision:
-                self._apply_one(following.horizon, change)
+                self._apply_one(following.floor, change)
         following.position = position
         if following.awaited:
             following.awaited = {
@@ -153,12 +153,12 @@ class MemoryCache:
             following = self._following.get(kind.log)
             if following is None or read_at is None or read_at.epoch != following.position.epoch:
                 return False
-            if read_at.revision < following.horizon.required(names):
+            if read_at.revision < following.floor.required(names):
                 return False
             revision = read_at.revision
             if revision > following.position.revision and not kind.tagged:
                 # It was shown; after an eviction nothing older may be shown again.
-                following.horizon.touch(names[0], revision)
+                following.floor.touch(names[0], revision)
         return self._join(kind, ident, value, revision, names)
 
     def _join(self, kind: Kind, ident: str, value: Any, revision: int, names: tuple[str, ...]) -> bool:
@@ -184,11 +184,11 @@ class MemoryCache:
         if following is None or following.position.epoch != position.epoch:
             return
         if position.revision > following.position.revision:
-            following.horizon.touch(name, position.revision)
+            following.floor.touch(name, position.revision)
             following.awaited[name] = max(position.revision, following.awaited.get(name, 0))
-            if len(following.awaited) > MOST_AWAITED:
+            if len(following.awaited) > MAX_AWAITED:
                 following.awaited.clear()
-                following.horizon.touch_all(position.revision)
+                following.floor.touch_all(position.revision)
                 self._clear(position.log)
 
     def drop(self, kind: Kind, ident: str) -> bool:
@@ -218,15 +218,15 @@ class MemoryCache:
         awaited = self._following[kind.log].awaited
         return bool(awaited) and entry.revision < awaited.get(entry.names[0], 0)
 
-    def _apply_one(self, horizon: InvalidationFloor, change: LogChange) -> None:
+    def _apply_one(self, floor: InvalidationFloor, change: LogChange) -> None:
         for name in change.names:
-            horizon.touch(name, change.revision)
+            floor.touch(name, change.revision)
         if change.kind is None:
             return
         entries = self._entries[change.kind.name]
         if not change.ident:
             entries.clear()
-            horizon.touch_all(change.revision)
+            floor.touch_all(change.revision)
             return
         held = entries.get(change.ident)
         if held is None or change.revision <= held.revision:

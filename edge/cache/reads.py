@@ -9,7 +9,7 @@ from changelog import cursor as cursors
 from chassis.errors import EpochChanged, PartNotFound, ResourceRef
 from chassis.visibility import Group, sees
 from edge.cache import keys
-from edge.cache.manager import Answer, CacheManager, Loaded
+from edge.cache.manager import CacheManager, CacheResult, Loaded
 from edge.cache.values import Absent, Listing, cached_level, total
 from edge.http.request_context import current_request_context
 from edge.upstream.reads import UPSTREAM, CategoriesRead, ListingQuery, ListingRead, PartRead, StockRead, no_stock
@@ -102,7 +102,7 @@ class CachedReads:
         listing: Listing = (await self._listed(query, min_token)).value
         return listing
 
-    async def _listed(self, query: ListingQuery, min_token: str) -> Answer:
+    async def _listed(self, query: ListingQuery, min_token: str) -> CacheResult:
         ident = _ident(query)
 
         async def load(token: str) -> Loaded:
@@ -118,11 +118,11 @@ class CachedReads:
         self._saw(keys.CONTENT, found)
         return CategoriesRead(found.value.categories, cache_status((found,)))
 
-    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
         """Content of many parts; ``Absent`` where the public sees none."""
         return await self._cache.get_many(keys.PART, part_ids, min_token) if part_ids else {}
 
-    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
         """Stock of many parts; without levels where there never was any."""
         return await self._cache.get_many(keys.STOCK, part_ids, min_token) if part_ids else {}
 
@@ -145,7 +145,7 @@ class CachedReads:
         answer = await self._services.ask_content(self._services.content.ListCategories, request, anonymous=True)
         return Loaded({"tree": answer}, answer.revision_token)
 
-    def _saw(self, log: str, *answers: Answer) -> None:
+    def _saw(self, log: str, *answers: CacheResult) -> None:
         """Let the response's token cover what was read ahead of this process's followers.
 
         ``EpochChanged`` when a value is of another history than the one in which the followers had what the caller
@@ -165,7 +165,7 @@ class CachedReads:
                 exchange.saw(cursors.encode(cursors.Position(log, epoch, answer.revision)))
 
 
-def cache_status(answers: Iterable[Answer]) -> str:
+def cache_status(answers: Iterable[CacheResult]) -> str:
     """``Cache-Status`` (RFC 9211) of the worst of several answers, with the age of what the cache knows."""
     worst = max(answers, key=lambda answer: TIERS.index(answer.tier))
     if worst.tier == "source":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chassis.background import BackgroundService
 from edge import metrics
 from edge.cache import keys
-from edge.cache.breaker import SharedTierAway
+from edge.cache.breaker import SharedTierUnavailable
 
 if TYPE_CHECKING:
     from edge.cache.keys import Kind
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 10_000  # entries; beyond this dropping the whole namespace is cheaper than remembering
+MAX_WAITING = 10_000  # entries; beyond this dropping the whole namespace is cheaper than remembering
 INTERVAL_SECONDS = 0.5
 SENT_AT_ONCE = 500
 
@@ -25,12 +25,12 @@ SENT_AT_ONCE = 500
 class RetryQueue(BackgroundService):
     """Waiting invalidations of one process."""
 
-    def __init__(self, shared: SharedCache, memory: MemoryCache, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, shared: SharedCache, memory: MemoryCache, max_waiting: int = MAX_WAITING) -> None:
         """Send to ``shared``; ``memory`` knows the present epoch of each log."""
         super().__init__("cache-retries", INTERVAL_SECONDS)
         self._shared = shared
         self._memory = memory
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
         self._waiting: dict[tuple[str, str], Kind] = {}
         self._whole_logs: set[str] = set()
 
@@ -42,7 +42,7 @@ class RetryQueue(BackgroundService):
         if kind.log in self._whole_logs:
             return
         self._waiting[kind.name, ident] = kind
-        if len(self._waiting) > self._most_waiting:
+        if len(self._waiting) > self._max_waiting:
             for log_name in {waiting.log for waiting in self._waiting.values()}:
                 self.put_all(log_name)
 
@@ -56,11 +56,11 @@ class RetryQueue(BackgroundService):
         try:
             await self._send_whole_logs()
             await self._send_entries()
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return
         finally:
             metrics.CACHE_RETRIES_WAITING.set(len(self))
-            metrics.CACHE_SHARED_AWAY.set(self._shared.is_configured and self._shared.breaker.is_open)
+            metrics.CACHE_SHARED_UNAVAILABLE.set(self._shared.is_configured and self._shared.breaker.is_open)
 
     async def _send_whole_logs(self) -> None:
         for log_name in list(self._whole_logs):

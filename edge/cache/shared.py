@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from changelog.cursor import Position
 from chassis import redis_quarantine
 from edge.cache import keys, scripts
-from edge.cache.breaker import CircuitBreaker, SharedTierAway, SharedTierBehind
+from edge.cache.breaker import CircuitBreaker, SharedTierBehind, SharedTierUnavailable
 from edge.cache.memory import MAX_NAMES
 from edge.cache.scripts import is_sound_entry, is_sound_state, names_itself, redis_type
 from edge.cache.values import CODECS, Members, Stored
@@ -62,11 +62,11 @@ class SharedCache:
         self._on_quarantine = on_quarantine
         self.breaker = breaker or CircuitBreaker()
         self._redis: Any = None
-        self._patient: Any = None
+        self._bulk: Any = None
         if url is None:
             return
         self._redis = _client(url, CALL_SECONDS, CONNECTIONS)
-        self._patient = _client(url, APPLY_SECONDS, 2)
+        self._bulk = _client(url, APPLY_SECONDS, 2)
         register = self._redis.register_script
         self._read = register(scripts.READ)
         self._read_tagged = register(scripts.READ_TAGGED)
@@ -90,13 +90,13 @@ class SharedCache:
         """Give the connections back."""
         if self._redis is not None:
             await self._redis.aclose()
-            await self._patient.aclose()
+            await self._bulk.aclose()
 
     async def ping(self) -> bool:
         """Whether Redis answers."""
         try:
             await self._call(lambda: self._redis.ping())  # noqa: PLW0108 - there may be no Redis to name
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return False
         return True
 
@@ -110,7 +110,7 @@ class SharedCache:
             names = [f"{space}:state", *(_entry_key(space, kind, ident) for ident in chunk)]
             try:
                 found = await self._call(lambda names=names: self._read(keys=names), names)
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 return hits
             read = await self._hits(kind, chunk, found, names)
             hits |= {
@@ -128,7 +128,7 @@ class SharedCache:
         names = [f"{space}:state", f"{space}:touched", _entry_key(space, kind, ident)]
         try:
             found = await self._call(lambda: self._read_tagged(keys=names, args=list(tags)), names)
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return None
         hit = next(iter(await self._hits(kind, [ident], found, [names[0], names[2]])), None)
         return hit if hit is not None and hit.revision >= required else None
@@ -151,7 +151,7 @@ class SharedCache:
 
         try:
             outcomes = await self._call(run, list(dict.fromkeys(name for names, _ in offers for name in names)))
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return dict.fromkeys(values, False)
         return {ident: outcome == b"kept" for ident, outcome in zip(values, outcomes, strict=True)}
 
@@ -169,7 +169,7 @@ class SharedCache:
     async def position(self, log_name: str) -> Position | None:
         """Where the tier is complete up to; ``None`` when it never was or has lost it. Raises ``SharedTierAway``."""
         head = keys.head_key(log_name)
-        epoch_text = await self._call(lambda: self._patient.get(head), [head])
+        epoch_text = await self._call(lambda: self._bulk.get(head), [head])
         if epoch_text is None:
             return None
         epoch = _epoch_of(epoch_text)
@@ -177,7 +177,7 @@ class SharedCache:
             await self._move([head], "its epoch cannot be read")
             return None
         state = f"{keys.namespace(log_name, epoch)}:state"
-        at = await self._call(lambda: self._patient.hget(state, "at"), [state])
+        at = await self._call(lambda: self._bulk.hget(state, "at"), [state])
         if at is None or not await self._is_sound([state]):
             return None
         return Position(log_name, epoch, int(at))
@@ -187,13 +187,13 @@ class SharedCache:
         space = keys.namespace(position.log, position.epoch)
         names = [f"{space}:state", f"{space}:touched"]
         args = [position.revision, uuid.uuid4().hex]
-        await self._call(lambda: self._reset(keys=names, args=args, client=self._patient), names)
+        await self._call(lambda: self._reset(keys=names, args=args, client=self._bulk), names)
         head = keys.head_key(position.log)
-        before = await self._call(lambda: self._patient.set(head, position.epoch.hex, get=True), [head])
+        before = await self._call(lambda: self._bulk.set(head, position.epoch.hex, get=True), [head])
         epoch = None if before is None else _epoch_of(before)
         if epoch is not None and epoch != position.epoch:
             old = keys.namespace(position.log, epoch)
-            await self._call(lambda: self._patient.unlink(f"{old}:state", f"{old}:touched"))
+            await self._call(lambda: self._bulk.unlink(f"{old}:state", f"{old}:touched"))
 
     async def apply(self, after: int, position: Position, changes: Sequence[LogChange]) -> None:
         """Apply the log entries in (``after``, ``position``]; what it knows already changes nothing.
@@ -223,7 +223,7 @@ class SharedCache:
             for member in stored:
                 rest.extend(member)
         args = [after, position.revision, MAX_NAMES, len(touches) // 2, *touches, *rest]
-        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._patient), names)
+        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._bulk), names)
         if outcome not in {b"applied", b"known"}:
             message = f"the shared tier cannot apply {position.log} after {after}: {outcome.decode()}"
             raise SharedTierBehind(message)
@@ -257,7 +257,7 @@ class SharedCache:
         """
         try:
             return await self._attempt(command)
-        except SharedTierAway as error:
+        except SharedTierUnavailable as error:
             if not isinstance(error.__cause__, ResponseError) or not names or await self._is_sound(names):
                 raise
         return await self._run(command)
@@ -273,7 +273,7 @@ class SharedCache:
                 for name in hashes:
                     pipe.hgetall(name)
                 contents = await self._inspect(pipe.execute)
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return True  # nothing is known
         broken = [
             name
@@ -285,7 +285,7 @@ class SharedCache:
 
     async def _move(self, names: Sequence[str], detail: str) -> None:
         """Move keys aside whose content is of no use; without Redis they stay until they are read again."""
-        with contextlib.suppress(SharedTierAway):
+        with contextlib.suppress(SharedTierUnavailable):
             for name in await self._moved(dict.fromkeys(names, redis_quarantine.ANY_TYPE)):
                 self._on_quarantine(name, detail)
 
@@ -298,7 +298,7 @@ class SharedCache:
     async def _attempt(self, command: Any) -> Any:
         if self._redis is None or not self.breaker.allows():
             message = "Redis is not asked"
-            raise SharedTierAway(message)
+            raise SharedTierUnavailable(message)
         return await self._run(command)
 
     @staticmethod
@@ -307,7 +307,7 @@ class SharedCache:
         try:
             return await command()
         except (RedisError, OSError, TimeoutError) as error:
-            raise SharedTierAway(str(error)) from error
+            raise SharedTierUnavailable(str(error)) from error
 
     async def _run(self, command: Any) -> Any:
         try:
@@ -318,7 +318,7 @@ class SharedCache:
             self.breaker.failed()
             if self.breaker.is_open and not was_open:
                 log.warning("the shared cache is away, going on without it: %s", error)
-            raise SharedTierAway(str(error)) from error
+            raise SharedTierUnavailable(str(error)) from error
         except BaseException:
             self.breaker.forget()  # cancelled half-way, which says nothing about Redis
             raise

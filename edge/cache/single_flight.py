@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 ValueT = TypeVar("ValueT")
 
-MOST_AT_ONCE = 500  # of one call; the services take 1,000
+MAX_AT_ONCE = 500  # of one call; the services take 1,000
 
 
 class SingleFlight(Generic[ValueT]):
@@ -18,19 +18,19 @@ class SingleFlight(Generic[ValueT]):
 
     def __init__(self) -> None:
         """Nothing is under way."""
-        self._flights: dict[Hashable, asyncio.Task[ValueT]] = {}
+        self._pending: dict[Hashable, asyncio.Task[ValueT]] = {}
 
     async def run(self, key: Hashable, call: Callable[[], Awaitable[ValueT]]) -> ValueT:
         """The answer of the call under way, or of a new one."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.ensure_future(_awaited(call))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(flight)
+        load = self._pending.get(key)
+        if load is None:
+            load = asyncio.ensure_future(_awaited(call))
+            self._pending[key] = load
+            load.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(load)
 
-    def _land(self, key: Hashable, done: asyncio.Task[ValueT]) -> None:
-        self._flights.pop(key, None)
+    def _finish(self, key: Hashable, done: asyncio.Task[ValueT]) -> None:
+        self._pending.pop(key, None)
         if not done.cancelled():
             done.exception()  # seen: its callers may all have left
 
@@ -39,47 +39,47 @@ async def _awaited(call: Callable[[], Awaitable[ValueT]]) -> ValueT:
     return await call()
 
 
-class BatchedFlight(Generic[ValueT]):
+class BatchedSingleFlight(Generic[ValueT]):
     """Single flight per identifier, where all that is missed in one turn of the event loop goes in one call."""
 
     def __init__(self, load: Callable[[list[str]], Awaitable[Mapping[str, ValueT]]]) -> None:
         """``load`` must answer every identifier it is given."""
         self._load = load
-        self._flights: dict[str, asyncio.Future[ValueT]] = {}
+        self._pending: dict[str, asyncio.Future[ValueT]] = {}
         self._waiting: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, ident: str) -> asyncio.Future[ValueT]:
         """The flight under way for an identifier, or a new one. Await it through ``asyncio.shield``."""
-        flight = self._flights.get(ident)
-        if flight is None:
+        load = self._pending.get(ident)
+        if load is None:
             loop = asyncio.get_running_loop()
-            flight = self._flights[ident] = loop.create_future()
+            load = self._pending[ident] = loop.create_future()
             if not self._waiting:
-                loop.call_soon(self._take_off)
+                loop.call_soon(self._start_batches)
             self._waiting.append(ident)
-        return flight
+        return load
 
-    def _take_off(self) -> None:
+    def _start_batches(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), MOST_AT_ONCE):
-            task = asyncio.ensure_future(self._fly(waiting[start : start + MOST_AT_ONCE]))
+        for start in range(0, len(waiting), MAX_AT_ONCE):
+            task = asyncio.ensure_future(self._run_batch(waiting[start : start + MAX_AT_ONCE]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _fly(self, idents: list[str]) -> None:
+    async def _run_batch(self, idents: list[str]) -> None:
         try:
             answers = await self._load(idents)
         except BaseException as error:
             for ident in idents:
-                flight = self._flights.pop(ident)
-                if not flight.done():
-                    flight.set_exception(error)
-                    flight.exception()  # seen: its callers may all have left
+                load = self._pending.pop(ident)
+                if not load.done():
+                    load.set_exception(error)
+                    load.exception()  # seen: its callers may all have left
             if not isinstance(error, Exception):
                 raise
             return
         for ident in idents:
-            flight = self._flights.pop(ident)
-            if not flight.done():
-                flight.set_result(answers[ident])
+            load = self._pending.pop(ident)
+            if not load.done():
+                load.set_result(answers[ident])

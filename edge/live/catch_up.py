@@ -55,7 +55,7 @@ class Viewer(Protocol):
     """Who reads."""
 
     @property
-    def sees_stock(self) -> bool:
+    def is_stock_staff(self) -> bool:
         """Whether the stock of parts that are not published may be shown, too."""
 
 
@@ -86,19 +86,19 @@ class CatchUp:
         self,
         access: LogAccess,
         viewer: Viewer,
-        client: Mapping[str, Position],
+        since: Mapping[str, Position],
         listens_to: Callable[[], tuple[Names, Names]],
     ) -> None:
         """``client`` has a position in each log; ``listens_to`` returns parts and categories."""
         self._access = access
         self._viewer = viewer
-        self._positions = dict(client)
+        self._positions = dict(since)
         self._listens_to = listens_to
         self._end: int | None = None
         self._serial: int | None = None  # of the next entry in the ring; ``None`` before the ring is reached
         self._ready: deque[Event] = deque()
         self._unpublished: set[str] = set()  # parts that become public further on
-        self._told_at: dict[str, int] = {}  # parts told as they are now: the revision up to which that holds
+        self._current_up_to: dict[str, int] = {}  # parts told as they are now: the revision up to which that holds
         self._sums: dict[str, stock_pb2.PartStock] = {}
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class CatchUp:
                 self._pass(entry)
             serial += 1
         self._serial = serial
-        return None if serial >= end else Preparation(_turn)
+        return None if serial >= end else Preparation(_yield_to_loop)
 
     def _wants(self, entry: Published) -> bool:
         if entry.revision <= self._positions[entry.log].revision:
@@ -150,9 +150,9 @@ class CatchUp:
         return self._wants_stock_of(entry.change.part_id, entry.revision)
 
     def _wants_stock_of(self, part_id: str, revision: int) -> bool:
-        if self._told_at and revision <= self._told_at.get(part_id, 0):
+        if self._current_up_to and revision <= self._current_up_to.get(part_id, 0):
             return False
-        if part_id in self._unpublished and not self._viewer.sees_stock:
+        if part_id in self._unpublished and not self._viewer.is_stock_staff:
             return False  # what happened to a part before it was published is not for the public
         state = self._access.states.get(part_id)
         category = None if state is None else state.category_id
@@ -185,16 +185,16 @@ class CatchUp:
 
     def _first_stock(self, event: ContentEvent) -> Iterator[StockEvent]:
         """The stock of a part that became public: the public has not heard of it until now."""
-        if event.public_operation != "created" or self._viewer.sees_stock:
+        if event.public_operation != "created" or self._viewer.is_stock_staff:
             return
         newest = self._access.ring.newest(keys.INVENTORY)
         self._unpublished.discard(event.part_id)
-        self._told_at[event.part_id] = newest
+        self._current_up_to[event.part_id] = newest
         yield stock_of_published(event, self._access.states, newest)
 
     def _become_public(self) -> set[str]:
         """Parts that become public in what the ring holds after the position."""
-        if self._viewer.sees_stock:
+        if self._viewer.is_stock_staff:
             return set()
         here = self._positions[keys.CONTENT].revision
         return {
@@ -291,15 +291,15 @@ class CatchUp:
             for change, after in zip(of_part, replay(state.stock, of_part), strict=True):
                 here = Position(keys.INVENTORY, positions[keys.INVENTORY].epoch, change.revision)
                 at = tuple((positions | {keys.INVENTORY: here}).values())
-                events.append(StockEvent(change, state, at, self._never_back(after)))
+                events.append(StockEvent(change, state, at, self._not_older(after)))
         events.sort(key=lambda event: event.change.revision)
         return events
 
-    def _never_back(self, stock: stock_pb2.PartStock) -> stock_pb2.PartStock:
+    def _not_older(self, stock: stock_pb2.PartStock) -> stock_pb2.PartStock:
         if len(stock.levels) < 2:
             return stock
-        told = self._sums.pop(stock.part_id, None)
-        joined = self._sums[stock.part_id] = stock if told is None else _join(told, stock)
+        known = self._sums.pop(stock.part_id, None)
+        joined = self._sums[stock.part_id] = stock if known is None else _join(known, stock)
         if len(self._sums) > SUMS_REMEMBERED:
             del self._sums[next(iter(self._sums))]
         return joined
@@ -329,5 +329,5 @@ def _is_known(event: Event | None) -> bool:
     return event is not None and (not isinstance(event, StockEvent) or event.is_known)
 
 
-async def _turn() -> None:
+async def _yield_to_loop() -> None:
     await asyncio.sleep(0)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from changelog.follower import ChangeBatch, ChangeSource
     from edge.live.events import Event
 
-MOST_ENTRIES: Final = 50_000
-MOST_BYTES: Final = 64 * 1024 * 1024
+MAX_ENTRIES: Final = 50_000
+MAX_BYTES: Final = 64 * 1024 * 1024
 _ENTRY_BYTES: Final = 300  # of an entry besides its change
 _EVENT_BYTES: Final = 900  # of the event made of it, with the stock after it and its frames
 
@@ -43,11 +43,11 @@ class Published:
 class Ring:
     """Bounded by entries and by bytes; knows from which revision on it is complete."""
 
-    def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         """Begin empty."""
         self._entries: dict[int, Published] = {}  # by serial, oldest first
-        self._most_entries = most_entries
-        self._most_bytes = most_bytes
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._floors: dict[str, int] = {}
         self._newest: dict[str, int] = {}
@@ -83,7 +83,7 @@ class Ring:
         self._shrink()
 
     def _shrink(self) -> None:
-        while len(self._entries) > self._most_entries or self._bytes > self._most_bytes:
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             oldest = self._entries.pop(self._oldest())
             self._bytes -= oldest.size
             self._floors[oldest.log] = oldest.revision

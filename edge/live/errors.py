@@ -29,7 +29,7 @@ class LiveError(Exception):
         self.message = message
 
 
-class Refused(LiveError):
+class Rejected(LiveError):
     """What was asked is not done; the connection goes on."""
 
 
@@ -48,7 +48,7 @@ class Restarting(CloseSocket):
         super().__init__("DRAINING", "This server is being replaced: connect again.")
 
 
-class TokenOver(CloseSocket):
+class TokenEnded(CloseSocket):
     """The token's time is over and no new one came, or the session was ended."""
 
     code = 4001

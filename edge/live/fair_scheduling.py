@@ -25,15 +25,15 @@ class FairScheduler:
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._is_counting = False
 
-    def wake(self, sleeper: asyncio.Future[None]) -> None:
+    def wake(self, waiter: asyncio.Future[None]) -> None:
         """Give the future its result now, or as soon as it is its turn."""
-        if sleeper.done():
+        if waiter.done():
             return
         if self._left:
             self._left -= 1
-            sleeper.set_result(None)
+            waiter.set_result(None)
         else:
-            self._waiting[sleeper] = None
+            self._waiting[waiter] = None
         self._count()
 
     def _count(self) -> None:
@@ -45,9 +45,9 @@ class FairScheduler:
         self._is_counting = False
         self._left = self._most
         while self._waiting and self._left:
-            sleeper, _ = self._waiting.popitem(last=False)
-            if not sleeper.done():  # its client has left
-                sleeper.set_result(None)
+            waiter, _ = self._waiting.popitem(last=False)
+            if not waiter.done():  # its client has left
+                waiter.set_result(None)
                 self._left -= 1
         if self._left < self._most:
             self._count()
@@ -68,29 +68,29 @@ class SnapshotQueue:
         self.slicing = asyncio.Lock()  # held by the one that makes its frame
 
     @contextlib.asynccontextmanager
-    async def turn(self, address: str) -> AsyncIterator[None]:
+    async def permit(self, address: str) -> AsyncIterator[None]:
         """Enter when it is the turn of this address."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(address, deque()).append(turn)
+        permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(permit)
         self._give()
         try:
-            await turn
+            await permit
             yield
         finally:
-            if not turn.cancelled():  # cancelled while it waited: it had no turn yet
+            if not permit.cancelled():  # cancelled while it waited: it had no turn yet
                 self._take_back(address)
 
     def _give(self) -> None:
         while self._running.total() < self._at_once and (address := self._next()) is not None:
             queue = self._waiting[address]
-            turn = queue.popleft()
+            permit = queue.popleft()
             if queue:
                 self._waiting.move_to_end(address)
             else:
                 del self._waiting[address]
-            if not turn.done():
+            if not permit.done():
                 self._running[address] += 1
-                turn.set_result(None)
+                permit.set_result(None)
 
     def _next(self) -> str | None:
         """The address whose turn it is, among those with fewer turns than they may have."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chassis.addresses import site_of
 from chassis.limits import Rate
-from edge.live.errors import LimitReached, Refused
+from edge.live.errors import LimitReached, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,22 +63,22 @@ def live_limits(given: Limits) -> LiveLimits:
     )
 
 
-class Doorkeeper:
+class LiveConnectionLimiter:
     """Counts open connections, in all and by address, and has what those of an address share."""
 
     def __init__(self, limits: LiveLimits) -> None:
         """Nobody is in."""
         self._limits = limits
-        self._allowances: dict[str, Allowance] = {}
-        self._watched = Watched(limits.parts)
+        self._allowances: dict[str, AddressAllowance] = {}
+        self._watched = WatchedParts(limits.parts)
         self._total = 0
 
-    def enter(self, address: str) -> Allowance:
+    def enter(self, address: str) -> AddressAllowance:
         """Let a connection in; raises ``LimitReached``. An IPv6 network counts as one address."""
         site = site_of(address)
         if self._total >= self._limits.connections:
             raise LimitReached("OVERLOADED", "Too many live connections are open here.")
-        allowance = self._allowances.get(site) or Allowance(site, self._limits, self._watched)
+        allowance = self._allowances.get(site) or AddressAllowance(site, self._limits, self._watched)
         if allowance.connections >= self._limits.connections_per_address:
             raise LimitReached("LIMIT_REACHED", "Too many live connections are open from your address.")
         self._allowances[site] = allowance
@@ -86,7 +86,7 @@ class Doorkeeper:
         allowance.connections += 1
         return allowance
 
-    def leave(self, allowance: Allowance) -> None:
+    def leave(self, allowance: AddressAllowance) -> None:
         """A connection that was let in has ended."""
         self._total -= 1
         allowance.connections -= 1
@@ -113,11 +113,11 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
-    def reserve(self, tokens: int, most_seconds: float) -> float | None:
+    def reserve(self, tokens: int, max_seconds: float) -> float | None:
         """Take tokens and return the seconds until they are there; ``None``, and nothing taken, when it is too long."""
         self._refill()
         wait = max(0.0, (tokens - self._tokens) / self._per_second)
-        if wait > most_seconds and self._tokens < self._burst:
+        if wait > max_seconds and self._tokens < self._burst:
             return None
         self._tokens -= tokens
         return wait
@@ -128,7 +128,7 @@ class TokenBucket:
         self._at = now
 
 
-class Watched:
+class WatchedParts:
     """Parts of all subscriptions of a process."""
 
     def __init__(self, most: int) -> None:
@@ -137,10 +137,10 @@ class Watched:
         self.parts = 0
 
 
-class Allowance:
+class AddressAllowance:
     """What the connections of one address may do together."""
 
-    def __init__(self, address: str, limits: LiveLimits, watched: Watched) -> None:
+    def __init__(self, address: str, limits: LiveLimits, watched: WatchedParts) -> None:
         """Begin unused; ``watched`` is shared by all addresses."""
         self.address = address
         self.connections = 0
@@ -153,7 +153,7 @@ class Allowance:
         """Return once the address may do so much more; raise ``Refused`` when that is too long to wait."""
         wait = self._work.reserve(work, self._limits.work_wait_seconds)
         if wait is None:
-            raise Refused("OVERLOADED", "Your address subscribes faster than it may: subscribe again later.")
+            raise Rejected("OVERLOADED", "Your address subscribes faster than it may: subscribe again later.")
         if wait:
             await asyncio.sleep(wait)
 
@@ -163,15 +163,15 @@ class Allowance:
         if wait:
             await asyncio.sleep(wait)
 
-    def require_room(self, parts: int, of_connection: int) -> None:
+    def require_capacity(self, parts: int, of_connection: int) -> None:
         """Raise ``Refused`` when a connection that has ``of_connection`` parts cannot subscribe to so many more."""
         limits = self._limits
         if of_connection + parts > limits.parts_per_connection:
-            raise Refused("LIMIT_REACHED", f"A connection subscribes to {limits.parts_per_connection} parts at most.")
+            raise Rejected("LIMIT_REACHED", f"A connection subscribes to {limits.parts_per_connection} parts at most.")
         if self.parts + parts > limits.parts_per_address:
-            raise Refused("LIMIT_REACHED", f"An address subscribes to {limits.parts_per_address} parts at most.")
+            raise Rejected("LIMIT_REACHED", f"An address subscribes to {limits.parts_per_address} parts at most.")
         if self._watched.parts + parts > self._watched.most:
-            raise Refused("OVERLOADED", "Too many parts are subscribed to here: subscribe again later.")
+            raise Rejected("OVERLOADED", "Too many parts are subscribed to here: subscribe again later.")
 
     def watch(self, parts: int) -> None:
         """Count the parts of a subscription, or with a negative number those of one that ended."""

@@ -59,18 +59,18 @@ _Waiting = Event | Slot | str | Backlog | CatchUp
 class Outbox:
     """Waiting frames and events of one socket. ``closing`` is set when there is nothing more to send but a close."""
 
-    def __init__(self, limits: LiveLimits, turns: FairScheduler | None = None) -> None:
+    def __init__(self, limits: LiveLimits, scheduler: FairScheduler | None = None) -> None:
         """Begin empty; ``turns`` are shared by the sockets of a process."""
         self.limits = limits
-        self._turns = FairScheduler() if turns is None else turns
+        self._scheduler = FairScheduler() if scheduler is None else scheduler
         self._items: OrderedDict[Any, tuple[_Waiting, int]] = OrderedDict()
-        self._lag: CatchUp | None = None  # while it is open, it brings whatever is published
-        self.begin_lag: Callable[[Event], CatchUp] | None = None  # from an event on; ``None`` = a full outbox is closed
+        self._open_catch_up: CatchUp | None = None  # while open, it reads what is published
+        self.start_catch_up: Callable[[Event], CatchUp] | None = None  # ``None``: close when full
         self._serial = 0
         self._bytes = 0
         self._own = 0  # frames that are no events
         self.conflated = 0  # events that were superseded, since somebody looked
-        self._sleeper: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
         self.closing: CloseSocket | None = None
 
@@ -79,7 +79,7 @@ class Outbox:
 
     def put(self, item: Slot | str) -> None:
         """A frame of its own, at the end of the order; a client that never reads those is too slow."""
-        self._end_lag()
+        self._close_catch_up()
         self._own += 1
         if self._own > self.limits.own_frames:
             self.close(TooSlow())
@@ -87,7 +87,7 @@ class Outbox:
 
     def put_every(self, event: Event) -> None:
         """An event that must be sent. When too many wait, the socket holds its position instead."""
-        if self._lag is not None:
+        if self._open_catch_up is not None:
             return
         if self._bytes + EVENT_BYTES > self.limits.queue_bytes:
             self._overflow(event)
@@ -98,13 +98,13 @@ class Outbox:
     def put_backlog(self, backlog: Backlog | CatchUp) -> None:
         """Events that are made when it is their turn; what comes meanwhile waits behind them."""
         size = backlog.size if isinstance(backlog, Backlog) else 0
-        self._end_lag()
+        self._close_catch_up()
         self._bytes += size
         self._append(backlog, size)
 
     def put_latest(self, event: Event) -> None:
         """An event that supersedes an earlier one of the same part."""
-        if self.closing is not None or self._lag is not None:
+        if self.closing is not None or self._open_catch_up is not None:
             return
         key = event.key
         earlier = self._items.pop(key, None)
@@ -127,13 +127,13 @@ class Outbox:
         """Close the socket; the first reason counts. Nothing that waits is sent any more."""
         if self.closing is None:
             self.closing = why
-            self._lag = None
+            self._open_catch_up = None
             self._items.clear()
             self._closed.set()
 
     def drop(self) -> None:
         """Hold nothing any more: what waits refers to the session that this belongs to."""
-        self._lag = self.begin_lag = None
+        self._open_catch_up = self.start_catch_up = None
         self._items.clear()
 
     def take(self) -> Item | None:
@@ -157,8 +157,8 @@ class Outbox:
             self._items.popitem(last=False)
             self._bytes -= size
             self._own -= isinstance(item, Slot | str)
-            if item is self._lag:
-                self._lag = None
+            if item is self._open_catch_up:
+                self._open_catch_up = None
             if not isinstance(item, Backlog | CatchUp | Slot):
                 return item
         return None
@@ -171,24 +171,24 @@ class Outbox:
     async def wait(self) -> None:
         """Return once there is something to take, and it is this socket's turn."""
         if not self._items:
-            self._sleeper = asyncio.get_running_loop().create_future()
+            self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._sleeper
+                await self._waiter
             finally:
-                self._sleeper = None
+                self._waiter = None
 
     def _overflow(self, event: Event) -> None:
-        if self.begin_lag is None:
+        if self.start_catch_up is None:
             self.close(TooSlow())
         elif self.closing is None:
-            self._lag = self.begin_lag(event)
-            self._append(self._lag, 0)
+            self._open_catch_up = self.start_catch_up(event)
+            self._append(self._open_catch_up, 0)
 
-    def _end_lag(self) -> None:
+    def _close_catch_up(self) -> None:
         """What comes next in the order is not to be overtaken by what is published later."""
-        if self._lag is not None:
-            self._lag.close()
-            self._lag = None
+        if self._open_catch_up is not None:
+            self._open_catch_up.close()
+            self._open_catch_up = None
 
     def _append(self, item: _Waiting, size: int) -> None:
         if self.closing is not None:
@@ -198,5 +198,5 @@ class Outbox:
         self._wake()
 
     def _wake(self) -> None:
-        if self._sleeper is not None:
-            self._turns.wake(self._sleeper)
+        if self._waiter is not None:
+            self._scheduler.wake(self._waiter)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from chassis.visibility import is_published
-from edge.cache.single_flight import BatchedFlight
+from edge.cache.single_flight import BatchedSingleFlight
 from edge.cache.values import Absent, StockCodec, total
 from edge.live.events import PartState
 from partstream.inventory.v1 import stock_pb2
@@ -14,14 +14,14 @@ from partstream.inventory.v1 import stock_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from edge.cache.manager import Answer
+    from edge.cache.manager import CacheResult
     from edge.cache.values import Listing
     from edge.live.events import StockEvent
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_change_pb2
 
 CATEGORIES_AT_ONCE: Final = 4  # snapshots of categories that one process reads
-MOST_UNWATCHED: Final = 20_000  # parts heard of through categories only; about 1 KB each
+MAX_UNWATCHED: Final = 20_000  # parts heard of through categories only; about 1 KB each
 
 _join = StockCodec().join
 
@@ -29,10 +29,10 @@ _join = StockCodec().join
 class BatchReads(Protocol):
     """The reads that states begin with."""
 
-    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
         """Stock of each part."""
 
-    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
         """Content of each part."""
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
@@ -42,15 +42,15 @@ class BatchReads(Protocol):
 class PartStates:
     """States by part. Those of watched parts stay; the others leave, oldest first, when there are too many."""
 
-    def __init__(self, reads: BatchReads, most_unwatched: int = MOST_UNWATCHED) -> None:
+    def __init__(self, reads: BatchReads, max_unwatched: int = MAX_UNWATCHED) -> None:
         """Read missing states through ``reads``."""
         self._reads = reads
-        self._most_unwatched = most_unwatched
+        self._max_unwatched = max_unwatched
         self._states: dict[str, PartState] = {}
         self._watched = 0
         self._serial = 0
         self.reading_categories = asyncio.Semaphore(CATEGORIES_AT_ONCE)
-        self._loads: BatchedFlight[None] = BatchedFlight(self._load)
+        self._loads: BatchedSingleFlight[None] = BatchedSingleFlight(self._load)
 
     def __len__(self) -> int:
         return len(self._states)
@@ -65,7 +65,7 @@ class PartStates:
         if state is None:
             self._serial += 1
             state = self._states[part_id] = PartState(part_id, serial=self._serial)
-            if len(self._states) - self._watched > self._most_unwatched:
+            if len(self._states) - self._watched > self._max_unwatched:
                 self._forget_some()
         return state
 
@@ -118,9 +118,9 @@ class PartStates:
 
     async def ensure(self, states: Iterable[PartState]) -> None:
         """Return once these are known; raises what the read raises."""
-        flights = [self._loads.start(state.part_id) for state in states if not state.is_known]
-        for flight in flights:
-            await asyncio.shield(flight)
+        loads = [self._loads.start(state.part_id) for state in states if not state.is_known]
+        for load in loads:
+            await asyncio.shield(load)
 
     async def of_category(self, category_id: str, page_token: str, min_token: str) -> Listing:
         """A page of the published parts in a category and those below; ``CategoryNotFound``."""
@@ -131,7 +131,7 @@ class PartStates:
         await self._load(list(part_ids), min_token)
 
     async def _load(self, part_ids: list[str], min_token: str = "") -> dict[str, None]:
-        begun = self._serial
+        last_serial = self._serial
         stocks, parts = await asyncio.gather(
             self._reads.stocks(part_ids, min_token), self._reads.parts(part_ids, min_token)
         )
@@ -140,23 +140,23 @@ class PartStates:
             state = self._states.get(part_id)
             if state is None:
                 continue
-            if state.serial > begun:
+            if state.serial > last_serial:
                 again.append(part_id)  # it came to be during the read, and may have missed a change the read missed
             else:
-                _learn(state, stocks[part_id].value, parts[part_id].value)
+                _apply_read(state, stocks[part_id].value, parts[part_id].value)
         if again:
             await self._load(again, min_token)
         return dict.fromkeys(part_ids)
 
     def _forget_some(self) -> None:
         """Make room for a tenth, so that this is seldom done."""
-        surplus = self._most_unwatched // 10 + 1
+        surplus = self._max_unwatched // 10 + 1
         idle = [state.part_id for state in self._states.values() if not state.watchers and not state.waiting]
         for part_id in idle[:surplus]:
             del self._states[part_id]
 
 
-def _learn(state: PartState, stock: stock_pb2.PartStock, content: Any) -> None:
+def _apply_read(state: PartState, stock: stock_pb2.PartStock, content: Any) -> None:
     if isinstance(content, Absent):
         if state.category_id is None:
             state.category_id = ""
@@ -178,13 +178,13 @@ def _learn(state: PartState, stock: stock_pb2.PartStock, content: Any) -> None:
 
 def replay(now: stock_pb2.PartStock, changes: Sequence[stock_change_pb2.StockChange]) -> list[stock_pb2.PartStock]:
     """The stock after each of some changes in order, given a stock that may show them already, in whole or in part."""
-    retelling = Retelling(now)
+    replayed = StockReplay(now)
     for change in changes:
-        retelling.take_back(change)
-    return [retelling.after(change) for change in changes]
+        replayed.take_back(change)
+    return [replayed.after(change) for change in changes]
 
 
-class Retelling:
+class StockReplay:
     """The stock of a part after each of some changes, found from the present one.
 
     Take every change back, in order: levels they speak of are then as the first change found them. Then ask for the

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chassis.errors import PartstreamError
 from edge.live.errors import TooSlow
 from edge.live.events import ContentEvent, Event, StockEvent
-from edge.live.part_states import Retelling
+from edge.live.part_states import StockReplay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from edge.live.part_states import PartStates
     from edge.live.protocol import Subscription
 
-MOST_MISSED: Final = 1_000_000  # entries of both logs since a cursor of mode `all`; beyond it a snapshot is sent
-MOST_UNKNOWN: Final = 2_000  # parts whose category would have to be read to know whether they belong
+MAX_MISSED: Final = 1_000_000  # entries of both logs since a cursor of mode `all`; beyond it a snapshot is sent
+MAX_UNKNOWN: Final = 2_000  # parts whose category would have to be read to know whether they belong
 
 
 def missed_changes(
     ring: Ring,
-    client: Mapping[str, Position],
+    since: Mapping[str, Position],
     subscription: Subscription,
     states: PartStates,
     tree: CategoryTree,
@@ -37,7 +37,7 @@ def missed_changes(
     """
     missed: list[Published] = []
     unknown: set[str] = set()
-    for entry in ring.after(client):
+    for entry in ring.after(since):
         part_id = entry.change.part_id
         if part_id in subscription.parts:
             missed.append(entry)
@@ -48,21 +48,21 @@ def missed_changes(
                 missed.append(entry)
         elif _may_belong(part_id, subscription, states, tree, unknown):
             missed.append(entry)
-        if len(unknown) > MOST_UNKNOWN:
+        if len(unknown) > MAX_UNKNOWN:
             return None
     return missed
 
 
-async def is_logged(access: LogAccess, client: Mapping[str, Position], here: Mapping[str, Position]) -> bool:
+async def is_logged(access: LogAccess, since: Mapping[str, Position], here: Mapping[str, Position]) -> bool:
     """Whether the logs still have what lies between a client's positions and the ring, and it is not too much."""
-    if access.pages is None or client.keys() != here.keys():
+    if access.pages is None or since.keys() != here.keys():
         return False
-    if any(client[log].epoch != position.epoch for log, position in here.items()):
+    if any(since[log].epoch != position.epoch for log, position in here.items()):
         return False
-    if sum(max(0, position.revision - client[log].revision) for log, position in here.items()) > MOST_MISSED:
+    if sum(max(0, position.revision - since[log].revision) for log, position in here.items()) > MAX_MISSED:
         return False
     try:
-        for position in client.values():
+        for position in since.values():
             if not access.ring.covers(position):
                 await access.pages.after(position)
     except PartstreamError:
@@ -109,7 +109,7 @@ class Backlog:
         self,
         ring: Ring,
         missed: Iterable[Published],
-        client: Mapping[str, Position],
+        since: Mapping[str, Position],
         states: PartStates,
         fallback: Callable[[Mapping[str, Position]], CatchUp] | None = None,
     ) -> None:
@@ -118,11 +118,11 @@ class Backlog:
         ``fallback`` reads on from the positions reached when the ring lets go of a change.
         """
         self._ring = ring
-        self._client = dict(client)
+        self._since = dict(since)
         self._fallback = fallback
         self._missed = deque(missed)
         self._states = states
-        self._retellings: dict[str, Retelling] = {}
+        self._replays: dict[str, StockReplay] = {}
         self._waiting: dict[int, StockEvent] = {}
         self._taken: Published | None = None
         self.size = len(self._missed) * REFERENCE_BYTES
@@ -141,19 +141,21 @@ class Backlog:
             raise TooSlow
         self._taken = entry
         if isinstance(entry.change, ContentEvent):
-            return entry.change.at(_later(entry.positions, self._client))
-        retelling = self._retellings.get(entry.change.part_id)
-        if retelling is None:
+            return entry.change.at(_merge_positions(entry.positions, self._since))
+        replayed = self._replays.get(entry.change.part_id)
+        if replayed is None:
             return self._waiting.pop(entry.revision)
         event = self._event(entry)
-        event.stock = retelling.after(entry.change)
+        event.stock = replayed.after(entry.change)
         return event
 
     def catch_up(self) -> CatchUp | None:
         """What reads on from here without the ring, if anything does."""
         if self._fallback is None:
             return None
-        positions = self._client.values() if self._taken is None else _later(self._taken.positions, self._client)
+        positions = (
+            self._since.values() if self._taken is None else _merge_positions(self._taken.positions, self._since)
+        )
         return self._fallback({position.log: position for position in positions})
 
     def _take_back(self) -> None:
@@ -168,19 +170,19 @@ class Backlog:
                 event = self._waiting[entry.revision] = self._event(entry)
                 state.waiting.append(event)
                 continue
-            retelling = self._retellings.get(change.part_id)
-            if retelling is None:
-                retelling = self._retellings[change.part_id] = Retelling(state.stock)
-            retelling.take_back(change)
+            replayed = self._replays.get(change.part_id)
+            if replayed is None:
+                replayed = self._replays[change.part_id] = StockReplay(state.stock)
+            replayed.take_back(change)
 
     def _event(self, entry: Published) -> StockEvent:
-        positions = _later(entry.positions, self._client)
+        positions = _merge_positions(entry.positions, self._since)
         return StockEvent(entry.change, self._states.obtain(entry.change.part_id), positions)
 
 
-def _later(positions: tuple[Position, ...], client: Mapping[str, Position]) -> tuple[Position, ...]:
+def _merge_positions(positions: tuple[Position, ...], since: Mapping[str, Position]) -> tuple[Position, ...]:
     """A client that was further in one log, through another process, is not told to go back."""
-    merged = dict(client)
+    merged = dict(since)
     for position in positions:
         known = merged.get(position.log)
         if known is None or known.revision < position.revision:

@@ -15,7 +15,7 @@ from partstream.inventory.v1 import stock_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
-    from edge.live.client_state import Session
+    from edge.live.client_state import ClientState
     from edge.live.fair_scheduling import SnapshotQueue
     from edge.live.outbox import Slot
     from edge.live.part_states import PartStates
@@ -38,21 +38,21 @@ class SnapshotRequest:
 
 
 async def fill_snapshot(
-    session: Session, states: PartStates, wanted: SnapshotRequest, slot: Slot, queue: SnapshotQueue
+    client: ClientState, states: PartStates, wanted: SnapshotRequest, slot: Slot, queue: SnapshotQueue
 ) -> None:
     """Fill a slot with ``subscribed`` frames: all but the last say that more follow, and have no cursor yet.
 
     Raises what the reads raise, and ``TimeoutError``.
     """
     subscription = wanted.subscription
-    per_frame = STAFF_PARTS_PER_FRAME if session.sees_stock else PARTS_PER_FRAME
+    per_frame = STAFF_PARTS_PER_FRAME if client.is_stock_staff else PARTS_PER_FRAME
     waiting: list[SnapshotPart | StaffSnapshotPart] = []
     async for part_ids in _portions(states, wanted):
-        if session.subscriptions.get(subscription.id) is not subscription:
+        if client.subscriptions.get(subscription.id) is not subscription:
             break  # ended meanwhile
         if part_ids is not wanted.named:  # those were paid for with the message
-            await session.allowance.owe(len(part_ids))
-        async with queue.turn(session.allowance.address):
+            await client.allowance.owe(len(part_ids))
+        async with queue.permit(client.allowance.address):
             async with asyncio.timeout(PORTION_SECONDS):
                 await states.ensure([states.obtain(part_id) for part_id in part_ids])
                 if wanted.min_token:
@@ -60,7 +60,7 @@ async def fill_snapshot(
             async with queue.slicing:
                 for start in range(0, len(part_ids), PARTS_A_SLICE):
                     slice_ids = part_ids[start : start + PARTS_A_SLICE]
-                    waiting += snapshot_parts(session, states, slice_ids, subscription.parts)
+                    waiting += snapshot_parts(client, states, slice_ids, subscription.parts)
                     await asyncio.sleep(0)
         while len(waiting) > per_frame:
             frame = SubscribedFrame(subscription.id, "", recovered=False, parts=waiting[:per_frame], more=True)
@@ -108,7 +108,7 @@ async def _pages(states: PartStates, category_id: str, wanted: SnapshotRequest) 
 
 
 def snapshot_parts(
-    session: Session, states: PartStates, part_ids: Sequence[str], named: Collection[str]
+    client: ClientState, states: PartStates, part_ids: Sequence[str], named: Collection[str]
 ) -> list[SnapshotPart | StaffSnapshotPart]:
     """Each part in the order asked; one that the client may not hear of looks like one that there never was.
 
@@ -117,14 +117,14 @@ def snapshot_parts(
     shown: list[SnapshotPart | StaffSnapshotPart] = []
     for part_id in part_ids:
         state = states.obtain(part_id)
-        may_hear = session.may_hear_of(state)
+        may_hear = client.may_view(state)
         if not may_hear and part_id not in named:
             continue
         known = state if may_hear else PartState(part_id)
-        part = _staff_part(known) if session.sees_stock else _part(known)
-        session.showed("stock", part_id, part.version)
+        part = _staff_part(known) if client.is_stock_staff else _part(known)
+        client.mark_shown("stock", part_id, part.version)
         if part.content_version:
-            session.showed("content", part_id, part.content_version)
+            client.mark_shown("content", part_id, part.content_version)
         shown.append(part)
     return shown
 

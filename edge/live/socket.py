@@ -18,12 +18,12 @@ from edge import metrics
 from edge.http.origins import Origins
 from edge.http.request_context import current_request_context
 from edge.live.catch_up import STATES_AT_ONCE, Preparation
-from edge.live.client_state import Session
+from edge.live.client_state import ClientState
 from edge.live.closing import close
-from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
+from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Rejected, TokenEnded, TooSlow
 from edge.live.events import StockEvent
 from edge.live.fair_scheduling import FairScheduler
-from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
+from edge.live.limits import LiveConnectionLimiter, LiveLimits, TokenBucket
 from edge.live.outbox import Item, Slot
 from edge.live.protocol import (
     Authenticate,
@@ -106,8 +106,8 @@ class LiveEndpoint:
         self._identity = identity
         self._origins = Origins(allowed_origins)
         self._revocations = revocations
-        self._door = Doorkeeper(self.limits)
-        self._turns = FairScheduler()
+        self._limiter = LiveConnectionLimiter(self.limits)
+        self._scheduler = FairScheduler()
 
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Serve one connection until either side ends it."""
@@ -115,21 +115,21 @@ class LiveEndpoint:
         address = current_request_context().client_ip or (socket.client.host if socket.client else "")
         try:
             self._check_origin(socket)
-            allowance = self._door.enter(address)
+            allowance = self._limiter.enter(address)
         except CloseSocket as why:
             await close(socket, why)
             return
-        session = Session(self.limits, self._tree, turns=self._turns, allowance=allowance)
-        connection = LiveConnection(socket, session, self._publisher, self._identity, self._revocations)
+        client = ClientState(self.limits, self._tree, scheduler=self._scheduler, allowance=allowance)
+        connection = LiveConnection(socket, client, self._publisher, self._identity, self._revocations)
         try:
-            self._publisher.enter(session)
+            self._publisher.enter(client)
             await connection.run()
         except CloseSocket as why:
-            self._publisher.silence(session)
+            self._publisher.unsubscribe_all(client)
             await close(socket, why)
         finally:
-            self._publisher.leave(session)
-            self._door.leave(allowance)
+            self._publisher.leave(client)
+            self._limiter.leave(allowance)
 
     def _check_origin(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Browsers name the page that opens a socket; other clients name none."""
@@ -143,20 +143,20 @@ class LiveConnection:
     def __init__(
         self,
         socket: WebSocket[Any, Any, Any],
-        session: Session,
+        client: ClientState,
         publisher: EventPublisher,
         identity: Identity,
         revocations: RevocationList,
     ) -> None:
         """Serve ``session`` over ``socket``."""
         self._socket = socket
-        self._session = session
+        self._client = client
         self._publisher = publisher
         self._identity = identity
         self._revocations = revocations
-        self._holding = contextlib.ExitStack()  # told when the token is revoked
+        self._watch_revocations = contextlib.ExitStack()  # told when the token is revoked
         self._revoked = False
-        self._limits = session.outbox.limits
+        self._limits = client.outbox.limits
         self._rate = TokenBucket(self._limits.messages_per_second, self._limits.message_burst)
         self._token = ""
         self._by_cookie = False
@@ -172,9 +172,9 @@ class LiveConnection:
             await self._identify()
         except PartstreamError as error:
             if self._socket.headers.get("authorization"):
-                raise TokenOver(error.reason, error.message) from None
+                raise TokenEnded(error.reason, error.message) from None
             # A browser sends its cookie unasked: with an old one the shop is still open.
-            self._session.outbox.put(encode(ErrorFrame(error.reason, "You are not signed in: you go on as a guest.")))
+            self._client.outbox.put(encode(ErrorFrame(error.reason, "You are not signed in: you go on as a guest.")))
         self._bookmark_when_quiet()
         tasks = [asyncio.ensure_future(work) for work in (self._read(), self._write(), self._guard(), self._closed())]
         try:
@@ -183,7 +183,7 @@ class LiveConnection:
             for task in tasks:
                 task.cancel()
             self._bookmark.cancel()
-            self._holding.close()
+            self._watch_revocations.close()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._count_frames()
         reasons = [outcome for outcome in outcomes if isinstance(outcome, CloseSocket)]
@@ -208,11 +208,11 @@ class LiveConnection:
                 raise LimitReached("LIMIT_REACHED", "You send too many messages.")
             message = decode(text)
             try:
-                await self._session.allowance.spend(self._work_of(message, len(text)))
+                await self._client.allowance.spend(self._work_of(message, len(text)))
                 await self._handle(message)
-            except Refused as error:
+            except Rejected as error:
                 frame = ErrorFrame(error.reason, error.message, getattr(message, "id", ""))
-                self._session.outbox.put(encode(frame))
+                self._client.outbox.put(encode(frame))
 
     def _work_of(self, message: Message, characters: int) -> int:
         """Return what a message costs, before it is handled; see ``LiveLimits.work_per_second``."""
@@ -226,31 +226,31 @@ class LiveConnection:
     async def _handle(self, message: Message) -> None:
         if isinstance(message, Subscribe):
             self._check(message)
-            await self._publisher.subscribe(self._session, message)
+            await self._publisher.subscribe(self._client, message)
         elif isinstance(message, Unsubscribe):
-            self._publisher.unsubscribe(self._session, message.id)
-            self._session.outbox.put(encode(UnsubscribedFrame(message.id)))
+            self._publisher.unsubscribe(self._client, message.id)
+            self._client.outbox.put(encode(UnsubscribedFrame(message.id)))
         elif isinstance(message, Authenticate):
             await self._authenticate(message.token)
         elif isinstance(message, Ping):
-            self._session.outbox.put(encode(PongFrame()))
+            self._client.outbox.put(encode(PongFrame()))
 
     def _check(self, wanted: Subscribe) -> None:
         """Raises ``Refused`` for a subscription beyond the limits."""
         limits = self._limits
         if not wanted.parts and not wanted.categories:
-            raise Refused("FIELD_INVALID", "Name parts or categories.")
+            raise Rejected("FIELD_INVALID", "Name parts or categories.")
         if len(wanted.parts) > limits.parts_per_subscription:
-            raise Refused(
+            raise Rejected(
                 "LIMIT_REACHED", f"A subscription has {limits.parts_per_subscription} parts at most: use several."
             )
         if len(wanted.categories) > limits.categories_per_subscription:
-            raise Refused(
+            raise Rejected(
                 "LIMIT_REACHED", f"A subscription has {limits.categories_per_subscription} categories at most."
             )
-        held = self._session.subscriptions
+        held = self._client.subscriptions
         if wanted.id not in held and len(held) >= limits.subscriptions:
-            raise Refused("LIMIT_REACHED", f"A connection has {limits.subscriptions} subscriptions at most.")
+            raise Rejected("LIMIT_REACHED", f"A connection has {limits.subscriptions} subscriptions at most.")
 
     async def _identify(self) -> None:
         """Take over who the connection says it is: by a header, or by the cookie of a signed-in browser."""
@@ -265,25 +265,25 @@ class LiveConnection:
         try:
             caller = await self._identity.verify(token)
         except PartstreamError as error:
-            raise Refused(error.reason, error.message) from None
+            raise Rejected(error.reason, error.message) from None
         self._by_cookie = False
         self._become(caller, token)
         self._token_changed.set()
-        self._session.outbox.put(encode(AuthenticatedFrame(caller.username, int(self._expires_at))))
+        self._client.outbox.put(encode(AuthenticatedFrame(caller.username, int(self._expires_at))))
 
     def _become(self, caller: Caller, token: str) -> None:
         claims = jwt.decode(token, options={"verify_signature": False})  # verified by whoever gave it
         self._token, self._expires_at = token, float(claims["exp"])
-        self._session.caller = caller
-        self._holding.close()
-        self._holding.enter_context(self._revocations.watching(caller, self._on_revoked))
+        self._client.caller = caller
+        self._watch_revocations.close()
+        self._watch_revocations.enter_context(self._revocations.watching(caller, self._on_revoked))
 
     def _on_revoked(self) -> None:
         self._revoked = True
         self._token_changed.set()
 
     async def _write(self) -> NoReturn:
-        outbox = self._session.outbox
+        outbox = self._client.outbox
         while True:
             item = outbox.take()
             if item is not None:
@@ -300,8 +300,8 @@ class LiveConnection:
         left = self._quiet_since + self._limits.bookmark_seconds - time.monotonic()
         if left <= 0:
             left = self._limits.bookmark_seconds
-            if self._sending_since is None and not len(self._session.outbox) and self._publisher.cursor:
-                self._session.outbox.put(encode(BookmarkFrame(self._publisher.cursor)))
+            if self._sending_since is None and not len(self._client.outbox) and self._publisher.cursor:
+                self._client.outbox.put(encode(BookmarkFrame(self._publisher.cursor)))
         self._bookmark = asyncio.get_running_loop().call_later(left, self._bookmark_when_quiet)
 
     async def _frame(self, item: Item) -> str | None:
@@ -318,10 +318,10 @@ class LiveConnection:
         if isinstance(item, StockEvent):
             while not item.is_known:
                 try:
-                    await self._publisher.resolve(item, *self._session.outbox.unknown(STATES_AT_ONCE))
+                    await self._publisher.resolve(item, *self._client.outbox.unknown(STATES_AT_ONCE))
                 except PartstreamError:
                     await asyncio.sleep(RETRY_SECONDS)
-        return self._session.render(item)
+        return self._client.render(item)
 
     async def _send(self, frame: str) -> None:
         self._sending_since = self._quiet_since = (
@@ -349,7 +349,7 @@ class LiveConnection:
                 await self._recheck()
 
     def _count_frames(self) -> None:
-        outbox = self._session.outbox
+        outbox = self._client.outbox
         metrics.LIVE_FRAMES.inc(self._sent)
         metrics.LIVE_CONFLATED.inc(outbox.conflated)
         self._sent = outbox.conflated = 0
@@ -363,24 +363,24 @@ class LiveConnection:
             if time.time() < self._expires_at:
                 await self._identity.verify(self._token)
                 return
-            why = TokenOver("TOKEN_EXPIRED", "The token's time is over: connect again with a new one.")
+            why = TokenEnded("TOKEN_EXPIRED", "The token's time is over: connect again with a new one.")
         except Unauthenticated as error:
-            why = TokenOver(error.reason, error.message)
+            why = TokenEnded(error.reason, error.message)
         except PartstreamError:
             return  # the store of sessions is away; the token itself still holds
-        if self._session.sees_stock or self._session.sees_content:
+        if self._client.is_stock_staff or self._client.is_content_staff:
             raise why
         self._token = ""
-        self._session.caller = ANONYMOUS
-        self._session.outbox.put(encode(ErrorFrame(why.reason, "The token is over: you go on as a guest.")))
+        self._client.caller = ANONYMOUS
+        self._client.outbox.put(encode(ErrorFrame(why.reason, "The token is over: you go on as a guest.")))
 
     async def _closed(self) -> NoReturn:
-        raise await self._session.outbox.closed()
+        raise await self._client.outbox.closed()
 
 
-def _is_longer(text: str, most_bytes: int) -> bool:
+def _is_longer(text: str, max_bytes: int) -> bool:
     """Whether a text is more than so many bytes; a character is four at most, so that short ones need no encoding."""
-    return len(text) > most_bytes or (len(text) * 4 > most_bytes and len(text.encode()) > most_bytes)
+    return len(text) > max_bytes or (len(text) * 4 > max_bytes and len(text.encode()) > max_bytes)
 
 
 def live_route(endpoint: LiveEndpoint) -> WebsocketRouteHandler:
