@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class NameCounts(dict[str, int]):
-    """Names, each with the number of subscriptions that have it."""
+    """Names, each with the number of subscriptions that contain it."""
 
     def add(self, names: Iterable[str]) -> None:
-        """Count a subscription's names."""
+        """Count the names of a subscription."""
         for name in names:
             self[name] = self.get(name, 0) + 1
 
     def remove(self, names: Iterable[str]) -> None:
-        """Count them no longer; a name that no subscription has leaves."""
+        """Discount the names of a subscription; a name without subscriptions is removed."""
         for name in names:
             if self[name] == 1:
                 del self[name]
@@ -44,7 +44,7 @@ class NameCounts(dict[str, int]):
 
 
 class ClientState:
-    """The state of one socket, without the socket."""
+    """The state of one connected client, without its socket."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ClientState:
         scheduler: FairScheduler | None = None,
         allowance: AddressAllowance | None = None,
     ) -> None:
-        """Begin without subscriptions; ``allowance`` is shared by the connections of an address."""
+        """Start without subscriptions; the connections of an address share ``allowance``."""
         self.caller = caller
         self.outbox = Outbox(limits, scheduler)
         self.allowance = AddressAllowance("", limits, WatchedParts(limits.parts)) if allowance is None else allowance
@@ -70,22 +70,22 @@ class ClientState:
 
     @property
     def is_stock_staff(self) -> bool:
-        """Whether stock frames are those for staff."""
+        """Return whether the client gets staff stock frames."""
         return sees(self.caller, keys.INVENTORY, Group.STAFF)
 
     @property
     def is_content_staff(self) -> bool:
-        """Whether content frames are those for staff."""
+        """Return whether the client gets staff content frames."""
         return sees(self.caller, keys.CONTENT, Group.STAFF)
 
     def require_capacity(self, subscription: Subscription) -> None:
-        """Raise ``Refused`` when the connection, or its address, would listen to too many parts."""
+        """Raise ``Rejected`` when the connection, or its address, would subscribe to too many parts."""
         replaced = self.subscriptions.get(subscription.id)
         more = subscription.size - (0 if replaced is None else replaced.size)
         self.allowance.require_capacity(more, self._size)
 
     def add(self, subscription: Subscription) -> None:
-        """Listen to more. Costs as much as the subscription names, whatever else is subscribed to."""
+        """Add a subscription. Costs as much as it has names, whatever else is subscribed to."""
         self.allowance.watch(subscription.size)
         self._size += subscription.size
         self.subscriptions[subscription.id] = subscription
@@ -93,7 +93,7 @@ class ClientState:
             held.add(names)
 
     def remove(self, subscription_id: str) -> Subscription | None:
-        """Listen to less."""
+        """Remove a subscription and return it."""
         subscription = self.subscriptions.pop(subscription_id, None)
         if subscription is None:
             return None
@@ -111,30 +111,30 @@ class ClientState:
         return subscription
 
     def may_view(self, state: PartState) -> bool:
-        """Whether the client may know the stock of a part whose content is known."""
+        """Return whether the client may view the stock of a part whose content is known."""
         return state.is_public or self.is_stock_staff
 
     def _may_view_change(self, event: StockEvent) -> bool:
-        """A part may have been published while the event waited: what happened before is not for the public."""
+        """A part may be published while an event waits: changes before the publication are not public."""
         return self.is_stock_staff or (event.state.is_public and event.was_public is not False)
 
     def mark_shown(self, kind: str, part_id: str, version: int) -> None:
-        """A snapshot showed this version: events up to it bring nothing new."""
+        """Record that a snapshot showed this version: events up to it are redundant."""
         self._shown[kind, part_id] = version
 
     def forget_shown_after(self, positions: Mapping[str, Position]) -> None:
-        """Once an event after these positions comes, all that the snapshots of categories showed have passed."""
+        """Forget what category snapshots showed once an event after these positions is sent."""
         self._forget_after = positions
 
     def offer(self, event: Event) -> None:
-        """Take an event in, to be sent or superseded."""
+        """Queue an event, to be sent or superseded."""
         if self._wants_every(event):
             self.outbox.put_every(event)
         else:
             self.outbox.put_latest(event)
 
     def render(self, event: Event) -> str | None:
-        """The frame of an event whose state is known; ``None`` when this client is not to get it."""
+        """Return the frame of an event whose state is known; ``None`` when this client must not get it."""
         if not self._listens_to(event) or (isinstance(event, StockEvent) and not self._may_view_change(event)):
             return None
         if self._forget_after is not None and _is_after(event, self._forget_after):
@@ -154,7 +154,7 @@ class ClientState:
         if not self._every_category:
             return False
         if isinstance(event, StockEvent) and event.state.category_id is None:
-            return True  # found out before it is sent
+            return True  # decided before it is sent, when the category is known
         return not self._every_category.isdisjoint(self._categories_of(event))
 
     def _listens_to(self, event: Event) -> bool:
@@ -185,41 +185,41 @@ def _is_after(event: Event, positions: Mapping[str, Position]) -> bool:
 
 
 class SubscriptionIndex:
-    """Sessions by part and by category."""
+    """Clients by part and by category: one look-up per event, however many connections there are."""
 
     def __init__(self) -> None:
-        """Nobody listens."""
+        """Start without subscriptions."""
         self._parts: dict[str, set[ClientState]] = {}
         self._categories: dict[str, set[ClientState]] = {}
 
     @property
     def has_categories(self) -> bool:
-        """Whether anybody listens to a category."""
+        """Return whether any client subscribes to a category."""
         return bool(self._categories)
 
     def of_part(self, part_id: str) -> set[ClientState]:
-        """Who named the part. Do not change the set."""
+        """Return the clients that subscribe to the part. Do not change the set."""
         return self._parts.get(part_id) or _NOBODY
 
     def of_categories(self, category_ids: Iterable[str]) -> set[ClientState]:
-        """Who named one of these categories."""
+        """Return the clients that subscribe to one of these categories."""
         found: set[ClientState] = set()
         for category_id in category_ids:
             found |= self._categories.get(category_id, _NOBODY)
         return found
 
     def of_any_category(self) -> set[ClientState]:
-        """Who named any category at all."""
+        """Return the clients that subscribe to any category."""
         return set().union(*self._categories.values())
 
     def add(self, client: ClientState, subscription: Subscription) -> None:
-        """The session listens to what a subscription names."""
+        """Index the names of a subscription."""
         for names, index in ((subscription.parts, self._parts), (subscription.categories, self._categories)):
             for name in names:
                 index.setdefault(name, set()).add(client)
 
     def remove(self, client: ClientState, subscription: Subscription) -> None:
-        """A subscription of the session has ended: what no other one of it names is no longer listened to."""
+        """Remove the names of an ended subscription that no other subscription of the client contains."""
         for names, held, index in (
             (subscription.parts, client.parts, self._parts),
             (subscription.categories, client.categories, self._categories),

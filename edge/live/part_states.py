@@ -1,4 +1,4 @@
-"""The stock and the category of parts that somebody listens to, kept true from the log."""
+"""Stock and category of the parts that clients subscribe to, updated from the logs."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from partstream.inventory.v1 import stock_change_pb2
 
 CATEGORIES_AT_ONCE: Final = 4  # snapshots of categories that one process reads
-MAX_UNWATCHED: Final = 20_000  # parts heard of through categories only; about 1 KB each
+MAX_UNWATCHED: Final = 20_000  # parts known through categories only; about 1 KB each
 
 _join = StockCodec().join
 
 
 class BatchReads(Protocol):
-    """The reads that states begin with."""
+    """The reads that fill unknown states."""
 
     async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
-        """Stock of each part."""
+        """Return the stock of each part."""
 
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
-        """Content of each part."""
+        """Return the content of each part."""
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
-        """Ids of published parts in a category and those below; ``CategoryNotFound``."""
+        """Return ids of published parts in a category and its subtree; raise ``CategoryNotFound``."""
 
 
 class PartStates:
-    """States by part. Those of watched parts stay; the others leave, oldest first, when there are too many."""
+    """States by part. Those of watched parts stay; of the others the oldest are evicted beyond a bound."""
 
     def __init__(self, reads: BatchReads, max_unwatched: int = MAX_UNWATCHED) -> None:
         """Read missing states through ``reads``."""
@@ -56,11 +56,11 @@ class PartStates:
         return len(self._states)
 
     def get(self, part_id: str) -> PartState | None:
-        """The state, if anybody asked for it before."""
+        """Return the state, if the part has one."""
         return self._states.get(part_id)
 
     def obtain(self, part_id: str) -> PartState:
-        """The state, perhaps not known yet."""
+        """Return the state, created unknown when the part has none."""
         state = self._states.get(part_id)
         if state is None:
             self._serial += 1
@@ -70,36 +70,36 @@ class PartStates:
         return state
 
     def watch(self, part_id: str) -> None:
-        """Keep the state for one more subscription."""
+        """Hold the state for one more subscription."""
         state = self.obtain(part_id)
         self._watched += not state.watchers
         state.watchers += 1
 
     def unwatch(self, part_id: str) -> None:
-        """One subscription less."""
+        """Release the state for one subscription."""
         state = self._states.get(part_id)
         if state is not None and state.watchers:
             state.watchers -= 1
             self._watched -= not state.watchers
 
     def keep(self, state: PartState) -> PartState:
-        """The state that counts for the part: this one, even if it had to leave meanwhile, or the one in its place."""
+        """Return the state in use for the part: this one, even if it was evicted, or the one that replaced it."""
         return self._states.setdefault(state.part_id, state)
 
     def forget(self, part_id: str) -> None:
-        """Nobody asks for it."""
+        """Remove the state of a part without subscribers."""
         self._states.pop(part_id, None)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         self._states.clear()
         self._watched = 0
 
     def follow_stock(self, event: StockEvent) -> None:
-        """Bring the state of the event's part forward and tell the event the stock after it."""
+        """Apply the event's change to the state, and set the event's stock after it."""
         state, change = event.state, event.change
         if state.stock is None or not change.HasField("after"):
-            state.stock = None  # a level that is gone for good is found out by reading
+            state.stock = None  # a deleted level is found by reading
             state.waiting.append(event)
             return
         state.stock = event.stock = _join(
@@ -107,27 +107,27 @@ class PartStates:
         )
 
     def follow_content(self, change: part_change_pb2.PartChange) -> None:
-        """Note the category a part is in now, and whether it is public."""
+        """Apply the category and the visibility of a part."""
         state = self._states.get(change.part_id)
         if state is None or change.version < state.content_version:
-            return  # a read was ahead
+            return  # a read was ahead of the log
         state.content_version = change.version
         state.is_public = change.HasField("after") and is_published(change.after)
         if change.HasField("after"):
             state.category_id = change.after.category_id
 
     async def ensure(self, states: Iterable[PartState]) -> None:
-        """Return once these are known; raises what the read raises."""
+        """Return once these are known; raise what the read raises."""
         loads = [self._loads.start(state.part_id) for state in states if not state.is_known]
         for load in loads:
             await asyncio.shield(load)
 
     async def of_category(self, category_id: str, page_token: str, min_token: str) -> Listing:
-        """A page of the published parts in a category and those below; ``CategoryNotFound``."""
+        """Return a page of the published parts in a category and its subtree; raise ``CategoryNotFound``."""
         return await self._reads.category_page(category_id, page_token, min_token)
 
     async def refresh(self, part_ids: Sequence[str], min_token: str) -> None:
-        """Read these again, at a revision at least."""
+        """Read these states again, at ``min_token`` at least."""
         await self._load(list(part_ids), min_token)
 
     async def _load(self, part_ids: list[str], min_token: str = "") -> dict[str, None]:
@@ -141,7 +141,7 @@ class PartStates:
             if state is None:
                 continue
             if state.serial > last_serial:
-                again.append(part_id)  # it came to be during the read, and may have missed a change the read missed
+                again.append(part_id)  # created during the read: it may have missed a change that the read missed too
             else:
                 _apply_read(state, stocks[part_id].value, parts[part_id].value)
         if again:
@@ -149,7 +149,7 @@ class PartStates:
         return dict.fromkeys(part_ids)
 
     def _forget_some(self) -> None:
-        """Make room for a tenth, so that this is seldom done."""
+        """Evict a tenth of the bound, so that this is seldom done."""
         surplus = self._max_unwatched // 10 + 1
         idle = [state.part_id for state in self._states.values() if not state.watchers and not state.waiting]
         for part_id in idle[:surplus]:
@@ -160,7 +160,7 @@ def _apply_read(state: PartState, stock: stock_pb2.PartStock, content: Any) -> N
     if isinstance(content, Absent):
         if state.category_id is None:
             state.category_id = ""
-        if content.version >= state.content_version:  # else the log told more, after this was read
+        if content.version >= state.content_version:  # otherwise the log was ahead of this read
             state.is_public = False
     elif content.version >= state.content_version:
         state.content_version = content.version
@@ -177,7 +177,7 @@ def _apply_read(state: PartState, stock: stock_pb2.PartStock, content: Any) -> N
 
 
 def replay(now: stock_pb2.PartStock, changes: Sequence[stock_change_pb2.StockChange]) -> list[stock_pb2.PartStock]:
-    """The stock after each of some changes in order, given a stock that may show them already, in whole or in part."""
+    """Return the stock after each of some ordered changes, given a stock that may include them already."""
     replayed = StockReplay(now)
     for change in changes:
         replayed.take_back(change)
@@ -185,22 +185,22 @@ def replay(now: stock_pb2.PartStock, changes: Sequence[stock_change_pb2.StockCha
 
 
 class StockReplay:
-    """The stock of a part after each of some changes, found from the present one.
+    """The stock of a part after each of some changes, computed from the current one.
 
-    Take every change back, in order: levels they speak of are then as the first change found them. Then ask for the
-    stock after each, in the same order.
+    Undo every change, in order: the levels are then as the first change found them. Then get the stock after each, in
+    the same order.
     """
 
     __slots__ = ("_begun", "_levels", "_part_id")
 
     def __init__(self, now: stock_pb2.PartStock) -> None:
-        """``now`` may show the changes already, in whole or in part."""
+        """``now`` may include the changes already."""
         self._part_id = now.part_id
         self._levels = {level.location_id: level for level in now.levels}
         self._begun: set[str] = set()
 
     def take_back(self, change: stock_change_pb2.StockChange) -> None:
-        """The first change of a level says how it was before all of them."""
+        """Restore the level to its state before its first change."""
         location_id = change.location_id
         if location_id in self._begun:
             return
@@ -211,7 +211,7 @@ class StockReplay:
             self._levels.pop(location_id, None)
 
     def after(self, change: stock_change_pb2.StockChange) -> stock_pb2.PartStock:
-        """The stock once this change, too, has happened."""
+        """Apply the change and return the stock after it."""
         if change.HasField("after"):
             self._levels[change.location_id] = change.after
         else:

@@ -1,4 +1,4 @@
-"""The hub: takes in both logs, in order, and hands every change to the sessions that listen to it."""
+"""The hub: receives both logs, in order, and offers every change to the clients that subscribe to it."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from partstream.inventory.v1 import stock_change_pb2
 
 BEGIN_SECONDS: Final = 5.0  # to wait for the first message of both logs after a start
-AHEAD_SECONDS: Final = 1.0  # to wait for what a client has seen through another edge
-SHOWN_SECONDS: Final = 5.0  # what a read showed ahead of the followers, they have by then
+AHEAD_SECONDS: Final = 1.0  # to wait for what a client has received through another edge
+SHOWN_SECONDS: Final = 5.0  # the followers have reached by then what a read showed ahead of them
 CONTENT_EVENT_BYTES: Final = 300
-MAX_REPLAYED: Final = 5_000  # missed changes of mode `all` that are prepared in memory; more are read in portions
-LEAVE_SECONDS: Final = 2.0  # for sockets to take in their close
+MAX_REPLAYED: Final = 5_000  # missed changes of mode `all` that are prepared in memory; more are read in pages
+LEAVE_SECONDS: Final = 2.0  # for sockets to send their close
 
 
 class EventPublisher:
-    """Everything that sockets share. Runs in one event loop; nothing here waits while a change is published."""
+    """State shared by all live connections. Runs in one event loop; publishing a change never waits."""
 
     def __init__(
         self, states: PartStates, tree: CategoryTree, ring: Ring | None = None, pages: LogPages | None = None
     ) -> None:
-        """Begin without positions; the followers give them. ``pages`` are for what the ring no longer has."""
+        """Start without positions; the followers set them. ``pages`` are for changes that the ring has evicted."""
         self._states = states
         self._tree = tree
         self._ring = Ring() if ring is None else ring
@@ -66,16 +66,16 @@ class EventPublisher:
 
     @property
     def cursor(self) -> str:
-        """Everything up to here was published; empty before both logs have spoken."""
+        """Return the cursor up to which everything was published; empty before both logs have a position."""
         return cursors.encode(*self._here) if self._has_both_logs else ""
 
     @property
     def clients(self) -> int:
-        """Open sessions."""
+        """Return the number of connected clients."""
         return len(self._clients)
 
     def enter(self, client: ClientState) -> None:
-        """A client has come; ``Restarting`` when it comes too late."""
+        """Register a client; raise ``Restarting`` during shutdown."""
         if self.closing:
             raise Restarting
         self._clients.add(client)
@@ -83,12 +83,12 @@ class EventPublisher:
         metrics.LIVE_SOCKETS.set(len(self._clients))
 
     def unsubscribe_all(self, client: ClientState) -> None:
-        """A client gets no more events."""
+        """End all subscriptions of a client."""
         for subscription_id in list(client.subscriptions):
             self.unsubscribe(client, subscription_id)
 
     def leave(self, client: ClientState) -> None:
-        """A client has gone."""
+        """Remove a client."""
         self.unsubscribe_all(client)
         self._clients.discard(client)
         client.outbox.drop()
@@ -97,7 +97,7 @@ class EventPublisher:
             self._emptied.set()
 
     async def close(self) -> None:
-        """End every session with 1012 and wait a moment until they are gone."""
+        """Close every client with 1012 and wait until they have disconnected, within a bound."""
         self.closing = True
         self._emptied.clear()
         for client in list(self._clients):
@@ -109,7 +109,7 @@ class EventPublisher:
             task.cancel()
 
     def begin(self, position: cursors.Position) -> None:
-        """Publish from here on. What clients have of an earlier history may be wrong: they must come again."""
+        """Publish from this position on. Clients may hold state of an earlier epoch: they must resync."""
         if position.log in self._positions:
             self._states.clear()
             for client in list(self._clients):
@@ -118,7 +118,7 @@ class EventPublisher:
         self._move(position)
 
     def publish(self, log: str, batch: ChangeBatch) -> None:
-        """Hand the changes of a batch to whoever listens."""
+        """Publish the changes of a batch."""
         position = cursors.decode(batch.cursor)[log]
         known = self._positions.get(log)
         if known is None or known.epoch != position.epoch:
@@ -135,13 +135,10 @@ class EventPublisher:
         self._move(position)
 
     async def subscribe(self, client: ClientState, wanted: Subscribe) -> None:
-        """Begin a subscription; its answer and all that follows come through the session's outbox.
-
-        ``Refused`` when it cannot be begun.
-        """
+        """Start a subscription; the response and all events come through the client's outbox. Raise ``Rejected``."""
         since = self._decode(wanted.cursor)
         if not await self._reached({}, BEGIN_SECONDS):
-            raise Rejected("STORE_UNAVAILABLE", "This server has not heard from the services yet: try again.")
+            raise Rejected("STORE_UNAVAILABLE", "This server is not connected to the services yet: try again.")
         is_behind = since is not None and not await self._reached(since, AHEAD_SECONDS)
         may_catch_up = (
             wanted.mode == "all"
@@ -154,7 +151,7 @@ class EventPublisher:
         )
         client.require_capacity(subscription)
         self.unsubscribe(client, wanted.id)
-        # From here to the end nothing is awaited: position, registration and answer belong to one moment.
+        # Nothing is awaited from here to the end: position, registration and response are atomic.
         self._register(client, subscription)
         backlog: Backlog | CatchUp | None = None
         if since is not None and not is_behind and self._is_covered(since):
@@ -174,7 +171,7 @@ class EventPublisher:
                 self._offer_stock_of_published(event, {client})
 
     def missed(self, cursor: str) -> int:
-        """Return how many changes a client with this cursor would have to be told at most: what finding them costs."""
+        """Return how many changes a client with this cursor missed at most: the cost of finding them."""
         try:
             since = cursors.decode(cursor)
         except CursorMalformed:
@@ -183,7 +180,7 @@ class EventPublisher:
         return min(len(self._ring), sum(max(0, revisions) for revisions in behind))
 
     def unsubscribe(self, client: ClientState, subscription_id: str) -> bool:
-        """End a subscription; whether there was one."""
+        """End a subscription; return whether there was one."""
         subscription = client.remove(subscription_id)
         if subscription is None:
             return False
@@ -202,16 +199,16 @@ class EventPublisher:
     def _backlog(
         self, client: ClientState, subscription: Subscription, since: dict[str, cursors.Position]
     ) -> Backlog | CatchUp | None:
-        """What the client missed, or ``None`` when only a snapshot helps."""
+        """Return what the client missed, or ``None`` when only a snapshot helps."""
         missed = missed_changes(self._ring, since, subscription, self._states, self._tree)
         if subscription.every_event and (missed is None or len(missed) > MAX_REPLAYED):
             return self._catch_up(client, subscription, since)
         become_public = 0 if missed is None or client.is_stock_staff else made_public(missed)
         if become_public and subscription.every_event:
-            return None  # what happened to a part before it was published is not for the public
+            return None  # stock changes before the publication of a part are not public
         if missed is not None and not subscription.every_event:
             missed = newest_states(missed)
-            # Half of the bound: one who gets the other half before taking any would come back to the same.
+            # Half of the bound: a client that gets the other half before taking any would otherwise loop.
             known = len({(entry.log, entry.change.part_id) for entry in missed}) + become_public
             if known > client.outbox.limits.pending_parts // 2:
                 return None
@@ -223,15 +220,15 @@ class EventPublisher:
     def _catch_up(
         self, client: ClientState, subscription: Subscription, since: Mapping[str, cursors.Position]
     ) -> CatchUp:
-        """What one subscription missed, up to now."""
+        """Return what one subscription missed, up to now."""
         parts, categories = subscription.parts, subscription.categories
         missed = CatchUp(self._access, client, since, lambda: (parts, categories))
         missed.close()
         return missed
 
     def _start_catch_up(self, client: ClientState, event: Event) -> CatchUp:
-        """Everything that a session listens to, from an event on."""
-        # One entry back in both logs: the event may be the stock that goes with a part that became public.
+        """Return everything that a client subscribes to, from an event on."""
+        # One entry back in both logs: the event may be the stock sent with a part that was published.
         before = {
             position.log: replace(position, revision=max(0, position.revision - 1)) for position in event.positions
         }
@@ -245,7 +242,7 @@ class EventPublisher:
             self._states.watch(part_id)
 
     def _send_snapshot(self, client: ClientState, subscription: Subscription, named: list[str], min_token: str) -> None:
-        """Position first, then state: what the state shows beyond the position comes as events, and is dropped then."""
+        """Fix the position, then read the state: events that the state includes already are dropped."""
         slot = Slot()
         client.outbox.put(slot)
         request = SnapshotRequest(subscription, named, self.cursor, min_token)
@@ -267,7 +264,7 @@ class EventPublisher:
                 asyncio.get_running_loop().call_later(SHOWN_SECONDS, self._forget_shown, client)
 
     def _forget_shown(self, client: ClientState) -> None:
-        """Every read of a snapshot was ahead of the logs by less than this."""
+        """Every read of a snapshot was less than this ahead of the logs."""
         client.forget_shown_after(dict(self._positions))
 
     def _publish_stock(self, change: stock_change_pb2.StockChange) -> None:
@@ -291,7 +288,7 @@ class EventPublisher:
         clients = direct
         if self._index.has_categories:
             by_category = (
-                self._index.of_any_category()  # told apart before it is sent
+                self._index.of_any_category()  # decided before it is sent, when the category is known
                 if state.category_id is None
                 else self._index.of_categories(self._tree.upwards(state.category_id))
             )
@@ -312,7 +309,7 @@ class EventPublisher:
         self._offer_stock_of_published(event, clients)
 
     def _offer_stock_of_published(self, event: ContentEvent, clients: set[ClientState]) -> None:
-        """The public has not heard of the stock of a part until now: tell what it is."""
+        """Offer the current stock of a published part to public clients, which do not have it yet."""
         if event.public_operation != "created":
             return
         known = self._states.get(event.part_id)
@@ -349,7 +346,7 @@ class EventPublisher:
         )
 
     async def _reached(self, wanted: dict[str, cursors.Position], seconds: float) -> bool:
-        """Whether both logs have begun and every position was published within the time."""
+        """Return whether both logs have a position and every given one was published within the time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._has(wanted):
@@ -367,7 +364,7 @@ class EventPublisher:
         )
 
     def _ahead(self, since: dict[str, cursors.Position]) -> str:
-        """Token of what a client has seen beyond this process: it must not be shown less."""
+        """Return a token of what a client received beyond this process: it must not be shown less."""
         here = self._positions
         ahead = [
             position

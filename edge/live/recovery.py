@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.live.protocol import Subscription
 
 MAX_MISSED: Final = 1_000_000  # entries of both logs since a cursor of mode `all`; beyond it a snapshot is sent
-MAX_UNKNOWN: Final = 2_000  # parts whose category would have to be read to know whether they belong
+MAX_UNKNOWN: Final = 2_000  # parts whose category must be read to decide whether they match
 
 
 def missed_changes(
@@ -31,9 +31,9 @@ def missed_changes(
     states: PartStates,
     tree: CategoryTree,
 ) -> list[Published] | None:
-    """Changes after the client's positions that its subscription is about; ``None`` when too many are unclear.
+    """Return the changes after the client's positions that match its subscription; ``None`` when too many are unclear.
 
-    Some may turn out not to belong once a part's category is known: the session drops those.
+    Some may turn out not to match once the category of a part is known: rendering drops those.
     """
     missed: list[Published] = []
     unknown: set[str] = set()
@@ -54,7 +54,7 @@ def missed_changes(
 
 
 async def is_logged(access: LogAccess, since: Mapping[str, Position], here: Mapping[str, Position]) -> bool:
-    """Whether the logs still have what lies between a client's positions and the ring, and it is not too much."""
+    """Return whether the logs still have what lies between a client's positions and the ring, within ``MAX_MISSED``."""
     if access.pages is None or since.keys() != here.keys():
         return False
     if any(since[log].epoch != position.epoch for log, position in here.items()):
@@ -71,15 +71,15 @@ async def is_logged(access: LogAccess, since: Mapping[str, Position], here: Mapp
 
 
 def made_public(missed: Sequence[Published]) -> int:
-    """How often a part became public meanwhile."""
+    """Return how often a part was published meanwhile."""
     changes = [entry.change for entry in missed if isinstance(entry.change, ContentEvent)]
     return sum(change.public_operation == "created" for change in changes)
 
 
 def newest_states(missed: Sequence[Published]) -> list[Published]:
-    """What a client of states needs of missed changes: of a part's stock only the last, which supersedes the rest.
+    """Return the missed changes that mode `latest` needs: of a part's stock only the last, which supersedes the rest.
 
-    Changes of content are all kept: what each of them changed is told together.
+    All changes of content are included: their changed fields are merged.
     """
     last = {entry.change.part_id: entry for entry in missed if not isinstance(entry.change, ContentEvent)}
     return [entry for entry in missed if isinstance(entry.change, ContentEvent) or last[entry.change.part_id] is entry]
@@ -95,14 +95,14 @@ def _may_belong(
     return not subscription.categories.isdisjoint(tree.upwards(state.category_id))
 
 
-REFERENCE_BYTES: Final = 8  # what a missed change costs while it waits: the ring holds the change itself
+REFERENCE_BYTES: Final = 8  # cost of a missed change that waits: the ring holds the change itself
 
 
 class Backlog:
     """Missed changes, made into events one by one as the socket takes them.
 
-    However much a client missed, it costs a reference per change, and its size is no reason to send it away: a client
-    that came back because it was too slow would be sent away for ever.
+    However much a client missed, it costs one reference per change, and its size is no reason to close the connection:
+    a client that was closed for being slow would be closed again permanently.
     """
 
     def __init__(
@@ -113,9 +113,9 @@ class Backlog:
         states: PartStates,
         fallback: Callable[[Mapping[str, Position]], CatchUp] | None = None,
     ) -> None:
-        """Must be made in the same moment in which the ring was read: present states are taken back from here.
+        """Create it in the same step in which the ring is read: the changes are undone from the current states.
 
-        ``fallback`` reads on from the positions reached when the ring lets go of a change.
+        ``fallback`` reads on from the positions reached when the ring has evicted a change.
         """
         self._ring = ring
         self._since = dict(since)
@@ -132,7 +132,7 @@ class Backlog:
         return len(self._missed)
 
     def take(self) -> Event | None:
-        """The next event, or ``None`` after the last; ``TooSlow`` when the ring has let go of it."""
+        """Return the next event, or ``None`` after the last; raise ``TooSlow`` when the ring has evicted it."""
         if not self._missed:
             return None
         entry = self._missed.popleft()
@@ -150,7 +150,7 @@ class Backlog:
         return event
 
     def catch_up(self) -> CatchUp | None:
-        """What reads on from here without the ring, if anything does."""
+        """Return the catch-up that reads on from here without the ring, if there is one."""
         if self._fallback is None:
             return None
         positions = (
@@ -159,14 +159,14 @@ class Backlog:
         return self._fallback({position.log: position for position in positions})
 
     def _take_back(self) -> None:
-        """The ring holds every change of a part up to its present state: each state between can be told exactly."""
+        """Undo the changes from the current states: the ring holds every change between, so the result is exact."""
         for entry in self._missed:
             change = entry.change
             if isinstance(change, ContentEvent):
                 continue
             state = self._states.obtain(change.part_id)
             if state.stock is None:
-                # Told when the state is read, together with the changes that come until then.
+                # Set when the state is read, together with the changes that arrive until then.
                 event = self._waiting[entry.revision] = self._event(entry)
                 state.waiting.append(event)
                 continue
@@ -181,7 +181,7 @@ class Backlog:
 
 
 def _merge_positions(positions: tuple[Position, ...], since: Mapping[str, Position]) -> tuple[Position, ...]:
-    """A client that was further in one log, through another process, is not told to go back."""
+    """Merge positions, so that a client that is ahead in one log does not go back."""
     merged = dict(since)
     for position in positions:
         known = merged.get(position.log)
