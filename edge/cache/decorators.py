@@ -1,4 +1,4 @@
-"""For routes: keep a rendered answer by role and permission, and let a write be seen at once in this process."""
+"""Decorators for routes: reuse a rendered body, and make a write visible at once in this process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,13 @@ P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 
-def audience(permissions: Iterable[str]) -> str:
-    """Which of these permissions the caller holds: callers who hold the same ones may share an answer."""
-    caller = current_request_context().caller
-    return ",".join(sorted(permission for permission in permissions if caller.may(permission)))
-
-
 def cache_response(
-    *, name: str, version: int = 1, permissions: tuple[str, ...] = (), depends_on: Callable[..., Iterable[object]]
+    *, name: str, depends_on: Callable[..., Iterable[object]]
 ) -> Callable[[Callable[P, ResultT]], Callable[P, ResultT]]:
-    """Render once per view, audience and versions.
+    """Render once for each set of versions and parameters.
 
-    Decorates a function that renders and takes the ``CacheManager`` as ``cache``. ``depends_on(**arguments)`` names the
-    versions and parameters that the rendering depends on, so an answer that is kept can never be wrong. ``version`` is
-    raised when the rendering changes; two releases then never share an answer.
+    The decorated function renders and takes the ``CacheManager`` as ``cache``. ``depends_on(**arguments)`` returns the
+    versions and parameters that the rendering depends on, so a stored body can never be wrong.
     """
 
     def decorate(render: Callable[P, ResultT]) -> Callable[P, ResultT]:
@@ -37,7 +30,7 @@ def cache_response(
         def cached(*args: P.args, **kwargs: P.kwargs) -> ResultT:
             cache: Any = kwargs["cache"]
             facts = "\x1f".join(str(fact) for fact in depends_on(**kwargs))
-            ident = f"{name}\x1f{version}\x1f{audience(permissions)}\x1f{facts}"
+            ident = f"{name}\x1f{facts}"
             manager: CacheManager = cache
             return manager.body(ident, lambda: render(*args, **kwargs))
 
@@ -49,10 +42,10 @@ def cache_response(
 def cache_invalidate(
     *, part_id: Callable[..., str]
 ) -> Callable[[Callable[P, Awaitable[ResultT]]], Callable[P, Awaitable[ResultT]]]:
-    """After a write: show nothing older of the part in this process.
+    """Show nothing older than a write of a part in this process.
 
-    Decorates a handler that takes the ``CacheManager`` as ``cache``. The log would do it some milliseconds later; this
-    closes that window for readers who bring no token. ``part_id(**arguments)`` names the part.
+    The decorated handler takes the ``CacheManager`` as ``cache``. The log applies the write some milliseconds later;
+    this closes that window for readers without a revision token. ``part_id(**arguments)`` returns the part.
     """
 
     def decorate(handle: Callable[P, Awaitable[ResultT]]) -> Callable[P, Awaitable[ResultT]]:

@@ -1,4 +1,4 @@
-"""Cache-aside over both tiers: read memory, then Redis, then the service; keep only what cannot be out of date."""
+"""Cache-aside over both tiers: read memory, then Redis, then the service; store only what cannot be out of date."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 BodyT = TypeVar("BodyT")
 
-FRESH_SECONDS: Final = 6.0  # an idle stream says so every 5 s; past this entries are called stale
-STALE_SECONDS: Final = 30.0  # past this a stale entry is not served while the service can be asked
-SOFT_SECONDS: Final = 0.25  # past this an entry that is held, though stale, is the better answer
-FILLS_UNDER_WAY: Final = 64  # offers to Redis at once; more are let go, the next reader offers again
+FRESH_SECONDS: Final = 6.0  # an idle stream sends a bookmark every 5 s; past this entries count as stale
+STALE_SECONDS: Final = 30.0  # past this a stale entry is not served while the service responds
+SOFT_SECONDS: Final = 0.25  # past this a stale entry is better than a longer wait
+FILLS_UNDER_WAY: Final = 64  # concurrent fills of Redis; more are skipped, the next reader offers the value again
 
 
 class Followed(Protocol):
-    """What the manager asks about the follower of a log."""
+    """The freshness of a log, as the manager needs it."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether its stream is open."""
+        """Return whether the stream is open."""
 
     def age_seconds(self) -> float:
-        """Everything committed longer ago was applied here; infinite before the first message."""
+        """Return the age such that everything committed earlier is applied; infinite before the first message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the source answered: a value for every identifier asked, and the token it was read at."""
+    """What the source returned: a value for every identifier, and the token it was read at."""
 
     values: Mapping[str, Any]
     token: str
@@ -54,9 +54,9 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class CacheResult:
-    """A value, the revision it shows at least, and which tier it came from.
+    """A value, the revision it shows at least, and the tier it came from.
 
-    The revision is one of the epoch that memory follows; one from the source names its own, which may be another.
+    The revision is of the epoch that memory follows; a result from the source has its own epoch, which may be another.
     """
 
     value: Any
@@ -67,13 +67,13 @@ class CacheResult:
 
     @property
     def is_stale(self) -> bool:
-        """Whether newer changes may exist that this process has not heard of."""
+        """Return whether newer changes may exist that this process has not received."""
         return self.tier == "stale"
 
 
 @lru_cache
 def _reads_of(kind: str, tier: str) -> Counter:
-    """The counter of one kind and tier: finding it by its labels, 100 times a listing, costs more than the reads."""
+    """Return the counter of one kind and tier: finding it by labels, 100 times a listing, costs more than the reads."""
     return metrics.CACHE_READS.labels(kind, tier)
 
 
@@ -103,11 +103,11 @@ class CacheManager:
         self._background: set[asyncio.Task[Any]] = set()
 
     async def get(self, kind: Kind, ident: str, min_token: str = "") -> CacheResult:
-        """One value of an untagged kind. With ``min_token`` the source is asked for that revision."""
+        """Return one value of an untagged kind. With ``min_token`` it is read from the source at that revision."""
         return (await self.get_many(kind, [ident], min_token))[ident]
 
     async def get_many(self, kind: Kind, idents: Sequence[str], min_token: str = "") -> dict[str, CacheResult]:
-        """Values of an untagged kind. Raises what the source raises, once nothing good enough is held."""
+        """Return values of an untagged kind. Raise what the source raises when no entry is good enough."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return await self._read_through(kind, list(dict.fromkeys(idents)), min_token)
         answers: dict[str, CacheResult] = {}
@@ -128,7 +128,7 @@ class CacheManager:
     async def get_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]], min_token: str
     ) -> CacheResult:
-        """One value of a tagged kind; ``load`` reads it, at ``min_token`` when that is not empty."""
+        """Return one value of a tagged kind; ``load`` reads it, at ``min_token`` when that is not empty."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return self.keep(kind, await load(min_token), tags)[ident]
         age = self._age(kind)
@@ -147,7 +147,7 @@ class CacheManager:
         return answer
 
     def body(self, ident: str, render: Callable[[], BodyT]) -> BodyT:
-        """A rendered body; ``ident`` must name every version, the view and the audience it depends on."""
+        """Return a rendered body; ``ident`` must contain every version, the view and the audience it depends on."""
         entry = self.memory.get(keys.BODY, ident)
         if entry is not None:
             _reads_of(keys.BODY.name, "memory").inc()
@@ -159,12 +159,12 @@ class CacheManager:
         return made
 
     def expect(self, part_id: str, token: str) -> None:
-        """A write of the part was acknowledged with this token: this process shows nothing older from now on."""
+        """Record an acknowledged write of the part: this process shows nothing older from now on."""
         for position in cursors.decode(token).values():
             self.memory.expect(position, keys.part_name(part_id))
 
     async def invalidate_part_cache(self, part_id: str) -> None:
-        """Forget what is held of a part, in both tiers. For operators: the logs keep entries true by themselves."""
+        """Drop the entries of a part in both tiers. For operators: the logs update entries by themselves."""
         for kind in (keys.STOCK, keys.PART):
             self.memory.drop(kind, part_id)
             epoch = self._epoch(kind)
@@ -176,7 +176,7 @@ class CacheManager:
                 self._retries.put(kind, part_id)
 
     async def invalidate_all(self) -> None:
-        """Forget everything, in both tiers."""
+        """Drop all entries in both tiers."""
         self.memory.clear()
         for log_name in keys.LOGS:
             position = self.memory.position(log_name)
@@ -188,13 +188,13 @@ class CacheManager:
                 self._retries.put_all(log_name)
 
     async def settle(self) -> None:
-        """Return once what runs behind answers has ended."""
+        """Return once all background work has ended."""
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
-            await asyncio.sleep(0)  # from Python 3.12 on, finished tasks are gathered without a turn of their callbacks
+            await asyncio.sleep(0)  # from Python 3.12 on, finished tasks are gathered before their callbacks run
 
     async def close(self) -> None:
-        """Let go of what runs behind answers."""
+        """Cancel background work."""
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -212,7 +212,7 @@ class CacheManager:
         return followed is not None and followed.is_connected and age <= FRESH_SECONDS
 
     def _is_usable(self, kind: Kind, entry: Entry, age: float) -> bool:
-        """While the stream is fresh the log keeps entries true, so one whose lifetime is over is refreshed behind."""
+        """Return whether an entry may be used: while the stream is fresh, even an expired one."""
         return self._is_fresh(kind, age) or not self.memory.has_ended(entry)
 
     def _from_memory(self, kind: Kind, entry: Entry, age: float) -> CacheResult:
@@ -221,7 +221,7 @@ class CacheManager:
         return CacheResult(entry.value, entry.revision, tier, age)
 
     async def _await_load(self, kind: Kind, ident: str, load: asyncio.Future[CacheResult]) -> CacheResult:
-        """The answer of a flight that may have begun before this read: too old a one is not taken."""
+        """Return the result of a load that may have started before this read; one that is too old is read again."""
         needed = self.memory.required(kind.log, keys.names_of(kind, ident)) or 0
         answer = await asyncio.shield(load)
         if answer.revision >= needed or answer.is_stale:
@@ -229,7 +229,7 @@ class CacheManager:
         return (await self._read_through(kind, [ident], ""))[ident]
 
     async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
-        """Ask Redis, then the source; when neither answers, what memory holds is better than nothing, within bounds."""
+        """Read Redis, then the source; when neither responds, return what memory holds, within bounds."""
         age = self._age(kind)
         answers = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
         rest = [ident for ident in idents if ident not in answers]
@@ -255,7 +255,7 @@ class CacheManager:
             return {}
         required = {ident: self.memory.required(kind.log, keys.names_of(kind, ident)) or 0 for ident in idents}
         found = await self.shared.read(kind, epoch, required)
-        # What memory refuses is older than something shown before: then the source is asked.
+        # Memory rejects what is older than a value shown before: that is read from the source.
         hits = {
             ident: hit
             for ident, hit in found.items()
@@ -299,7 +299,7 @@ class CacheManager:
         return self.keep(kind, await load(""), tags)[ident]
 
     def keep(self, kind: Kind, loaded: Loaded, tags: tuple[str, ...] = ()) -> dict[str, CacheResult]:
-        """Offer what was loaded to both tiers and answer with it, whether they keep it or not."""
+        """Offer loaded values to both tiers and return them, stored or not."""
         position = cursors.position_in(loaded.token, kind.log)
         metrics.CACHE_READS.labels(kind.name, "source").inc(len(loaded.values))
         kept: dict[str, Any] = {}
@@ -314,7 +314,7 @@ class CacheManager:
         return {ident: CacheResult(value, revision, "source", epoch=epoch) for ident, value in loaded.values.items()}
 
     def _offer(self, kind: Kind, values: dict[str, Any], position: cursors.Position, tags: tuple[str, ...]) -> None:
-        """Fill Redis behind the answer; when it cannot keep up, the next reader's fill will do."""
+        """Fill Redis in the background; when too many fills are running, the next reader offers the value again."""
         if self.shared.is_usable and len(self._background) < FILLS_UNDER_WAY:
             self._behind(self.shared.fill(kind, values, position, tags))
 

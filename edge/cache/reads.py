@@ -1,4 +1,4 @@
-"""Public reads behind the cache: what routes call, answered from memory, Redis or the services."""
+"""Public reads through the cache, served from memory, Redis or the services."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TIERS: Final = ("memory", "shared", "stale", "source")  # from best to worst
 
 
 def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], Awaitable[Loaded]]]:
-    """How missing parts and stocks are read, many at once: parts as the public sees them, stock with every level.
+    """Return the loaders of missing parts and stocks: public parts, and stock with every level.
 
-    What a caller is shown of a level is decided where it is shown.
+    Views decide what a caller gets of a level.
     """
 
     async def stocks(part_ids: list[str], min_token: str) -> Loaded:
@@ -49,15 +49,15 @@ def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], A
 
 
 class CachedReads:
-    """``edge.upstream.reads.Reads`` over the cache; also the batch reads that live subscriptions begin with."""
+    """``edge.upstream.reads.Reads`` over the cache; also the batch reads that live subscriptions start with."""
 
     def __init__(self, cache: CacheManager, services: Services) -> None:
-        """Read through ``cache``; listings and categories that are missing are read from ``services``."""
+        """Read through ``cache``; load missing listings and categories from ``services``."""
         self._cache = cache
         self._services = services
 
     async def part(self, part_id: str, min_token: str) -> PartRead:
-        """A published part with its stock; ``PartNotFound``."""
+        """Return a published part with its stock; raise ``PartNotFound``."""
         content = await self._cache.get(keys.PART, part_id, min_token)
         if isinstance(content.value, Absent):
             raise _no_part(part_id)
@@ -67,7 +67,7 @@ class CachedReads:
         return PartRead(content.value, stock.value, cache_status((content, stock)))
 
     async def stock(self, part_id: str, min_token: str) -> StockRead:
-        """The stock of a published part, for staff of any part with stock; ``PartNotFound``."""
+        """Return the stock of a published part, for staff of any part with stock; raise ``PartNotFound``."""
         content = await self._cache.get(keys.PART, part_id, min_token)
         is_hidden = isinstance(content.value, Absent)
         if is_hidden and not sees(current_request_context().caller, keys.INVENTORY, Group.STAFF):
@@ -80,7 +80,7 @@ class CachedReads:
         return StockRead(stock.value, cache_status((content, stock)))
 
     async def listing(self, query: ListingQuery, min_token: str) -> ListingRead:
-        """A page of published parts with live stock: the listing gives ids, every part and stock has its own entry."""
+        """Return a page of published parts with live stock; every part and stock has its own entry."""
         listed = await self._listed(query, min_token)
         listing: Listing = listed.value
         parts = await self.parts(listing.part_ids, min_token)
@@ -96,7 +96,7 @@ class CachedReads:
         return ListingRead(rows, listing.next_page_token, status)
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
-        """Ids of published parts in a category and those below; ``CategoryNotFound``."""
+        """Return ids of published parts in a category and its subtree; raise ``CategoryNotFound``."""
         order = part_service_pb2.PART_ORDER_PART_ID
         query = ListingQuery(category_id, order=order, page_size=LARGEST_PAGE, page_token=page_token)
         listing: Listing = (await self._listed(query, min_token)).value
@@ -112,18 +112,18 @@ class CachedReads:
         return await self._cache.get_tagged(keys.LISTING, ident, tags, load, min_token)
 
     async def categories(self, min_token: str) -> CategoriesRead:
-        """Every category."""
+        """Return every category."""
         tags = (keys.TREE_TAG, keys.COUNTS_TAG)
         found = await self._cache.get_tagged(keys.CATEGORIES, "tree", tags, self._list_categories, min_token)
         self._saw(keys.CONTENT, found)
         return CategoriesRead(found.value.categories, cache_status((found,)))
 
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
-        """Content of many parts; ``Absent`` where the public sees none."""
+        """Return the content of many parts; ``Absent`` where none is public."""
         return await self._cache.get_many(keys.PART, part_ids, min_token) if part_ids else {}
 
     async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
-        """Stock of many parts; without levels where there never was any."""
+        """Return the stock of many parts; without levels where there never was any."""
         return await self._cache.get_many(keys.STOCK, part_ids, min_token) if part_ids else {}
 
     async def _list_parts(self, query: ListingQuery, ident: str, min_token: str) -> Loaded:
@@ -146,10 +146,10 @@ class CachedReads:
         return Loaded({"tree": answer}, answer.revision_token)
 
     def _saw(self, log: str, *answers: CacheResult) -> None:
-        """Let the response's token cover what was read ahead of this process's followers.
+        """Make the response's token cover what was read ahead of this process's followers.
 
-        ``EpochChanged`` when a value is of another history than the one in which the followers had what the caller
-        asked for: the database was restored, and the followers have not heard of it.
+        Raise ``EpochChanged`` when a value is of another epoch than the one in which the followers reached the caller's
+        revision: the database was restored, and the followers have not received that yet.
         """
         here = self._cache.memory.position(log)
         exchange = current_request_context()
@@ -166,7 +166,7 @@ class CachedReads:
 
 
 def cache_status(answers: Iterable[CacheResult]) -> str:
-    """``Cache-Status`` (RFC 9211) of the worst of several answers, with the age of what the cache knows."""
+    """Return ``Cache-Status`` (RFC 9211) of the worst of several results, with the age of the cache."""
     worst = max(answers, key=lambda answer: TIERS.index(answer.tier))
     if worst.tier == "source":
         return UPSTREAM

@@ -1,4 +1,4 @@
-"""Invalidations that Redis was not there to hear: a bounded queue, the last one per entry, sent when it is back."""
+"""Invalidations that wait while Redis is unavailable: a bounded queue with the last one per entry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 10_000  # entries; beyond this dropping the whole namespace is cheaper than remembering
+MAX_WAITING = 10_000  # entries; beyond this dropping the whole namespace is cheaper than the queue
 INTERVAL_SECONDS = 0.5
 SENT_AT_ONCE = 500
 
@@ -26,7 +26,7 @@ class RetryQueue(BackgroundService):
     """Waiting invalidations of one process."""
 
     def __init__(self, shared: SharedCache, memory: MemoryCache, max_waiting: int = MAX_WAITING) -> None:
-        """Send to ``shared``; ``memory`` knows the present epoch of each log."""
+        """Send to ``shared``; ``memory`` has the current epoch of each log."""
         super().__init__("cache-retries", INTERVAL_SECONDS)
         self._shared = shared
         self._memory = memory
@@ -38,7 +38,7 @@ class RetryQueue(BackgroundService):
         return len(self._waiting) + len(self._whole_logs)
 
     def put(self, kind: Kind, ident: str) -> None:
-        """Drop this entry when Redis is back; too many of them become one drop of the whole log."""
+        """Drop this entry when Redis is available; too many of them become one drop of the whole log."""
         if kind.log in self._whole_logs:
             return
         self._waiting[kind.name, ident] = kind
@@ -47,12 +47,12 @@ class RetryQueue(BackgroundService):
                 self.put_all(log_name)
 
     def put_all(self, log_name: str) -> None:
-        """Drop every entry of a log when Redis is back."""
+        """Drop every entry of a log when Redis is available."""
         self._whole_logs.add(log_name)
         self._waiting = {key: kind for key, kind in self._waiting.items() if kind.log != log_name}
 
     async def run_once(self) -> None:
-        """Send what waits, if Redis listens."""
+        """Send waiting invalidations, if Redis responds."""
         try:
             await self._send_whole_logs()
             await self._send_entries()
@@ -68,7 +68,7 @@ class RetryQueue(BackgroundService):
             if position is not None:
                 await self._shared.drop_all(log_name, position.epoch)
                 self._whole_logs.discard(log_name)
-                log.info("the shared cache of %s was dropped: too much had waited for it", log_name)
+                log.info("shared cache dropped after queue overflow log=%s", log_name)
 
     async def _send_entries(self) -> None:
         for kind in keys.KINDS:

@@ -1,4 +1,4 @@
-"""Reading the source once for everyone who waits for the same thing, and many things in one call."""
+"""Single-flight: one load of the source for all who wait for the same value, and many values in one call."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ if TYPE_CHECKING:
 
 ValueT = TypeVar("ValueT")
 
-MAX_AT_ONCE = 500  # of one call; the services take 1,000
+MAX_AT_ONCE = 500  # of one call; the services accept 1,000
 
 
 class SingleFlight(Generic[ValueT]):
-    """One call at a time per key; whoever comes meanwhile gets its answer. A caller that leaves stops nobody else."""
+    """One call at a time per key; concurrent callers share its result.
+
+    A cancelled caller does not cancel the others.
+    """
 
     def __init__(self) -> None:
-        """Nothing is under way."""
+        """Start without calls."""
         self._pending: dict[Hashable, asyncio.Task[ValueT]] = {}
 
     async def run(self, key: Hashable, call: Callable[[], Awaitable[ValueT]]) -> ValueT:
-        """The answer of the call under way, or of a new one."""
+        """Return the result of the running call, or of a new one."""
         load = self._pending.get(key)
         if load is None:
             load = asyncio.ensure_future(_awaited(call))
@@ -32,7 +35,7 @@ class SingleFlight(Generic[ValueT]):
     def _finish(self, key: Hashable, done: asyncio.Task[ValueT]) -> None:
         self._pending.pop(key, None)
         if not done.cancelled():
-            done.exception()  # seen: its callers may all have left
+            done.exception()  # retrieved: its callers may all be cancelled
 
 
 async def _awaited(call: Callable[[], Awaitable[ValueT]]) -> ValueT:
@@ -40,17 +43,17 @@ async def _awaited(call: Callable[[], Awaitable[ValueT]]) -> ValueT:
 
 
 class BatchedSingleFlight(Generic[ValueT]):
-    """Single flight per identifier, where all that is missed in one turn of the event loop goes in one call."""
+    """Single-flight per identifier; all that is missed in one round of the event loop is loaded in one call."""
 
     def __init__(self, load: Callable[[list[str]], Awaitable[Mapping[str, ValueT]]]) -> None:
-        """``load`` must answer every identifier it is given."""
+        """``load`` must return a value for every identifier."""
         self._load = load
         self._pending: dict[str, asyncio.Future[ValueT]] = {}
         self._waiting: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, ident: str) -> asyncio.Future[ValueT]:
-        """The flight under way for an identifier, or a new one. Await it through ``asyncio.shield``."""
+        """Return the running load of an identifier, or a new one. Await it through ``asyncio.shield``."""
         load = self._pending.get(ident)
         if load is None:
             loop = asyncio.get_running_loop()
@@ -75,7 +78,7 @@ class BatchedSingleFlight(Generic[ValueT]):
                 load = self._pending.pop(ident)
                 if not load.done():
                     load.set_exception(error)
-                    load.exception()  # seen: its callers may all have left
+                    load.exception()  # retrieved: its callers may all be cancelled
             if not isinstance(error, Exception):
                 raise
             return

@@ -43,11 +43,10 @@ class Published:
 class Ring:
     """The latest changes of both logs in the order this process published them, bounded by entries and by bytes."""
 
-    def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         """Begin empty."""
         self._entries: dict[int, Published] = {}  # by serial, oldest first
         self._max_entries = max_entries
-        self._max_bytes = max_bytes
         self._bytes = 0
         self._floors: dict[str, int] = {}
         self._newest: dict[str, int] = {}
@@ -83,7 +82,7 @@ class Ring:
         self._shrink()
 
     def _shrink(self) -> None:
-        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+        while len(self._entries) > self._max_entries or self._bytes > MAX_BYTES:
             oldest = self._entries.pop(self._oldest())
             self._bytes -= oldest.size
             self._floors[oldest.log] = oldest.revision

@@ -42,10 +42,9 @@ class BatchReads(Protocol):
 class PartStates:
     """States by part. Those of watched parts stay; of the others the oldest are evicted beyond a bound."""
 
-    def __init__(self, reads: BatchReads, max_unwatched: int = MAX_UNWATCHED) -> None:
+    def __init__(self, reads: BatchReads) -> None:
         """Read missing states through ``reads``."""
         self._reads = reads
-        self._max_unwatched = max_unwatched
         self._states: dict[str, PartState] = {}
         self._watched = 0
         self._serial = 0
@@ -65,7 +64,7 @@ class PartStates:
         if state is None:
             self._serial += 1
             state = self._states[part_id] = PartState(part_id, serial=self._serial)
-            if len(self._states) - self._watched > self._max_unwatched:
+            if len(self._states) - self._watched > MAX_UNWATCHED:
                 self._forget_some()
         return state
 
@@ -150,7 +149,7 @@ class PartStates:
 
     def _forget_some(self) -> None:
         """Evict a tenth of the bound, so that this is seldom done."""
-        surplus = self._max_unwatched // 10 + 1
+        surplus = MAX_UNWATCHED // 10 + 1
         idle = [state.part_id for state in self._states.values() if not state.watchers and not state.waiting]
         for part_id in idle[:surplus]:
             del self._states[part_id]
