@@ -51,12 +51,12 @@ def cache_invalidate(
     def decorate(handle: Callable[P, Awaitable[ResultT]]) -> Callable[P, Awaitable[ResultT]]:
         @functools.wraps(handle)
         async def invalidating(*args: P.args, **kwargs: P.kwargs) -> ResultT:
-            answer = await handle(*args, **kwargs)
+            result = await handle(*args, **kwargs)
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
             for token in current_request_context().revisions:
                 manager.expect(part_id(**kwargs), token)
-            return answer
+            return result
 
         return invalidating
 

@@ -110,20 +110,20 @@ class CacheManager:
         """Return values of an untagged kind. Raise what the source raises when no entry is good enough."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return await self._read_through(kind, list(dict.fromkeys(idents)), min_token)
-        answers: dict[str, CacheResult] = {}
+        results: dict[str, CacheResult] = {}
         pending: dict[str, asyncio.Future[CacheResult]] = {}
         age = self._age(kind)
         for ident in idents:
             entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
             if entry is not None and self._is_usable(kind, entry, age):
-                answers[ident] = self._from_memory(kind, entry, age)
+                results[ident] = self._from_memory(kind, entry, age)
                 if self.memory.wants_refresh(entry):
                     self._refresh(entry, self._read_through(kind, [ident], ""))
             elif ident not in pending:
                 pending[ident] = self._batches[kind.name].start(ident)
         for ident, load in pending.items():
-            answers[ident] = await self._await_load(kind, ident, load)
-        return answers
+            results[ident] = await self._await_load(kind, ident, load)
+        return results
 
     async def get_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]], min_token: str
@@ -139,12 +139,12 @@ class CacheManager:
             return self._from_memory(kind, entry, age)
         needed = self.memory.required(kind.log, tags) or 0
         for _ in range(2):
-            answer = await self._single.run(
+            result = await self._single.run(
                 (kind.name, ident), lambda: self._miss_tagged(kind, ident, tags, load, entry, age)
             )
-            if answer.revision >= needed:
+            if result.revision >= needed:
                 break
-        return answer
+        return result
 
     def body(self, ident: str, render: Callable[[], BodyT]) -> BodyT:
         """Return a rendered body; ``ident`` must contain every version, the view and the audience it depends on."""
@@ -223,31 +223,31 @@ class CacheManager:
     async def _await_load(self, kind: Kind, ident: str, load: asyncio.Future[CacheResult]) -> CacheResult:
         """Return the result of a load that may have started before this read; one that is too old is read again."""
         needed = self.memory.required(kind.log, keys.names_of(kind, ident)) or 0
-        answer = await asyncio.shield(load)
-        if answer.revision >= needed or answer.is_stale:
-            return answer
+        result = await asyncio.shield(load)
+        if result.revision >= needed or result.is_stale:
+            return result
         return (await self._read_through(kind, [ident], ""))[ident]
 
     async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
         """Read Redis, then the source; when neither responds, return what memory holds, within bounds."""
         age = self._age(kind)
-        answers = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
-        rest = [ident for ident in idents if ident not in answers]
+        results = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
+        rest = [ident for ident in idents if ident not in results]
         if not rest:
-            return answers
+            return results
         held = {
             ident: CacheResult(entry.value, entry.revision, "stale", age)
             for ident in rest
             if age <= STALE_SECONDS and (entry := self.memory.get(kind, ident)) is not None
         }
         if len(held) < len(rest):
-            return answers | await self._read_through(kind, rest, "")
+            return results | await self._read_through(kind, rest, "")
         try:
             async with asyncio.timeout(SOFT_SECONDS):
-                return answers | await self._read_through(kind, rest, "")
+                return results | await self._read_through(kind, rest, "")
         except (Unavailable, DeadlinePassed, TimeoutError):
             metrics.CACHE_READS.labels(kind.name, "stale").inc(len(held))
-            return answers | held
+            return results | held
 
     async def _from_shared(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
         epoch = self._epoch(kind)

@@ -33,17 +33,19 @@ def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], A
 
     async def stocks(part_ids: list[str], min_token: str) -> Loaded:
         request = stock_service_pb2.BatchGetStockRequest(part_ids=part_ids, min_revision_token=min_token)
-        answer = await services.ask_inventory(services.inventory.BatchGetStock, request, own=True)
+        response = await services.ask_inventory(services.inventory.BatchGetStock, request, own=True)
         values: dict[str, Any] = {part_id: no_stock(part_id) for part_id in part_ids}
-        values.update((stock.part_id, total(stock.part_id, map(cached_level, stock.levels))) for stock in answer.stocks)
-        return Loaded(values, answer.revision_token)
+        values.update(
+            (stock.part_id, total(stock.part_id, map(cached_level, stock.levels))) for stock in response.stocks
+        )
+        return Loaded(values, response.revision_token)
 
     async def parts(part_ids: list[str], min_token: str) -> Loaded:
         request = part_service_pb2.BatchGetPartsRequest(part_ids=part_ids, min_revision_token=min_token)
-        answer = await services.ask_content(services.content.BatchGetParts, request, anonymous=True)
+        response = await services.ask_content(services.content.BatchGetParts, request, anonymous=True)
         values: dict[str, Any] = {part_id: Absent() for part_id in part_ids}
-        values.update((part.part_id, part) for part in answer.parts)
-        return Loaded(values, answer.revision_token)
+        values.update((part.part_id, part) for part in response.parts)
+        return Loaded(values, response.revision_token)
 
     return {keys.STOCK.name: stocks, keys.PART.name: parts}
 
@@ -62,8 +64,8 @@ class CachedReads:
         if isinstance(content.value, Absent):
             raise _no_part(part_id)
         stock = await self._cache.get(keys.STOCK, part_id, min_token)
-        self._saw(keys.CONTENT, content)
-        self._saw(keys.INVENTORY, stock)
+        self._record_shown(keys.CONTENT, content)
+        self._record_shown(keys.INVENTORY, stock)
         return PartRead(content.value, stock.value, cache_status((content, stock)))
 
     async def stock(self, part_id: str, min_token: str) -> StockRead:
@@ -75,8 +77,8 @@ class CachedReads:
         stock = await self._cache.get(keys.STOCK, part_id, min_token)
         if is_hidden and not stock.value.levels:
             raise _no_part(part_id)
-        self._saw(keys.CONTENT, content)
-        self._saw(keys.INVENTORY, stock)
+        self._record_shown(keys.CONTENT, content)
+        self._record_shown(keys.INVENTORY, stock)
         return StockRead(stock.value, cache_status((content, stock)))
 
     async def listing(self, query: ListingQuery, min_token: str) -> ListingRead:
@@ -85,8 +87,8 @@ class CachedReads:
         listing: Listing = listed.value
         parts = await self.parts(listing.part_ids, min_token)
         stocks = await self.stocks(listing.part_ids, min_token)
-        self._saw(keys.CONTENT, listed, *parts.values())
-        self._saw(keys.INVENTORY, *stocks.values())
+        self._record_shown(keys.CONTENT, listed, *parts.values())
+        self._record_shown(keys.INVENTORY, *stocks.values())
         rows: list[tuple[part_pb2.Part, stock_pb2.PartStock]] = [
             (parts[part_id].value, stocks[part_id].value)
             for part_id in listing.part_ids
@@ -115,7 +117,7 @@ class CachedReads:
         """Return every category."""
         tags = (keys.TREE_TAG, keys.COUNTS_TAG)
         found = await self._cache.get_tagged(keys.CATEGORIES, "tree", tags, self._list_categories, min_token)
-        self._saw(keys.CONTENT, found)
+        self._record_shown(keys.CONTENT, found)
         return CategoriesRead(found.value.categories, cache_status((found,)))
 
     async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
@@ -135,39 +137,39 @@ class CachedReads:
             page_token=query.page_token,
             min_revision_token=min_token,
         )
-        answer = await self._services.ask_content(self._services.content.ListParts, request, anonymous=True)
-        self._cache.keep(keys.PART, Loaded({part.part_id: part for part in answer.parts}, answer.revision_token))
-        listing = Listing(tuple(part.part_id for part in answer.parts), answer.next_page_token)
-        return Loaded({ident: listing}, answer.revision_token)
+        response = await self._services.ask_content(self._services.content.ListParts, request, anonymous=True)
+        self._cache.keep(keys.PART, Loaded({part.part_id: part for part in response.parts}, response.revision_token))
+        listing = Listing(tuple(part.part_id for part in response.parts), response.next_page_token)
+        return Loaded({ident: listing}, response.revision_token)
 
     async def _list_categories(self, min_token: str) -> Loaded:
         request = part_service_pb2.ListCategoriesRequest(min_revision_token=min_token)
-        answer = await self._services.ask_content(self._services.content.ListCategories, request, anonymous=True)
-        return Loaded({"tree": answer}, answer.revision_token)
+        response = await self._services.ask_content(self._services.content.ListCategories, request, anonymous=True)
+        return Loaded({"tree": response}, response.revision_token)
 
-    def _saw(self, log: str, *answers: CacheResult) -> None:
+    def _record_shown(self, log: str, *results: CacheResult) -> None:
         """Make the response's token cover what was read ahead of this process's followers.
 
         Raise ``EpochChanged`` when a value is of another epoch than the one in which the followers reached the caller's
         revision: the database was restored, and the followers have not received that yet.
         """
         here = self._cache.memory.position(log)
-        exchange = current_request_context()
-        promised = exchange.promised.get(log)
-        for answer in answers:
-            epoch = answer.epoch or (here.epoch if here is not None else None)
+        context = current_request_context()
+        promised = context.promised.get(log)
+        for result in results:
+            epoch = result.epoch or (here.epoch if here is not None else None)
             if promised is not None and epoch != promised:
                 message = "The log has begun a new epoch: what your revision stands for may be gone."
                 raise EpochChanged(message)
             if epoch is not None:
-                exchange.epochs.add((log, epoch))
-            if epoch is not None and (here is None or epoch != here.epoch or answer.revision > here.revision):
-                exchange.saw(cursors.encode(cursors.Position(log, epoch, answer.revision)))
+                context.epochs.add((log, epoch))
+            if epoch is not None and (here is None or epoch != here.epoch or result.revision > here.revision):
+                context.saw(cursors.encode(cursors.Position(log, epoch, result.revision)))
 
 
-def cache_status(answers: Iterable[CacheResult]) -> str:
+def cache_status(results: Iterable[CacheResult]) -> str:
     """Return ``Cache-Status`` (RFC 9211) of the worst of several results, with the age of the cache."""
-    worst = max(answers, key=lambda answer: TIERS.index(answer.tier))
+    worst = max(results, key=lambda result: TIERS.index(result.tier))
     if worst.tier == "source":
         return UPSTREAM
     age = min(worst.age_seconds, 999.0)

@@ -312,7 +312,7 @@ class SharedCache:
     async def _run(self, command: Any) -> Any:
         try:
             pending: Awaitable[Any] = command()
-            answer = await pending
+            reply = await pending
         except (RedisError, OSError, TimeoutError) as error:
             was_open = self.breaker.is_open
             self.breaker.failed()
@@ -324,7 +324,7 @@ class SharedCache:
             raise
         if self.breaker.succeeded():
             log.info("shared cache available")
-        return answer
+        return reply
 
 
 def _client(url: str, seconds: float, connections: int) -> redis_asyncio.Redis:

@@ -72,7 +72,7 @@ class BatchedSingleFlight(Generic[ValueT]):
 
     async def _run_batch(self, idents: list[str]) -> None:
         try:
-            answers = await self._load(idents)
+            results = await self._load(idents)
         except BaseException as error:
             for ident in idents:
                 load = self._pending.pop(ident)
@@ -85,4 +85,4 @@ class BatchedSingleFlight(Generic[ValueT]):
         for ident in idents:
             load = self._pending.pop(ident)
             if not load.done():
-                load.set_result(answers[ident])
+                load.set_result(results[ident])

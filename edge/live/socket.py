@@ -191,7 +191,7 @@ class LiveConnection:
             raise reasons[0]
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-                log.error("a live connection failed", exc_info=outcome)
+                log.error("live connection failed", exc_info=outcome)
                 raise CloseSocket("INTERNAL", "Internal error: connect again.")
 
     async def _read(self) -> None:
@@ -254,12 +254,12 @@ class LiveConnection:
 
     async def _identify(self) -> None:
         """Set the caller from the header, or from the cookie of a signed-in browser."""
-        exchange = current_request_context()
-        exchange.bearer = ""  # a cookie is looked up again, and yields a new token as long as its session lasts
+        context = current_request_context()
+        context.bearer = ""  # a cookie is looked up again, and yields a new token as long as its session lasts
         caller = await self._identity.identify(self._socket)
-        if exchange.bearer:
-            self._by_cookie = exchange.by_cookie
-            self._become(caller, exchange.bearer)
+        if context.bearer:
+            self._by_cookie = context.by_cookie
+            self._become(caller, context.bearer)
 
     async def _authenticate(self, token: str) -> None:
         try:
