@@ -1,4 +1,4 @@
-"""The edge's command line: ``serve`` runs one edge, ``migrate`` brings its database to the newest schema.
+"""The edge's command line: ``serve`` runs one edge, ``migrate`` upgrades its database.
 
 ``token`` and ``users`` are for an operator of the machine; ``./partstream`` runs them with the stack's settings.
 """
@@ -65,7 +65,7 @@ def _serve(settings: EdgeSettings) -> int:
 
 
 async def _migrate(settings: MigrateSettings) -> None:
-    """Migrate, and make the first administrator if there is no user yet."""
+    """Migrate, and create the first administrator if there is no user yet."""
     from chassis.migrate import migrate  # noqa: PLC0415 - see above
 
     logs.configure("edge", format=settings.log_format, level=settings.log_level)
@@ -93,7 +93,7 @@ def _users(settings: UsersSettings, given: argparse.Namespace) -> Coroutine[None
 
 
 def _password(given: argparse.Namespace) -> str | None:
-    """The password on standard input, one line; ``None`` when one is to be generated."""
+    """Return the password from standard input, one line; ``None`` when one is to be generated."""
     if not given.password_stdin:
         return None
     raw = b"" if sys.stdin is None else sys.stdin.buffer.read(PASSWORD_BYTES_READ)
@@ -115,7 +115,7 @@ def _print(text: str) -> None:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     except OSError as error:
-        # Otherwise the interpreter would try the same again when it ends, and report that.
+        # Otherwise the interpreter tries the same again at exit, and reports that.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         message = f"Standard output cannot be written: {error.strerror}."
@@ -126,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge", description=__doc__, allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("serve", help="run one edge")
-    verbs.add_parser("migrate", help="bring the database to the newest schema")
-    key = verbs.add_parser("revoke-key", help="refuse what is signed with the key of a process", allow_abbrev=False)
+    verbs.add_parser("migrate", help="upgrade the database to the newest schema")
+    key = verbs.add_parser("revoke-key", help="reject what is signed with the key of a process", allow_abbrev=False)
     key.add_argument("key_id", help="id of the key, as in the key set of processes")
     token = verbs.add_parser("token", help="print an access token for 10 minutes", allow_abbrev=False)
     token.add_argument("--user", metavar="NAME", help="whose token; default: the first enabled administrator")

@@ -26,21 +26,21 @@ CONDITION_SECONDS: Final = 1.0
 
 
 class ConditionAlerts(BackgroundService):
-    """Fires while a condition holds, and resolves when it is over."""
+    """Fires an alert while a condition holds, and resolves it afterwards."""
 
     def __init__(self, alerts: Alerts, stores: Sequence[StoreState], services: Sequence[Replicas]) -> None:
-        """``stores`` are of the databases that the edge uses itself; services report theirs."""
+        """``stores`` are the databases that the edge uses itself; services report theirs."""
         super().__init__("condition-alerts", CONDITION_SECONDS)
         self._alerts = alerts
         self._stores = stores
         self._services = services
 
     async def run_once(self) -> None:
-        """Compare what is known now with what is firing."""
+        """Compare the current conditions with the firing alerts."""
         for store in self._stores:
-            is_away = store.cause == UNAVAILABLE.cause
-            self._set(DATABASE_UNAVAILABLE, store.name, "the edge cannot reach it" if is_away else "")
-            self._set(WRITES_FAILING, store.name, store.cause if not is_away else "")
+            is_unavailable = store.cause == UNAVAILABLE.cause
+            self._set(DATABASE_UNAVAILABLE, store.name, "the edge cannot reach it" if is_unavailable else "")
+            self._set(WRITES_FAILING, store.name, store.cause if not is_unavailable else "")
         for service in self._services:
             self._look_at(service)
 
@@ -53,7 +53,7 @@ class ConditionAlerts(BackgroundService):
         )
         serving = [replica for replica in service.all if replica.serves]
         failing = bool(serving) and not any(replica.takes_writes for replica in serving)
-        self._set(WRITES_FAILING, service.name, "the log of its service has the cause" if failing else "")
+        self._set(WRITES_FAILING, service.name, "see the log of its service for the cause" if failing else "")
 
     def _set(self, name: str, subject: str, detail: str) -> None:
         if detail:
@@ -65,11 +65,11 @@ class ConditionAlerts(BackgroundService):
 log = logging.getLogger(__name__)
 
 RETENTION_HELD: Final = "retention_held"
-RETENTION_SECONDS: Final = 15.0  # the services look every 10 s
+RETENTION_SECONDS: Final = 15.0  # the services check every 10 s
 
 
 class RetentionWatch(BackgroundService):
-    """Asks both services which follower holds up retention."""
+    """Asks both services which follower holds up retention: they have no access to the table of alerts."""
 
     def __init__(self, services: Services, alerts: Alerts) -> None:
         """Report to the alerts of this process."""
@@ -82,14 +82,14 @@ class RetentionWatch(BackgroundService):
         }
 
     async def run_once(self) -> None:
-        """Look at both logs; one whose service is unavailable keeps the alerts that it has."""
+        """Check both logs; one whose service is unavailable retains its alerts."""
         await asyncio.gather(*(self._look(name) for name in self._ask))
 
     async def _look(self, name: str) -> None:
         try:
             status: GetLogStatusResponse = await self._ask[name]()
         except PartstreamError as error:
-            log.debug("retention of the %s log is unknown: %r", name, error)
+            log.debug("retention unknown log=%s error=%r", name, error)
             return
         held = f"{name}/{status.held_by}" if status.held_by else ""
         for subject in self._alerts.firing(RETENTION_HELD):

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from edge.identity.assembly import Identity
     from edge.settings import EdgeSettings
 
-STATEMENT_SECONDS = 5.0  # nobody waits longer for a sign-in or a page of the audit trail
+STATEMENT_SECONDS = 5.0  # no request waits longer for a sign-in or a page of the audit trail
 
 log = logging.getLogger("edge")
 
@@ -108,7 +108,7 @@ async def _start(settings: EdgeSettings) -> _RunningEdge:
 
 
 class Edge:
-    """One edge: everything it is made of, put together."""
+    """One edge and all its parts."""
 
     def __init__(self, settings: EdgeSettings, database: Database, trail: Database) -> None:
         """Construct; nothing runs before ``start``."""
@@ -199,13 +199,13 @@ class Edge:
 
     def _build_watches(self, settings: EdgeSettings, trail: Database) -> list[BackgroundService]:
         watches: list[BackgroundService] = [RetentionWatch(self.services, self.alerts)]
-        if settings.redis_url is not None:  # without Redis the trail waits, and that is known
+        if settings.redis_url is not None:  # without Redis the trail always waits: no alert
             watches.append(AuditWatch(trail.pool, self.following.memory.position, LOGS, self.alerts))
         return watches
 
     def _build_dispatcher(self, settings: EdgeSettings, trail: Database) -> Dispatcher | None:
         if self._jobs is None:
-            log.warning("there is no Redis: no audit jobs are queued; the audit trail waits until there is one")
+            log.warning("no Redis: audit jobs are not sent, the audit trail waits until there is one")
             return None
         sources = [
             StockSource(self._channels["inventory-dispatch"], FOLLOWER),
@@ -214,7 +214,7 @@ class Edge:
         return Dispatcher(settings.audit_database_url, trail.pool, sources, self._jobs)
 
     def start(self) -> None:
-        """Begin what runs in the background."""
+        """Start the background work."""
         self.alerts.start()
         self.inventory.start()
         self.content.start()
@@ -229,7 +229,7 @@ class Edge:
             self._dispatcher.start()
 
     async def drain(self) -> None:
-        """Say not ready, end sockets, finish requests."""
+        """Report not ready, close live connections, finish requests."""
         self.health.draining = True
         if self._dispatcher is not None:
             await self._dispatcher.stop()
@@ -238,7 +238,7 @@ class Edge:
         await self.server.stop()
 
     async def close(self) -> None:
-        """Let go of the channels and of the job queue."""
+        """Stop the background work and close the connections."""
         for service in self._background:
             await service.stop()
         await self._repeated_events.close()
@@ -261,7 +261,7 @@ class Edge:
             Check("content", self.content.check, required=True),
             Check("content-replicas", self.content.check_each, required=False),
             Check("content-writes", self.content.check_writes, required=False),
-            # Without these the shop is open and its back office is not.
+            # Without these the shop works and administration does not.
             Check("database", database.ping, required=False),
             Check("database-writes", database.state.check_writes, required=False),
             Check("audit-database", trail.ping, required=False),
@@ -277,11 +277,11 @@ class Edge:
 def _middleware(
     settings: EdgeSettings, app: Litestar, gate: RevisionGate, limiter: RateLimiter
 ) -> tuple[EdgeMiddleware, IdleConnections]:
-    """The middleware around the application, and the service that closes what it does not see."""
+    """Return the middleware around the application, and the service that closes connections it cannot observe."""
     per_address = settings.limits.count("connections_per_address", PER_ADDRESS)
     # Of what the listener accepts, a tenth is for connections between two requests.
     connections = ConnectionLimiter(per_address, total=capacity() * 9 // 10)
-    envelope = EdgeMiddleware(
+    middleware = EdgeMiddleware(
         app,
         position=gate.position,
         max_concurrent=settings.max_concurrent_requests,
@@ -296,15 +296,15 @@ def _middleware(
     )
     total = capacity() * 19 // 20
     idle = IdleConnections(
-        connections, settings.port, per_address=per_address, total=total, is_proxy=envelope.is_trusted
+        connections, settings.port, per_address=per_address, total=total, is_proxy=middleware.is_trusted
     )
-    return envelope, idle
+    return middleware, idle
 
 
 def _open_channels(settings: EdgeSettings, own_token: ServiceToken) -> dict[str, grpc.aio.Channel]:
-    """A channel for each use of a service's log: whoever waits must not hold up another.
+    """Open a channel for each use of a service's log, so that one that waits does not delay another.
 
-    ``shared`` stops reading while Redis is away, ``dispatch`` while the audit is behind.
+    ``shared`` stops reading while Redis is unavailable, ``dispatch`` while the audit trail is behind.
     """
     channels: dict[str, grpc.aio.Channel] = {}
     for service, targets in (("inventory", settings.inventory_targets), ("content", settings.content_targets)):

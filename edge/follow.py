@@ -1,6 +1,6 @@
-"""Following both logs: one follower per log in every process, feeding memory and then the sockets.
+"""Follow both logs: one follower per log in every process updates memory and then the clients.
 
-Redis is fed by one process of all, through followers of its own, so that a slow Redis holds up neither.
+Redis is updated by one process, the leader, through followers of its own, so that a slow Redis delays neither.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from edge.cache.memory import LogChange
     from edge.upstream.clients import Services
 
-SHARED_LOCK: Final = (7310, 1)  # in the edge's database: whoever holds it applies the logs to Redis
-TREE_SECONDS: Final = 300.0  # the tree follows the log; reading it again is a net
+SHARED_LOCK: Final = (7310, 1)  # in the edge's database: its holder applies the logs to Redis
+TREE_SECONDS: Final = 300.0  # the tree follows the log; reading it again is a safety net
 
 
 class TreeKeeper(BackgroundService):
-    """Reads the category tree at the start, until it has been read, and now and then."""
+    """Reads the category tree at startup, until that succeeds, and periodically."""
 
     def __init__(self, tree: CategoryTree, reads: CachedReads) -> None:
         """Fill ``tree`` from ``reads``."""
@@ -49,7 +49,7 @@ class TreeKeeper(BackgroundService):
         self._reads = reads
 
     async def run_once(self) -> None:
-        """Read it; a tree that moved meanwhile is read again."""
+        """Read the tree; one that changed meanwhile is read again."""
         while True:
             moves = self._tree.moves
             read = await self._reads.categories("")
@@ -59,7 +59,7 @@ class TreeKeeper(BackgroundService):
 
 
 class Following:
-    """The cache and live delivery of one edge, with the followers that feed them."""
+    """The cache and the live hub of one edge, with the followers that update them."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Following:
         database_url: str,
         on_quarantine: OnQuarantine = lambda _key, _detail: None,
     ) -> None:
-        """``sources`` has each log; ``shared_sources`` too, for reading that waits for Redis. ``start`` begins."""
+        """``sources`` and ``shared_sources`` have each log; the latter are read by followers that wait for Redis."""
         self.tree = CategoryTree()
         self.memory = MemoryCache()
         self.shared = SharedCache(redis_url, on_quarantine=on_quarantine)
@@ -99,7 +99,7 @@ class Following:
         self._background = [self._retries, self.consistency, TreeKeeper(self.tree, self.reads)]
 
     def start(self) -> None:
-        """Follow."""
+        """Start the followers and the background services."""
         for log, follower in self.followers.items():
             metrics.FOLLOWER_AGE.labels(log).set_function(self._fresh[log].age_seconds)
             self._shown.enter_context(FOLLOWERS.showing(log, "memory", signs_of(follower)))
@@ -110,11 +110,11 @@ class Following:
             self._elected.start(self._feed_shared)
 
     async def drain(self) -> None:
-        """End every socket."""
+        """Close every client."""
         await self.publisher.close()
 
     async def stop(self) -> None:
-        """Stop following and let go of Redis."""
+        """Stop following and close the connections to Redis."""
         await self._elected.stop()
         for service in self._background:
             await service.stop()
@@ -128,7 +128,7 @@ class Following:
         return self.followers[log].connected
 
     async def _feed_shared(self) -> None:
-        """Apply both logs to Redis until this process gives way."""
+        """Apply both logs to Redis while this process is the leader."""
         tree = CategoryTree()
         await TreeKeeper(tree, self.reads).run_once()
         readers: dict[str, Callable[[Any], LogChange]] = {
@@ -144,7 +144,7 @@ class Following:
 
 
 class LiveSink:
-    """The end of one follower's chain of sinks."""
+    """Publishes the changes of one follower to the live hub."""
 
     def __init__(self, publisher: EventPublisher, log: str) -> None:
         """Feed the publisher with a log."""
@@ -152,13 +152,13 @@ class LiveSink:
         self._log = log
 
     async def position(self) -> str:
-        """From now on: nobody can be owed anything by a process that has just begun."""
+        """Return no position: a new process owes nothing to any client."""
         return ""
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
-        """Begin anew; clients come again and take snapshots."""
+        """Start again at the cursor; clients reconnect and take snapshots."""
         self._publisher.begin(cursors.decode(cursor)[self._log])
 
     async def apply(self, batch: ChangeBatch) -> None:
-        """Publish."""
+        """Publish a batch."""
         self._publisher.publish(self._log, batch)

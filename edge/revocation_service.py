@@ -1,4 +1,4 @@
-"""``RevocationService``: what this edge knows of revoked tokens, served to the services over gRPC."""
+"""``RevocationService``: serve the revoked tokens that this edge knows to the services over gRPC."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PER_MESSAGE: Final = 5000  # about 60 bytes each
 
 
 class RevocationServicer(RevocationServiceServicer):
-    """Serves the list of one edge."""
+    """Serves the revocation list of one edge."""
 
     def __init__(self, feed: RevocationFeed) -> None:
         """Serve what the feed reads."""
@@ -40,7 +40,7 @@ class RevocationServicer(RevocationServiceServicer):
     async def WatchRevocations(  # noqa: N802
         self, request: messages.WatchRevocationsRequest, context: Any
     ) -> AsyncIterator[messages.WatchRevocationsResponse]:
-        """The list, then each change; heartbeats while the list is confirmed."""
+        """Yield the list, then each change; heartbeats while the list is confirmed."""
         del request, context
         require_process()
         entries = self._feed.entries
@@ -55,20 +55,20 @@ class RevocationServicer(RevocationServiceServicer):
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         batch = await queue.get()
                 if batch is None:
-                    message = "The server is being replaced: connect to another edge."
+                    message = "The server is shutting down: connect to another edge."
                     raise Draining(message)
                 self._require_confirmed()
                 yield _message(batch, complete=True)
 
     def _require_confirmed(self) -> None:
-        """An edge that cannot read its database does not know who is revoked: another one may."""
+        """Raise ``StoreUnavailable`` when the list is old: without its database, an edge cannot update it."""
         if self._feed.entries.age > _CONFIRMED_SECONDS:
             message = "The edge cannot read its database: connect to another edge."
             raise StoreUnavailable(message)
 
 
 def build_revocation_server(feed: RevocationFeed, verifier: TokenVerifier) -> Server:
-    """A gRPC server for the services of this system."""
+    """Return a gRPC server for the services of this system."""
     server = Server(SERVICE, verifier=verifier, revocations=feed.entries, pack=lambda _: None, pings=(), has_log=False)
     add_RevocationServiceServicer_to_server(RevocationServicer(feed), server.grpc_server)
     return server

@@ -1,4 +1,4 @@
-"""Everything the edge reads from its environment."""
+"""Settings of the edge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(raw: str) -> tuple[Network, ...]:
-    """Addresses or networks, comma-separated; ``ValueError`` names the wrong one."""
+    """Parse addresses or networks, comma-separated; ``ValueError`` names the invalid one."""
     return tuple(ipaddress.ip_network(item.strip()) for item in raw.split(",") if item.strip())
 
 
@@ -94,7 +94,7 @@ class EdgeSettings(HttpTlsSettings, GrpcServerSettings, GrpcClientSettings, Oper
     max_concurrent_requests: int = setting(
         "PARTSTREAM_MAX_CONCURRENT_REQUESTS",
         positive_int,
-        help="requests served at once, without those that wait for their body; more are answered 503",
+        help="requests served at once, without those that wait for their body; more get 503",
         default=1000,
     )
     request_head_seconds: int = setting(

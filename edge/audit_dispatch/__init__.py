@@ -1,1 +1,1 @@
-"""From the logs to jobs: every entry into the audit trail, and pages to warm."""
+"""Turn log entries into jobs: every entry for the audit trail, and product pages to warm."""

@@ -1,8 +1,8 @@
-"""The elected dispatcher: one edge process turns every log entry into an audit job, and content changes into warming.
+"""The audit dispatcher: one leader among the edge processes turns every log entry into an audit job.
 
-It remembers nothing. It begins at the position of the audit trail, queues what comes after, and keeps only so much in
-flight; when the trail stands still although no job is waiting, the jobs were lost, and it begins at the position again.
-Jobs that were not lost after all are recognised by the trail as duplicates.
+Content changes become warming jobs as well. The dispatcher stores no state: it starts at the position of the audit
+trail, sends what follows, and bounds the jobs in flight. When the trail stalls although no job is waiting, the jobs
+were lost, and it starts again at the position. The trail ignores jobs that were not lost after all as duplicates.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ _FUTURE_PAUSE_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is bounded, and by how much."""
+    """Bounds of dispatch."""
 
     # Jobs sent and not yet stored, per log: 6,400 entries or 8 MiB, a third of a second of the worker's best speed.
     jobs_in_flight: int = 32
-    # Jobs of earlier dispatchers that may still wait when this one begins to send.
+    # Jobs of earlier dispatchers that may still wait when this one starts to send.
     jobs_waiting_at_start: int = 64
-    # The trail stands still for so long with no job waiting: they are lost. Doubled while that does not help.
+    # The trail stalls for so long with no job waiting: they are lost. Doubled while that does not help.
     stall_seconds: float = 3.0
-    most_stall_seconds: float = 60.0
-    # How often the position is read while something is in flight: 0.5 ms of the audit database.
+    max_stall_seconds: float = 60.0
+    # How often the position is read while jobs are in flight: 0.5 ms of the audit database.
     poll_seconds: float = 0.1
-    # How often the services are told the position; until then their logs keep what the trail has already.
+    # How often the position is reported to the services; until then their logs retain what the trail has already.
     report_seconds: float = 5.0
 
 
 class StalledError(Exception):
-    """The trail stands still although no job is waiting."""
+    """The trail stalls although no job is waiting."""
 
 
 class Dispatcher:
-    """Stands for election, and dispatches both logs while it is the one."""
+    """Takes part in the leader election, and dispatches both logs while it is the leader."""
 
     def __init__(
         self,
@@ -77,24 +77,19 @@ class Dispatcher:
         jobs: JobQueue,
         limits: Limits | None = None,
     ) -> None:
-        """``sources`` must see origins: their channel's token needs ``changes:read``."""
-        self._elected = LeaderElection(audit_dsn, LOCK, "audit dispatcher")
+        """``sources`` need the origin of changes: the token of their channel has ``changes:read``."""
+        self._leadership = LeaderElection(audit_dsn, LOCK, "audit dispatcher")
         limits = limits or Limits()
         self._logs = [LogDispatch(source, audit_pool, jobs, limits) for source in sources]
         self._reports = [PositionReport(source, audit_pool, limits.report_seconds) for source in sources]
 
-    @property
-    def elected(self) -> bool:
-        """Whether this process is the one."""
-        return self._elected.holds
-
     def start(self) -> None:
-        """Stand for election in the background."""
-        self._elected.start(self._dispatch)
+        """Take part in the leader election in the background."""
+        self._leadership.start(self._dispatch)
 
     async def stop(self) -> None:
-        """Give way. What is queued stays queued; the next one begins at the position."""
-        await self._elected.stop()
+        """Stop and release leadership. Queued jobs stay queued; the next leader starts at the position."""
+        await self._leadership.stop()
 
     async def _dispatch(self) -> None:
         for report in self._reports:
@@ -120,14 +115,14 @@ class LogDispatch:
         self._pool = pool
         self._jobs = jobs
         self._limits = limits
-        self._flight = InFlightWindow()
+        self._window = InFlightWindow()
         self._stall_seconds = limits.stall_seconds
         self._warming = WarmingQueue(jobs) if source.log == "content" else None
-        self._signs = DispatchStatus(_BOOKMARK_SECONDS)
+        self._status = DispatchStatus(_BOOKMARK_SECONDS)
 
     async def run(self) -> None:
-        """Dispatch for ever; every failure leads back to the position."""
-        with FOLLOWERS.showing(self._log, "audit", self._signs.read):
+        """Dispatch until cancelled; after every failure start again at the position."""
+        with FOLLOWERS.showing(self._log, "audit", self._status.read):
             await self._run()
 
     async def _run(self) -> None:
@@ -140,16 +135,16 @@ class LogDispatch:
             except (EpochChanged, CursorCompacted) as error:
                 pause = await self._bridge(error)
             except CursorFromFuture as error:
-                # The log is shorter than it was, under the same epoch: somebody restored it without the procedure.
-                log.error("%s: the audit trail is ahead of its log, which must not be: %s", self._log, error)  # noqa: TRY400
+                # The log is shorter than it was, in the same epoch: it was restored without the procedure.
+                log.error("audit trail ahead of its log log=%s error=%s", self._log, error)  # noqa: TRY400
                 pause = _FUTURE_PAUSE_SECONDS
             except StalledError:
                 AUDIT_REQUEUES.labels(self._log).inc()
-                log.warning("%s: audit jobs were lost or failed; queueing again from the position", self._log)
+                log.warning("audit jobs lost or failed, sending again from the position log=%s", self._log)
             except (PartstreamError, JobsUnavailable, *STORE_FAILURES) as error:
                 pause = backoff.next()
-                log.info("%s: dispatch pauses for %.1f s: %r", self._log, pause, error)
-            if time.monotonic() - began > self._limits.most_stall_seconds:
+                log.info("dispatch paused log=%s pause_seconds=%.1f error=%r", self._log, pause, error)
+            if time.monotonic() - began > self._limits.max_stall_seconds:
                 backoff.reset()
             await asyncio.sleep(pause)
 
@@ -158,27 +153,27 @@ class LogDispatch:
         position = await position_of(self._pool, self._log)
         cursor = await self._cursor_of(position)
         stored = 0 if position is None else position.revision
-        self._flight.begin(stored, time.monotonic())
-        self._signs.opened(stored)
-        stream = EntryStream(self._source, cursor, _BOOKMARK_SECONDS, self._signs.heard)
+        self._window.begin(stored, time.monotonic())
+        self._status.opened(stored)
+        stream = EntryStream(self._source, cursor, _BOOKMARK_SECONDS, self._status.record_message)
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._signs.closed)
+            stack.callback(self._status.closed)
             await stack.enter_async_context(contextlib.aclosing(stream))
             while True:
-                await self._make_room()
+                await self._wait_for_capacity()
                 chunk = await stream.next_chunk(self._limits.poll_seconds)
                 if chunk is not None:
                     await self._send(chunk)
 
     async def _cursor_of(self, position: TrailPosition | None) -> str:
-        """The cursor to watch from; that of the log's beginning while the trail is empty."""
+        """Return the cursor to watch from; that of the start of the log while the trail is empty."""
         if position is not None:
             return cursors.encode(cursors.Position(self._log, position.epoch, position.revision))
         now = await self._now()
         return cursors.encode(cursors.Position(self._log, now.epoch, 0))
 
     async def _now(self) -> cursors.Position:
-        """Where the log stands: the first message of a watch says so."""
+        """Return the head of the log: the first message of a watch carries it."""
         async with (
             asyncio.timeout(_BOOKMARK_SECONDS),
             contextlib.aclosing(self._source.watch("", _BOOKMARK_SECONDS)) as messages,
@@ -191,30 +186,30 @@ class LogDispatch:
         response = _RESPONSES[self._log](changes=chunk.entries).SerializeToString()
         await self._jobs.record_changes(RecordChanges(self._log, chunk.epoch, chunk.first, chunk.last, response))
         AUDIT_JOBS_QUEUED.labels(self._log).inc()
-        self._flight.sent(chunk.last, time.monotonic())
-        if self._warming is not None and self._flight.is_light:
+        self._window.sent(chunk.last, time.monotonic())
+        if self._warming is not None and self._window.is_light:
             await self._warming.offer(chunk)
 
-    async def _make_room(self) -> None:
-        """Return when another job may be sent; ``StalledError`` when those in flight seem to be lost."""
+    async def _wait_for_capacity(self) -> None:
+        """Return when another job may be sent; raise ``StalledError`` when those in flight seem to be lost."""
         while True:
             now = time.monotonic()
-            if self._flight.is_due(now, self._limits.poll_seconds):
+            if self._window.is_due(now, self._limits.poll_seconds):
                 await self._look(now)
-            if self._flight.jobs < self._limits.jobs_in_flight:
+            if self._window.jobs < self._limits.jobs_in_flight:
                 return
             await asyncio.sleep(self._limits.poll_seconds)
 
     async def _look(self, now: float) -> None:
-        """See how far the trail has come."""
+        """Read the position of the trail."""
         position = await position_of(self._pool, self._log)
         stored = 0 if position is None else position.revision
-        moved = self._flight.stored(stored, now)
-        self._signs.stored(stored)
-        AUDIT_BEHIND.labels(self._log).set(self._flight.entries)
+        moved = self._window.stored(stored, now)
+        self._status.stored(stored)
+        AUDIT_BEHIND.labels(self._log).set(self._window.entries)
         if moved:
             self._stall_seconds = self._limits.stall_seconds
-        elif self._flight.still_for(now) > self._stall_seconds:
+        elif self._window.still_for(now) > self._stall_seconds:
             await self._judge_stall(now)
 
     async def _judge_stall(self, now: float) -> None:
@@ -222,31 +217,31 @@ class LogDispatch:
         if depth.delayed and await self._jobs.set_orphans_aside(AUDIT_QUEUE):
             depth = await self._jobs.depth(AUDIT_QUEUE)
         if depth.waiting + depth.delayed:
-            # Nobody works on them, or a failed one waits for its next attempt: sending more would not help.
-            self._flight.excuse(now)
+            # No worker runs, or a failed job waits for its next attempt: sending more would not help.
+            self._window.excuse(now)
             return
-        self._stall_seconds = min(2 * self._stall_seconds, self._limits.most_stall_seconds)
+        self._stall_seconds = min(2 * self._stall_seconds, self._limits.max_stall_seconds)
         raise StalledError
 
     async def _let_queue_drain(self) -> None:
-        """Wait while many jobs of before are waiting, so that beginning again and again cannot fill Redis."""
+        """Wait while many jobs of earlier dispatchers are waiting, so that repeated starts cannot fill Redis."""
         while (await self._jobs.depth(AUDIT_QUEUE)).waiting > self._limits.jobs_waiting_at_start:  # noqa: ASYNC110 - Redis
             await asyncio.sleep(self._limits.poll_seconds)
 
     async def _bridge(self, error: EpochChanged | CursorCompacted) -> float:
-        """The log does not go on from the position: have the gap recorded, and go on after it. Seconds to pause."""
+        """Record a gap where the log does not continue from the position; return the seconds to pause."""
         try:
             position = await position_of(self._pool, self._log)
             gap = self._gap(error, position)
             if gap is None:
-                # A stream that was open when the epoch changed does not know more; the next one is told at its start.
+                # A stream that was open when the epoch changed has no details; the next one gets them at its start.
                 return 0.2
             await self._let_queue_drain()
             await self._jobs.record_gap(gap)
-            self._signs.gaps_recorded += 1
+            self._status.gaps_recorded += 1
             await self._until_recorded(gap)
         except (JobsUnavailable, *STORE_FAILURES) as failure:
-            log.info("%s: a gap cannot be recorded now: %r", self._log, failure)
+            log.info("gap cannot be recorded now log=%s error=%r", self._log, failure)
             return 1.0
         return 0.0
 
@@ -258,7 +253,7 @@ class LogDispatch:
         start = _position(found, self._log)
         if isinstance(error, CursorCompacted):
             return RecordGap(self._log, start.epoch, start.revision, "the log no longer has the entries before")
-        # What the trail already has of the epoch before is not read again; what it has not is still in the log.
+        # What the trail already has of the previous epoch is not read again; the rest is still in the log.
         stored = 0 if position is None else position.revision
         cause = "the log was restored from a backup and began a new epoch"
         return RecordGap(self._log, start.epoch, min(start.revision, stored), cause)

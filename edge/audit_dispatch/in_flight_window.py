@@ -1,4 +1,4 @@
-"""What the dispatcher has in hand: entries read and not yet sent, and jobs sent and not yet stored."""
+"""The in-flight window: entries read and not yet sent, and jobs sent and not yet stored."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 200  # of one job
 MAX_BYTES: Final = 256 * 1024  # of one job; a single entry may be larger
 _MESSAGES_AHEAD: Final = 4  # of at most 1 MiB each
-_SILENCE_INTERVALS: Final = 3  # no message for so many bookmark intervals means that the connection is dead
+_SILENCE_INTERVALS: Final = 3  # without a message for so many bookmark intervals, the connection is dead
 _LIGHT_ENTRIES: Final = 1_000  # with more than these in flight, the dispatcher is catching up
 
 
 class SkippedError(PartstreamError):
-    """The stream skipped a revision; it is read again from the position."""
+    """The stream skipped a revision; read it again from the position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,19 @@ class Chunk:
 
     @property
     def first(self) -> int:
-        """Revision of the first entry."""
+        """Return the revision of the first entry."""
         revision: int = self.entries[0].revision
         return revision
 
     @property
     def last(self) -> int:
-        """Revision of the last entry."""
+        """Return the revision of the last entry."""
         revision: int = self.entries[-1].revision
         return revision
 
 
 class EntryStream:
-    """A watch cut into chunks. It reads a few messages ahead and no more, so that a slow consumer slows the server."""
+    """A watch cut into chunks. It reads a few messages ahead, so that a slow consumer slows the server down."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class EntryStream:
         bookmark_seconds: float,
         on_message: Callable[[int], None] = lambda _newest: None,
     ) -> None:
-        """Nothing is read before the first chunk is asked for; ``on_message`` is told the newest revision known."""
+        """Nothing is read before the first chunk is requested; ``on_message`` gets the newest revision known."""
         self._source = source
         self._cursor = cursor
         self._bookmark_seconds = bookmark_seconds
@@ -76,7 +76,7 @@ class EntryStream:
         self._reader: asyncio.Task[None] | None = None
 
     async def next_chunk(self, timeout_seconds: float) -> Chunk | None:
-        """The next entries, as many as are there; ``None`` when none came in time. Raises what ended the stream."""
+        """Return the next entries; ``None`` when none came in time. Raise what ended the stream."""
         if self._reader is None:
             self._reader = asyncio.create_task(self._read(), name=f"dispatch-{self._source.log}")
         if not self._pending and self._ended is None:
@@ -114,7 +114,7 @@ class EntryStream:
 
     def _take(self, message: ChangeBatch | Exception) -> None:
         if isinstance(message, Exception):
-            self._ended = message  # raised once the entries before it have gone
+            self._ended = message  # raised once the entries before it are returned
             return
         for change in message.changes:
             if change.revision != self._reached + 1:
@@ -135,10 +135,10 @@ class EntryStream:
 
 
 class InFlightWindow:
-    """Jobs sent and not yet stored. Times are given, not taken, so that it can be tried without waiting."""
+    """Jobs sent and not yet stored. Callers pass the time, so that tests need not wait."""
 
     def __init__(self) -> None:
-        """Nothing is in flight."""
+        """Start empty."""
         self._jobs: deque[int] = deque()
         self._stored = 0
         self._moved_at = 0.0
@@ -146,33 +146,33 @@ class InFlightWindow:
 
     @property
     def jobs(self) -> int:
-        """Jobs in flight."""
+        """Return the jobs in flight."""
         return len(self._jobs)
 
     @property
     def entries(self) -> int:
-        """Entries in flight."""
+        """Return the entries in flight."""
         return self._jobs[-1] - self._stored if self._jobs else 0
 
     @property
     def is_light(self) -> bool:
-        """Whether the dispatcher keeps up."""
+        """Return whether the dispatcher keeps up."""
         return self.entries <= _LIGHT_ENTRIES
 
     def begin(self, stored: int, now: float) -> None:
-        """Forget what was in flight: it begins again after ``stored``."""
+        """Drop what was in flight and start again after ``stored``."""
         self._jobs.clear()
         self._stored = stored
         self._moved_at = self._looked_at = now
 
     def sent(self, last: int, now: float) -> None:
-        """A job that ends with revision ``last`` is on its way."""
+        """Add a job that ends with revision ``last``."""
         if not self._jobs:
             self._moved_at = now
         self._jobs.append(last)
 
     def stored(self, revision: int, now: float) -> bool:
-        """The trail has reached ``revision``; whether that is further than before."""
+        """Remove the jobs stored up to ``revision``; return whether the trail advanced."""
         self._looked_at = now
         moved = revision != self._stored
         if moved:
@@ -183,13 +183,13 @@ class InFlightWindow:
         return moved
 
     def is_due(self, now: float, interval: float) -> bool:
-        """Whether it is time to look at the trail."""
+        """Return whether the position of the trail is to be read."""
         return bool(self._jobs) and now - self._looked_at >= interval
 
     def still_for(self, now: float) -> float:
-        """Seconds without movement while something is in flight."""
+        """Return the seconds without progress while jobs are in flight."""
         return now - self._moved_at if self._jobs else 0.0
 
     def excuse(self, now: float) -> None:
-        """There is a reason for standing still: begin to count anew."""
+        """Restart the stall timer: there is a known reason for it."""
         self._moved_at = now

@@ -23,20 +23,20 @@ FOLLOWER: Final = "audit"
 
 
 class ReportingSource(ChangeSource, Protocol):
-    """A service's log that can be told who depends on it."""
+    """A service's log that accepts the position of a follower."""
 
     async def head(self) -> str:
-        """Cursor of the newest entry."""
+        """Return the cursor of the newest entry."""
 
     async def register(self, cursor: str) -> None:
-        """Make the follower known: what comes after the cursor is kept for it."""
+        """Register the follower: the log retains what follows the cursor."""
 
     async def report(self, cursor: str) -> None:
-        """Everything up to the cursor is stored."""
+        """Report that everything up to the cursor is stored."""
 
 
 class PositionReport(BackgroundService):
-    """Reports the position of the trail in one log, again and again. An empty trail needs everything."""
+    """Reports the position of the trail in one log periodically. An empty trail needs every entry."""
 
     def __init__(self, source: ReportingSource, pool: asyncpg.Pool[asyncpg.Record], seconds: float) -> None:
         """Nothing runs before ``start``."""
@@ -59,18 +59,19 @@ class PositionReport(BackgroundService):
         except FollowerNotFound:
             await self._source.register(cursors.encode(position))
         except PositionNotSent as error:
-            # Another replica sent it, or the watch has not begun again: the next report is due soon.
-            log.info("%s: position not taken: %s", self._source.log, error)
+            # Another replica sent it, or the watch has not restarted: the next report is due soon.
+            log.info("position not accepted log=%s error=%s", self._source.log, error)
         except EpochChanged:
-            # The trail has not crossed over yet. Until it has, the log keeps all that came after the restore.
-            log.info("%s: the audit trail is still in the epoch before", self._source.log)
+            # The trail is still in the previous epoch. Until it has moved on, the log retains all entries since the
+            # restore.
+            log.info("position not reported, audit trail in the previous epoch log=%s", self._source.log)
 
 
 class DispatchStatus:
-    """Of one log, while this process is the dispatcher."""
+    """The follower status of one log, while this process is the dispatcher."""
 
     def __init__(self, bookmark_seconds: float) -> None:
-        """Nothing was heard yet."""
+        """Start without messages."""
         self._bookmark_seconds = bookmark_seconds
         self._began = time.monotonic()
         self._heard_at = 0.0
@@ -82,28 +83,28 @@ class DispatchStatus:
         self.gaps_recorded = 0
 
     def opened(self, stored: int) -> None:
-        """A stream is asked for, from where the trail ends."""
+        """Record that a stream is opened, from the position of the trail."""
         self._streams += 1
         self._stored = self._newest = stored
 
-    def heard(self, newest: int) -> None:
-        """A message came; ``newest`` is the log's newest revision that is known now."""
+    def record_message(self, newest: int) -> None:
+        """Record a message; ``newest`` is the newest revision of the log that is known."""
         self._connected = True
         self._heard_at = time.monotonic()
         self._newest = max(self._newest, newest)
-        self._fresh.heard(self._stored, self._newest)
+        self._fresh.record_message(self._stored, self._newest)
 
     def stored(self, revision: int) -> None:
-        """The trail has everything up to a revision."""
+        """Record that the trail has everything up to a revision."""
         self._stored = revision
         self._fresh.reached(revision)
 
     def closed(self) -> None:
-        """The stream ended."""
+        """Record that the stream ended."""
         self._connected = False
 
     def read(self) -> FollowerStatus:
-        """The signs now."""
+        """Return the current status."""
         now = time.monotonic()
         silent = now - (self._heard_at or self._began)
         lag = max(0, self._newest - self._stored)

@@ -1,4 +1,7 @@
-"""The audit trail: wait until it has reached a position, and alert when it does not advance."""
+"""The audit trail for reads: wait until it has reached a position, and alert when it does not advance.
+
+A worker that follows the logs writes the trail, some 50 ms behind a write.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,21 @@ if TYPE_CHECKING:
     from tasks.alerts.reporter import Alerts
 
 WAIT_SECONDS: Final = 2.0
-POLL_SECONDS: Final = 0.01  # a look takes 0.3 ms of the audit database, and serves every read that waits
+POLL_SECONDS: Final = 0.01  # a read of the position takes 0.3 ms of the audit database, and serves every waiting read
 
 
 class AuditTrail:
-    """The audit database, and how far it has come."""
+    """The audit database and its position in each log."""
 
     def __init__(self, database: Database, *, wait_seconds: float = WAIT_SECONDS) -> None:
-        """Without a wait, one look decides: for an edge that queues no audit jobs."""
+        """Without ``wait_seconds`` the position is read once: for an edge that sends no audit jobs."""
         self.database = database
         self._wait_seconds = wait_seconds
         self._looking = asyncio.Lock()
         self._seen: dict[str, tuple[float, TrailPosition | None]] = {}
 
     async def reached(self, wanted: Iterable[cursors.Position]) -> bool:
-        """Return whether every entry up to these positions is stored; false only after the wait."""
+        """Return whether every entry up to these positions is stored; false only at the timeout."""
         deadline = time.monotonic() + self._wait_seconds
         behind = list(wanted)
         while True:
@@ -47,7 +50,7 @@ class AuditTrail:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, log: str) -> TrailPosition | None:
-        """Return the position, at most ``POLL_SECONDS`` old: one query for all who wait."""
+        """Return the position, at most ``POLL_SECONDS`` old: one query for all waiting reads."""
         async with self._looking:
             looked_at, stored = self._seen.get(log, (float("-inf"), None))
             if time.monotonic() - looked_at >= POLL_SECONDS:
@@ -64,11 +67,14 @@ def _holds(stored: TrailPosition | None, wanted: cursors.Position) -> bool:
 
 STALLED_ALERT: Final = "audit_trail_stalled"
 WATCH_SECONDS: Final = 5.0
-STALLED_SECONDS: Final = 30.0  # behind for so long without a step; 50 ms are usual, a lost job costs 3 s
+STALLED_SECONDS: Final = 30.0  # behind for so long without progress; 50 ms are usual, a lost job costs 3 s
 
 
 class AuditWatch(BackgroundService):
-    """Compares the trail with what this process has seen of each log."""
+    """Compares the trail with the position of this process in each log.
+
+    The cause of a stall may be the dispatcher, Redis, the worker or the audit database.
+    """
 
     def __init__(
         self,
@@ -79,18 +85,18 @@ class AuditWatch(BackgroundService):
         *,
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
-        """``seen`` returns the position that this process has reached in a log, if it has one."""
+        """``seen`` returns the position of this process in a log, if it has one."""
         super().__init__("audit-watch", WATCH_SECONDS)
         self._trail = trail
         self._seen = seen
         self._alerts = alerts
         self._stalled_seconds = stalled_seconds
         self._stored: dict[str, TrailPosition | None] = {}
-        # When the trail was last seen to advance, or to be complete.
+        # When the trail last advanced, or was complete.
         self._moved_at = dict.fromkeys(logs, time.monotonic())
 
     async def run_once(self) -> None:
-        """Look at the trail of each log."""
+        """Check the trail of each log."""
         for name in self._moved_at:
             seen = self._seen(name)
             if seen is not None:

@@ -1,4 +1,4 @@
-"""Having product pages read again after their content changed. Only speed depends on it, so it may be dropped."""
+"""Queue product pages to be read again after their content changed. An optimisation: pages may be dropped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MAX_AGE_SECONDS: Final = 10.0  # people have read a page that changed so long ago
+_MAX_AGE_SECONDS: Final = 10.0  # clients have read a page that changed so long ago
 _MAX_JOBS_WAITING: Final = 20
-# More parts in one job's worth of entries are an import, and reading all of their pages would only slow it down.
+# More parts in one job's worth of entries are an import: reading all of their pages would only slow it down.
 _MAX_PARTS: Final = MAX_PAGES_PER_JOB
 
 
@@ -30,7 +30,7 @@ class WarmingQueue:
         self._jobs = jobs
 
     async def offer(self, chunk: Chunk) -> None:
-        """Queue the published parts of a chunk, or drop them when there is too much to do. Redis away is no failure."""
+        """Queue the published parts of a chunk, or drop them when too many jobs wait or Redis is unavailable."""
         parts = self._published(chunk)
         if not parts:
             return

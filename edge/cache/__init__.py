@@ -1,1 +1,1 @@
-"""The cache: memory in every process, Redis between them, both fed by the change logs and never going backwards."""
+"""The cache: memory in every process and Redis between them, both updated from the change logs."""

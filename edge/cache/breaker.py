@@ -1,4 +1,7 @@
-"""What a call to the shared tier raises, and the circuit breaker that skips calls while Redis is unavailable."""
+"""Errors of the shared tier, and the circuit breaker that skips calls while Redis is unavailable.
+
+None of the errors reaches a client.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class CacheError(Exception):
-    """The cache could not do what it was asked."""
+    """An operation of the cache failed."""
 
 
-class SharedTierAway(CacheError):
-    """Redis does not answer, or it failed so often that it is not asked for a while."""
+class SharedTierUnavailable(CacheError):
+    """Redis does not respond, or failed so often that it is not called for a while."""
 
 
 class SharedTierBehind(CacheError):
-    """The shared tier lost its position or stands before the entries given: applying them would leave a gap."""
+    """The shared tier has lost its position or is before the entries given: applying them would leave a gap."""
 
 
 FAILURES_TO_OPEN = 3
@@ -29,12 +32,12 @@ LONGEST_PAUSE_SECONDS = 10.0
 
 
 class CircuitBreaker:
-    """Closed: calls pass. Open: none do. After the pause one call passes; its outcome decides."""
+    """Closed: calls pass. Open: none do. After a pause one call passes; its outcome decides."""
 
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, spread: Callable[[], float] = random.random
     ) -> None:
-        """Begin closed."""
+        """Start closed."""
         self._clock = clock
         self._spread = spread
         self._failures = 0
@@ -43,30 +46,30 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are being kept back, as of the last outcome."""
+        """Return whether the breaker is open, as of the last outcome."""
         return self._failures >= FAILURES_TO_OPEN
 
     @property
     def would_allow(self) -> bool:
-        """Whether a call made now would pass."""
+        """Return whether a call made now would pass."""
         return not self.is_open or (not self._trying and self._clock() >= self._open_until)
 
     def allows(self) -> bool:
-        """Whether to make a call now. Whoever is allowed must report the outcome."""
+        """Return whether to make a call now. The caller must then report the outcome."""
         if not self.would_allow:
             return False
         self._trying = self.is_open
         return True
 
     def succeeded(self) -> bool:
-        """The call came back; true when this closed the breaker."""
+        """Record a success; return whether this closed the breaker."""
         was_open = self.is_open
         self._failures = 0
         self._trying = False
         return was_open
 
     def failed(self) -> None:
-        """The call failed."""
+        """Record a failure."""
         self._failures += 1
         self._trying = False
         if self.is_open:
@@ -74,7 +77,7 @@ class CircuitBreaker:
             self._open_until = self._clock() + pause * (0.5 + 0.5 * self._spread())
 
     def forget(self) -> None:
-        """The call was given up before it had an outcome."""
+        """Record that the call was cancelled before it had an outcome."""
         self._trying = False
 
 

@@ -1,11 +1,11 @@
-"""Is the cache true? Samples entries, compares memory, Redis and the service at one revision, publishes the rate."""
+"""The consistency check: compare sampled entries of memory and Redis with the service, at one revision."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from changelog import cursor as cursors
 from chassis.background import BackgroundService
@@ -17,27 +17,21 @@ from edge.cache.values import CODECS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from changelog.follower import Follower
     from edge.cache.keys import Kind
     from edge.cache.manager import Loaded
     from edge.cache.memory import MemoryCache
     from edge.cache.shared import SharedCache
 
 INTERVAL_SECONDS: Final = 10.0
-SAMPLE: Final = 20  # entries a round; 2 a second cost the services nothing and find a fault of 1 % within a minute
+SAMPLE: Final = 20  # entries per round; 2 a second cost the services nothing and find a fault of 1 % within a minute
 WAIT_SECONDS: Final = 1.0
 REMEMBERED: Final = 50
 
 
-class Reaches(Protocol):
-    """What the checker asks of a follower."""
-
-    async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
-        """Return once the position was applied; ``RevisionNotYetServed`` after the time-out."""
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An entry that is not what the service says, at a revision where both must agree."""
+    """An entry that differs from the source, at a revision where both must be equal."""
 
     tier: str
     kind: str
@@ -48,15 +42,14 @@ class Difference:
 
 
 class CacheConsistencyManager(BackgroundService):
-    """Checks a sample every few seconds; remembers the latest differences."""
+    """Checks a sample every few seconds and holds the latest differences."""
 
     def __init__(
         self,
         memory: MemoryCache,
         shared: SharedCache,
         loaders: Mapping[str, Callable[[list[str], str], Awaitable[Loaded]]],
-        followers: Mapping[str, Reaches],
-        pick: Callable[[list[str], int], list[str]] = random.sample,
+        followers: Mapping[str, Follower],
     ) -> None:
         """``loaders`` by kind, ``followers`` by log."""
         super().__init__("cache-consistency", INTERVAL_SECONDS)
@@ -64,14 +57,13 @@ class CacheConsistencyManager(BackgroundService):
         self._shared = shared
         self._loaders = loaders
         self._followers = followers
-        self._pick = pick
         self.checked = 0
         self.differences: deque[Difference] = deque(maxlen=REMEMBERED)
         self.inconsistent = 0
 
     @property
     def inconsistency_rate(self) -> float:
-        """Share of checked entries that differed since the start, 0 to 1."""
+        """Return the share of checked entries that differed since startup, 0 to 1."""
         return self.inconsistent / self.checked if self.checked else 0.0
 
     async def run_once(self) -> None:
@@ -80,16 +72,16 @@ class CacheConsistencyManager(BackgroundService):
             held = self._memory.idents(kind)
             if held:
                 try:
-                    await self.check(kind, self._pick(held, min(SAMPLE, len(held))))
+                    await self.check(kind, random.sample(held, min(SAMPLE, len(held))))
                 except Unavailable:
-                    continue  # without the source, or far behind it, there is nothing to compare with
+                    continue  # without the source, or far behind it, there is nothing to compare
         metrics.CACHE_INCONSISTENCY_RATE.set(self.inconsistency_rate)
         for name, (entries, size) in self._memory.occupancy().items():
             metrics.CACHE_MEMORY_ENTRIES.labels(name).set(entries)
             metrics.CACHE_MEMORY_BYTES.labels(name).set(size)
 
     async def check(self, kind: Kind, idents: list[str]) -> list[Difference]:
-        """Compare these entries; the differences found."""
+        """Compare these entries; return the differences."""
         loaded = await self._loaders[kind.name](idents, "")
         position = cursors.position_in(loaded.token, kind.log)
         if position is None:
@@ -110,7 +102,7 @@ class CacheConsistencyManager(BackgroundService):
         return found
 
     def _compare(self, tier: str, kind: Kind, ident: str, cached: Any, truth: Any, revision: int) -> list[Difference]:
-        """A cached version above the source's means that it changed since it was asked: that is no fault."""
+        """A cached version above the source's is no difference: the entry changed after the source was read."""
         self.checked += 1
         metrics.CACHE_CHECKED.labels(tier).inc()
         unknown = CODECS[kind.name].is_unknown(truth)

@@ -1,4 +1,4 @@
-"""For routes: keep a rendered answer by role and permission, and let a write be seen at once in this process."""
+"""Decorators for routes: reuse a rendered body, and make a write visible at once in this process."""
 
 from __future__ import annotations
 
@@ -13,58 +13,51 @@ if TYPE_CHECKING:
     from edge.cache.manager import CacheManager
 
 P = ParamSpec("P")
-AnswerT = TypeVar("AnswerT")
-
-
-def audience(permissions: Iterable[str]) -> str:
-    """Which of these permissions the caller holds: callers who hold the same ones may share an answer."""
-    caller = current_request_context().caller
-    return ",".join(sorted(permission for permission in permissions if caller.may(permission)))
+ResultT = TypeVar("ResultT")
 
 
 def cache_response(
-    *, name: str, version: int = 1, permissions: tuple[str, ...] = (), depends_on: Callable[..., Iterable[object]]
-) -> Callable[[Callable[P, AnswerT]], Callable[P, AnswerT]]:
-    """Render once per view, audience and versions.
+    *, name: str, depends_on: Callable[..., Iterable[object]]
+) -> Callable[[Callable[P, ResultT]], Callable[P, ResultT]]:
+    """Render once for each set of versions and parameters.
 
-    Decorates a function that renders and takes the ``CacheManager`` as ``cache``. ``depends_on(**arguments)`` names the
-    versions and parameters that the rendering depends on, so an answer that is kept can never be wrong. ``version`` is
-    raised when the rendering changes; two releases then never share an answer.
+    The decorated function renders and takes the ``CacheManager`` as ``cache``. ``depends_on(**arguments)`` returns the
+    versions and parameters that the rendering depends on, so a stored body can never be wrong.
     """
 
-    def decorate(render: Callable[P, AnswerT]) -> Callable[P, AnswerT]:
+    def decorate(render: Callable[P, ResultT]) -> Callable[P, ResultT]:
         @functools.wraps(render)
-        def answered(*args: P.args, **kwargs: P.kwargs) -> AnswerT:
+        def cached(*args: P.args, **kwargs: P.kwargs) -> ResultT:
             cache: Any = kwargs["cache"]
             facts = "\x1f".join(str(fact) for fact in depends_on(**kwargs))
-            ident = f"{name}\x1f{version}\x1f{audience(permissions)}\x1f{facts}"
+            ident = f"{name}\x1f{facts}"
             manager: CacheManager = cache
             return manager.body(ident, lambda: render(*args, **kwargs))
 
-        return answered
+        return cached
 
     return decorate
 
 
 def cache_invalidate(
     *, part_id: Callable[..., str]
-) -> Callable[[Callable[P, Awaitable[AnswerT]]], Callable[P, Awaitable[AnswerT]]]:
-    """After a write: show nothing older of the part in this process.
+) -> Callable[[Callable[P, Awaitable[ResultT]]], Callable[P, Awaitable[ResultT]]]:
+    """Show nothing older than a write of a part in this process.
 
-    Decorates a handler that takes the ``CacheManager`` as ``cache``. The log would do it some milliseconds later; this
-    closes that window for readers who bring no token. ``part_id(**arguments)`` names the part.
+    The decorated handler takes the ``CacheManager`` as ``cache``. The log applies the write some milliseconds later;
+    this closes that window for readers without a revision token. ``part_id(**arguments)`` returns the part.
     """
 
-    def decorate(handle: Callable[P, Awaitable[AnswerT]]) -> Callable[P, Awaitable[AnswerT]]:
+    def decorate(handle: Callable[P, Awaitable[ResultT]]) -> Callable[P, Awaitable[ResultT]]:
         @functools.wraps(handle)
-        async def handled(*args: P.args, **kwargs: P.kwargs) -> AnswerT:
-            answer = await handle(*args, **kwargs)
+        async def invalidating(*args: P.args, **kwargs: P.kwargs) -> ResultT:
+            result = await handle(*args, **kwargs)
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
             for token in current_request_context().revisions:
                 manager.expect(part_id(**kwargs), token)
-            return answer
+            return result
 
-        return handled
+        return invalidating
 
     return decorate

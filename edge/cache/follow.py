@@ -14,7 +14,7 @@ from chassis.background import Backoff
 from chassis.retry import retry
 from edge import metrics
 from edge.cache import keys
-from edge.cache.breaker import SharedTierAway, SharedTierBehind
+from edge.cache.breaker import SharedTierBehind, SharedTierUnavailable
 from edge.cache.memory import LogChange, MemoryCache
 from edge.cache.values import Absent, cached_level
 from partstream.changes.v1 import origin_pb2
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def public_part(part: part_pb2.Part) -> part_pb2.Part | Absent:
-    """The part as everyone may see it; nothing, as of its version, when it is not for everyone."""
+    """Return the public fields of a part, or ``Absent`` with its version when it is not public."""
     if not is_published(part):
         return Absent(part.version)
     shown = part_pb2.Part()
@@ -45,7 +45,7 @@ def public_part(part: part_pb2.Part) -> part_pb2.Part | Absent:
 
 
 def read_stock_change(change: stock_change_pb2.StockChange) -> LogChange:
-    """A level replaces the one of its location; a level that is gone for good drops the whole stock."""
+    """Replace the level of one location; a deleted level drops the whole stock."""
     if not change.part_id:
         return LogChange(change.revision, ())
     names = (keys.part_name(change.part_id),)
@@ -59,14 +59,14 @@ def _stock_of(level: stock_pb2.StockLevel) -> stock_pb2.PartStock:
 
 
 class PartChangeReader:
-    """Reads content changes; keeps the category tree as of the last one read."""
+    """Reads content changes; the category tree is as of the last one read."""
 
     def __init__(self, tree: CategoryTree) -> None:
         """Read with this tree."""
         self.tree = tree
 
     def __call__(self, change: part_change_pb2.PartChange) -> LogChange:
-        """A part is replaced and ends the listings it is or was in; a category ends every listing."""
+        """Replace a part and invalidate the listings it is or was in; a category invalidates every listing."""
         if change.HasField("category"):
             return self._read_category(change)
         before = change.before if change.HasField("before") else None
@@ -76,12 +76,12 @@ class PartChangeReader:
         for category_id in categories:
             names.update(keys.category_tag(above) for above in self.tree.upwards(category_id))
             if not self.tree.knows(category_id):
-                names.add(keys.TREE_TAG)  # whatever is above it ends as well
+                names.add(keys.TREE_TAG)  # its ancestors are invalidated as well
         if counts_moved:
             names.add(keys.COUNTS_TAG)
         value = partial(public_part, after) if after is not None else partial(Absent, change.version)
         if after is not None and not after.category_path:
-            # The entry does not say the names of its categories: whoever reads next asks the service.
+            # The entry lacks the names of the part's categories: the next read loads the part from the service.
             return LogChange(change.revision, tuple(names), keys.PART, change.part_id)
         return LogChange(change.revision, tuple(names), keys.PART, change.part_id, value)
 
@@ -94,7 +94,7 @@ class PartChangeReader:
             self.tree.put(moved.after)
         was_known = moved.HasField("before")
         renamed = was_known and (is_gone or _path_of(moved.before) != _path_of(moved.after))
-        # A path is part of every part below: they cannot be told from here, so all are read anew.
+        # A path is part of every part in the subtree, and these are not known here: all are read again.
         return LogChange(change.revision, (keys.TREE_TAG, keys.COUNTS_TAG), keys.PART if renamed else None)
 
 
@@ -103,54 +103,54 @@ def _path_of(category: part_pb2.Category) -> tuple[str, str]:
 
 
 class MemorySink:
-    """Applies one log to this process's memory."""
+    """Applies one log to the memory of this process."""
 
     def __init__(
         self, log_name: str, memory: MemoryCache, read: Callable[[Any], LogChange], freshness: Freshness
     ) -> None:
-        """``read`` turns a log entry into what it means for the cache; ``freshness`` is told how far that is."""
+        """``read`` returns what a log entry changes in the cache; ``freshness`` records how far the log is applied."""
         self._log = log_name
         self._memory = memory
         self._read = read
         self._freshness = freshness
 
     async def position(self) -> str:
-        """From now on: memory begins empty."""
+        """Return no position: memory starts empty, with the next change."""
         return ""
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
-        """Forget all; entries come back as they are read."""
+        """Drop all entries; they are filled again by reads."""
         self._memory.begin(_position(cursor, self._log))
 
     async def apply(self, batch: ChangeBatch) -> None:
-        """Apply a batch in one step: no reader sees half of it."""
+        """Apply a batch in one step: no reader gets half of it."""
         position = _position(batch.cursor, self._log)
         self._memory.apply(position, [self._read(change) for change in batch.changes])
-        self._freshness.heard(position.revision, batch.newest_revision)
+        self._freshness.record_message(position.revision, batch.newest_revision)
         metrics.CACHE_APPLIED.labels("memory", self._log).inc(len(batch.changes))
 
 
 class SharedSink:
-    """Applies one log to Redis. Waits while Redis is away: the log itself is the queue, and nothing is lost from it."""
+    """Applies one log to Redis. Waits while Redis is unavailable: the log itself is the queue, and nothing is lost."""
 
     def __init__(self, log_name: str, shared: SharedCache, read: Callable[[Any], LogChange]) -> None:
-        """``read`` turns a log entry into what it means for the cache."""
+        """``read`` returns what a log entry changes in the cache."""
         self._log = log_name
         self._shared = shared
         self._read = read
         self._applied: cursors.Position | None = None
 
     async def position(self) -> str:
-        """Where Redis stands; from now on when it holds nothing."""
+        """Return the cursor that Redis is complete up to; empty when it holds nothing."""
         self._applied = await _until_available(lambda: self._shared.position(self._log))
         return "" if self._applied is None else cursors.encode(self._applied)
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:  # noqa: ARG002
-        """Drop the namespace: between its position and the cursor something may be missing."""
+        """Drop the namespace: entries between its position and the cursor may be missing."""
         await self._begin(_position(cursor, self._log))
 
     async def apply(self, batch: ChangeBatch) -> None:
-        """Apply a batch; Redis that lost its position begins anew where the batch begins."""
+        """Apply a batch; when Redis has lost its position, start again at the beginning of the batch."""
         position = _position(batch.cursor, self._log)
         before = self._applied
         if before is None or before.epoch != position.epoch:
@@ -160,7 +160,7 @@ class SharedSink:
         try:
             await _until_available(lambda: self._shared.apply(before.revision, position, changes))
         except SharedTierBehind as error:
-            log.warning("%s; its entries are dropped", error)
+            log.warning("shared cache position lost, entries dropped log=%s error=%s", self._log, error)
             await self._begin(before)
             await _until_available(lambda: self._shared.apply(before.revision, position, changes))
         self._applied = position
@@ -172,7 +172,7 @@ class SharedSink:
 
 
 async def _until_available(call: Callable[[], Awaitable[T]]) -> T:
-    return await retry(call, SharedTierAway, Backoff(0.1, 2.0))
+    return await retry(call, SharedTierUnavailable, Backoff(0.1, 2.0))
 
 
 def _position(cursor: str, log_name: str) -> cursors.Position:
@@ -184,26 +184,30 @@ def _position(cursor: str, log_name: str) -> cursors.Position:
 
 
 SPACING_SECONDS = 0.25  # between remembered messages; a follower far behind gets hundreds a second
-MOST_REMEMBERED = 1000  # four minutes; further behind nothing is answered from memory anyway
+MAX_REMEMBERED = 1000  # four minutes; a follower further behind than that is not used for reads
 
 
 class Freshness:
-    """Of one log in this process."""
+    """How fresh one log is in this process: the time up to which every commit is certainly applied.
+
+    Each message carries the newest revision at the time it was sent. Once that revision is applied, the state of this
+    process is as of the arrival of the message; no clock of another machine takes part.
+    """
 
     def __init__(self, is_connected: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing was heard yet."""
+        """Start without messages."""
         self._is_connected = is_connected
         self._clock = clock
-        self._open: deque[tuple[int, float]] = deque(maxlen=MOST_REMEMBERED)
+        self._open: deque[tuple[int, float]] = deque(maxlen=MAX_REMEMBERED)
         self._as_of = float("-inf")
 
     @property
     def is_connected(self) -> bool:
-        """Whether the stream is open."""
+        """Return whether the stream is open."""
         return self._is_connected()
 
-    def heard(self, reached: int, newest: int) -> None:
-        """A message was applied up to ``reached`` when the log's newest revision was ``newest``."""
+    def record_message(self, reached: int, newest: int) -> None:
+        """Record a message, applied up to ``reached`` when the newest revision of the log was ``newest``."""
         now = self._clock()
         if newest <= reached:
             self._as_of = now
@@ -214,28 +218,28 @@ class Freshness:
         self.reached(reached)
 
     def reached(self, reached: int) -> None:
-        """Everything up to a revision is applied."""
+        """Record that everything up to a revision is applied."""
         while self._open and self._open[0][0] <= reached:
             self._as_of = self._open.popleft()[1]
 
     def age_seconds(self) -> float:
-        """Everything committed longer ago than this is applied here; infinite before the first message."""
+        """Return the age such that everything committed earlier is applied; infinite before the first message."""
         return self._clock() - self._as_of
 
 
-DEEPEST = 64  # the database refuses cycles; this bounds the walk if a copy of the tree were wrong
+DEEPEST = 64  # the database rejects cycles; this bounds the walk if a copy of the tree were wrong
 
 
 class CategoryTree:
-    """Parents by category. A category it has not heard of counts as one of the top."""
+    """Parents by category. An unknown category counts as a root."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._parents: dict[str, str] = {}
-        self.moves = 0  # how often a category came, moved or went
+        self.moves = 0  # how often a category was added, moved or removed
 
     def load(self, categories: Iterable[part_pb2.Category]) -> None:
-        """Know exactly these."""
+        """Replace the tree."""
         self._parents = {category.category_id: category.parent_id for category in categories}
 
     def put(self, category: part_pb2.Category) -> None:
@@ -249,11 +253,11 @@ class CategoryTree:
         self.moves += 1
 
     def knows(self, category_id: str) -> bool:
-        """Whether it has heard of a category, so that what is above it can be told."""
+        """Return whether the category, and therefore its ancestors, are known."""
         return category_id in self._parents
 
     def upwards(self, category_id: str) -> tuple[str, ...]:
-        """The category itself and those above, nearest first."""
+        """Return the category itself and its ancestors, nearest first."""
         found: list[str] = []
         while category_id and len(found) < DEEPEST:
             found.append(category_id)

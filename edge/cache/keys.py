@@ -1,16 +1,16 @@
 """Every kind of entry, key and tag of the cache, in one table.
 
 ==========  =========  ==================  ======  ============================================  ========
-kind        log        identifier          tiers   how it stays true                             lifetime
+kind        log        identifier          tiers   how it is updated                             lifetime
 ==========  =========  ==================  ======  ============================================  ========
 stock       inventory  part id             L1, L2  replaced level by level from the log          10 min
-content     content    part id             L1, L2  replaced from the log, tombstone when gone    10 min
+content     content    part id             L1, L2  replaced from the log, tombstone on deletion  10 min
 listing     content    the query           L1, L2  tags hold the revision that ends older ones   2 min
 categories  content    ``tree``            L1, L2  tag ``tree`` and tag ``counts``               2 min
-body        none       versions and view   L1      the key names the versions: never wrong       10 min
+body        none       versions and view   L1      the key contains the versions: never wrong    10 min
 ==========  =========  ==================  ======  ============================================  ========
 
-A lifetime is a net, not what keeps entries true: it is jittered, and a hot entry is refreshed before it ends.
+A lifetime is a safety net, the logs update the entries: it is jittered, and a hot entry is refreshed before it ends.
 """
 
 from __future__ import annotations
@@ -60,27 +60,27 @@ ANY_PART_TAG: Final = "parts"  # any part changed
 
 
 def part_name(part_id: str) -> str:
-    """Name under which changes of one part are remembered; the same in either log."""
+    """Return the name under which changes of a part are recorded; the same in both logs."""
     return f"part:{part_id}"
 
 
 def category_tag(category_id: str) -> str:
-    """Tag of listings of a category and all below it."""
+    """Return the tag of listings of a category and its subtree."""
     return f"category:{category_id}"
 
 
 def listing_tags(category_id: str) -> tuple[str, ...]:
-    """Tags of a listing: of its category, or of every part when it has none."""
+    """Return the tags of a listing: of its category, or of every part when it has none."""
     return (TREE_TAG, category_tag(category_id) if category_id else ANY_PART_TAG)
 
 
 def names_of(kind: Kind, ident: str, tags: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """What an entry depends on: its part, or its tags."""
+    """Return what an entry depends on: its part, or its tags."""
     return tags if kind.tagged else (part_name(ident),)
 
 
 def part_change_tags(before: part_pb2.Part | None, after: part_pb2.Part | None) -> tuple[set[str], bool]:
-    """Categories a part was and is in, without those above, and whether a change of it moved the counts."""
+    """Return the categories a part was and is in, without ancestors, and whether its change affects their counts."""
     categories = {part.category_id for part in (before, after) if part is not None}
     counted = [
         (part.category_id, part.status, part.HasField("delete_time")) if part is not None else None
@@ -90,10 +90,10 @@ def part_change_tags(before: part_pb2.Part | None, after: part_pb2.Part | None) 
 
 
 def namespace(log: str, epoch: UUID) -> str:
-    """Prefix of every key of one history of a log; the braces keep them in one slot of a Redis Cluster."""
+    """Return the prefix of every key of one epoch of a log; the braces keep them in one slot of a Redis Cluster."""
     return f"{{ps{WIRE_VERSION}:{log}:{epoch.hex}}}"
 
 
 def head_key(log: str) -> str:
-    """Key that holds the cursor which the shared tier is complete up to, whatever its epoch."""
+    """Return the key of the epoch that the shared tier follows."""
     return f"ps{WIRE_VERSION}:{log}:head"

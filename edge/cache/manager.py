@@ -1,4 +1,4 @@
-"""Cache-aside over both tiers: read memory, then Redis, then the service; keep only what cannot be out of date."""
+"""Cache-aside over both tiers: read memory, then Redis, then the service; store only what cannot be out of date."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from changelog import cursor as cursors
 from chassis.errors import DeadlinePassed, Unavailable
 from edge import metrics
 from edge.cache import keys
-from edge.cache.breaker import SharedTierAway
-from edge.cache.single_flight import BatchedFlight, SingleFlight
+from edge.cache.breaker import SharedTierUnavailable
+from edge.cache.single_flight import BatchedSingleFlight, SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
 
 BodyT = TypeVar("BodyT")
 
-FRESH_SECONDS: Final = 6.0  # an idle stream says so every 5 s; past this entries are called stale
-STALE_SECONDS: Final = 30.0  # past this a stale entry is not served while the service can be asked
-SOFT_SECONDS: Final = 0.25  # past this an entry that is held, though stale, is the better answer
-FILLS_UNDER_WAY: Final = 64  # offers to Redis at once; more are let go, the next reader offers again
+FRESH_SECONDS: Final = 6.0  # an idle stream sends a bookmark every 5 s; past this entries count as stale
+STALE_SECONDS: Final = 30.0  # past this a stale entry is not served while the service responds
+SOFT_SECONDS: Final = 0.25  # past this a stale entry is better than a longer wait
+FILLS_UNDER_WAY: Final = 64  # concurrent fills of Redis; more are skipped, the next reader offers the value again
 
 
 class Followed(Protocol):
-    """What the manager asks about the follower of a log."""
+    """The freshness of a log, as the manager needs it."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether its stream is open."""
+        """Return whether the stream is open."""
 
     def age_seconds(self) -> float:
-        """Everything committed longer ago was applied here; infinite before the first message."""
+        """Return the age such that everything committed earlier is applied; infinite before the first message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the source answered: a value for every identifier asked, and the token it was read at."""
+    """What the source returned: a value for every identifier, and the token it was read at."""
 
     values: Mapping[str, Any]
     token: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A value, the revision it shows at least, and which tier it came from.
+class CacheResult:
+    """A value, the revision it shows at least, and the tier it came from.
 
-    The revision is one of the epoch that memory follows; one from the source names its own, which may be another.
+    The revision is of the epoch that memory follows; a result from the source has its own epoch, which may be another.
     """
 
     value: Any
@@ -67,13 +67,13 @@ class Answer:
 
     @property
     def is_stale(self) -> bool:
-        """Whether newer changes may exist that this process has not heard of."""
+        """Return whether newer changes may exist that this process has not received."""
         return self.tier == "stale"
 
 
 @lru_cache
 def _reads_of(kind: str, tier: str) -> Counter:
-    """The counter of one kind and tier: finding it by its labels, 100 times a listing, costs more than the reads."""
+    """Return the counter of one kind and tier: finding it by labels, 100 times a listing, costs more than the reads."""
     return metrics.CACHE_READS.labels(kind, tier)
 
 
@@ -94,60 +94,60 @@ class CacheManager:
         self._retries = retries
         self._loaders = loaders
         self._followed = followed
-        self._batches: dict[str, BatchedFlight[Answer]] = {
-            kind.name: BatchedFlight(lambda idents, kind=kind: self._miss(kind, idents))  # type: ignore[misc]
+        self._batches: dict[str, BatchedSingleFlight[CacheResult]] = {
+            kind.name: BatchedSingleFlight(lambda idents, kind=kind: self._miss(kind, idents))  # type: ignore[misc]
             for kind in keys.KINDS
             if kind.name in loaders
         }
-        self._single: SingleFlight[Answer] = SingleFlight()
+        self._single: SingleFlight[CacheResult] = SingleFlight()
         self._background: set[asyncio.Task[Any]] = set()
 
-    async def get(self, kind: Kind, ident: str, min_token: str = "") -> Answer:
-        """One value of an untagged kind. With ``min_token`` the source is asked for that revision."""
+    async def get(self, kind: Kind, ident: str, min_token: str = "") -> CacheResult:
+        """Return one value of an untagged kind. With ``min_token`` it is read from the source at that revision."""
         return (await self.get_many(kind, [ident], min_token))[ident]
 
-    async def get_many(self, kind: Kind, idents: Sequence[str], min_token: str = "") -> dict[str, Answer]:
-        """Values of an untagged kind. Raises what the source raises, once nothing good enough is held."""
+    async def get_many(self, kind: Kind, idents: Sequence[str], min_token: str = "") -> dict[str, CacheResult]:
+        """Return values of an untagged kind. Raise what the source raises when no entry is good enough."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return await self._read_through(kind, list(dict.fromkeys(idents)), min_token)
-        answers: dict[str, Answer] = {}
-        flights: dict[str, asyncio.Future[Answer]] = {}
+        results: dict[str, CacheResult] = {}
+        pending: dict[str, asyncio.Future[CacheResult]] = {}
         age = self._age(kind)
         for ident in idents:
             entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
-            if entry is not None and self._may_answer(kind, entry, age):
-                answers[ident] = self._from_memory(kind, entry, age)
+            if entry is not None and self._is_usable(kind, entry, age):
+                results[ident] = self._from_memory(kind, entry, age)
                 if self.memory.wants_refresh(entry):
                     self._refresh(entry, self._read_through(kind, [ident], ""))
-            elif ident not in flights:
-                flights[ident] = self._batches[kind.name].start(ident)
-        for ident, flight in flights.items():
-            answers[ident] = await self._landed(kind, ident, flight)
-        return answers
+            elif ident not in pending:
+                pending[ident] = self._batches[kind.name].start(ident)
+        for ident, load in pending.items():
+            results[ident] = await self._await_load(kind, ident, load)
+        return results
 
     async def get_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]], min_token: str
-    ) -> Answer:
-        """One value of a tagged kind; ``load`` reads it, at ``min_token`` when that is not empty."""
+    ) -> CacheResult:
+        """Return one value of a tagged kind; ``load`` reads it, at ``min_token`` when that is not empty."""
         if min_token and cursors.position_in(min_token, kind.log) is not None:
             return self.keep(kind, await load(min_token), tags)[ident]
         age = self._age(kind)
         entry = self.memory.get(kind, ident) if age <= STALE_SECONDS else None
-        if entry is not None and self._may_answer(kind, entry, age):
+        if entry is not None and self._is_usable(kind, entry, age):
             if self.memory.wants_refresh(entry):
                 self._refresh(entry, self._load_tagged(kind, ident, tags, load))
             return self._from_memory(kind, entry, age)
         needed = self.memory.required(kind.log, tags) or 0
         for _ in range(2):
-            answer = await self._single.run(
+            result = await self._single.run(
                 (kind.name, ident), lambda: self._miss_tagged(kind, ident, tags, load, entry, age)
             )
-            if answer.revision >= needed:
+            if result.revision >= needed:
                 break
-        return answer
+        return result
 
     def body(self, ident: str, render: Callable[[], BodyT]) -> BodyT:
-        """A rendered body; ``ident`` must name every version, the view and the audience it depends on."""
+        """Return a rendered body; ``ident`` must contain every version, the view and the audience it depends on."""
         entry = self.memory.get(keys.BODY, ident)
         if entry is not None:
             _reads_of(keys.BODY.name, "memory").inc()
@@ -159,12 +159,12 @@ class CacheManager:
         return made
 
     def expect(self, part_id: str, token: str) -> None:
-        """A write of the part was acknowledged with this token: this process shows nothing older from now on."""
+        """Record an acknowledged write of the part: this process shows nothing older from now on."""
         for position in cursors.decode(token).values():
             self.memory.expect(position, keys.part_name(part_id))
 
     async def invalidate_part_cache(self, part_id: str) -> None:
-        """Forget what is held of a part, in both tiers. For operators: the logs keep entries true by themselves."""
+        """Drop the entries of a part in both tiers. For operators: the logs update entries by themselves."""
         for kind in (keys.STOCK, keys.PART):
             self.memory.drop(kind, part_id)
             epoch = self._epoch(kind)
@@ -172,11 +172,11 @@ class CacheManager:
                 continue
             try:
                 await self.shared.drop(kind, epoch, [part_id])
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 self._retries.put(kind, part_id)
 
     async def invalidate_all(self) -> None:
-        """Forget everything, in both tiers."""
+        """Drop all entries in both tiers."""
         self.memory.clear()
         for log_name in keys.LOGS:
             position = self.memory.position(log_name)
@@ -184,17 +184,17 @@ class CacheManager:
                 continue
             try:
                 await self.shared.drop_all(log_name, position.epoch)
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 self._retries.put_all(log_name)
 
     async def settle(self) -> None:
-        """Return once what runs behind answers has ended."""
+        """Return once all background work has ended."""
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
-            await asyncio.sleep(0)  # from Python 3.12 on, finished tasks are gathered without a turn of their callbacks
+            await asyncio.sleep(0)  # from Python 3.12 on, finished tasks are gathered before their callbacks run
 
     async def close(self) -> None:
-        """Let go of what runs behind answers."""
+        """Cancel background work."""
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -211,51 +211,51 @@ class CacheManager:
         followed = self._followed.get(kind.log)
         return followed is not None and followed.is_connected and age <= FRESH_SECONDS
 
-    def _may_answer(self, kind: Kind, entry: Entry, age: float) -> bool:
-        """While the stream is fresh the log keeps entries true, so one whose lifetime is over is refreshed behind."""
+    def _is_usable(self, kind: Kind, entry: Entry, age: float) -> bool:
+        """Return whether an entry may be used: while the stream is fresh, even an expired one."""
         return self._is_fresh(kind, age) or not self.memory.has_ended(entry)
 
-    def _from_memory(self, kind: Kind, entry: Entry, age: float) -> Answer:
+    def _from_memory(self, kind: Kind, entry: Entry, age: float) -> CacheResult:
         tier = "memory" if self._is_fresh(kind, age) else "stale"
         _reads_of(kind.name, tier).inc()
-        return Answer(entry.value, entry.revision, tier, age)
+        return CacheResult(entry.value, entry.revision, tier, age)
 
-    async def _landed(self, kind: Kind, ident: str, flight: asyncio.Future[Answer]) -> Answer:
-        """The answer of a flight that may have begun before this read: too old a one is not taken."""
+    async def _await_load(self, kind: Kind, ident: str, load: asyncio.Future[CacheResult]) -> CacheResult:
+        """Return the result of a load that may have started before this read; one that is too old is read again."""
         needed = self.memory.required(kind.log, keys.names_of(kind, ident)) or 0
-        answer = await asyncio.shield(flight)
-        if answer.revision >= needed or answer.is_stale:
-            return answer
+        result = await asyncio.shield(load)
+        if result.revision >= needed or result.is_stale:
+            return result
         return (await self._read_through(kind, [ident], ""))[ident]
 
-    async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, Answer]:
-        """Ask Redis, then the source; when neither answers, what memory holds is better than nothing, within bounds."""
+    async def _miss(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
+        """Read Redis, then the source; when neither responds, return what memory holds, within bounds."""
         age = self._age(kind)
-        answers = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
-        rest = [ident for ident in idents if ident not in answers]
+        results = await self._from_shared(kind, idents) if age <= STALE_SECONDS else {}
+        rest = [ident for ident in idents if ident not in results]
         if not rest:
-            return answers
+            return results
         held = {
-            ident: Answer(entry.value, entry.revision, "stale", age)
+            ident: CacheResult(entry.value, entry.revision, "stale", age)
             for ident in rest
             if age <= STALE_SECONDS and (entry := self.memory.get(kind, ident)) is not None
         }
         if len(held) < len(rest):
-            return answers | await self._read_through(kind, rest, "")
+            return results | await self._read_through(kind, rest, "")
         try:
             async with asyncio.timeout(SOFT_SECONDS):
-                return answers | await self._read_through(kind, rest, "")
+                return results | await self._read_through(kind, rest, "")
         except (Unavailable, DeadlinePassed, TimeoutError):
             metrics.CACHE_READS.labels(kind.name, "stale").inc(len(held))
-            return answers | held
+            return results | held
 
-    async def _from_shared(self, kind: Kind, idents: list[str]) -> dict[str, Answer]:
+    async def _from_shared(self, kind: Kind, idents: list[str]) -> dict[str, CacheResult]:
         epoch = self._epoch(kind)
         if epoch is None or not self.shared.is_usable:
             return {}
         required = {ident: self.memory.required(kind.log, keys.names_of(kind, ident)) or 0 for ident in idents}
         found = await self.shared.read(kind, epoch, required)
-        # What memory refuses is older than something shown before: then the source is asked.
+        # Memory rejects what is older than a value shown before: that is read from the source.
         hits = {
             ident: hit
             for ident, hit in found.items()
@@ -263,9 +263,9 @@ class CacheManager:
         }
         metrics.CACHE_READS.labels(kind.name, "shared").inc(len(hits))
         age = self._age(kind)
-        return {ident: Answer(hit.value, hit.revision, "shared", age) for ident, hit in hits.items()}
+        return {ident: CacheResult(hit.value, hit.revision, "shared", age) for ident, hit in hits.items()}
 
-    async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, Answer]:
+    async def _read_through(self, kind: Kind, idents: list[str], min_token: str) -> dict[str, CacheResult]:
         loaded = await self._loaders[kind.name](idents, min_token)
         return self.keep(kind, loaded)
 
@@ -277,7 +277,7 @@ class CacheManager:
         load: Callable[[str], Awaitable[Loaded]],
         held: Entry | None,
         age: float,
-    ) -> Answer:
+    ) -> CacheResult:
         epoch = self._epoch(kind)
         if epoch is not None and age <= STALE_SECONDS and self.shared.is_usable:
             required = self.memory.required(kind.log, tags) or 0
@@ -285,21 +285,21 @@ class CacheManager:
             if hit is not None:
                 metrics.CACHE_READS.labels(kind.name, "shared").inc()
                 self.memory.fill(kind, ident, hit.value, cursors.Position(kind.log, epoch, hit.revision), tags)
-                return Answer(hit.value, hit.revision, "shared", age)
+                return CacheResult(hit.value, hit.revision, "shared", age)
         try:
             return await self._load_tagged(kind, ident, tags, load)
         except (Unavailable, DeadlinePassed):
             if held is None:
                 raise
-            return Answer(held.value, held.revision, "stale", age)
+            return CacheResult(held.value, held.revision, "stale", age)
 
     async def _load_tagged(
         self, kind: Kind, ident: str, tags: tuple[str, ...], load: Callable[[str], Awaitable[Loaded]]
-    ) -> Answer:
+    ) -> CacheResult:
         return self.keep(kind, await load(""), tags)[ident]
 
-    def keep(self, kind: Kind, loaded: Loaded, tags: tuple[str, ...] = ()) -> dict[str, Answer]:
-        """Offer what was loaded to both tiers and answer with it, whether they keep it or not."""
+    def keep(self, kind: Kind, loaded: Loaded, tags: tuple[str, ...] = ()) -> dict[str, CacheResult]:
+        """Offer loaded values to both tiers and return them, stored or not."""
         position = cursors.position_in(loaded.token, kind.log)
         metrics.CACHE_READS.labels(kind.name, "source").inc(len(loaded.values))
         kept: dict[str, Any] = {}
@@ -311,10 +311,10 @@ class CacheManager:
         if kept and kind.shared and position is not None:
             self._offer(kind, kept, position, tags)
         revision, epoch = (position.revision, position.epoch) if position is not None else (0, None)
-        return {ident: Answer(value, revision, "source", epoch=epoch) for ident, value in loaded.values.items()}
+        return {ident: CacheResult(value, revision, "source", epoch=epoch) for ident, value in loaded.values.items()}
 
     def _offer(self, kind: Kind, values: dict[str, Any], position: cursors.Position, tags: tuple[str, ...]) -> None:
-        """Fill Redis behind the answer; when it cannot keep up, the next reader's fill will do."""
+        """Fill Redis in the background; when too many fills are running, the next reader offers the value again."""
         if self.shared.is_usable and len(self._background) < FILLS_UNDER_WAY:
             self._behind(self.shared.fill(kind, values, position, tags))
 

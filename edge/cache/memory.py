@@ -1,4 +1,4 @@
-"""The first tier: this process's memory, bounded by bytes, fed by the logs, never going backwards."""
+"""The first tier: the memory of this process, bounded by bytes, updated from the logs, never going backwards."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from edge.cache.keys import Kind
 
 JITTER = 0.1  # of a lifetime, so that entries filled together do not end together
-MOST_AWAITED = 10_000  # writes of this process that its follower has not yet brought; more means it is cut off
-REMEMBERED_VERSIONS = 20_000  # of each kind: the newest one shown, also of what has been evicted since
-REFRESH_AT = 0.9  # of a lifetime: from here on the next reader refreshes behind the answer
+MAX_AWAITED = 10_000  # writes of this process that its follower has not yet applied; more means that it is cut off
+REMEMBERED_VERSIONS = 20_000  # of each kind: the newest version shown, also of entries evicted since
+REFRESH_AT = 0.9  # of a lifetime: from here on the next reader starts a refresh
 
 
 @dataclass(slots=True)
@@ -39,11 +39,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LogChange:
-    """What one log entry means for the cache.
+    """What one log entry changes in the cache.
 
-    What ``value`` makes joins the entry of ``ident``; without it the entry is dropped, because the change cannot be
-    joined. Without an ``ident`` every entry of the kind is dropped. Most changes are of parts that nobody holds: for
-    those the value is never made.
+    The result of ``value`` joins the entry of ``ident``; without ``value`` the entry is dropped, because the change
+    cannot be joined. Without ``ident`` every entry of the kind is dropped. Most changes are of parts without an entry:
+    for those ``value`` is never called.
     """
 
     revision: int
@@ -55,51 +55,42 @@ class LogChange:
 
 @dataclass(slots=True)
 class _Following:
-    """How far one log was applied here, and what it touched."""
+    """How far one log is applied here, and what it touched."""
 
     position: Position
-    horizon: InvalidationFloor
-    awaited: dict[str, int] = field(default_factory=dict)  # names written here, until the log has come so far
+    floor: InvalidationFloor
+    awaited: dict[str, int] = field(default_factory=dict)  # names written here, until the log has reached the write
 
 
 class MemoryCache:
-    """Entries by kind, least recently used ones leaving first; counts what left."""
+    """Entries by kind; the least recently used are evicted first."""
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        spread: Callable[[], float] = random.random,
-        scale: float = 1.0,
-    ) -> None:
-        """``scale`` multiplies the byte bounds of the table in ``keys``."""
-        self._clock = clock
-        self._spread = spread
+    def __init__(self) -> None:
+        """Start empty."""
         self._following: dict[str, _Following] = {}
         self._entries: dict[str, LRUCache[str, Entry]] = {
-            kind.name: LRUCache(int(kind.memory_bytes * scale), getsizeof=lambda entry: entry.size)
-            for kind in keys.KINDS
+            kind.name: LRUCache(kind.memory_bytes, getsizeof=lambda entry: entry.size) for kind in keys.KINDS
         }
         self._newest: dict[str, LRUCache[str, int]] = {kind.name: LRUCache(REMEMBERED_VERSIONS) for kind in keys.KINDS}
 
     def begin(self, position: Position) -> None:
-        """Follow a log from this position on; whatever was held of it is dropped."""
+        """Follow a log from this position on; drop what is held of it."""
         self._clear(position.log)
         self._clear("")
         self._following[position.log] = _Following(position, InvalidationFloor(position.revision))
 
     def position(self, log: str) -> Position | None:
-        """Where this process is in a log; ``None`` before it follows."""
+        """Return the position of this process in a log; ``None`` before it follows."""
         following = self._following.get(log)
         return following.position if following else None
 
     def required(self, log: str, names: Iterable[str]) -> int | None:
-        """Least revision a copy must be complete up to; ``None`` when the log is not followed yet."""
+        """Return the lowest revision a copy must be complete up to; ``None`` when the log is not followed yet."""
         following = self._following.get(log)
-        return following.horizon.required(names) if following else None
+        return following.floor.required(names) if following else None
 
     def apply(self, position: Position, changes: Iterable[LogChange]) -> None:
-        """Replace what the log entries speak of, then stand at ``position``. Applying again changes nothing."""
+        """Apply log entries and advance to ``position``. Applying them again changes nothing."""
         following = self._following.get(position.log)
         if following is None or following.position.epoch != position.epoch:
             self.begin(position)
@@ -108,7 +99,7 @@ class MemoryCache:
             return
         for change in changes:
             if change.revision > following.position.revision:
-                self._apply_one(following.horizon, change)
+                self._apply_one(following.floor, change)
         following.position = position
         if following.awaited:
             following.awaited = {
@@ -116,7 +107,7 @@ class MemoryCache:
             }
 
     def get(self, kind: Kind, ident: str) -> Entry | None:
-        """The entry, if there is one that still counts. Its lifetime may be over: see ``wants_refresh``."""
+        """Return the entry, if it is usable. It may have expired: see ``wants_refresh``."""
         entries = self._entries[kind.name]
         entry = entries.get(ident)
         if entry is None:
@@ -129,12 +120,12 @@ class MemoryCache:
         return entry
 
     def has_ended(self, entry: Entry) -> bool:
-        """Whether its lifetime is over, so that it is only good for want of anything better."""
-        return self._clock() >= entry.ends_at
+        """Return whether the entry has expired, so that it is used only when nothing better is available."""
+        return time.monotonic() >= entry.ends_at
 
     def wants_refresh(self, entry: Entry) -> bool:
-        """Whether the caller should refresh the entry behind its answer; true for one caller only."""
-        now = self._clock()
+        """Return whether the caller should refresh the entry in the background; true for one caller only."""
+        now = time.monotonic()
         lived, life = now - entry.filled_at, entry.ends_at - entry.filled_at
         if entry.refreshing or lived < REFRESH_AT * life:
             return False
@@ -142,10 +133,10 @@ class MemoryCache:
         return True
 
     def fill(self, kind: Kind, ident: str, value: Any, read_at: Position | None, tags: tuple[str, ...] = ()) -> bool:
-        """Take in a value read at a position; refused when something newer may have touched it since.
+        """Store a value read at a position, unless something newer may have touched it since.
 
-        Refused fills that come from the source are right to answer with: the read began before what is newer was shown,
-        and the caller's token says what they show. They are just not kept.
+        A rejected value from the source may still be returned to its caller: the read started before the newer value
+        was shown, and the caller's token names what it shows. It is only not stored.
         """
         names = keys.names_of(kind, ident, tags) if kind.log else ()
         revision = 0
@@ -153,19 +144,19 @@ class MemoryCache:
             following = self._following.get(kind.log)
             if following is None or read_at is None or read_at.epoch != following.position.epoch:
                 return False
-            if read_at.revision < following.horizon.required(names):
+            if read_at.revision < following.floor.required(names):
                 return False
             revision = read_at.revision
             if revision > following.position.revision and not kind.tagged:
                 # It was shown; after an eviction nothing older may be shown again.
-                following.horizon.touch(names[0], revision)
+                following.floor.touch(names[0], revision)
         return self._join(kind, ident, value, revision, names)
 
     def _join(self, kind: Kind, ident: str, value: Any, revision: int, names: tuple[str, ...]) -> bool:
         codec = CODECS[kind.name]
         held = self._entries[kind.name].get(ident)
         if held is not None and codec.is_unknown(value) and not codec.is_unknown(held.value):
-            # Nothing was found where something is held: one of them is older, and there is no version to tell which.
+            # The read found nothing and an entry exists: one of them is older, and no version tells which.
             if revision >= held.revision:
                 self.drop(kind, ident)
             return False
@@ -173,39 +164,39 @@ class MemoryCache:
             value = codec.join(held.value, value) if revision >= held.revision else held.value
             revision = max(revision, held.revision)
         elif codec.version(value) < self._newest[kind.name].get(ident, 0):
-            # A read may show more than its revision says. What it showed was evicted, and this one is from before.
+            # A read may show more than its revision says. What it showed was evicted, and this value is older.
             return False
         self._put(kind, ident, value, revision, names)
         return True
 
     def expect(self, position: Position, name: str) -> None:
-        """A write of the name was acknowledged at a position: nothing older is shown, even before the log brings it."""
+        """Record an acknowledged write of the name: nothing older is shown, even before the log applies it."""
         following = self._following.get(position.log)
         if following is None or following.position.epoch != position.epoch:
             return
         if position.revision > following.position.revision:
-            following.horizon.touch(name, position.revision)
+            following.floor.touch(name, position.revision)
             following.awaited[name] = max(position.revision, following.awaited.get(name, 0))
-            if len(following.awaited) > MOST_AWAITED:
+            if len(following.awaited) > MAX_AWAITED:
                 following.awaited.clear()
-                following.horizon.touch_all(position.revision)
+                following.floor.touch_all(position.revision)
                 self._clear(position.log)
 
     def drop(self, kind: Kind, ident: str) -> bool:
-        """Forget an entry; whether there was one."""
+        """Drop an entry; return whether there was one."""
         return self._entries[kind.name].pop(ident, None) is not None
 
     def clear(self) -> None:
-        """Forget every entry; positions stay."""
+        """Drop every entry; positions stay."""
         for entries in self._entries.values():
             entries.clear()
 
     def occupancy(self) -> dict[str, tuple[int, int]]:
-        """Entries and bytes held, by kind."""
+        """Return entries and bytes held, by kind."""
         return {name: (len(entries), int(entries.currsize)) for name, entries in self._entries.items()}
 
     def idents(self, kind: Kind) -> list[str]:
-        """Identifiers held, least recently used first."""
+        """Return the identifiers held, least recently used first."""
         return list(self._entries[kind.name])
 
     def _clear(self, log: str) -> None:
@@ -218,15 +209,15 @@ class MemoryCache:
         awaited = self._following[kind.log].awaited
         return bool(awaited) and entry.revision < awaited.get(entry.names[0], 0)
 
-    def _apply_one(self, horizon: InvalidationFloor, change: LogChange) -> None:
+    def _apply_one(self, floor: InvalidationFloor, change: LogChange) -> None:
         for name in change.names:
-            horizon.touch(name, change.revision)
+            floor.touch(name, change.revision)
         if change.kind is None:
             return
         entries = self._entries[change.kind.name]
         if not change.ident:
             entries.clear()
-            horizon.touch_all(change.revision)
+            floor.touch_all(change.revision)
             return
         held = entries.get(change.ident)
         if held is None or change.revision <= held.revision:
@@ -239,8 +230,8 @@ class MemoryCache:
 
     def _put(self, kind: Kind, ident: str, value: Any, revision: int, names: tuple[str, ...]) -> None:
         entries = self._entries[kind.name]
-        now = self._clock()
-        life = kind.lifetime_seconds * (1 - JITTER + 2 * JITTER * self._spread())
+        now = time.monotonic()
+        life = kind.lifetime_seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads expiry
         codec = CODECS[kind.name]
         size = codec.size(value) + len(ident)
         version = codec.version(value)
@@ -255,36 +246,36 @@ MAX_NAMES = 65_536  # about 10 MB; a name is a part or a tag
 
 
 class InvalidationFloor:
-    """Answers "from which revision on is a copy of this not out of date?".
+    """The invalidation floor: the lowest revision at which a copy of a name is up to date.
 
-    A name that was forgotten counts as touched at the floor, so the answer may be too high and is never too low.
+    Exact for recent changes, one floor for all older ones, bounded in size: a forgotten name counts as touched at the
+    floor, so the result may be too high and is never too low.
     """
 
-    def __init__(self, floor: int, max_names: int = MAX_NAMES) -> None:
-        """Nothing is known of what happened up to ``floor``."""
+    def __init__(self, floor: int) -> None:
+        """Start without knowledge of changes up to ``floor``."""
         self._floor = floor
-        self._max_names = max_names
         self._touched: dict[str, int] = {}
 
     @property
     def floor(self) -> int:
-        """Revision below which everything counts as touched."""
+        """Return the revision below which everything counts as touched."""
         return self._floor
 
     def touch(self, name: str, revision: int) -> None:
-        """A change of the name was committed at the revision."""
+        """Record a change of the name, committed at the revision."""
         known = self._touched.pop(name, 0)
         self._touched[name] = max(known, revision)
-        if len(self._touched) > self._max_names:
+        if len(self._touched) > MAX_NAMES:
             oldest = next(iter(self._touched))
             self._floor = max(self._floor, self._touched.pop(oldest))
 
     def touch_all(self, revision: int) -> None:
-        """Every name there is was touched."""
+        """Record a change of every name."""
         self._floor = max(self._floor, revision)
 
     def required(self, names: Iterable[str]) -> int:
-        """Least revision that a copy depending on these names must be complete up to."""
+        """Return the lowest revision that a copy depending on these names must be complete up to."""
         least = self._floor
         for name in names:
             least = max(least, self._touched.get(name, 0))

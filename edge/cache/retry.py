@@ -1,4 +1,4 @@
-"""Invalidations that Redis was not there to hear: a bounded queue, the last one per entry, sent when it is back."""
+"""Invalidations that wait while Redis is unavailable: a bounded queue with the last one per entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chassis.background import BackgroundService
 from edge import metrics
 from edge.cache import keys
-from edge.cache.breaker import SharedTierAway
+from edge.cache.breaker import SharedTierUnavailable
 
 if TYPE_CHECKING:
     from edge.cache.keys import Kind
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 10_000  # entries; beyond this dropping the whole namespace is cheaper than remembering
+MAX_WAITING = 10_000  # entries; beyond this dropping the whole namespace is cheaper than the queue
 INTERVAL_SECONDS = 0.5
 SENT_AT_ONCE = 500
 
@@ -25,12 +25,12 @@ SENT_AT_ONCE = 500
 class RetryQueue(BackgroundService):
     """Waiting invalidations of one process."""
 
-    def __init__(self, shared: SharedCache, memory: MemoryCache, most_waiting: int = MOST_WAITING) -> None:
-        """Send to ``shared``; ``memory`` knows the present epoch of each log."""
+    def __init__(self, shared: SharedCache, memory: MemoryCache, max_waiting: int = MAX_WAITING) -> None:
+        """Send to ``shared``; ``memory`` has the current epoch of each log."""
         super().__init__("cache-retries", INTERVAL_SECONDS)
         self._shared = shared
         self._memory = memory
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
         self._waiting: dict[tuple[str, str], Kind] = {}
         self._whole_logs: set[str] = set()
 
@@ -38,29 +38,29 @@ class RetryQueue(BackgroundService):
         return len(self._waiting) + len(self._whole_logs)
 
     def put(self, kind: Kind, ident: str) -> None:
-        """Drop this entry when Redis is back; too many of them become one drop of the whole log."""
+        """Drop this entry when Redis is available; too many of them become one drop of the whole log."""
         if kind.log in self._whole_logs:
             return
         self._waiting[kind.name, ident] = kind
-        if len(self._waiting) > self._most_waiting:
+        if len(self._waiting) > self._max_waiting:
             for log_name in {waiting.log for waiting in self._waiting.values()}:
                 self.put_all(log_name)
 
     def put_all(self, log_name: str) -> None:
-        """Drop every entry of a log when Redis is back."""
+        """Drop every entry of a log when Redis is available."""
         self._whole_logs.add(log_name)
         self._waiting = {key: kind for key, kind in self._waiting.items() if kind.log != log_name}
 
     async def run_once(self) -> None:
-        """Send what waits, if Redis listens."""
+        """Send waiting invalidations, if Redis responds."""
         try:
             await self._send_whole_logs()
             await self._send_entries()
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return
         finally:
             metrics.CACHE_RETRIES_WAITING.set(len(self))
-            metrics.CACHE_SHARED_AWAY.set(self._shared.is_configured and self._shared.breaker.is_open)
+            metrics.CACHE_SHARED_UNAVAILABLE.set(self._shared.is_configured and self._shared.breaker.is_open)
 
     async def _send_whole_logs(self) -> None:
         for log_name in list(self._whole_logs):
@@ -68,7 +68,7 @@ class RetryQueue(BackgroundService):
             if position is not None:
                 await self._shared.drop_all(log_name, position.epoch)
                 self._whole_logs.discard(log_name)
-                log.info("the shared cache of %s was dropped: too much had waited for it", log_name)
+                log.info("shared cache dropped after queue overflow log=%s", log_name)
 
     async def _send_entries(self) -> None:
         for kind in keys.KINDS:

@@ -1,6 +1,8 @@
-"""What Redis runs: each script is one atomic step, and none can put something older over something newer.
+"""Lua scripts of the shared tier, and what its keys may hold.
 
-Keys of one history of a log (see ``keys.namespace``):
+Each script is one atomic step, and none can replace something newer by something older.
+
+Keys of one epoch of a log (see ``keys.namespace``):
 
 ``state``     hash: ``at`` revision it is complete up to, ``gen`` generation, ``floor`` revision up to which forgotten
               names count as touched, ``names`` 1 when ``touched`` must exist
@@ -36,7 +38,7 @@ local function join(entry, next, count)
 end
 """
 
-# KEYS state, entry...; answers at, generation, then every entry's fields.
+# KEYS state, entry...; returns at, generation, then every entry's fields.
 READ: Final = """
 local state = redis.call('HMGET', KEYS[1], 'at', 'gen')
 if not state[1] then return {} end
@@ -47,7 +49,7 @@ end
 return found
 """
 
-# The required revision of some names: of a lost sorted set nothing is known, so the position itself is required.
+# The required revision of some names: with the sorted set lost, it is the position itself.
 _REQUIRED: Final = """
 local function required(state, touched, first, count)
   local floor = tonumber(state[3])
@@ -63,7 +65,7 @@ local function required(state, touched, first, count)
 end
 """
 
-# KEYS state, touched, entry; ARGV tags...; answers like READ, without the entry when a tag has ended it.
+# KEYS state, touched, entry; ARGV tags...; returns the same as READ, without the entry when a tag has ended it.
 READ_TAGGED: Final = (
     _REQUIRED
     + """
@@ -160,7 +162,7 @@ redis.call('HSET', KEYS[1], 'at', ARGV[1], 'floor', ARGV[1], 'gen', ARGV[2], 'na
 return 'reset'
 """
 
-# KEYS state; ARGV new generation: drop every entry, keep the position. Nothing happens where nobody applies the log.
+# KEYS state; ARGV new generation: drop every entry, keep the position. No effect on a log without a position.
 RENEW: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'unfollowed' end
 redis.call('HSET', KEYS[1], 'gen', ARGV[1])
@@ -172,9 +174,9 @@ _MEMBER: Final = re.compile(rb"\d+ ")
 
 
 def redis_type(name: str) -> str:
-    """Return the type of a key of the shared tier; see ``scripts``."""
+    """Return the type of a key of the shared tier."""
     if "}" not in name:
-        return "string"  # the head, which is of no epoch
+        return "string"  # the head, which has no epoch
     return "zset" if name.endswith("}:touched") else "hash"
 
 
@@ -191,7 +193,7 @@ def is_sound_entry(fields: Mapping[bytes, bytes]) -> bool:
 
 
 def names_itself(ident: str, value: Any) -> bool:
-    """Return whether a decoded value is of the entry it was found in; bytes of another kind may decode as well."""
+    """Return whether a decoded value belongs to the entry it was found in; bytes of another kind may decode as well."""
     if isinstance(value, part_pb2.Part):
         return value.part_id == ident
     if isinstance(value, stock_pb2.PartStock):

@@ -1,7 +1,7 @@
-"""The second tier: Redis, shared by every edge process, filled by all and kept true by the one that applies the log.
+"""The second tier: Redis, shared by every edge process, filled by all, updated from the logs by a leader.
 
-Reads and fills never raise: without Redis they miss. Applying raises, because its caller must know where it is. A key
-that holds what this cache does not write is moved aside, whoever comes upon it.
+Reads and fills never raise: without Redis they miss. Applying raises, because its caller must know the position. A key
+with content that this cache does not write is moved to the quarantine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from changelog.cursor import Position
 from chassis import redis_quarantine
 from edge.cache import keys, scripts
-from edge.cache.breaker import CircuitBreaker, SharedTierAway, SharedTierBehind
+from edge.cache.breaker import CircuitBreaker, SharedTierBehind, SharedTierUnavailable
 from edge.cache.memory import MAX_NAMES
 from edge.cache.scripts import is_sound_entry, is_sound_state, names_itself, redis_type
 from edge.cache.values import CODECS, Members, Stored
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CALL_SECONDS = 0.15  # a local Redis answers in under 1 ms; past this a read of the service is the better bet
-APPLY_SECONDS = 5.0  # 500 log entries may hold a megabyte or two, and nobody waits for them
+CALL_SECONDS = 0.15  # a local Redis responds in under 1 ms; past this a read of the service is faster
+APPLY_SECONDS = 5.0  # 500 log entries may hold a megabyte or two, and no request waits for them
 CONNECT_SECONDS = 0.5
 CONNECTIONS = 16
-READ_AT_ONCE = 200  # entries of one script call, so that Redis is never held for long
+READ_AT_ONCE = 200  # entries of one script call, so that Redis is never blocked for long
 APPLY_AT_ONCE = 500
 JITTER = 0.1
 
@@ -50,7 +50,7 @@ class SharedHit:
 
 
 class SharedCache:
-    """Entries of every kind in Redis. ``url`` ``None`` means there is no Redis: every read misses."""
+    """Entries of every kind in Redis. Without a ``url`` there is no Redis: every read misses."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class SharedCache:
         self._on_quarantine = on_quarantine
         self.breaker = breaker or CircuitBreaker()
         self._redis: Any = None
-        self._patient: Any = None
+        self._bulk: Any = None
         if url is None:
             return
         self._redis = _client(url, CALL_SECONDS, CONNECTIONS)
-        self._patient = _client(url, APPLY_SECONDS, 2)
+        self._bulk = _client(url, APPLY_SECONDS, 2)
         register = self._redis.register_script
         self._read = register(scripts.READ)
         self._read_tagged = register(scripts.READ_TAGGED)
@@ -78,30 +78,30 @@ class SharedCache:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is a Redis at all."""
+        """Return whether a Redis is configured."""
         return self._redis is not None
 
     @property
     def is_usable(self) -> bool:
-        """Whether a call made now would be tried."""
+        """Return whether a call made now would be tried."""
         return self._redis is not None and self.breaker.would_allow
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         if self._redis is not None:
             await self._redis.aclose()
-            await self._patient.aclose()
+            await self._bulk.aclose()
 
     async def ping(self) -> bool:
-        """Whether Redis answers."""
+        """Return whether Redis responds."""
         try:
             await self._call(lambda: self._redis.ping())  # noqa: PLW0108 - there may be no Redis to name
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return False
         return True
 
     async def read(self, kind: Kind, epoch: uuid.UUID, required: Mapping[str, int]) -> dict[str, SharedHit]:
-        """The entries complete up to what each requires. Redis away, or nobody applying the log: none."""
+        """Return the entries complete up to what each requires; none without Redis or without a leader."""
         space = keys.namespace(kind.log, epoch)
         idents = list(required)
         hits: dict[str, SharedHit] = {}
@@ -110,7 +110,7 @@ class SharedCache:
             names = [f"{space}:state", *(_entry_key(space, kind, ident) for ident in chunk)]
             try:
                 found = await self._call(lambda names=names: self._read(keys=names), names)
-            except SharedTierAway:
+            except SharedTierUnavailable:
                 return hits
             read = await self._hits(kind, chunk, found, names)
             hits |= {
@@ -123,12 +123,12 @@ class SharedCache:
     async def read_tagged(
         self, kind: Kind, epoch: uuid.UUID, ident: str, tags: Sequence[str], required: int
     ) -> SharedHit | None:
-        """An entry that no tag has ended, complete up to what is required."""
+        """Return an entry that no tag has ended, complete up to what is required."""
         space = keys.namespace(kind.log, epoch)
         names = [f"{space}:state", f"{space}:touched", _entry_key(space, kind, ident)]
         try:
             found = await self._call(lambda: self._read_tagged(keys=names, args=list(tags)), names)
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return None
         hit = next(iter(await self._hits(kind, [ident], found, [names[0], names[2]])), None)
         return hit if hit is not None and hit.revision >= required else None
@@ -136,7 +136,7 @@ class SharedCache:
     async def fill(
         self, kind: Kind, values: Mapping[str, Any], read_at: Position, tags: Sequence[str] = ()
     ) -> dict[str, bool]:
-        """Offer values read at a position; which were kept: not what something newer touched, none with Redis away."""
+        """Offer values read at a position; return which were stored: not those that something newer touched."""
         space = keys.namespace(kind.log, read_at.epoch)
         offers = [
             (_fill_keys(space, kind, ident), _fill_args(kind, ident, value, read_at, tags))
@@ -151,25 +151,25 @@ class SharedCache:
 
         try:
             outcomes = await self._call(run, list(dict.fromkeys(name for names, _ in offers for name in names)))
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return dict.fromkeys(values, False)
         return {ident: outcome == b"kept" for ident, outcome in zip(values, outcomes, strict=True)}
 
     async def drop(self, kind: Kind, epoch: uuid.UUID, idents: Sequence[str]) -> None:
-        """Forget entries; raises ``SharedTierAway``."""
+        """Drop entries; raise ``SharedTierUnavailable``."""
         space = keys.namespace(kind.log, epoch)
         await self._call(lambda: self._redis.unlink(*(_entry_key(space, kind, ident) for ident in idents)))
 
     async def drop_all(self, log_name: str, epoch: uuid.UUID) -> None:
-        """Forget every entry of a log at once, keeping its position; raises ``SharedTierAway``."""
+        """Drop every entry of a log at once, without its position; raise ``SharedTierUnavailable``."""
         space = keys.namespace(log_name, epoch)
         names = [f"{space}:state"]
         await self._call(lambda: self._renew(keys=names, args=[uuid.uuid4().hex]), names)
 
     async def position(self, log_name: str) -> Position | None:
-        """Where the tier is complete up to; ``None`` when it never was or has lost it. Raises ``SharedTierAway``."""
+        """Return the position the tier is complete up to; ``None`` without one. Raise ``SharedTierUnavailable``."""
         head = keys.head_key(log_name)
-        epoch_text = await self._call(lambda: self._patient.get(head), [head])
+        epoch_text = await self._call(lambda: self._bulk.get(head), [head])
         if epoch_text is None:
             return None
         epoch = _epoch_of(epoch_text)
@@ -177,28 +177,28 @@ class SharedCache:
             await self._move([head], "its epoch cannot be read")
             return None
         state = f"{keys.namespace(log_name, epoch)}:state"
-        at = await self._call(lambda: self._patient.hget(state, "at"), [state])
+        at = await self._call(lambda: self._bulk.hget(state, "at"), [state])
         if at is None or not await self._is_sound([state]):
             return None
         return Position(log_name, epoch, int(at))
 
     async def begin(self, position: Position) -> None:
-        """Drop what is held of a log and count as complete up to a position. Raises ``SharedTierAway``."""
+        """Drop what is held of a log and set its position. Raise ``SharedTierUnavailable``."""
         space = keys.namespace(position.log, position.epoch)
         names = [f"{space}:state", f"{space}:touched"]
         args = [position.revision, uuid.uuid4().hex]
-        await self._call(lambda: self._reset(keys=names, args=args, client=self._patient), names)
+        await self._call(lambda: self._reset(keys=names, args=args, client=self._bulk), names)
         head = keys.head_key(position.log)
-        before = await self._call(lambda: self._patient.set(head, position.epoch.hex, get=True), [head])
+        before = await self._call(lambda: self._bulk.set(head, position.epoch.hex, get=True), [head])
         epoch = None if before is None else _epoch_of(before)
         if epoch is not None and epoch != position.epoch:
             old = keys.namespace(position.log, epoch)
-            await self._call(lambda: self._patient.unlink(f"{old}:state", f"{old}:touched"))
+            await self._call(lambda: self._bulk.unlink(f"{old}:state", f"{old}:touched"))
 
     async def apply(self, after: int, position: Position, changes: Sequence[LogChange]) -> None:
-        """Apply the log entries in (``after``, ``position``]; what it knows already changes nothing.
+        """Apply the log entries in (``after``, ``position``]; those applied already change nothing.
 
-        Raises ``SharedTierBehind`` when it does not stand at ``after`` or beyond, ``SharedTierAway``.
+        Raise ``SharedTierBehind`` when the tier is before ``after``, and ``SharedTierUnavailable``.
         """
         for start in range(0, max(len(changes), 1), APPLY_AT_ONCE):
             chunk = changes[start : start + APPLY_AT_ONCE]
@@ -223,7 +223,7 @@ class SharedCache:
             for member in stored:
                 rest.extend(member)
         args = [after, position.revision, MAX_NAMES, len(touches) // 2, *touches, *rest]
-        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._patient), names)
+        outcome = await self._call(lambda: self._apply(keys=names, args=args, client=self._bulk), names)
         if outcome not in {b"applied", b"known"}:
             message = f"the shared tier cannot apply {position.log} after {after}: {outcome.decode()}"
             raise SharedTierBehind(message)
@@ -251,19 +251,19 @@ class SharedCache:
         return hits
 
     async def _call(self, command: Any, names: Sequence[str] = ()) -> Any:
-        """Run a command under the breaker; its failures come out as ``SharedTierAway``.
+        """Run a command through the breaker; raise ``SharedTierUnavailable`` when it fails.
 
-        When Redis rejects it and one of its keys is at fault, that is moved aside and the command run once more.
+        When Redis rejects it because of one of its keys, that key is moved aside and the command runs once more.
         """
         try:
             return await self._attempt(command)
-        except SharedTierAway as error:
+        except SharedTierUnavailable as error:
             if not isinstance(error.__cause__, ResponseError) or not names or await self._is_sound(names):
                 raise
         return await self._run(command)
 
     async def _is_sound(self, names: Sequence[str]) -> bool:
-        """Return whether keys hold what the cache writes; those that do not are moved aside."""
+        """Return whether keys hold what the cache writes; move those aside that do not."""
         try:
             mistyped = await self._moved({name: redis_type(name) for name in names})
             for name, held in mistyped.items():
@@ -273,7 +273,7 @@ class SharedCache:
                 for name in hashes:
                     pipe.hgetall(name)
                 contents = await self._inspect(pipe.execute)
-        except SharedTierAway:
+        except SharedTierUnavailable:
             return True  # nothing is known
         broken = [
             name
@@ -284,8 +284,8 @@ class SharedCache:
         return not mistyped and not broken
 
     async def _move(self, names: Sequence[str], detail: str) -> None:
-        """Move keys aside whose content is of no use; without Redis they stay until they are read again."""
-        with contextlib.suppress(SharedTierAway):
+        """Move unusable keys aside; while Redis is unavailable they stay until they are read again."""
+        with contextlib.suppress(SharedTierUnavailable):
             for name in await self._moved(dict.fromkeys(names, redis_quarantine.ANY_TYPE)):
                 self._on_quarantine(name, detail)
 
@@ -298,37 +298,37 @@ class SharedCache:
     async def _attempt(self, command: Any) -> Any:
         if self._redis is None or not self.breaker.allows():
             message = "Redis is not asked"
-            raise SharedTierAway(message)
+            raise SharedTierUnavailable(message)
         return await self._run(command)
 
     @staticmethod
     async def _inspect(command: Any) -> Any:
-        """Run a command past the breaker, which may be open because of the very key that is looked at."""
+        """Run a command past the breaker, which may be open because of the very key concerned."""
         try:
             return await command()
         except (RedisError, OSError, TimeoutError) as error:
-            raise SharedTierAway(str(error)) from error
+            raise SharedTierUnavailable(str(error)) from error
 
     async def _run(self, command: Any) -> Any:
         try:
             pending: Awaitable[Any] = command()
-            answer = await pending
+            reply = await pending
         except (RedisError, OSError, TimeoutError) as error:
             was_open = self.breaker.is_open
             self.breaker.failed()
             if self.breaker.is_open and not was_open:
-                log.warning("the shared cache is away, going on without it: %s", error)
-            raise SharedTierAway(str(error)) from error
+                log.warning("shared cache unavailable, continuing without it error=%s", error)
+            raise SharedTierUnavailable(str(error)) from error
         except BaseException:
             self.breaker.forget()  # cancelled half-way, which says nothing about Redis
             raise
         if self.breaker.succeeded():
-            log.info("the shared cache is back")
-        return answer
+            log.info("shared cache available")
+        return reply
 
 
 def _client(url: str, seconds: float, connections: int) -> redis_asyncio.Redis:
-    """Blocking: with every connection busy a call waits its turn, it does not fail."""
+    """Return a client of a blocking pool: with every connection busy a call waits, it does not fail."""
     pool = redis_asyncio.BlockingConnectionPool.from_url(
         url,
         socket_timeout=seconds,
@@ -358,7 +358,7 @@ def _fill_args(kind: Kind, ident: str, value: Any, read_at: Position, tags: Sequ
 
 
 def _how(change: LogChange) -> tuple[str, list[Stored]]:
-    """The word for what is done with an entry, and its members."""
+    """Return how an entry is changed, as a word of the script, and its members."""
     if change.kind is None or not change.ident:
         return "all", [(uuid.uuid4().hex, 0, b"")]
     if change.value is None:
@@ -377,7 +377,7 @@ def _hit(kind: Kind, ident: str, fields: Sequence[bytes], at: int, generation: b
             members[field[2:].decode()] = (int(version), raw)
     value = CODECS[kind.name].restore(ident, members)
     if not names_itself(ident, value):
-        message = f"the entry of {ident} is of another one"
+        message = f"the entry of {ident} belongs to another one"
         raise ValueError(message)
     return SharedHit(value, max(at, int(held[b"r"])))
 

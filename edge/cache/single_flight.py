@@ -1,4 +1,4 @@
-"""Reading the source once for everyone who waits for the same thing, and many things in one call."""
+"""Single-flight: one load of the source for all who wait for the same value, and many values in one call."""
 
 from __future__ import annotations
 
@@ -10,76 +10,79 @@ if TYPE_CHECKING:
 
 ValueT = TypeVar("ValueT")
 
-MOST_AT_ONCE = 500  # of one call; the services take 1,000
+MAX_AT_ONCE = 500  # of one call; the services accept 1,000
 
 
 class SingleFlight(Generic[ValueT]):
-    """One call at a time per key; whoever comes meanwhile gets its answer. A caller that leaves stops nobody else."""
+    """One call at a time per key; concurrent callers share its result.
+
+    A cancelled caller does not cancel the others.
+    """
 
     def __init__(self) -> None:
-        """Nothing is under way."""
-        self._flights: dict[Hashable, asyncio.Task[ValueT]] = {}
+        """Start without calls."""
+        self._pending: dict[Hashable, asyncio.Task[ValueT]] = {}
 
     async def run(self, key: Hashable, call: Callable[[], Awaitable[ValueT]]) -> ValueT:
-        """The answer of the call under way, or of a new one."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.ensure_future(_awaited(call))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(flight)
+        """Return the result of the running call, or of a new one."""
+        load = self._pending.get(key)
+        if load is None:
+            load = asyncio.ensure_future(_awaited(call))
+            self._pending[key] = load
+            load.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(load)
 
-    def _land(self, key: Hashable, done: asyncio.Task[ValueT]) -> None:
-        self._flights.pop(key, None)
+    def _finish(self, key: Hashable, done: asyncio.Task[ValueT]) -> None:
+        self._pending.pop(key, None)
         if not done.cancelled():
-            done.exception()  # seen: its callers may all have left
+            done.exception()  # retrieved: its callers may all be cancelled
 
 
 async def _awaited(call: Callable[[], Awaitable[ValueT]]) -> ValueT:
     return await call()
 
 
-class BatchedFlight(Generic[ValueT]):
-    """Single flight per identifier, where all that is missed in one turn of the event loop goes in one call."""
+class BatchedSingleFlight(Generic[ValueT]):
+    """Single-flight per identifier; all that is missed in one round of the event loop is loaded in one call."""
 
     def __init__(self, load: Callable[[list[str]], Awaitable[Mapping[str, ValueT]]]) -> None:
-        """``load`` must answer every identifier it is given."""
+        """``load`` must return a value for every identifier."""
         self._load = load
-        self._flights: dict[str, asyncio.Future[ValueT]] = {}
+        self._pending: dict[str, asyncio.Future[ValueT]] = {}
         self._waiting: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, ident: str) -> asyncio.Future[ValueT]:
-        """The flight under way for an identifier, or a new one. Await it through ``asyncio.shield``."""
-        flight = self._flights.get(ident)
-        if flight is None:
+        """Return the running load of an identifier, or a new one. Await it through ``asyncio.shield``."""
+        load = self._pending.get(ident)
+        if load is None:
             loop = asyncio.get_running_loop()
-            flight = self._flights[ident] = loop.create_future()
+            load = self._pending[ident] = loop.create_future()
             if not self._waiting:
-                loop.call_soon(self._take_off)
+                loop.call_soon(self._start_batches)
             self._waiting.append(ident)
-        return flight
+        return load
 
-    def _take_off(self) -> None:
+    def _start_batches(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), MOST_AT_ONCE):
-            task = asyncio.ensure_future(self._fly(waiting[start : start + MOST_AT_ONCE]))
+        for start in range(0, len(waiting), MAX_AT_ONCE):
+            task = asyncio.ensure_future(self._run_batch(waiting[start : start + MAX_AT_ONCE]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _fly(self, idents: list[str]) -> None:
+    async def _run_batch(self, idents: list[str]) -> None:
         try:
-            answers = await self._load(idents)
+            results = await self._load(idents)
         except BaseException as error:
             for ident in idents:
-                flight = self._flights.pop(ident)
-                if not flight.done():
-                    flight.set_exception(error)
-                    flight.exception()  # seen: its callers may all have left
+                load = self._pending.pop(ident)
+                if not load.done():
+                    load.set_exception(error)
+                    load.exception()  # retrieved: its callers may all be cancelled
             if not isinstance(error, Exception):
                 raise
             return
         for ident in idents:
-            flight = self._flights.pop(ident)
-            if not flight.done():
-                flight.set_result(answers[ident])
+            load = self._pending.pop(ident)
+            if not load.done():
+                load.set_result(results[ident])

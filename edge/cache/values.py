@@ -1,7 +1,7 @@
-"""What the cache holds, kind by kind: how two states of a thing join, how big it is, how it is stored.
+"""The values of the cache, kind by kind: how two states join, how big they are, how they are stored.
 
 Joining is idempotent, commutative and never loses the newer side: a stock joins level by level, a part by its version.
-That is why the order in which fills and log entries arrive cannot make an entry go backwards.
+Therefore the order in which fills and log entries arrive cannot make an entry go backwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OBJECT_BYTES = 400  # of an entry besides its value: dictionary slot, key, entr
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Nothing is there: never was (version 0), or is gone since the version."""
+    """No value: there never was one (version 0), or it was deleted at the version."""
 
     version: int = 0
 
@@ -36,7 +36,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 Stored = tuple[str, int, bytes]
-"""Member name, its version, its bytes (empty = gone)."""
+"""Member name, its version, its bytes (empty = deleted)."""
 
 Members = dict[str, tuple[int, bytes]]
 """The same, by name, as read back."""
@@ -46,26 +46,26 @@ class Codec(Protocol):
     """The behaviour of one kind of value."""
 
     def join(self, held: Any, other: Any) -> Any:
-        """Both together; ``held`` itself when ``other`` adds nothing."""
+        """Return both joined; ``held`` itself when ``other`` adds nothing."""
 
     def size(self, value: Any) -> int:
-        """Bytes in memory, about."""
+        """Return the approximate bytes in memory."""
 
     def is_unknown(self, value: Any) -> bool:
-        """Whether the value says that nothing was found, without a version to tell since when."""
+        """Return whether the read found nothing and has no version that tells since when."""
 
     def version(self, value: Any) -> int:
-        """What rises whenever the thing changes; 0 for kinds and values that have none."""
+        """Return a number that rises with every change; 0 for kinds and values that have none."""
 
     def store(self, value: Any, revision: int) -> list[Stored]:
-        """Its members for the shared tier."""
+        """Return its members for the shared tier."""
 
     def restore(self, ident: str, members: Members) -> Any:
-        """The value of these members."""
+        """Return the value of these members."""
 
 
 def cached_level(level: stock_pb2.StockLevel) -> stock_pb2.StockLevel:
-    """The level as the cache holds it, wherever it came from: sums need its numbers, nothing shows who changed it."""
+    """Return the level as the cache stores it, whatever its source: without who changed it."""
     held = stock_pb2.StockLevel()
     held.CopyFrom(level)
     held.ClearField("last_updated_by")
@@ -73,7 +73,7 @@ def cached_level(level: stock_pb2.StockLevel) -> stock_pb2.StockLevel:
 
 
 def total(part_id: str, levels: Iterable[stock_pb2.StockLevel]) -> stock_pb2.PartStock:
-    """The stock of a part from all its levels: sums over live ones, version over all."""
+    """Return the stock of a part from all its levels: sums over active ones, version over all."""
     ordered = sorted(levels, key=lambda level: level.location_id)
     live = [level for level in ordered if not level.HasField("archive_time")]
     available = sum(level.available for level in live)
@@ -93,7 +93,7 @@ class StockCodec:
     """Stock of a part: a member for each location."""
 
     def join(self, held: stock_pb2.PartStock, other: stock_pb2.PartStock) -> stock_pb2.PartStock:
-        """For each location the level with the higher version."""
+        """Join: for each location the level with the higher version."""
         levels = {level.location_id: level for level in held.levels}
         newer = [
             level
@@ -110,19 +110,19 @@ class StockCodec:
         return _OBJECT_BYTES + 3 * value.ByteSize()
 
     def is_unknown(self, value: stock_pb2.PartStock) -> bool:
-        """No level at all."""
+        """Return whether it has no level at all."""
         return not value.levels
 
     def version(self, value: stock_pb2.PartStock) -> int:
-        """The sum of its levels' versions."""
+        """Return the sum of its levels' versions."""
         return value.version
 
     def store(self, value: stock_pb2.PartStock, revision: int) -> list[Stored]:  # noqa: ARG002
-        """Level by level, each under its own version."""
+        """Return its levels, each under its own version."""
         return [(level.location_id, level.version, level.SerializeToString()) for level in value.levels]
 
     def restore(self, ident: str, members: Members) -> stock_pb2.PartStock:
-        """Add the levels up again."""
+        """Return the sum of the levels."""
         return total(ident, (stock_pb2.StockLevel.FromString(raw) for _, raw in members.values()))
 
 
@@ -130,7 +130,7 @@ class PartCodec:
     """Content of a part: one member, or a tombstone."""
 
     def join(self, held: part_pb2.Part | Absent, other: part_pb2.Part | Absent) -> part_pb2.Part | Absent:
-        """The higher version; of equal ones the tombstone, because a row is deleted under the version it had."""
+        """Return the higher version; of equal ones the tombstone, because a row is deleted under the version it had."""
         if other.version > held.version or (other.version == held.version > 0 and isinstance(other, Absent)):
             return other
         return held
@@ -140,7 +140,7 @@ class PartCodec:
         return _OBJECT_BYTES + (0 if isinstance(value, Absent) else 3 * value.ByteSize())
 
     def is_unknown(self, value: part_pb2.Part | Absent) -> bool:
-        """Not found by a read."""
+        """Return whether a read did not find the part."""
         return isinstance(value, Absent) and not value.version
 
     def version(self, value: part_pb2.Part | Absent) -> int:
@@ -154,7 +154,7 @@ class PartCodec:
         return [("", 2 * value.version, value.SerializeToString())]
 
     def restore(self, ident: str, members: Members) -> part_pb2.Part | Absent:  # noqa: ARG002
-        """The part, or the tombstone with the version it had."""
+        """Return the part, or the tombstone with the version it had."""
         version, raw = members.get("", (0, b""))
         return part_pb2.Part.FromString(raw) if raw else Absent(version // 2)
 
@@ -163,7 +163,7 @@ class ListingCodec:
     """Ids of one page."""
 
     def join(self, held: Listing, other: Listing) -> Listing:  # noqa: ARG002
-        """The later read: a listing is replaced, its revision is compared before."""
+        """Return the later read: a listing is replaced, its revision is compared before."""
         return other
 
     def size(self, value: Listing) -> int:
@@ -171,31 +171,31 @@ class ListingCodec:
         return _OBJECT_BYTES + sum(60 + len(part_id) for part_id in value.part_ids)
 
     def is_unknown(self, value: Listing) -> bool:  # noqa: ARG002
-        """An empty one is an answer too."""
+        """An empty listing is a result too."""
         return False
 
     def version(self, value: Listing) -> int:  # noqa: ARG002
-        """None: its revision is compared."""
+        """A listing has no version: its revision is compared."""
         return 0
 
     def store(self, value: Listing, revision: int) -> list[Stored]:
-        """Whole, under the revision it was read at."""
+        """Store it whole, under the revision it was read at."""
         return [("", revision, msgspec.msgpack.encode(value))]
 
     def restore(self, ident: str, members: Members) -> Listing:  # noqa: ARG002
-        """As stored."""
+        """Return it as stored."""
         return msgspec.msgpack.decode(members[""][1], type=Listing)
 
 
 class CategoriesCodec:
-    """The category tree as ``ListCategories`` answers it."""
+    """The category tree as ``ListCategories`` returns it."""
 
     def join(
         self,
         held: part_service_pb2.ListCategoriesResponse,  # noqa: ARG002
         other: part_service_pb2.ListCategoriesResponse,
     ) -> part_service_pb2.ListCategoriesResponse:
-        """The later read."""
+        """Return the later read."""
         return other
 
     def size(self, value: part_service_pb2.ListCategoriesResponse) -> int:
@@ -203,47 +203,47 @@ class CategoriesCodec:
         return _OBJECT_BYTES + 3 * value.ByteSize()
 
     def is_unknown(self, value: part_service_pb2.ListCategoriesResponse) -> bool:  # noqa: ARG002
-        """An empty one is an answer too."""
+        """An empty tree is a result too."""
         return False
 
     def version(self, value: part_service_pb2.ListCategoriesResponse) -> int:  # noqa: ARG002
-        """None: its revision is compared."""
+        """The tree has no version: its revision is compared."""
         return 0
 
     def store(self, value: part_service_pb2.ListCategoriesResponse, revision: int) -> list[Stored]:
-        """Whole, under the revision it was read at."""
+        """Store it whole, under the revision it was read at."""
         return [("", revision, value.SerializeToString())]
 
     def restore(self, ident: str, members: Members) -> part_service_pb2.ListCategoriesResponse:  # noqa: ARG002
-        """As stored."""
+        """Return it as stored."""
         return part_service_pb2.ListCategoriesResponse.FromString(members[""][1])
 
 
 class BodyCodec:
-    """A rendered body: whatever the border made, with its size beside it."""
+    """A rendered body, with its size beside it."""
 
     def join(self, held: Any, other: Any) -> Any:  # noqa: ARG002
-        """Equal by construction: the key names all it depends on."""
+        """Both are equal: the key contains all that a body depends on."""
         return other
 
     def size(self, value: Any) -> int:
-        """Length of the bytes, or what the object says of itself."""
+        """Return the length of the bytes, or the size that the object reports."""
         return _OBJECT_BYTES + (len(value) if isinstance(value, bytes) else int(getattr(value, "size", 1000)))
 
     def is_unknown(self, value: Any) -> bool:  # noqa: ARG002
-        """An empty one is an answer too."""
+        """An empty body is a result too."""
         return False
 
     def version(self, value: Any) -> int:  # noqa: ARG002
-        """None: the key names all it depends on."""
+        """A body has no version: the key contains all it depends on."""
         return 0
 
     def store(self, value: Any, revision: int) -> list[Stored]:  # noqa: ARG002
-        """Never shared."""
+        """A body is never shared."""
         return []
 
     def restore(self, ident: str, members: Members) -> Any:  # noqa: ARG002
-        """Never shared."""
+        """A body is never shared."""
         return None
 
 

@@ -1,1 +1,1 @@
-"""Live delivery: one WebSocket endpoint through which every change reaches whoever subscribed to it."""
+"""Live delivery: one WebSocket endpoint that sends every change to the clients that subscribe to it."""

@@ -1,9 +1,9 @@
-"""A socket that lags: it reads on from its position in the ring, and before that from pages of the logs.
+"""Catch-up of a lagging client: read on from its position, first in pages of the logs, then in the ring.
 
-It holds a position and one page at most, however much it missed. Events in the ring are those that others got, with
-the exact state after each. Pages have changes only: the stock after one is taken back from the present stock over the
-rest of the page. That is exact for a part with one level; of a part with several, a level that changes again after the
-page shows as newer than it was, never as older, and versions never fall.
+A catch-up holds a position and one page at most, however much the client missed. Events in the ring are those that
+other clients got, with the exact state after each. Pages hold changes only: the stock after a change is computed by
+undoing the rest of the page from the current stock. That is exact for a part with one level; of a part with several, a
+level that changes again after the page is shown as newer than it was, never as older, and versions never decrease.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ if TYPE_CHECKING:
     from partstream.content.v1 import part_change_pb2
     from partstream.inventory.v1 import stock_pb2
 
-ENTRIES_AT_ONCE: Final = 1000  # of the ring, passed or prepared between two turns of the event loop
-STATES_AT_ONCE: Final = 500  # unknown ones that are read together
+ENTRIES_AT_ONCE: Final = 1000  # of the ring, skipped or prepared before control returns to the event loop
+STATES_AT_ONCE: Final = 500  # unknown states that are read together
 SUMS_REMEMBERED: Final = 10_000  # of parts with several levels
 
 _join = StockCodec().join
 
 
 class Names(Protocol):
-    """Parts or categories that a session listens to."""
+    """Parts or categories that a client subscribes to."""
 
     def __contains__(self, name: object, /) -> bool:
-        """Return whether it listens to this one."""
+        """Return whether the client subscribes to this name."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of names."""
 
     def isdisjoint(self, names: Iterable[str], /) -> bool:
-        """Return whether it listens to none of these."""
+        """Return whether the client subscribes to none of these names."""
 
 
 class Viewer(Protocol):
-    """Who reads."""
+    """The audience that a client belongs to."""
 
     @property
-    def sees_stock(self) -> bool:
-        """Whether the stock of parts that are not published may be shown, too."""
+    def is_stock_staff(self) -> bool:
+        """Return whether the client may view the stock of unpublished parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogAccess:
-    """What every socket reads from. Without ``pages`` nothing older than the ring can be read."""
+    """What every catch-up reads from. Without ``pages`` it can read nothing older than the ring."""
 
     ring: Ring
     states: PartStates
@@ -71,42 +71,42 @@ class LogAccess:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What must be awaited before the next event can be taken."""
+    """Work to await before the next event can be taken."""
 
     run: Callable[[], Awaitable[None]]
 
 
 class CatchUp:
-    """What follows some positions, for one session, in an order in which every cursor is true.
+    """The changes after some positions, for one client, in an order in which every cursor is correct.
 
-    Open, it goes on to the newest change; closed, to the last one published by then.
+    An open catch-up continues to the newest change; a closed one ends at the last change published before ``close``.
     """
 
     def __init__(
         self,
         access: LogAccess,
         viewer: Viewer,
-        client: Mapping[str, Position],
+        since: Mapping[str, Position],
         listens_to: Callable[[], tuple[Names, Names]],
     ) -> None:
-        """``client`` has a position in each log; ``listens_to`` returns parts and categories."""
+        """``since`` has a position in each log; ``listens_to`` returns the subscribed parts and categories."""
         self._access = access
         self._viewer = viewer
-        self._positions = dict(client)
+        self._positions = dict(since)
         self._listens_to = listens_to
         self._end: int | None = None
         self._serial: int | None = None  # of the next entry in the ring; ``None`` before the ring is reached
         self._ready: deque[Event] = deque()
-        self._unpublished: set[str] = set()  # parts that become public further on
-        self._told_at: dict[str, int] = {}  # parts told as they are now: the revision up to which that holds
+        self._unpublished: set[str] = set()  # parts that are published later in the ring
+        self._current_up_to: dict[str, int] = {}  # parts sent with their current stock, up to a revision
         self._sums: dict[str, stock_pb2.PartStock] = {}
 
     def close(self) -> None:
-        """Go no further than to what is published now."""
+        """Stop at what is published now."""
         self._end = self._access.ring.end
 
     def take(self) -> Event | Preparation | None:
-        """The next event, what to await before it, or ``None`` at the end."""
+        """Return the next event, the work to await before it, or ``None`` at the end."""
         if self._ready:
             return self._ready.popleft()
         ring = self._access.ring
@@ -126,7 +126,7 @@ class CatchUp:
         while serial < until:
             entry = ring.entry(serial)
             if entry is None and not all(ring.covers(position) for position in self._positions.values()):
-                self._serial = None  # it has left
+                self._serial = None  # the entry was evicted
                 return self.take()
             if entry is not None and self._wants(entry):
                 if not _is_known(entry.event):
@@ -140,7 +140,7 @@ class CatchUp:
                 self._pass(entry)
             serial += 1
         self._serial = serial
-        return None if serial >= end else Preparation(_turn)
+        return None if serial >= end else Preparation(_yield_to_loop)
 
     def _wants(self, entry: Published) -> bool:
         if entry.revision <= self._positions[entry.log].revision:
@@ -150,16 +150,16 @@ class CatchUp:
         return self._wants_stock_of(entry.change.part_id, entry.revision)
 
     def _wants_stock_of(self, part_id: str, revision: int) -> bool:
-        if self._told_at and revision <= self._told_at.get(part_id, 0):
+        if self._current_up_to and revision <= self._current_up_to.get(part_id, 0):
             return False
-        if part_id in self._unpublished and not self._viewer.sees_stock:
-            return False  # what happened to a part before it was published is not for the public
+        if part_id in self._unpublished and not self._viewer.is_stock_staff:
+            return False  # stock changes before the publication of a part are not public
         state = self._access.states.get(part_id)
         category = None if state is None else state.category_id
         return self._listens(part_id, None if category is None else self._access.tree.upwards(category))
 
     def _listens(self, part_id: str, categories: Iterable[str] | None) -> bool:
-        """Whether the session listens to a part; unknown categories may be any."""
+        """Return whether the client subscribes to a part; a part of unknown category may belong to any."""
         parts, listened = self._listens_to()
         if part_id in parts:
             return True
@@ -175,7 +175,7 @@ class CatchUp:
         return tuple(self._positions.values())
 
     def _events_of(self, entry: Published) -> Iterator[Event]:
-        """The events of an entry whose state is known, at positions that are not behind the client's."""
+        """Yield the events of an entry whose state is known, at positions that are not behind the client's."""
         event = entry.event
         if event is None:
             return
@@ -184,17 +184,17 @@ class CatchUp:
             yield from self._first_stock(event)
 
     def _first_stock(self, event: ContentEvent) -> Iterator[StockEvent]:
-        """The stock of a part that became public: the public has not heard of it until now."""
-        if event.public_operation != "created" or self._viewer.sees_stock:
+        """Yield the stock of a part that was just published: public clients do not have it yet."""
+        if event.public_operation != "created" or self._viewer.is_stock_staff:
             return
         newest = self._access.ring.newest(keys.INVENTORY)
         self._unpublished.discard(event.part_id)
-        self._told_at[event.part_id] = newest
+        self._current_up_to[event.part_id] = newest
         yield stock_of_published(event, self._access.states, newest)
 
     def _become_public(self) -> set[str]:
-        """Parts that become public in what the ring holds after the position."""
-        if self._viewer.sees_stock:
+        """Return the parts that are published by entries of the ring after the position."""
+        if self._viewer.is_stock_staff:
             return set()
         here = self._positions[keys.CONTENT].revision
         return {
@@ -206,7 +206,7 @@ class CatchUp:
         }
 
     async def _prepare_entries(self) -> None:
-        """Make the next events ready: read unknown states, and make those of changes that nobody listened to then."""
+        """Prepare the next events: read unknown states, make events for changes that had no subscriber."""
         ring = self._access.ring
         start = self._serial or 0
         until = min(start + ENTRIES_AT_ONCE, ring.end if self._end is None else self._end)
@@ -226,7 +226,7 @@ class CatchUp:
         self._serial = until
 
     async def _read_states(self, wanted: Sequence[Published]) -> bool:
-        """Read the states that the next events wait for; whether the first of them has its own now."""
+        """Read the states that the next events need; return whether the state of the first one is known."""
         states = self._access.states
         first = wanted[0].event if wanted else None
         if first is None:
@@ -239,7 +239,7 @@ class CatchUp:
         return _is_known(first)
 
     async def _read_page(self) -> None:
-        """Read on in a log that the ring does not cover: content first, because it says which parts are public."""
+        """Read a page of a log that the ring does not cover: content first, because it tells which parts are public."""
         access = self._access
         if access.pages is None:
             raise TooSlow
@@ -274,7 +274,7 @@ class CatchUp:
             yield from self._first_stock(event)
 
     async def _stock_events(self, changes: Iterable[stock_change_pb2.StockChange]) -> list[StockEvent]:
-        """Events of changes in order, of the parts that the session listens to."""
+        """Return the events of changes in order, for the parts that the client subscribes to."""
         states = self._access.states
         by_part: defaultdict[str, list[stock_change_pb2.StockChange]] = defaultdict(list)
         for change in changes:
@@ -291,22 +291,22 @@ class CatchUp:
             for change, after in zip(of_part, replay(state.stock, of_part), strict=True):
                 here = Position(keys.INVENTORY, positions[keys.INVENTORY].epoch, change.revision)
                 at = tuple((positions | {keys.INVENTORY: here}).values())
-                events.append(StockEvent(change, state, at, self._never_back(after)))
+                events.append(StockEvent(change, state, at, self._not_older(after)))
         events.sort(key=lambda event: event.change.revision)
         return events
 
-    def _never_back(self, stock: stock_pb2.PartStock) -> stock_pb2.PartStock:
+    def _not_older(self, stock: stock_pb2.PartStock) -> stock_pb2.PartStock:
         if len(stock.levels) < 2:
             return stock
-        told = self._sums.pop(stock.part_id, None)
-        joined = self._sums[stock.part_id] = stock if told is None else _join(told, stock)
+        known = self._sums.pop(stock.part_id, None)
+        joined = self._sums[stock.part_id] = stock if known is None else _join(known, stock)
         if len(self._sums) > SUMS_REMEMBERED:
             del self._sums[next(iter(self._sums))]
         return joined
 
 
 def stock_of_published(event: ContentEvent, states: PartStates, revision: int) -> StockEvent:
-    """The stock of a part as it is now, for those who have not heard of the part until now."""
+    """Return the current stock of a part as an event for clients that could not view the part until now."""
     state = states.obtain(event.part_id)
     change = stock_change_pb2.StockChange(part_id=event.part_id, revision=revision)
     change.commit_time.FromJsonString(event.commit_time)
@@ -317,7 +317,7 @@ def stock_of_published(event: ContentEvent, states: PartStates, revision: int) -
 
 
 def categories_of(change: part_change_pb2.PartChange, tree: CategoryTree) -> frozenset[str]:
-    """The categories that a part is or was in, with all above."""
+    """Return the categories that a part is or was in, with their ancestors."""
     found: set[str] = set()
     for name in ("before", "after"):
         if change.HasField(name):
@@ -329,5 +329,5 @@ def _is_known(event: Event | None) -> bool:
     return event is not None and (not isinstance(event, StockEvent) or event.is_known)
 
 
-async def _turn() -> None:
+async def _yield_to_loop() -> None:
     await asyncio.sleep(0)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from changelog.follower import ChangeBatch, ChangeSource
     from edge.live.events import Event
 
-MOST_ENTRIES: Final = 50_000
-MOST_BYTES: Final = 64 * 1024 * 1024
+MAX_ENTRIES: Final = 50_000
+MAX_BYTES: Final = 64 * 1024 * 1024
 _ENTRY_BYTES: Final = 300  # of an entry besides its change
 _EVENT_BYTES: Final = 900  # of the event made of it, with the stock after it and its frames
 
@@ -28,7 +28,7 @@ _EVENT_BYTES: Final = 900  # of the event made of it, with the stock after it an
 class Published:
     """A change and the positions of both logs just after it. ``change`` is a stock change or a content event.
 
-    ``event`` is what was sent to those who listened, shared with all who read it later; ``None`` when there was nobody.
+    ``event`` is what was sent to subscribers, shared by all who read it later; ``None`` when there was no subscriber.
     """
 
     log: str
@@ -41,24 +41,23 @@ class Published:
 
 
 class Ring:
-    """Bounded by entries and by bytes; knows from which revision on it is complete."""
+    """The latest changes of both logs in the order this process published them, bounded by entries and by bytes."""
 
-    def __init__(self, most_entries: int = MOST_ENTRIES, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         """Begin empty."""
         self._entries: dict[int, Published] = {}  # by serial, oldest first
-        self._most_entries = most_entries
-        self._most_bytes = most_bytes
+        self._max_entries = max_entries
         self._bytes = 0
         self._floors: dict[str, int] = {}
         self._newest: dict[str, int] = {}
-        self._first = 0  # no entry has a lower serial
-        self.end = 0  # the serial of the next entry
+        self._first = 0  # no entry has a lower serial number
+        self.end = 0  # serial number of the next entry
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def begin(self, position: Position) -> None:
-        """Nothing of this log is held up to the position."""
+        """Restart a log at a position: hold nothing up to it."""
         self._floors[position.log] = self._newest[position.log] = position.revision
         self._entries = {entry.serial: entry for entry in self._entries.values() if entry.log != position.log}
         self._bytes = sum(entry.size for entry in self._entries.values())
@@ -66,7 +65,7 @@ class Ring:
     def add(
         self, log: str, revision: int, positions: tuple[Position, ...], change: Any, change_bytes: int
     ) -> Published:
-        """Hold one more; the oldest leave."""
+        """Add an entry and evict the oldest ones beyond the bounds."""
         size = _ENTRY_BYTES + change_bytes
         entry = self._entries[self.end] = Published(log, revision, positions, change, size, self.end)
         self.end += 1
@@ -76,46 +75,49 @@ class Ring:
         return entry
 
     def keep(self, entry: Published, event: Event) -> None:
-        """Hold the event that was made of the newest entry, too."""
+        """Attach to the newest entry the event that was made of it."""
         entry.event = event
         entry.size += _EVENT_BYTES
         self._bytes += _EVENT_BYTES
         self._shrink()
 
     def _shrink(self) -> None:
-        while len(self._entries) > self._most_entries or self._bytes > self._most_bytes:
+        while len(self._entries) > self._max_entries or self._bytes > MAX_BYTES:
             oldest = self._entries.pop(self._oldest())
             self._bytes -= oldest.size
             self._floors[oldest.log] = oldest.revision
 
     def covers(self, position: Position) -> bool:
-        """Whether everything after the position is held."""
+        """Return whether everything after the position is held."""
         floor = self._floors.get(position.log)
         return floor is not None and position.revision >= floor
 
     def holds(self, entry: Published) -> bool:
-        """Whether the entry has not left yet."""
+        """Return whether the entry was not evicted yet."""
         return entry.revision > self._floors.get(entry.log, 0)
 
     def entry(self, serial: int) -> Published | None:
-        """The entry with a serial number, unless it has left."""
+        """Return the entry with a serial number; ``None`` when it was evicted."""
         return self._entries.get(serial)
 
     def entries(self) -> Iterable[Published]:
-        """All that is held, oldest first. Add nothing meanwhile."""
+        """Return all entries, oldest first. Add nothing while iterating."""
         return self._entries.values()
 
     def newest(self, log: str) -> int:
-        """The newest revision of a log."""
+        """Return the newest revision of a log."""
         return self._newest.get(log, 0)
 
     def first_after(self, positions: Mapping[str, Position]) -> int:
-        """The serial of the first entry after a position in its log. All those positions must be covered."""
+        """Return the serial number of the first entry after the positions. The ring must cover all of them."""
         missed = self.after(positions)
         return missed[0].serial if missed else self.end
 
     def after(self, positions: Mapping[str, Position]) -> list[Published]:
-        """What lies after a position in each log, oldest first. Costs as much as was missed, not as much as is held."""
+        """Return the entries after a position in each log, oldest first.
+
+        Costs as much as was missed, not as much as is held.
+        """
         ahead = {log for log, newest in self._newest.items() if newest > positions[log].revision}
         found: list[Published] = []
         for entry in reversed(self._entries.values()):
@@ -129,7 +131,7 @@ class Ring:
         return found
 
     def _oldest(self) -> int:
-        """The lowest serial held. Counted, because looking for a dict's first key passes over all that were deleted."""
+        """Return the lowest serial number held. Counted, because finding a dict's first key skips every deleted one."""
         while self._first not in self._entries:
             self._first += 1
         return self._first
@@ -142,7 +144,7 @@ _BOOKMARK_SECONDS: Final = 5.0
 
 
 class LogPages:
-    """Reads one message of a log at a time, shared by those who ask for the same one."""
+    """Reads one message of a log at a time, shared by all clients that need the same one."""
 
     def __init__(self, sources: Mapping[str, ChangeSource]) -> None:
         """``sources`` has each log."""
@@ -151,10 +153,10 @@ class LogPages:
         self._pages: OrderedDict[Position, asyncio.Task[ChangeBatch]] = OrderedDict()
 
     async def after(self, position: Position) -> ChangeBatch:
-        """The changes that follow a position, one at least. Do not ask at the end of the log.
+        """Return the changes that follow a position, at least one. Do not call at the end of the log.
 
-        ``CursorCompacted`` or ``EpochChanged`` when they are no longer there, ``StoreUnavailable`` when they cannot be
-        read now.
+        Raise ``CursorCompacted`` or ``EpochChanged`` when they no longer exist, ``StoreUnavailable`` when they cannot
+        be read now.
         """
         task = self._pages.get(position)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):

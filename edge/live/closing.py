@@ -1,8 +1,9 @@
-"""Closes a connection so that the close code reaches the client, even one that goes on sending.
+"""Closes a connection so that the close code reaches the client, even one that continues to send.
 
-A TCP connection that is closed with unread bytes is reset, and the reset overtakes the close frame: the client sees
-1006. So the connection stays open beside the listener, which drops it with the close frame, and its bytes are discarded
-until the client has closed as well. Where finding it among many takes long, only for a client that does not pause.
+A TCP connection that is closed with unread bytes is reset, and the reset overtakes the close frame: the client gets
+1006. Therefore a second socket keeps the connection open while the listener drops its own with the close frame, and the
+bytes of the client are discarded until it has closed as well. Finding the connection takes long when many files are
+open; then this is done only for a client that does not pause.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from litestar import WebSocket
 
 CLOSE_SECONDS: Final = 2.0
-CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns why it was closed only after reading them
-FEW_FILES: Final = 2_000  # are looked through in about 20 ms, without waiting for a pause of the client
+CLOSE_SLOW_SECONDS: Final = 15.0  # a client with full buffers learns the reason only after reading them
+FEW_FILES: Final = 2_000  # are searched in about 20 ms, without waiting for a pause of the client
 PAUSE_SECONDS: Final = 0.1
 DRAIN_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 10.0  # a client that floods reads late
@@ -31,7 +32,7 @@ SLOW_BYTES_SECONDS: Final = 0.1
 SLOW_SECONDS: Final = 8.0  # one that sends 1 MB/s fills the buffers of Linux in 5 s
 FAST_BYTES: Final = 256 * 1024
 
-_looking = asyncio.Semaphore(1)  # a look at the open files of the process takes up to 0.2 s of a thread
+_looking = asyncio.Semaphore(1)  # a search of the open files of the process takes up to 0.2 s of a thread
 
 
 async def close(connection: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
@@ -43,7 +44,7 @@ async def close(connection: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
             await connection.send({"type": "websocket.send", "bytes": None, "text": frame})
     held = None
     with contextlib.suppress(Exception):
-        # All connections end at once when this process is replaced: nothing is to wait for then.
+        # All connections end at once at shutdown: there is nothing to wait for then.
         if not isinstance(why, Restarting) and (open_files() <= FEW_FILES or not await _is_quiet(connection)):
             held = await _hold(connection)
     with contextlib.suppress(Exception):
@@ -54,7 +55,7 @@ async def close(connection: WebSocket[Any, Any, Any], why: CloseSocket) -> None:
 
 
 async def _is_quiet(connection: WebSocket[Any, Any, Any]) -> bool:
-    """Discard messages until the client pauses or has gone; ``False`` when it still sends after ``DRAIN_SECONDS``."""
+    """Discard messages; ``False`` when the client has neither paused nor disconnected in ``DRAIN_SECONDS``."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             while True:
@@ -69,7 +70,7 @@ async def _is_quiet(connection: WebSocket[Any, Any, Any]) -> bool:
 
 
 async def _hold(connection: WebSocket[Any, Any, Any]) -> socket.socket | None:
-    """Return a second socket of the connection, which outlives the listener's; ``None`` where there is none."""
+    """Return a second socket of the connection, which outlives the listener's; ``None`` when it cannot be found."""
     client, server = connection.scope.get("client"), connection.scope.get("server")
     if client is None or server is None:
         return None
@@ -83,9 +84,9 @@ async def _hold(connection: WebSocket[Any, Any, Any]) -> socket.socket | None:
 
 
 async def _discard(held: socket.socket) -> None:
-    """End our side, and discard what the client sends until it ends its own, for ``LINGER_SECONDS`` at most.
+    """Shut down our side and discard what the client sends until it closes, for ``LINGER_SECONDS`` at most.
 
-    Slowly at first: a client that does nothing but send has to wait for its buffers then, and reads.
+    Read slowly at first: a client that only sends then has to wait for its buffers, and reads.
     """
     loop = asyncio.get_running_loop()
     slow_until = loop.time() + SLOW_SECONDS

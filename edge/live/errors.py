@@ -1,12 +1,12 @@
-"""Why a socket is closed, and what is refused without closing it.
+"""Why a socket is closed, and what is rejected without closing it.
 
 ::
 
     LiveError
-    ├── Refused             an error frame; the socket stays open
+    ├── Rejected            an error frame; the socket stays open
     └── CloseSocket         the socket is closed with a code
         ├── Restarting      1012
-        ├── TokenOver       4001
+        ├── TokenEnded      4001
         ├── NotAllowed      4003
         ├── TooSlow         4008
         ├── LimitReached    4009
@@ -20,7 +20,7 @@ from typing import ClassVar
 
 
 class LiveError(Exception):
-    """Something the client is told."""
+    """An error that is sent to the client."""
 
     def __init__(self, reason: str, message: str) -> None:
         """``reason`` is for programs, ``message`` for people."""
@@ -29,45 +29,45 @@ class LiveError(Exception):
         self.message = message
 
 
-class Refused(LiveError):
-    """What was asked is not done; the connection goes on."""
+class Rejected(LiveError):
+    """The request is rejected; the connection stays open."""
 
 
 class CloseSocket(LiveError):
-    """The connection ends."""
+    """The connection is closed."""
 
     code: ClassVar[int] = 1011
 
 
 class Restarting(CloseSocket):
-    """This process is being replaced: connect again with jitter."""
+    """The server shuts down: reconnect with jitter."""
 
     code = 1012
 
     def __init__(self) -> None:
-        super().__init__("DRAINING", "This server is being replaced: connect again.")
+        super().__init__("DRAINING", "The server is restarting: connect again.")
 
 
-class TokenOver(CloseSocket):
-    """The token's time is over and no new one came, or the session was ended."""
+class TokenEnded(CloseSocket):
+    """The token expired without a new one, or its session was ended."""
 
     code = 4001
 
 
 class NotAllowed(CloseSocket):
-    """The page that opened the socket is not one of ours."""
+    """The origin of the page is not allowed."""
 
     code = 4003
 
 
 class TooSlow(CloseSocket):
-    """The client does not read as fast as events come: connect again and resume."""
+    """The client reads more slowly than events arrive: reconnect and resume."""
 
     code = 4008
 
     def __init__(self) -> None:
         super().__init__(
-            "WATCHER_TOO_SLOW", "You did not keep up with the events: connect again from your last cursor."
+            "WATCHER_TOO_SLOW", "Your connection did not keep up with the events: connect again from your last cursor."
         )
 
 
@@ -78,7 +78,7 @@ class LimitReached(CloseSocket):
 
 
 class BadMessage(CloseSocket):
-    """The client sent what cannot be read: do not send it again."""
+    """The client sent an invalid message: do not send it again."""
 
     code = 4400
 
@@ -87,9 +87,9 @@ class BadMessage(CloseSocket):
 
 
 class ResyncNeeded(CloseSocket):
-    """The log was begun anew or cut: connect again without a cursor."""
+    """The log has a new epoch or was compacted: reconnect without a cursor."""
 
     code = 4410
 
     def __init__(self) -> None:
-        super().__init__("EPOCH_CHANGED", "What you have may be out of date: connect again and take a new snapshot.")
+        super().__init__("EPOCH_CHANGED", "Your state may be out of date: connect again and take a new snapshot.")

@@ -1,4 +1,4 @@
-"""Events on their way to sockets: made once per change, encoded once per audience, shared by all who get them."""
+"""Events for clients: made once per change, encoded once per audience, shared by all clients that get them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Event:
     __slots__ = ("_cursor", "_frames", "categories", "key", "part_id", "positions")
 
     def __init__(self, part_id: str, positions: tuple[cursors.Position, ...], categories: frozenset[str]) -> None:
-        """``categories`` are those the part is or was in, with all above."""
+        """``categories`` are those the part is or was in, with their ancestors."""
         self.part_id = part_id
         self.key = (self.kind, part_id)  # an event supersedes those of the same key
         self.positions = positions
@@ -45,24 +45,24 @@ class Event:
 
     @property
     def cursor(self) -> str:
-        """Cursor of both logs just after the event."""
+        """Return the cursor of both logs just after the event."""
         if not self._cursor:
             self._cursor = cursors.encode(*self.positions)
         return self._cursor
 
     @property
     def version(self) -> int:
-        """Version of the part's stock or content after the event."""
+        """Return the version of the part's stock or content after the event."""
         raise NotImplementedError
 
     def frame(self, *, staff: bool) -> str | None:
-        """The text for an audience, encoded once; ``None`` when it may not know of the event."""
+        """Return the frame for an audience, encoded once; ``None`` when the event is not for it."""
         if staff not in self._frames:
             self._frames[staff] = self._encode(staff=staff)
         return self._frames[staff]
 
     def at(self, positions: tuple[cursors.Position, ...]) -> Self:
-        """The same event at other positions, for a client that was further in one log than this process."""
+        """Return the same event at other positions, for a client that is ahead of this process in one log."""
         again = copy.copy(self)
         Event.__init__(again, self.part_id, positions, self.categories)
         return again
@@ -73,25 +73,25 @@ class Event:
 
 @dataclass(slots=True, eq=False)
 class PartState:
-    """One part. ``stock`` is absent until it was read; events wait for it."""
+    """One part. ``stock`` is absent until it is read; events wait for it."""
 
     part_id: str
     stock: stock_pb2.PartStock | None = None
-    category_id: str | None = None  # None = its content is not known yet
+    category_id: str | None = None  # ``None`` = its content is not known yet
     is_public: bool = False  # as far as its content is known
     content_version: int = 0
     watchers: int = 0
-    serial: int = 0  # when it came to be, counted in states
+    serial: int = 0  # when the state was created, counted in states
     waiting: list[StockEvent] = field(default_factory=list)
 
     @property
     def is_known(self) -> bool:
-        """Whether both its stock and its category are known."""
+        """Return whether both its stock and its category are known."""
         return self.stock is not None and self.category_id is not None
 
 
 class StockEvent(Event):
-    """Stock of a part changed. ``stock`` is absent until the state of the part is known."""
+    """The stock of a part changed. ``stock`` is absent until the state of the part is known."""
 
     kind: Kind = "stock"
 
@@ -104,21 +104,21 @@ class StockEvent(Event):
         positions: tuple[cursors.Position, ...],
         stock: stock_pb2.PartStock | None = None,
     ) -> None:
-        """The part's state gives the stock later when it is not given now."""
+        """Without ``stock``, the state of the part sets it later."""
         super().__init__(change.part_id, positions, frozenset())
         self.change = change
         self.state = state
         self.stock = stock
-        self.was_public: bool | None = None  # whether the part was when it changed; ``None`` = not known then
+        self.was_public: bool | None = None  # whether the part was public when it changed; ``None`` = not known then
 
     @property
     def is_known(self) -> bool:
-        """Whether its stock, and who may hear of it, are known."""
+        """Return whether its stock and its audience are known."""
         return self.stock is not None and self.state.category_id is not None
 
     @property
     def version(self) -> int:
-        """Version of the part's stock."""
+        """Return the version of the part's stock."""
         return self.stock.version if self.stock is not None else 0
 
     def _encode(self, *, staff: bool) -> str | None:
@@ -149,7 +149,7 @@ class StockEvent(Event):
 
 
 class ContentEvent(Event):
-    """Content of a part changed. Drafts are for staff only; a part leaving the public's sight is deleted to it."""
+    """The content of a part changed. Drafts are for staff only; for the public an unpublished part is a deleted one."""
 
     kind: Kind = "content"
 
@@ -161,7 +161,7 @@ class ContentEvent(Event):
         positions: tuple[cursors.Position, ...],
         categories: frozenset[str],
     ) -> None:
-        """Read what frames need; the change itself, with both states of the part, is let go."""
+        """Read what frames need; the change itself, with both states of the part, is not stored."""
         super().__init__(change.part_id, positions, categories)
         self._version = change.version
         self.changed: frozenset[str] = frozenset(change.changed_fields)
@@ -175,11 +175,11 @@ class ContentEvent(Event):
 
     @property
     def version(self) -> int:
-        """Version of the content."""
+        """Return the version of the content."""
         return self._version
 
     def since(self, earlier: ContentEvent) -> ContentEvent:
-        """This event for a client that did not get an earlier one: it also says what changed then."""
+        """Return this event for a client that did not get an earlier one: it includes what changed then."""
         merged = copy.copy(self)
         Event.__init__(merged, self.part_id, self.positions, self.categories | earlier.categories)
         merged.changed = self.changed | earlier.changed
@@ -205,7 +205,7 @@ class ContentEvent(Event):
 
 
 def locations(stock: stock_pb2.PartStock) -> list[Location]:
-    """Each live level, for staff."""
+    """Return each active level, for staff."""
     return [
         Location(level.location_id, level.on_hand, level.reserved, level.available, level.version)
         for level in stock.levels
@@ -220,7 +220,7 @@ def _public_operation(*, before: bool, after: bool) -> str:
 
 
 def _joined(earlier: str, later: str) -> str:
-    """Of two operations in a row, what they are together to someone who saw neither."""
+    """Return what two consecutive operations are together for a client that got neither."""
     if not later:
         return earlier
     return "created" if earlier == "created" and later == "updated" else later

@@ -14,26 +14,27 @@ SOCKETS_A_ROUND: Final = 64  # some milliseconds of sending
 
 
 class FairScheduler:
-    """Wakes so many sockets in one round of the loop, and the others in the following ones, first come first served.
+    """Wakes a batch of sockets per round of the event loop, in the order in which they were due.
 
-    Whoever waits for its turn goes on conflating: it is late by the time that those before it take, not by what comes.
+    An event loop runs all that is ready before it polls for more: ten thousand sockets woken at once would send ten
+    thousand frames before the next request is read. A socket that waits for its batch continues to conflate.
     """
 
     def __init__(self, sockets_a_round: int = SOCKETS_A_ROUND) -> None:
-        """Nobody waits."""
+        """Start with no socket waiting."""
         self._most = self._left = sockets_a_round
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._is_counting = False
 
-    def wake(self, sleeper: asyncio.Future[None]) -> None:
-        """Give the future its result now, or as soon as it is its turn."""
-        if sleeper.done():
+    def wake(self, waiter: asyncio.Future[None]) -> None:
+        """Set the result of the future now, or in a later batch."""
+        if waiter.done():
             return
         if self._left:
             self._left -= 1
-            sleeper.set_result(None)
+            waiter.set_result(None)
         else:
-            self._waiting[sleeper] = None
+            self._waiting[waiter] = None
         self._count()
 
     def _count(self) -> None:
@@ -45,9 +46,9 @@ class FairScheduler:
         self._is_counting = False
         self._left = self._most
         while self._waiting and self._left:
-            sleeper, _ = self._waiting.popitem(last=False)
-            if not sleeper.done():  # its client has left
-                sleeper.set_result(None)
+            waiter, _ = self._waiting.popitem(last=False)
+            if not waiter.done():  # its client has disconnected
+                waiter.set_result(None)
                 self._left -= 1
         if self._left < self._most:
             self._count()
@@ -57,43 +58,47 @@ PARTS_A_SLICE: Final = 50  # about 0.3 ms
 
 
 class SnapshotQueue:
-    """Gives turns, fairly by address."""
+    """Grants permits to build snapshots, fairly by address: one greedy address does not delay the others.
+
+    Of all permit holders, one builds a slice of its frame per round of the event loop. A client that does not read its
+    frames holds no permit.
+    """
 
     def __init__(self, at_once: int = 16, per_address: int = 2) -> None:
-        """Give so many turns at once, and so many to one address."""
+        """Grant ``at_once`` permits at a time, ``per_address`` of them to one address."""
         self._at_once = at_once
         self._per_address = per_address
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._running: Counter[str] = Counter()
-        self.slicing = asyncio.Lock()  # held by the one that makes its frame
+        self.slicing = asyncio.Lock()  # held while a frame is built
 
     @contextlib.asynccontextmanager
-    async def turn(self, address: str) -> AsyncIterator[None]:
-        """Enter when it is the turn of this address."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(address, deque()).append(turn)
+    async def permit(self, address: str) -> AsyncIterator[None]:
+        """Enter when this address gets a permit."""
+        permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(permit)
         self._give()
         try:
-            await turn
+            await permit
             yield
         finally:
-            if not turn.cancelled():  # cancelled while it waited: it had no turn yet
+            if not permit.cancelled():  # cancelled before it had a permit
                 self._take_back(address)
 
     def _give(self) -> None:
         while self._running.total() < self._at_once and (address := self._next()) is not None:
             queue = self._waiting[address]
-            turn = queue.popleft()
+            permit = queue.popleft()
             if queue:
                 self._waiting.move_to_end(address)
             else:
                 del self._waiting[address]
-            if not turn.done():
+            if not permit.done():
                 self._running[address] += 1
-                turn.set_result(None)
+                permit.set_result(None)
 
     def _next(self) -> str | None:
-        """The address whose turn it is, among those with fewer turns than they may have."""
+        """Return the first waiting address that holds fewer permits than it may."""
         return next((address for address in self._waiting if self._running[address] < self._per_address), None)
 
     def _take_back(self, address: str) -> None:

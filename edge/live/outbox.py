@@ -1,7 +1,7 @@
-"""What waits to be sent to one socket, in an order in which every cursor is true when it is sent.
+"""What waits to be sent to one client, in an order in which every cursor is correct when it is sent.
 
-An event that supersedes a waiting one goes to the end: whoever got a frame with a cursor has got, or will be able to
-ask for, everything before it.
+An event that supersedes a waiting one goes to the end: a client that got a frame with a cursor has, or can request,
+everything before it.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
     from edge.live.limits import LiveLimits
 
-FRAMES_AHEAD = 2  # of one slot, made before the client takes them
-FRAME_SECONDS = 60.0  # longer than a socket that reads nothing lasts
+FRAMES_AHEAD = 2  # of one slot, built before the client takes them
+FRAME_SECONDS = 60.0  # longer than a socket that reads nothing stays open
 EVENT_BYTES = 350  # of a stock frame with its cursor, about
 
 
 class Slot:
-    """A place in the order whose frames are still being made."""
+    """A place in the order whose frames are still being built."""
 
     def __init__(self) -> None:
-        """Not filled."""
+        """Start empty."""
         self._frames: asyncio.Queue[tuple[str, bool]] = asyncio.Queue(FRAMES_AHEAD)
         self.is_taken = False  # whether its last frame has been taken
 
     async def put(self, frame: str, *, more: bool) -> None:
-        """The next of several frames; returns when few enough wait, ``TimeoutError`` when the client reads none."""
+        """Add one of several frames; return when few enough wait, raise ``TimeoutError`` when the client reads none."""
         async with asyncio.timeout(FRAME_SECONDS):
             await self._frames.put((frame, not more))
 
     def end(self, frame: str) -> None:
-        """The last frame, whatever was to come; a client that reads none has it in place of one that waits."""
+        """Add the last frame, in place of all that follow; when the slot is full, it replaces one that waits."""
         if self._frames.full():
             self._frames.get_nowait()
         self._frames.put_nowait((frame, True))
 
     async def frame(self) -> str:
-        """The next frame, once there is one."""
+        """Return the next frame, once there is one."""
         frame, self.is_taken = await self._frames.get()
         return frame
 
@@ -57,20 +57,20 @@ _Waiting = Event | Slot | str | Backlog | CatchUp
 
 
 class Outbox:
-    """Waiting frames and events of one socket. ``closing`` is set when there is nothing more to send but a close."""
+    """Waiting frames and events of one client. ``closing`` is set when only a close is left to send."""
 
-    def __init__(self, limits: LiveLimits, turns: FairScheduler | None = None) -> None:
-        """Begin empty; ``turns`` are shared by the sockets of a process."""
+    def __init__(self, limits: LiveLimits, scheduler: FairScheduler | None = None) -> None:
+        """Start empty; the sockets of a process share ``scheduler``."""
         self.limits = limits
-        self._turns = FairScheduler() if turns is None else turns
+        self._scheduler = FairScheduler() if scheduler is None else scheduler
         self._items: OrderedDict[Any, tuple[_Waiting, int]] = OrderedDict()
-        self._lag: CatchUp | None = None  # while it is open, it brings whatever is published
-        self.begin_lag: Callable[[Event], CatchUp] | None = None  # from an event on; ``None`` = a full outbox is closed
+        self._open_catch_up: CatchUp | None = None  # while open, it reads what is published
+        self.start_catch_up: Callable[[Event], CatchUp] | None = None  # ``None``: close when full
         self._serial = 0
         self._bytes = 0
         self._own = 0  # frames that are no events
-        self.conflated = 0  # events that were superseded, since somebody looked
-        self._sleeper: asyncio.Future[None] | None = None
+        self.conflated = 0  # events superseded since the count was last read
+        self._waiter: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
         self.closing: CloseSocket | None = None
 
@@ -78,16 +78,16 @@ class Outbox:
         return len(self._items)
 
     def put(self, item: Slot | str) -> None:
-        """A frame of its own, at the end of the order; a client that never reads those is too slow."""
-        self._end_lag()
+        """Append a frame that is no event; a client that never reads those is too slow."""
+        self._close_catch_up()
         self._own += 1
         if self._own > self.limits.own_frames:
             self.close(TooSlow())
         self._append(item, 0)
 
     def put_every(self, event: Event) -> None:
-        """An event that must be sent. When too many wait, the socket holds its position instead."""
-        if self._lag is not None:
+        """Append an event that must be sent. When too many wait, the client catches up from its position instead."""
+        if self._open_catch_up is not None:
             return
         if self._bytes + EVENT_BYTES > self.limits.queue_bytes:
             self._overflow(event)
@@ -96,15 +96,15 @@ class Outbox:
         self._append(event, EVENT_BYTES)
 
     def put_backlog(self, backlog: Backlog | CatchUp) -> None:
-        """Events that are made when it is their turn; what comes meanwhile waits behind them."""
+        """Append events that are made when they are due; later events wait behind them."""
         size = backlog.size if isinstance(backlog, Backlog) else 0
-        self._end_lag()
+        self._close_catch_up()
         self._bytes += size
         self._append(backlog, size)
 
     def put_latest(self, event: Event) -> None:
-        """An event that supersedes an earlier one of the same part."""
-        if self.closing is not None or self._lag is not None:
+        """Queue an event that supersedes an earlier one of the same part."""
+        if self.closing is not None or self._open_catch_up is not None:
             return
         key = event.key
         earlier = self._items.pop(key, None)
@@ -119,7 +119,7 @@ class Outbox:
         self._wake()
 
     def unknown(self, most: int) -> list[StockEvent]:
-        """Among the next events those whose state is still to be read."""
+        """Return those of the next events whose state is still to be read."""
         upcoming = islice(self._items.values(), most)
         return [item for item, _ in upcoming if isinstance(item, StockEvent) and not item.is_known]
 
@@ -127,17 +127,17 @@ class Outbox:
         """Close the socket; the first reason counts. Nothing that waits is sent any more."""
         if self.closing is None:
             self.closing = why
-            self._lag = None
+            self._open_catch_up = None
             self._items.clear()
             self._closed.set()
 
     def drop(self) -> None:
-        """Hold nothing any more: what waits refers to the session that this belongs to."""
-        self._lag = self.begin_lag = None
+        """Drop everything: what waits refers to the client state that owns this outbox."""
+        self._open_catch_up = self.start_catch_up = None
         self._items.clear()
 
     def take(self) -> Item | None:
-        """The next item, or ``None`` when nothing waits."""
+        """Return the next item, or ``None`` when nothing waits."""
         while self._items:
             key, (item, size) = next(iter(self._items.items()))
             if isinstance(item, Backlog | CatchUp):
@@ -157,38 +157,38 @@ class Outbox:
             self._items.popitem(last=False)
             self._bytes -= size
             self._own -= isinstance(item, Slot | str)
-            if item is self._lag:
-                self._lag = None
+            if item is self._open_catch_up:
+                self._open_catch_up = None
             if not isinstance(item, Backlog | CatchUp | Slot):
                 return item
         return None
 
     async def closed(self) -> CloseSocket:
-        """Why the socket is to be closed, once it is."""
+        """Return why the socket is to be closed, once it is."""
         await self._closed.wait()
         return self.closing or TooSlow()
 
     async def wait(self) -> None:
-        """Return once there is something to take, and it is this socket's turn."""
+        """Return once there is something to take and the scheduler has woken this socket."""
         if not self._items:
-            self._sleeper = asyncio.get_running_loop().create_future()
+            self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._sleeper
+                await self._waiter
             finally:
-                self._sleeper = None
+                self._waiter = None
 
     def _overflow(self, event: Event) -> None:
-        if self.begin_lag is None:
+        if self.start_catch_up is None:
             self.close(TooSlow())
         elif self.closing is None:
-            self._lag = self.begin_lag(event)
-            self._append(self._lag, 0)
+            self._open_catch_up = self.start_catch_up(event)
+            self._append(self._open_catch_up, 0)
 
-    def _end_lag(self) -> None:
-        """What comes next in the order is not to be overtaken by what is published later."""
-        if self._lag is not None:
-            self._lag.close()
-            self._lag = None
+    def _close_catch_up(self) -> None:
+        """End an open catch-up, so that what is published later cannot overtake what is appended next."""
+        if self._open_catch_up is not None:
+            self._open_catch_up.close()
+            self._open_catch_up = None
 
     def _append(self, item: _Waiting, size: int) -> None:
         if self.closing is not None:
@@ -198,5 +198,5 @@ class Outbox:
         self._wake()
 
     def _wake(self) -> None:
-        if self._sleeper is not None:
-            self._turns.wake(self._sleeper)
+        if self._waiter is not None:
+            self._scheduler.wake(self._waiter)

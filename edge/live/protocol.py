@@ -1,4 +1,4 @@
-"""The frames of the live protocol: JSON texts, one object each."""
+"""The messages and frames of the live protocol: JSON texts, one object each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ CategoryId = Annotated[str, msgspec.Meta(pattern=CATEGORY_ID)]
 
 
 class Subscribe(msgspec.Struct, tag_field="op", tag="subscribe"):
-    """Begin, or begin anew under the same id. Without a cursor, or when it cannot be resumed, a snapshot comes."""
+    """Subscribe, or replace the subscription of the same id.
+
+    Without a cursor that can be resumed, a snapshot is sent.
+    """
 
     id: SubscriptionId
     parts: list[PartId] = []
@@ -31,7 +34,7 @@ class Subscribe(msgspec.Struct, tag_field="op", tag="subscribe"):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One subscription of one socket."""
+    """One subscription of one client."""
 
     id: str
     parts: frozenset[str]
@@ -40,7 +43,7 @@ class Subscription:
 
     @property
     def size(self) -> int:
-        """Return how many names it has; what does not exist costs as much as what does."""
+        """Return the number of names; one that does not exist costs as much as one that does."""
         return len(self.parts) + len(self.categories)
 
 
@@ -51,20 +54,20 @@ class Unsubscribe(msgspec.Struct, tag_field="op", tag="unsubscribe"):
 
 
 class Authenticate(msgspec.Struct, tag_field="op", tag="auth"):
-    """Be someone from now on, or longer."""
+    """Sign in, or renew the token."""
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)]
 
 
 class Ping(msgspec.Struct, tag_field="op", tag="ping"):
-    """Is anyone there?"""
+    """Request a pong."""
 
 
 Message = Subscribe | Unsubscribe | Authenticate | Ping
 
 
 class Location(msgspec.Struct):
-    """Stock at one place, for staff."""
+    """The stock of one location, for staff."""
 
     location_id: str
     on_hand: int
@@ -74,7 +77,7 @@ class Location(msgspec.Struct):
 
 
 class Stock(msgspec.Struct):
-    """What everyone may know of a part's stock."""
+    """The public stock of a part."""
 
     part_id: str
     version: int
@@ -84,7 +87,7 @@ class Stock(msgspec.Struct):
 
 
 class StaffStock(Stock):
-    """The same with what only staff may know."""
+    """The stock of a part for staff."""
 
     on_hand: int
     reserved: int
@@ -98,27 +101,27 @@ class SnapshotPart(Stock):
 
 
 class StaffSnapshotPart(StaffStock):
-    """The same for staff."""
+    """One part of a snapshot for staff."""
 
     content_version: int
 
 
 class StockFrame(Stock, tag_field="type", tag="stock"):
-    """Stock of a part changed."""
+    """The stock of a part changed."""
 
     cursor: str
     commit_time: str
 
 
 class StaffStockFrame(StaffStock, tag_field="type", tag="stock"):
-    """The same for staff."""
+    """The stock of a part changed, for staff."""
 
     cursor: str
     commit_time: str
 
 
 class ContentFrame(msgspec.Struct, tag_field="type", tag="content"):
-    """Content of a part changed: read it again."""
+    """The content of a part changed: read it again."""
 
     part_id: str
     version: int
@@ -129,12 +132,12 @@ class ContentFrame(msgspec.Struct, tag_field="type", tag="content"):
 
 
 class SubscribedFrame(msgspec.Struct, tag_field="type", tag="subscribed", omit_defaults=True):
-    """The subscription stands. What happens after ``cursor`` follows as events.
+    """The subscription is active. Changes after ``cursor`` follow as events.
 
-    ``recovered`` tells that nothing was missed since the client's cursor; otherwise ``parts`` is the state now: the
-    named parts, then the published parts of the categories and of all below them. A snapshot of many parts comes in
-    several frames in a row: all but the last have ``"more": true`` and an empty cursor, because whoever stops there has
-    not got it.
+    ``recovered``: nothing was missed since the client's cursor. Otherwise ``parts`` is the current state: the named
+    parts, then the published parts of the categories and their subtrees. A snapshot of many parts is sent in several
+    consecutive frames: all but the last have ``"more": true`` and an empty cursor, because the snapshot is not complete
+    there.
     """
 
     id: str
@@ -145,7 +148,7 @@ class SubscribedFrame(msgspec.Struct, tag_field="type", tag="subscribed", omit_d
 
 
 class UnsubscribedFrame(msgspec.Struct, tag_field="type", tag="unsubscribed"):
-    """The subscription is gone."""
+    """The subscription ended."""
 
     id: str
 
@@ -157,18 +160,18 @@ class BookmarkFrame(msgspec.Struct, tag_field="type", tag="bookmark"):
 
 
 class PongFrame(msgspec.Struct, tag_field="type", tag="pong"):
-    """Someone is."""
+    """The response to a ping."""
 
 
 class AuthenticatedFrame(msgspec.Struct, tag_field="type", tag="authenticated"):
-    """The client is known as ``username`` until ``expires_at`` (seconds since 1970); empty when its token is over."""
+    """The client is signed in as ``username`` until ``expires_at``, seconds since 1970."""
 
     username: str
     expires_at: int
 
 
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True):
-    """Something was refused; ``id`` names the subscription it is about."""
+    """A request was rejected; ``id`` names the subscription concerned."""
 
     reason: str
     message: str
@@ -183,18 +186,18 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def decode(text: str) -> Message:
-    """A client's message; ``BadMessage`` when it is none.
+    """Decode a client's message; raise ``BadMessage``.
 
     The decoder skips unknown fields and follows them as deep as the interpreter lets it, which differs by Python
-    version; so the depth has a limit of its own.
+    version; therefore the depth has a limit of its own.
     """
     if _is_deeper_than(text, DEEPEST_NESTING):
-        raise BadMessage(f"The message has lists or objects within each other, more than {DEEPEST_NESTING} deep.")
+        raise BadMessage(f"The message nests lists or objects more than {DEEPEST_NESTING} deep.")
     try:
         message: Message = _decoder.decode(text)
         check_names(text)
     except DuplicateName:
-        raise BadMessage("A name is given twice in one object.") from None
+        raise BadMessage("An object has the same name twice.") from None
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(f"The message cannot be read: {error}") from None
     return message
@@ -215,5 +218,5 @@ def _is_deeper_than(text: str, limit: int) -> bool:
 
 
 def encode(frame: Any) -> str:
-    """The text of a frame."""
+    """Return the text of a frame."""
     return _encoder.encode(frame).decode()

@@ -1,4 +1,4 @@
-"""The hub: takes in both logs, in order, and hands every change to the sessions that listen to it."""
+"""The hub: receives both logs, in order, and offers every change to the clients that subscribe to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.cache import keys
 from edge.live.catch_up import CatchUp, LogAccess, categories_of, stock_of_published
 from edge.live.change_history import Ring
 from edge.live.client_state import SubscriptionIndex
-from edge.live.errors import Refused, Restarting, ResyncNeeded
+from edge.live.errors import Rejected, Restarting, ResyncNeeded
 from edge.live.events import ContentEvent, StockEvent
 from edge.live.fair_scheduling import SnapshotQueue
 from edge.live.outbox import Slot
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from changelog.follower import ChangeBatch
     from edge.cache.follow import CategoryTree
     from edge.live.change_history import LogPages
-    from edge.live.client_state import Session
+    from edge.live.client_state import ClientState
     from edge.live.events import Event
     from edge.live.part_states import PartStates
     from edge.live.protocol import Subscribe
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from partstream.inventory.v1 import stock_change_pb2
 
 BEGIN_SECONDS: Final = 5.0  # to wait for the first message of both logs after a start
-AHEAD_SECONDS: Final = 1.0  # to wait for what a client has seen through another edge
-SHOWN_SECONDS: Final = 5.0  # what a read showed ahead of the followers, they have by then
+AHEAD_SECONDS: Final = 1.0  # to wait for what a client has received through another edge
+SHOWN_SECONDS: Final = 5.0  # the followers have reached by then what a read showed ahead of them
 CONTENT_EVENT_BYTES: Final = 300
-MOST_RETOLD: Final = 5_000  # missed changes of mode `all` that are prepared in memory; more are read in portions
-LEAVE_SECONDS: Final = 2.0  # for sockets to take in their close
+MAX_REPLAYED: Final = 5_000  # missed changes of mode `all` that are prepared in memory; more are read in pages
+LEAVE_SECONDS: Final = 2.0  # for sockets to send their close
 
 
 class EventPublisher:
-    """Everything that sockets share. Runs in one event loop; nothing here waits while a change is published."""
+    """State shared by all live connections. Runs in one event loop; publishing a change never waits."""
 
     def __init__(
         self, states: PartStates, tree: CategoryTree, ring: Ring | None = None, pages: LogPages | None = None
     ) -> None:
-        """Begin without positions; the followers give them. ``pages`` are for what the ring no longer has."""
+        """Start without positions; the followers set them. ``pages`` are for changes that the ring has evicted."""
         self._states = states
         self._tree = tree
         self._ring = Ring() if ring is None else ring
@@ -58,7 +58,7 @@ class EventPublisher:
         self._index = SubscriptionIndex()
         self._positions: dict[str, cursors.Position] = {}
         self._moved = asyncio.Event()
-        self._sessions: set[Session] = set()
+        self._clients: set[ClientState] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
         self._snapshot_queue = SnapshotQueue()
         self._emptied = asyncio.Event()
@@ -66,59 +66,59 @@ class EventPublisher:
 
     @property
     def cursor(self) -> str:
-        """Everything up to here was published; empty before both logs have spoken."""
-        return cursors.encode(*self._here) if self._is_begun else ""
+        """Return the cursor up to which everything was published; empty before both logs have a position."""
+        return cursors.encode(*self._here) if self._has_both_logs else ""
 
     @property
-    def sessions(self) -> int:
-        """Open sessions."""
-        return len(self._sessions)
+    def clients(self) -> int:
+        """Return the number of connected clients."""
+        return len(self._clients)
 
-    def enter(self, session: Session) -> None:
-        """A client has come; ``Restarting`` when it comes too late."""
+    def enter(self, client: ClientState) -> None:
+        """Register a client; raise ``Restarting`` during shutdown."""
         if self.closing:
             raise Restarting
-        self._sessions.add(session)
-        session.outbox.begin_lag = partial(self._begin_lag, session)
-        metrics.LIVE_SOCKETS.set(len(self._sessions))
+        self._clients.add(client)
+        client.outbox.start_catch_up = partial(self._start_catch_up, client)
+        metrics.LIVE_SOCKETS.set(len(self._clients))
 
-    def silence(self, session: Session) -> None:
-        """A client gets no more events."""
-        for subscription_id in list(session.subscriptions):
-            self.unsubscribe(session, subscription_id)
+    def unsubscribe_all(self, client: ClientState) -> None:
+        """End all subscriptions of a client."""
+        for subscription_id in list(client.subscriptions):
+            self.unsubscribe(client, subscription_id)
 
-    def leave(self, session: Session) -> None:
-        """A client has gone."""
-        self.silence(session)
-        self._sessions.discard(session)
-        session.outbox.drop()
-        metrics.LIVE_SOCKETS.set(len(self._sessions))
-        if not self._sessions:
+    def leave(self, client: ClientState) -> None:
+        """Remove a client."""
+        self.unsubscribe_all(client)
+        self._clients.discard(client)
+        client.outbox.drop()
+        metrics.LIVE_SOCKETS.set(len(self._clients))
+        if not self._clients:
             self._emptied.set()
 
     async def close(self) -> None:
-        """End every session with 1012 and wait a moment until they are gone."""
+        """Close every client with 1012 and wait until they have disconnected, within a bound."""
         self.closing = True
         self._emptied.clear()
-        for session in list(self._sessions):
-            session.outbox.close(Restarting())
-        if self._sessions:
+        for client in list(self._clients):
+            client.outbox.close(Restarting())
+        if self._clients:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), LEAVE_SECONDS)
         for task in list(self._snapshots):
             task.cancel()
 
     def begin(self, position: cursors.Position) -> None:
-        """Publish from here on. What clients have of an earlier history may be wrong: they must come again."""
+        """Publish from this position on. Clients may hold state of an earlier epoch: they must resync."""
         if position.log in self._positions:
             self._states.clear()
-            for session in list(self._sessions):
-                session.outbox.close(ResyncNeeded())
+            for client in list(self._clients):
+                client.outbox.close(ResyncNeeded())
         self._ring.begin(position)
         self._move(position)
 
     def publish(self, log: str, batch: ChangeBatch) -> None:
-        """Hand the changes of a batch to whoever listens."""
+        """Publish the changes of a batch."""
         position = cursors.decode(batch.cursor)[log]
         known = self._positions.get(log)
         if known is None or known.epoch != position.epoch:
@@ -134,60 +134,57 @@ class EventPublisher:
                 self._publish_content(change)
         self._move(position)
 
-    async def subscribe(self, session: Session, wanted: Subscribe) -> None:
-        """Begin a subscription; its answer and all that follows come through the session's outbox.
-
-        ``Refused`` when it cannot be begun.
-        """
-        client = self._decode(wanted.cursor)
+    async def subscribe(self, client: ClientState, wanted: Subscribe) -> None:
+        """Start a subscription; the response and all events come through the client's outbox. Raise ``Rejected``."""
+        since = self._decode(wanted.cursor)
         if not await self._reached({}, BEGIN_SECONDS):
-            raise Refused("STORE_UNAVAILABLE", "This server has not heard from the services yet: try again.")
-        is_behind = client is not None and not await self._reached(client, AHEAD_SECONDS)
+            raise Rejected("STORE_UNAVAILABLE", "This server is not connected to the services yet: try again.")
+        is_behind = since is not None and not await self._reached(since, AHEAD_SECONDS)
         may_catch_up = (
             wanted.mode == "all"
-            and client is not None
+            and since is not None
             and not is_behind
-            and await is_logged(self._access, client, self._positions)
+            and await is_logged(self._access, since, self._positions)
         )
         subscription = Subscription(
             wanted.id, frozenset(wanted.parts), frozenset(wanted.categories), wanted.mode == "all"
         )
-        session.require_room(subscription)
-        self.unsubscribe(session, wanted.id)
-        # From here to the end nothing is awaited: position, registration and answer belong to one moment.
-        self._register(session, subscription)
+        client.require_capacity(subscription)
+        self.unsubscribe(client, wanted.id)
+        # Nothing is awaited from here to the end: position, registration and response are atomic.
+        self._register(client, subscription)
         backlog: Backlog | CatchUp | None = None
-        if client is not None and not is_behind and self._is_covered(client):
-            backlog = self._backlog(session, subscription, client)
-        elif client is not None and may_catch_up:
-            backlog = self._catch_up(session, subscription, client)
+        if since is not None and not is_behind and self._is_covered(since):
+            backlog = self._backlog(client, subscription, since)
+        elif since is not None and may_catch_up:
+            backlog = self._catch_up(client, subscription, since)
         if backlog is None:
-            self._begin_snapshot(session, subscription, list(dict.fromkeys(wanted.parts)), self._ahead(client or {}))
+            self._send_snapshot(client, subscription, list(dict.fromkeys(wanted.parts)), self._ahead(since or {}))
             return
-        session.outbox.put(encode(SubscribedFrame(wanted.id, wanted.cursor, recovered=True, parts=[])))
+        client.outbox.put(encode(SubscribedFrame(wanted.id, wanted.cursor, recovered=True, parts=[])))
         if isinstance(backlog, CatchUp) or subscription.every_event:
-            session.outbox.put_backlog(backlog)
+            client.outbox.put_backlog(backlog)
             return
         while (event := backlog.take()) is not None:
-            session.offer(event)
+            client.offer(event)
             if isinstance(event, ContentEvent):
-                self._offer_stock_of_published(event, {session})
+                self._offer_stock_of_published(event, {client})
 
     def missed(self, cursor: str) -> int:
-        """Return how many changes a client with this cursor would have to be told at most: what finding them costs."""
+        """Return how many changes a client with this cursor missed at most: the cost of finding them."""
         try:
-            client = cursors.decode(cursor)
+            since = cursors.decode(cursor)
         except CursorMalformed:
             return 0
-        behind = (here.revision - client[log].revision for log, here in self._positions.items() if log in client)
+        behind = (here.revision - since[log].revision for log, here in self._positions.items() if log in since)
         return min(len(self._ring), sum(max(0, revisions) for revisions in behind))
 
-    def unsubscribe(self, session: Session, subscription_id: str) -> bool:
-        """End a subscription; whether there was one."""
-        subscription = session.remove(subscription_id)
+    def unsubscribe(self, client: ClientState, subscription_id: str) -> bool:
+        """End a subscription; return whether there was one."""
+        subscription = client.remove(subscription_id)
         if subscription is None:
             return False
-        self._index.remove(session, subscription)
+        self._index.remove(client, subscription)
         metrics.LIVE_SUBSCRIPTIONS.dec()
         for part_id in subscription.parts:
             self._states.unwatch(part_id)
@@ -200,75 +197,75 @@ class EventPublisher:
         await self._states.ensure([event.state for event in events])
 
     def _backlog(
-        self, session: Session, subscription: Subscription, client: dict[str, cursors.Position]
+        self, client: ClientState, subscription: Subscription, since: dict[str, cursors.Position]
     ) -> Backlog | CatchUp | None:
-        """What the client missed, or ``None`` when only a snapshot helps."""
-        missed = missed_changes(self._ring, client, subscription, self._states, self._tree)
-        if subscription.every_event and (missed is None or len(missed) > MOST_RETOLD):
-            return self._catch_up(session, subscription, client)
-        become_public = 0 if missed is None or session.sees_stock else made_public(missed)
+        """Return what the client missed, or ``None`` when only a snapshot helps."""
+        missed = missed_changes(self._ring, since, subscription, self._states, self._tree)
+        if subscription.every_event and (missed is None or len(missed) > MAX_REPLAYED):
+            return self._catch_up(client, subscription, since)
+        become_public = 0 if missed is None or client.is_stock_staff else made_public(missed)
         if become_public and subscription.every_event:
-            return None  # what happened to a part before it was published is not for the public
+            return None  # stock changes before the publication of a part are not public
         if missed is not None and not subscription.every_event:
             missed = newest_states(missed)
-            # Half of the bound: one who gets the other half before taking any would come back to the same.
-            told = len({(entry.log, entry.change.part_id) for entry in missed}) + become_public
-            if told > session.outbox.limits.pending_parts // 2:
+            # Half of the bound: a client that gets the other half before taking any would otherwise loop.
+            known = len({(entry.log, entry.change.part_id) for entry in missed}) + become_public
+            if known > client.outbox.limits.pending_parts // 2:
                 return None
         if missed is None:
             return None
-        later = None if self._access.pages is None else partial(self._catch_up, session, subscription)
-        return Backlog(self._ring, missed, client, self._states, later)
+        later = None if self._access.pages is None else partial(self._catch_up, client, subscription)
+        return Backlog(self._ring, missed, since, self._states, later)
 
     def _catch_up(
-        self, session: Session, subscription: Subscription, client: Mapping[str, cursors.Position]
+        self, client: ClientState, subscription: Subscription, since: Mapping[str, cursors.Position]
     ) -> CatchUp:
-        """What one subscription missed, up to now."""
+        """Return what one subscription missed, up to now."""
         parts, categories = subscription.parts, subscription.categories
-        missed = CatchUp(self._access, session, client, lambda: (parts, categories))
+        missed = CatchUp(self._access, client, since, lambda: (parts, categories))
         missed.close()
         return missed
 
-    def _begin_lag(self, session: Session, event: Event) -> CatchUp:
-        """Everything that a session listens to, from an event on."""
-        # One entry back in both logs: the event may be the stock that goes with a part that became public.
+    def _start_catch_up(self, client: ClientState, event: Event) -> CatchUp:
+        """Return everything that a client subscribes to, from an event on."""
+        # One entry back in both logs: the event may be the stock sent with a part that was published.
         before = {
             position.log: replace(position, revision=max(0, position.revision - 1)) for position in event.positions
         }
-        return CatchUp(self._access, session, before, lambda: (session.parts, session.categories))
+        return CatchUp(self._access, client, before, lambda: (client.parts, client.categories))
 
-    def _register(self, session: Session, subscription: Subscription) -> None:
-        session.add(subscription)
-        self._index.add(session, subscription)
+    def _register(self, client: ClientState, subscription: Subscription) -> None:
+        client.add(subscription)
+        self._index.add(client, subscription)
         metrics.LIVE_SUBSCRIPTIONS.inc()
         for part_id in subscription.parts:
             self._states.watch(part_id)
 
-    def _begin_snapshot(self, session: Session, subscription: Subscription, named: list[str], min_token: str) -> None:
-        """Position first, then state: what the state shows beyond the position comes as events, and is dropped then."""
+    def _send_snapshot(self, client: ClientState, subscription: Subscription, named: list[str], min_token: str) -> None:
+        """Fix the position, then read the state: events that the state includes already are dropped."""
         slot = Slot()
-        session.outbox.put(slot)
+        client.outbox.put(slot)
         request = SnapshotRequest(subscription, named, self.cursor, min_token)
-        task = asyncio.ensure_future(self._fill_snapshot(session, request, slot))
+        task = asyncio.ensure_future(self._fill_snapshot(client, request, slot))
         self._snapshots.add(task)
         task.add_done_callback(self._snapshots.discard)
 
-    async def _fill_snapshot(self, session: Session, wanted: SnapshotRequest, slot: Slot) -> None:
+    async def _fill_snapshot(self, client: ClientState, wanted: SnapshotRequest, slot: Slot) -> None:
         subscription = wanted.subscription
         try:
-            await fill_snapshot(session, self._states, wanted, slot, self._snapshot_queue)
+            await fill_snapshot(client, self._states, wanted, slot, self._snapshot_queue)
         except (PartstreamError, TimeoutError) as error:
             reason = getattr(error, "reason", "") or "DEADLINE"
-            if session.subscriptions.get(subscription.id) is subscription:
-                self.unsubscribe(session, subscription.id)
+            if client.subscriptions.get(subscription.id) is subscription:
+                self.unsubscribe(client, subscription.id)
             slot.end(encode(ErrorFrame(reason, "The state could not be read: subscribe again.", subscription.id)))
         else:
             if subscription.categories:
-                asyncio.get_running_loop().call_later(SHOWN_SECONDS, self._forget_shown, session)
+                asyncio.get_running_loop().call_later(SHOWN_SECONDS, self._forget_shown, client)
 
-    def _forget_shown(self, session: Session) -> None:
-        """Every read of a snapshot was ahead of the logs by less than this."""
-        session.forget_shown_after(dict(self._positions))
+    def _forget_shown(self, client: ClientState) -> None:
+        """Every read of a snapshot was less than this ahead of the logs."""
+        client.forget_shown_after(dict(self._positions))
 
     def _publish_stock(self, change: stock_change_pb2.StockChange) -> None:
         if not change.part_id:
@@ -288,15 +285,15 @@ class EventPublisher:
         event.was_public = state.is_public if state.category_id is not None else None
         self._ring.keep(entry, event)
         self._states.follow_stock(event)
-        sessions = direct
+        clients = direct
         if self._index.has_categories:
             by_category = (
-                self._index.of_any_category()  # told apart before it is sent
+                self._index.of_any_category()  # decided before it is sent, when the category is known
                 if state.category_id is None
                 else self._index.of_categories(self._tree.upwards(state.category_id))
             )
-            sessions = direct | by_category
-        self._offer(event, sessions)
+            clients = direct | by_category
+        self._offer(event, clients)
 
     def _publish_content(self, change: part_change_pb2.PartChange) -> None:
         if not change.part_id:
@@ -305,33 +302,33 @@ class EventPublisher:
         entry = self._ring.add(keys.CONTENT, change.revision, self._here, event, CONTENT_EVENT_BYTES)
         entry.event = event
         self._states.follow_content(change)
-        sessions = self._index.of_part(change.part_id)
+        clients = self._index.of_part(change.part_id)
         if self._index.has_categories:
-            sessions = sessions | self._index.of_categories(event.categories)
-        self._offer(event, sessions)
-        self._offer_stock_of_published(event, sessions)
+            clients = clients | self._index.of_categories(event.categories)
+        self._offer(event, clients)
+        self._offer_stock_of_published(event, clients)
 
-    def _offer_stock_of_published(self, event: ContentEvent, sessions: set[Session]) -> None:
-        """The public has not heard of the stock of a part until now: tell what it is."""
+    def _offer_stock_of_published(self, event: ContentEvent, clients: set[ClientState]) -> None:
+        """Offer the current stock of a published part to public clients, which do not have it yet."""
         if event.public_operation != "created":
             return
         known = self._states.get(event.part_id)
         for earlier in () if known is None else known.waiting:
             earlier.was_public = False
-        public = {session for session in sessions if not session.sees_stock}
+        public = {client for client in clients if not client.is_stock_staff}
         if not public:
             return
         self._offer(stock_of_published(event, self._states, self._positions[keys.INVENTORY].revision), public)
 
     @staticmethod
-    def _offer(event: StockEvent | ContentEvent, sessions: set[Session]) -> None:
-        if sessions:
+    def _offer(event: StockEvent | ContentEvent, clients: set[ClientState]) -> None:
+        if clients:
             metrics.LIVE_EVENTS.labels(event.kind).inc()
-            for session in sessions:
-                session.offer(event)
+            for client in clients:
+                client.offer(event)
 
     @property
-    def _is_begun(self) -> bool:
+    def _has_both_logs(self) -> bool:
         return len(self._positions) == len(keys.LOGS)
 
     @property
@@ -342,14 +339,14 @@ class EventPublisher:
         self._positions[position.log] = position
         self._moved.set()
 
-    def _is_covered(self, client: dict[str, cursors.Position]) -> bool:
+    def _is_covered(self, since: dict[str, cursors.Position]) -> bool:
         return all(
-            log in client and client[log].epoch == here.epoch and self._ring.covers(client[log])
+            log in since and since[log].epoch == here.epoch and self._ring.covers(since[log])
             for log, here in self._positions.items()
         )
 
     async def _reached(self, wanted: dict[str, cursors.Position], seconds: float) -> bool:
-        """Whether both logs have begun and every position was published within the time."""
+        """Return whether both logs have a position and every given one was published within the time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._has(wanted):
@@ -358,7 +355,7 @@ class EventPublisher:
         return self._has(wanted)
 
     def _has(self, wanted: dict[str, cursors.Position]) -> bool:
-        if not self._is_begun:
+        if not self._has_both_logs:
             return False
         here = self._positions
         return all(
@@ -366,12 +363,12 @@ class EventPublisher:
             for log, position in wanted.items()
         )
 
-    def _ahead(self, client: dict[str, cursors.Position]) -> str:
-        """Token of what a client has seen beyond this process: it must not be shown less."""
+    def _ahead(self, since: dict[str, cursors.Position]) -> str:
+        """Return a token of what a client received beyond this process: it must not be shown less."""
         here = self._positions
         ahead = [
             position
-            for log, position in client.items()
+            for log, position in since.items()
             if log in here and here[log].epoch == position.epoch and here[log].revision < position.revision
         ]
         return cursors.encode(*ahead) if ahead else ""
@@ -381,4 +378,4 @@ class EventPublisher:
         try:
             return cursors.decode(cursor) or None
         except CursorMalformed as error:
-            raise Refused(error.reason, error.message) from None
+            raise Rejected(error.reason, error.message) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chassis.errors import PartstreamError
 from edge.live.errors import TooSlow
 from edge.live.events import ContentEvent, Event, StockEvent
-from edge.live.part_states import Retelling
+from edge.live.part_states import StockReplay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from edge.live.part_states import PartStates
     from edge.live.protocol import Subscription
 
-MOST_MISSED: Final = 1_000_000  # entries of both logs since a cursor of mode `all`; beyond it a snapshot is sent
-MOST_UNKNOWN: Final = 2_000  # parts whose category would have to be read to know whether they belong
+MAX_MISSED: Final = 1_000_000  # entries of both logs since a cursor of mode `all`; beyond it a snapshot is sent
+MAX_UNKNOWN: Final = 2_000  # parts whose category must be read to decide whether they match
 
 
 def missed_changes(
     ring: Ring,
-    client: Mapping[str, Position],
+    since: Mapping[str, Position],
     subscription: Subscription,
     states: PartStates,
     tree: CategoryTree,
 ) -> list[Published] | None:
-    """Changes after the client's positions that its subscription is about; ``None`` when too many are unclear.
+    """Return the changes after the client's positions that match its subscription; ``None`` when too many are unclear.
 
-    Some may turn out not to belong once a part's category is known: the session drops those.
+    Some may turn out not to match once the category of a part is known: rendering drops those.
     """
     missed: list[Published] = []
     unknown: set[str] = set()
-    for entry in ring.after(client):
+    for entry in ring.after(since):
         part_id = entry.change.part_id
         if part_id in subscription.parts:
             missed.append(entry)
@@ -48,21 +48,21 @@ def missed_changes(
                 missed.append(entry)
         elif _may_belong(part_id, subscription, states, tree, unknown):
             missed.append(entry)
-        if len(unknown) > MOST_UNKNOWN:
+        if len(unknown) > MAX_UNKNOWN:
             return None
     return missed
 
 
-async def is_logged(access: LogAccess, client: Mapping[str, Position], here: Mapping[str, Position]) -> bool:
-    """Whether the logs still have what lies between a client's positions and the ring, and it is not too much."""
-    if access.pages is None or client.keys() != here.keys():
+async def is_logged(access: LogAccess, since: Mapping[str, Position], here: Mapping[str, Position]) -> bool:
+    """Return whether the logs still have what lies between a client's positions and the ring, within ``MAX_MISSED``."""
+    if access.pages is None or since.keys() != here.keys():
         return False
-    if any(client[log].epoch != position.epoch for log, position in here.items()):
+    if any(since[log].epoch != position.epoch for log, position in here.items()):
         return False
-    if sum(max(0, position.revision - client[log].revision) for log, position in here.items()) > MOST_MISSED:
+    if sum(max(0, position.revision - since[log].revision) for log, position in here.items()) > MAX_MISSED:
         return False
     try:
-        for position in client.values():
+        for position in since.values():
             if not access.ring.covers(position):
                 await access.pages.after(position)
     except PartstreamError:
@@ -71,15 +71,15 @@ async def is_logged(access: LogAccess, client: Mapping[str, Position], here: Map
 
 
 def made_public(missed: Sequence[Published]) -> int:
-    """How often a part became public meanwhile."""
+    """Return how often a part was published meanwhile."""
     changes = [entry.change for entry in missed if isinstance(entry.change, ContentEvent)]
     return sum(change.public_operation == "created" for change in changes)
 
 
 def newest_states(missed: Sequence[Published]) -> list[Published]:
-    """What a client of states needs of missed changes: of a part's stock only the last, which supersedes the rest.
+    """Return the missed changes that mode `latest` needs: of a part's stock only the last, which supersedes the rest.
 
-    Changes of content are all kept: what each of them changed is told together.
+    All changes of content are included: their changed fields are merged.
     """
     last = {entry.change.part_id: entry for entry in missed if not isinstance(entry.change, ContentEvent)}
     return [entry for entry in missed if isinstance(entry.change, ContentEvent) or last[entry.change.part_id] is entry]
@@ -95,34 +95,34 @@ def _may_belong(
     return not subscription.categories.isdisjoint(tree.upwards(state.category_id))
 
 
-REFERENCE_BYTES: Final = 8  # what a missed change costs while it waits: the ring holds the change itself
+REFERENCE_BYTES: Final = 8  # cost of a missed change that waits: the ring holds the change itself
 
 
 class Backlog:
     """Missed changes, made into events one by one as the socket takes them.
 
-    However much a client missed, it costs a reference per change, and its size is no reason to send it away: a client
-    that came back because it was too slow would be sent away for ever.
+    However much a client missed, it costs one reference per change, and its size is no reason to close the connection:
+    a client that was closed for being slow would be closed again permanently.
     """
 
     def __init__(
         self,
         ring: Ring,
         missed: Iterable[Published],
-        client: Mapping[str, Position],
+        since: Mapping[str, Position],
         states: PartStates,
         fallback: Callable[[Mapping[str, Position]], CatchUp] | None = None,
     ) -> None:
-        """Must be made in the same moment in which the ring was read: present states are taken back from here.
+        """Create it in the same step in which the ring is read: the changes are undone from the current states.
 
-        ``fallback`` reads on from the positions reached when the ring lets go of a change.
+        ``fallback`` reads on from the positions reached when the ring has evicted a change.
         """
         self._ring = ring
-        self._client = dict(client)
+        self._since = dict(since)
         self._fallback = fallback
         self._missed = deque(missed)
         self._states = states
-        self._retellings: dict[str, Retelling] = {}
+        self._replays: dict[str, StockReplay] = {}
         self._waiting: dict[int, StockEvent] = {}
         self._taken: Published | None = None
         self.size = len(self._missed) * REFERENCE_BYTES
@@ -132,7 +132,7 @@ class Backlog:
         return len(self._missed)
 
     def take(self) -> Event | None:
-        """The next event, or ``None`` after the last; ``TooSlow`` when the ring has let go of it."""
+        """Return the next event, or ``None`` after the last; raise ``TooSlow`` when the ring has evicted it."""
         if not self._missed:
             return None
         entry = self._missed.popleft()
@@ -141,46 +141,48 @@ class Backlog:
             raise TooSlow
         self._taken = entry
         if isinstance(entry.change, ContentEvent):
-            return entry.change.at(_later(entry.positions, self._client))
-        retelling = self._retellings.get(entry.change.part_id)
-        if retelling is None:
+            return entry.change.at(_merge_positions(entry.positions, self._since))
+        replayed = self._replays.get(entry.change.part_id)
+        if replayed is None:
             return self._waiting.pop(entry.revision)
         event = self._event(entry)
-        event.stock = retelling.after(entry.change)
+        event.stock = replayed.after(entry.change)
         return event
 
     def catch_up(self) -> CatchUp | None:
-        """What reads on from here without the ring, if anything does."""
+        """Return the catch-up that reads on from here without the ring, if there is one."""
         if self._fallback is None:
             return None
-        positions = self._client.values() if self._taken is None else _later(self._taken.positions, self._client)
+        positions = (
+            self._since.values() if self._taken is None else _merge_positions(self._taken.positions, self._since)
+        )
         return self._fallback({position.log: position for position in positions})
 
     def _take_back(self) -> None:
-        """The ring holds every change of a part up to its present state: each state between can be told exactly."""
+        """Undo the changes from the current states: the ring holds every change between, so the result is exact."""
         for entry in self._missed:
             change = entry.change
             if isinstance(change, ContentEvent):
                 continue
             state = self._states.obtain(change.part_id)
             if state.stock is None:
-                # Told when the state is read, together with the changes that come until then.
+                # Set when the state is read, together with the changes that arrive until then.
                 event = self._waiting[entry.revision] = self._event(entry)
                 state.waiting.append(event)
                 continue
-            retelling = self._retellings.get(change.part_id)
-            if retelling is None:
-                retelling = self._retellings[change.part_id] = Retelling(state.stock)
-            retelling.take_back(change)
+            replayed = self._replays.get(change.part_id)
+            if replayed is None:
+                replayed = self._replays[change.part_id] = StockReplay(state.stock)
+            replayed.take_back(change)
 
     def _event(self, entry: Published) -> StockEvent:
-        positions = _later(entry.positions, self._client)
+        positions = _merge_positions(entry.positions, self._since)
         return StockEvent(entry.change, self._states.obtain(entry.change.part_id), positions)
 
 
-def _later(positions: tuple[Position, ...], client: Mapping[str, Position]) -> tuple[Position, ...]:
-    """A client that was further in one log, through another process, is not told to go back."""
-    merged = dict(client)
+def _merge_positions(positions: tuple[Position, ...], since: Mapping[str, Position]) -> tuple[Position, ...]:
+    """Merge positions, so that a client that is ahead in one log does not go back."""
+    merged = dict(since)
     for position in positions:
         known = merged.get(position.log)
         if known is None or known.revision < position.revision:

@@ -1,4 +1,4 @@
-"""The state of parts as a client may see it, in frames of bounded size, and the note of what it was shown."""
+"""Snapshots: the state of parts as a client may view it, in frames of bounded size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from partstream.inventory.v1 import stock_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
-    from edge.live.client_state import Session
+    from edge.live.client_state import ClientState
     from edge.live.fair_scheduling import SnapshotQueue
     from edge.live.outbox import Slot
     from edge.live.part_states import PartStates
@@ -29,7 +29,7 @@ STAFF_PARTS_PER_FRAME: Final = 1_500  # with their locations
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRequest:
-    """What a snapshot shows: ``named`` parts first, then those of the categories; as new as ``min_token`` at least."""
+    """The content of a snapshot: ``named`` parts first, then those of the categories; at ``min_token`` at least."""
 
     subscription: Subscription
     named: list[str]
@@ -38,21 +38,21 @@ class SnapshotRequest:
 
 
 async def fill_snapshot(
-    session: Session, states: PartStates, wanted: SnapshotRequest, slot: Slot, queue: SnapshotQueue
+    client: ClientState, states: PartStates, wanted: SnapshotRequest, slot: Slot, queue: SnapshotQueue
 ) -> None:
-    """Fill a slot with ``subscribed`` frames: all but the last say that more follow, and have no cursor yet.
+    """Fill a slot with ``subscribed`` frames: all but the last announce more, and have no cursor yet.
 
-    Raises what the reads raise, and ``TimeoutError``.
+    Raise what the reads raise, and ``TimeoutError``.
     """
     subscription = wanted.subscription
-    per_frame = STAFF_PARTS_PER_FRAME if session.sees_stock else PARTS_PER_FRAME
+    per_frame = STAFF_PARTS_PER_FRAME if client.is_stock_staff else PARTS_PER_FRAME
     waiting: list[SnapshotPart | StaffSnapshotPart] = []
     async for part_ids in _portions(states, wanted):
-        if session.subscriptions.get(subscription.id) is not subscription:
-            break  # ended meanwhile
-        if part_ids is not wanted.named:  # those were paid for with the message
-            await session.allowance.owe(len(part_ids))
-        async with queue.turn(session.allowance.address):
+        if client.subscriptions.get(subscription.id) is not subscription:
+            break  # the subscription ended meanwhile
+        if part_ids is not wanted.named:  # named parts are charged with the message
+            await client.allowance.owe(len(part_ids))
+        async with queue.permit(client.allowance.address):
             async with asyncio.timeout(PORTION_SECONDS):
                 await states.ensure([states.obtain(part_id) for part_id in part_ids])
                 if wanted.min_token:
@@ -60,7 +60,7 @@ async def fill_snapshot(
             async with queue.slicing:
                 for start in range(0, len(part_ids), PARTS_A_SLICE):
                     slice_ids = part_ids[start : start + PARTS_A_SLICE]
-                    waiting += snapshot_parts(session, states, slice_ids, subscription.parts)
+                    waiting += snapshot_parts(client, states, slice_ids, subscription.parts)
                     await asyncio.sleep(0)
         while len(waiting) > per_frame:
             frame = SubscribedFrame(subscription.id, "", recovered=False, parts=waiting[:per_frame], more=True)
@@ -71,7 +71,7 @@ async def fill_snapshot(
 
 
 async def _portions(states: PartStates, wanted: SnapshotRequest) -> AsyncIterator[list[str]]:
-    """The parts that a snapshot is about, each once, so many that they can be read together."""
+    """Yield the parts of a snapshot, each once, in portions that can be read together."""
     subscription = wanted.subscription
     if wanted.named or not subscription.categories:
         yield wanted.named
@@ -84,7 +84,7 @@ async def _portions(states: PartStates, wanted: SnapshotRequest) -> AsyncIterato
         async for page in _pages(states, category_id, wanted):
             fresh = [part_id for part_id in page if part_id not in seen]
             if not is_single:
-                seen.update(fresh)  # one category may lie below another
+                seen.update(fresh)  # one category may be a descendant of another
             portion += fresh
             if len(portion) >= READ_AT_ONCE:
                 yield portion
@@ -100,7 +100,7 @@ async def _pages(states: PartStates, category_id: str, wanted: SnapshotRequest) 
             async with states.reading_categories, asyncio.timeout(PORTION_SECONDS):
                 page = await states.of_category(category_id, page_token, wanted.min_token or wanted.cursor)
         except NotFound:
-            return  # nothing is in a category that does not exist
+            return  # a category that does not exist is empty
         yield page.part_ids
         page_token = page.next_page_token
         if not page_token:
@@ -108,23 +108,23 @@ async def _pages(states: PartStates, category_id: str, wanted: SnapshotRequest) 
 
 
 def snapshot_parts(
-    session: Session, states: PartStates, part_ids: Sequence[str], named: Collection[str]
+    client: ClientState, states: PartStates, part_ids: Sequence[str], named: Collection[str]
 ) -> list[SnapshotPart | StaffSnapshotPart]:
-    """Each part in the order asked; one that the client may not hear of looks like one that there never was.
+    """Return each part in the order given; one that the client may not view looks like one that never existed.
 
-    Those that nobody named are left out then.
+    Parts that were not named are left out then.
     """
     shown: list[SnapshotPart | StaffSnapshotPart] = []
     for part_id in part_ids:
         state = states.obtain(part_id)
-        may_hear = session.may_hear_of(state)
+        may_hear = client.may_view(state)
         if not may_hear and part_id not in named:
             continue
         known = state if may_hear else PartState(part_id)
-        part = _staff_part(known) if session.sees_stock else _part(known)
-        session.showed("stock", part_id, part.version)
+        part = _staff_part(known) if client.is_stock_staff else _part(known)
+        client.mark_shown("stock", part_id, part.version)
         if part.content_version:
-            session.showed("content", part_id, part.content_version)
+            client.mark_shown("content", part_id, part.content_version)
         shown.append(part)
     return shown
 

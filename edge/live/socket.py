@@ -1,4 +1,4 @@
-"""``/api/v1/live``: one WebSocket per client, and the rules of its connection."""
+"""``/api/v1/live``: the WebSocket endpoint, and one connection with its token and its timeouts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from edge import metrics
 from edge.http.origins import Origins
 from edge.http.request_context import current_request_context
 from edge.live.catch_up import STATES_AT_ONCE, Preparation
-from edge.live.client_state import Session
+from edge.live.client_state import ClientState
 from edge.live.closing import close
-from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Refused, TokenOver, TooSlow
+from edge.live.errors import BadMessage, CloseSocket, LimitReached, NotAllowed, Rejected, TokenEnded, TooSlow
 from edge.live.events import StockEvent
 from edge.live.fair_scheduling import FairScheduler
-from edge.live.limits import Doorkeeper, LiveLimits, TokenBucket
+from edge.live.limits import LiveConnectionLimiter, LiveLimits, TokenBucket
 from edge.live.outbox import Item, Slot
 from edge.live.protocol import (
     Authenticate,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS: Final = 5.0  # how often the end of a token is looked for; a revocation is acted on at once
+RECHECK_SECONDS: Final = 5.0  # how often the expiry of a token is checked; a revocation takes effect at once
 RETRY_SECONDS: Final = 0.5
 FRAMES_IN_A_ROW: Final = 64
 CHARACTERS_A_UNIT: Final = 64  # of work; see ``LiveLimits.work_per_second``
@@ -61,28 +61,28 @@ CHANGES_A_UNIT: Final = 20
 
 
 class Identity(Protocol):
-    """Who is who."""
+    """Identifies callers."""
 
     async def identify(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-        """The caller of a connection, anonymous without token and cookie; the exchange then has its token."""
+        """Return the caller of a connection and set its token in the request context."""
 
     async def verify(self, token: str) -> Caller:
-        """The caller of a token whose session still counts."""
+        """Return the caller of a token whose session is valid."""
 
 
 class OpenSocket(WebSocket[Any, Any, Any]):
     """Passes messages on as they are.
 
-    The framework's own wrappers keep a state that nothing here reads, and refer to the socket they belong to: a closed
-    connection would be a circle that only the garbage collector takes apart, and hold the listener's buffers till then.
+    The framework's own wrappers hold a state that is not read here, and refer to the socket they belong to: a closed
+    connection would be a reference cycle that holds the listener's buffers until the garbage collector runs.
     """
 
     def receive_wrapper(self, receive: Receive) -> Receive:
-        """The listener's own."""
+        """Return the listener's own function."""
         return receive
 
     def send_wrapper(self, send: Send) -> Send:
-        """The listener's own."""
+        """Return the listener's own function."""
         return send
 
 
@@ -99,15 +99,15 @@ class LiveEndpoint:
         allowed_origins: Sequence[str] = (),
         limits: LiveLimits | None = None,
     ) -> None:
-        """``allowed_origins`` come besides our own host."""
+        """``allowed_origins`` are allowed besides the edge's own host."""
         self.limits = limits or LiveLimits()
         self._publisher = publisher
         self._tree = tree
         self._identity = identity
         self._origins = Origins(allowed_origins)
         self._revocations = revocations
-        self._door = Doorkeeper(self.limits)
-        self._turns = FairScheduler()
+        self._limiter = LiveConnectionLimiter(self.limits)
+        self._scheduler = FairScheduler()
 
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Serve one connection until either side ends it."""
@@ -115,48 +115,48 @@ class LiveEndpoint:
         address = current_request_context().client_ip or (socket.client.host if socket.client else "")
         try:
             self._check_origin(socket)
-            allowance = self._door.enter(address)
+            allowance = self._limiter.enter(address)
         except CloseSocket as why:
             await close(socket, why)
             return
-        session = Session(self.limits, self._tree, turns=self._turns, allowance=allowance)
-        connection = LiveConnection(socket, session, self._publisher, self._identity, self._revocations)
+        client = ClientState(self.limits, self._tree, scheduler=self._scheduler, allowance=allowance)
+        connection = LiveConnection(socket, client, self._publisher, self._identity, self._revocations)
         try:
-            self._publisher.enter(session)
+            self._publisher.enter(client)
             await connection.run()
         except CloseSocket as why:
-            self._publisher.silence(session)
+            self._publisher.unsubscribe_all(client)
             await close(socket, why)
         finally:
-            self._publisher.leave(session)
-            self._door.leave(allowance)
+            self._publisher.leave(client)
+            self._limiter.leave(allowance)
 
     def _check_origin(self, socket: WebSocket[Any, Any, Any]) -> None:
-        """Browsers name the page that opens a socket; other clients name none."""
+        """Check the origin, which browsers send and other clients do not."""
         if not self._origins.may_connect(socket.headers.get("origin", ""), socket.headers.get("host", "")):
             raise NotAllowed("ORIGIN_NOT_ALLOWED", "Pages of this origin may not open live connections.")
 
 
 class LiveConnection:
-    """One open connection: what it reads, what it writes, how long its token lasts."""
+    """One open connection: reads messages, sends frames, watches the token."""
 
     def __init__(
         self,
         socket: WebSocket[Any, Any, Any],
-        session: Session,
+        client: ClientState,
         publisher: EventPublisher,
         identity: Identity,
         revocations: RevocationList,
     ) -> None:
-        """Serve ``session`` over ``socket``."""
+        """Serve ``client`` over ``socket``."""
         self._socket = socket
-        self._session = session
+        self._client = client
         self._publisher = publisher
         self._identity = identity
         self._revocations = revocations
-        self._holding = contextlib.ExitStack()  # told when the token is revoked
+        self._watch_revocations = contextlib.ExitStack()  # notified when the token is revoked
         self._revoked = False
-        self._limits = session.outbox.limits
+        self._limits = client.outbox.limits
         self._rate = TokenBucket(self._limits.messages_per_second, self._limits.message_burst)
         self._token = ""
         self._by_cookie = False
@@ -167,14 +167,14 @@ class LiveConnection:
         self._sent = 0
 
     async def run(self) -> None:
-        """Serve until the client leaves; raises ``CloseSocket`` when it is to be closed."""
+        """Serve until the client disconnects; raise ``CloseSocket`` when it is to be closed."""
         try:
             await self._identify()
         except PartstreamError as error:
             if self._socket.headers.get("authorization"):
-                raise TokenOver(error.reason, error.message) from None
-            # A browser sends its cookie unasked: with an old one the shop is still open.
-            self._session.outbox.put(encode(ErrorFrame(error.reason, "You are not signed in: you go on as a guest.")))
+                raise TokenEnded(error.reason, error.message) from None
+            # A browser sends its cookie unasked: with an expired one the client continues as a guest.
+            self._client.outbox.put(encode(ErrorFrame(error.reason, "You are not signed in: you continue as a guest.")))
         self._bookmark_when_quiet()
         tasks = [asyncio.ensure_future(work) for work in (self._read(), self._write(), self._guard(), self._closed())]
         try:
@@ -183,7 +183,7 @@ class LiveConnection:
             for task in tasks:
                 task.cancel()
             self._bookmark.cancel()
-            self._holding.close()
+            self._watch_revocations.close()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._count_frames()
         reasons = [outcome for outcome in outcomes if isinstance(outcome, CloseSocket)]
@@ -191,8 +191,8 @@ class LiveConnection:
             raise reasons[0]
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-                log.error("a live connection failed", exc_info=outcome)
-                raise CloseSocket("INTERNAL", "Something went wrong here: connect again.")
+                log.error("live connection failed", exc_info=outcome)
+                raise CloseSocket("INTERNAL", "Internal error: connect again.")
 
     async def _read(self) -> None:
         while True:
@@ -208,11 +208,11 @@ class LiveConnection:
                 raise LimitReached("LIMIT_REACHED", "You send too many messages.")
             message = decode(text)
             try:
-                await self._session.allowance.spend(self._work_of(message, len(text)))
+                await self._client.allowance.spend(self._work_of(message, len(text)))
                 await self._handle(message)
-            except Refused as error:
+            except Rejected as error:
                 frame = ErrorFrame(error.reason, error.message, getattr(message, "id", ""))
-                self._session.outbox.put(encode(frame))
+                self._client.outbox.put(encode(frame))
 
     def _work_of(self, message: Message, characters: int) -> int:
         """Return what a message costs, before it is handled; see ``LiveLimits.work_per_second``."""
@@ -226,64 +226,64 @@ class LiveConnection:
     async def _handle(self, message: Message) -> None:
         if isinstance(message, Subscribe):
             self._check(message)
-            await self._publisher.subscribe(self._session, message)
+            await self._publisher.subscribe(self._client, message)
         elif isinstance(message, Unsubscribe):
-            self._publisher.unsubscribe(self._session, message.id)
-            self._session.outbox.put(encode(UnsubscribedFrame(message.id)))
+            self._publisher.unsubscribe(self._client, message.id)
+            self._client.outbox.put(encode(UnsubscribedFrame(message.id)))
         elif isinstance(message, Authenticate):
             await self._authenticate(message.token)
         elif isinstance(message, Ping):
-            self._session.outbox.put(encode(PongFrame()))
+            self._client.outbox.put(encode(PongFrame()))
 
     def _check(self, wanted: Subscribe) -> None:
-        """Raises ``Refused`` for a subscription beyond the limits."""
+        """Raise ``Rejected`` for a subscription beyond the limits."""
         limits = self._limits
         if not wanted.parts and not wanted.categories:
-            raise Refused("FIELD_INVALID", "Name parts or categories.")
+            raise Rejected("FIELD_INVALID", "Name parts or categories.")
         if len(wanted.parts) > limits.parts_per_subscription:
-            raise Refused(
+            raise Rejected(
                 "LIMIT_REACHED", f"A subscription has {limits.parts_per_subscription} parts at most: use several."
             )
         if len(wanted.categories) > limits.categories_per_subscription:
-            raise Refused(
+            raise Rejected(
                 "LIMIT_REACHED", f"A subscription has {limits.categories_per_subscription} categories at most."
             )
-        held = self._session.subscriptions
+        held = self._client.subscriptions
         if wanted.id not in held and len(held) >= limits.subscriptions:
-            raise Refused("LIMIT_REACHED", f"A connection has {limits.subscriptions} subscriptions at most.")
+            raise Rejected("LIMIT_REACHED", f"A connection has {limits.subscriptions} subscriptions at most.")
 
     async def _identify(self) -> None:
-        """Take over who the connection says it is: by a header, or by the cookie of a signed-in browser."""
-        exchange = current_request_context()
-        exchange.bearer = ""  # a cookie is looked up again, and brings a new token for as long as its session lasts
+        """Set the caller from the header, or from the cookie of a signed-in browser."""
+        context = current_request_context()
+        context.bearer = ""  # a cookie is looked up again, and yields a new token as long as its session lasts
         caller = await self._identity.identify(self._socket)
-        if exchange.bearer:
-            self._by_cookie = exchange.by_cookie
-            self._become(caller, exchange.bearer)
+        if context.bearer:
+            self._by_cookie = context.by_cookie
+            self._become(caller, context.bearer)
 
     async def _authenticate(self, token: str) -> None:
         try:
             caller = await self._identity.verify(token)
         except PartstreamError as error:
-            raise Refused(error.reason, error.message) from None
+            raise Rejected(error.reason, error.message) from None
         self._by_cookie = False
         self._become(caller, token)
         self._token_changed.set()
-        self._session.outbox.put(encode(AuthenticatedFrame(caller.username, int(self._expires_at))))
+        self._client.outbox.put(encode(AuthenticatedFrame(caller.username, int(self._expires_at))))
 
     def _become(self, caller: Caller, token: str) -> None:
-        claims = jwt.decode(token, options={"verify_signature": False})  # verified by whoever gave it
+        claims = jwt.decode(token, options={"verify_signature": False})  # verified by the identity service
         self._token, self._expires_at = token, float(claims["exp"])
-        self._session.caller = caller
-        self._holding.close()
-        self._holding.enter_context(self._revocations.watching(caller, self._on_revoked))
+        self._client.caller = caller
+        self._watch_revocations.close()
+        self._watch_revocations.enter_context(self._revocations.watching(caller, self._on_revoked))
 
     def _on_revoked(self) -> None:
         self._revoked = True
         self._token_changed.set()
 
     async def _write(self) -> NoReturn:
-        outbox = self._session.outbox
+        outbox = self._client.outbox
         while True:
             item = outbox.take()
             if item is not None:
@@ -291,17 +291,17 @@ class LiveConnection:
                 if frame is not None:
                     await self._send(frame)
                     if not self._sent % FRAMES_IN_A_ROW:
-                        await asyncio.sleep(0)  # a frame that the system takes at once gives nobody else a turn
+                        await asyncio.sleep(0)  # such a send does not yield to the event loop by itself
             else:
                 await outbox.wait()
 
     def _bookmark_when_quiet(self) -> None:
-        """One timer for as long as the connection lasts: a timer for every frame would cost as much as the frame."""
+        """Send bookmarks with one timer per connection: a timer per frame would cost as much as the frame."""
         left = self._quiet_since + self._limits.bookmark_seconds - time.monotonic()
         if left <= 0:
             left = self._limits.bookmark_seconds
-            if self._sending_since is None and not len(self._session.outbox) and self._publisher.cursor:
-                self._session.outbox.put(encode(BookmarkFrame(self._publisher.cursor)))
+            if self._sending_since is None and not len(self._client.outbox) and self._publisher.cursor:
+                self._client.outbox.put(encode(BookmarkFrame(self._publisher.cursor)))
         self._bookmark = asyncio.get_running_loop().call_later(left, self._bookmark_when_quiet)
 
     async def _frame(self, item: Item) -> str | None:
@@ -318,21 +318,21 @@ class LiveConnection:
         if isinstance(item, StockEvent):
             while not item.is_known:
                 try:
-                    await self._publisher.resolve(item, *self._session.outbox.unknown(STATES_AT_ONCE))
+                    await self._publisher.resolve(item, *self._client.outbox.unknown(STATES_AT_ONCE))
                 except PartstreamError:
                     await asyncio.sleep(RETRY_SECONDS)
-        return self._session.render(item)
+        return self._client.render(item)
 
     async def _send(self, frame: str) -> None:
         self._sending_since = self._quiet_since = (
             time.monotonic()
-        )  # a time-out of its own per frame would double what a frame costs
+        )  # a timeout per frame would double the cost of a frame
         await self._socket.send({"type": "websocket.send", "bytes": None, "text": frame})
         self._sending_since = None
         self._sent += 1
 
     async def _guard(self) -> NoReturn:
-        """Watch over the token, its end and that of its session, and over a frame that the client does not take."""
+        """Watch the token, its session, and a frame that the client does not accept."""
         while True:
             self._count_frames()
             if self._sending_since and time.monotonic() - self._sending_since > self._limits.send_seconds:
@@ -349,13 +349,13 @@ class LiveConnection:
                 await self._recheck()
 
     def _count_frames(self) -> None:
-        outbox = self._session.outbox
+        outbox = self._client.outbox
         metrics.LIVE_FRAMES.inc(self._sent)
         metrics.LIVE_CONFLATED.inc(outbox.conflated)
         self._sent = outbox.conflated = 0
 
     async def _recheck(self) -> None:
-        """Staff whose token is over are sent away; others go on as the public."""
+        """Verify the token again: close staff whose token has ended, continue with others as the public."""
         try:
             if self._by_cookie:
                 await self._identify()
@@ -363,28 +363,28 @@ class LiveConnection:
             if time.time() < self._expires_at:
                 await self._identity.verify(self._token)
                 return
-            why = TokenOver("TOKEN_EXPIRED", "The token's time is over: connect again with a new one.")
+            why = TokenEnded("TOKEN_EXPIRED", "The token has expired: connect again with a new one.")
         except Unauthenticated as error:
-            why = TokenOver(error.reason, error.message)
+            why = TokenEnded(error.reason, error.message)
         except PartstreamError:
-            return  # the store of sessions is away; the token itself still holds
-        if self._session.sees_stock or self._session.sees_content:
+            return  # the session store is unavailable; the token itself is still valid
+        if self._client.is_stock_staff or self._client.is_content_staff:
             raise why
         self._token = ""
-        self._session.caller = ANONYMOUS
-        self._session.outbox.put(encode(ErrorFrame(why.reason, "The token is over: you go on as a guest.")))
+        self._client.caller = ANONYMOUS
+        self._client.outbox.put(encode(ErrorFrame(why.reason, "The token has ended: you continue as a guest.")))
 
     async def _closed(self) -> NoReturn:
-        raise await self._session.outbox.closed()
+        raise await self._client.outbox.closed()
 
 
-def _is_longer(text: str, most_bytes: int) -> bool:
-    """Whether a text is more than so many bytes; a character is four at most, so that short ones need no encoding."""
-    return len(text) > most_bytes or (len(text) * 4 > most_bytes and len(text.encode()) > most_bytes)
+def _is_longer(text: str, max_bytes: int) -> bool:
+    """Return whether a text has more bytes than allowed; short texts need no encoding."""
+    return len(text) > max_bytes or (len(text) * 4 > max_bytes and len(text.encode()) > max_bytes)
 
 
 def live_route(endpoint: LiveEndpoint) -> WebsocketRouteHandler:
-    """The route to mount under ``/api/v1``."""
+    """Return the route to mount under ``/api/v1``."""
 
     @websocket("/live", websocket_class=OpenSocket)
     async def live(socket: WebSocket[Any, Any, Any]) -> None:

@@ -160,12 +160,12 @@ async def test_another_dispatcher_takes_over_at_the_position(
     await log.write("a", 6000)
     async with dispatching(audit_dsn, audit, log, jobs) as first, dispatching(audit_dsn, audit, log, jobs) as second:
         await until_stored(audit.pool, 200)
-        one, other = (first, second) if first.elected else (second, first)
-        assert [first.elected, second.elected].count(True) == 1
+        one, other = (first, second) if first._leadership.holds else (second, first)
+        assert [first._leadership.holds, second._leadership.holds].count(True) == 1
         await one.stop()
         await log.write("b", 100)
         await until_stored(audit.pool, 6100)
-        assert other.elected
+        assert other._leadership.holds
 
     assert await stored_revisions(audit.pool) == list(range(1, 6101))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-QUICK = Limits(stall_seconds=1.0, most_stall_seconds=4.0, report_seconds=0.5)
+QUICK = Limits(stall_seconds=1.0, max_stall_seconds=4.0, report_seconds=0.5)
 _PAUSE_SECONDS = 0.05
 _MOST_AT_ONCE = 40
 

@@ -19,7 +19,7 @@ def test_nothing_heard_is_infinitely_old(clock: list[float]) -> None:
 def test_whoever_has_the_newest_is_as_of_now(clock: list[float]) -> None:
     freshness = Freshness(lambda: True, lambda: clock[0])
 
-    freshness.heard(reached=7, newest=7)
+    freshness.record_message(reached=7, newest=7)
     clock[0] += 3
 
     assert freshness.age_seconds() == 3
@@ -30,7 +30,7 @@ def test_whoever_catches_up_is_as_of_the_message_it_has_reached(clock: list[floa
     ages = []
 
     for reached, newest in ((10, 100), (50, 110), (100, 120), (120, 120)):
-        freshness.heard(reached, newest)
+        freshness.record_message(reached, newest)
         ages.append(freshness.age_seconds())
         clock[0] += 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from changelog.cursor import Position
 from edge.cache import keys
-from edge.cache.breaker import FAILURES_TO_OPEN, CircuitBreaker, SharedTierAway
+from edge.cache.breaker import FAILURES_TO_OPEN, CircuitBreaker, SharedTierUnavailable
 from edge.cache.retry import RetryQueue
 from edge.cache.shared import SharedCache
 from edge.cache.values import Listing
@@ -51,7 +51,7 @@ async def test_fills_are_not_kept(down: SharedCache) -> None:
     ],
 )
 async def test_whoever_applies_is_told(down: SharedCache, call: str, arguments: tuple[Any, ...]) -> None:
-    with pytest.raises(SharedTierAway):
+    with pytest.raises(SharedTierUnavailable):
         await getattr(down, call)(*arguments)
 
 
@@ -74,7 +74,7 @@ async def test_redis_is_not_asked_again_for_a_while(free_port: int) -> None:
 async def test_invalidations_wait_and_too_many_become_one(down: SharedCache) -> None:
     edge = Edge(Shop(), down)
     await edge.begin(feeds_shared=False)
-    queue = RetryQueue(down, edge.memory, most_waiting=3)
+    queue = RetryQueue(down, edge.memory, max_waiting=3)
 
     for part_id in "AABC":
         queue.put(keys.STOCK, part_id)

@@ -15,11 +15,11 @@ from changelog.visibility import is_published
 from chassis.caller import ANONYMOUS, Caller
 from edge.cache import keys
 from edge.cache.follow import CategoryTree
-from edge.cache.manager import Answer
+from edge.cache.manager import CacheResult
 from edge.cache.values import Absent, Listing
 from edge.live.catch_up import Preparation
 from edge.live.change_history import LogPages, Ring
-from edge.live.client_state import Session
+from edge.live.client_state import ClientState
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
 from edge.live.outbox import Item, Slot
@@ -108,13 +108,13 @@ class Shop:
         self.publisher.publish(log, batch)
         self.published[log] = until
 
-    def enter(self, caller: Caller = ANONYMOUS) -> Session:
-        session = Session(self.limits, self.tree, caller)
+    def enter(self, caller: Caller = ANONYMOUS) -> ClientState:
+        session = ClientState(self.limits, self.tree, caller)
         self.publisher.enter(session)
         return session
 
 
-def begun(ring: Ring | None = None) -> Shop:
+def last_serial(ring: Ring | None = None) -> Shop:
     shop = Shop(ring)
     shop.begin()
     return shop
@@ -126,13 +126,13 @@ class Reads:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
-    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
+    async def stocks(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
         self._shop.reads += 1
         stock = self._shop.stock
-        return {part_id: Answer(stock.read(part_id), stock.head, "source") for part_id in part_ids}
+        return {part_id: CacheResult(stock.read(part_id), stock.head, "source") for part_id in part_ids}
 
-    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, Answer]:
-        return {part_id: Answer(self._part(part_id), 0, "source") for part_id in part_ids}
+    async def parts(self, part_ids: Sequence[str], min_token: str = "") -> Mapping[str, CacheResult]:
+        return {part_id: CacheResult(self._part(part_id), 0, "source") for part_id in part_ids}
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
         """Three parts a page, as the public sees them."""
@@ -149,11 +149,11 @@ class Reads:
         return part if is_published(part) else Absent()
 
 
-async def subscribe(shop: Shop, session: Session, *part_ids: str, **options: Any) -> None:
+async def subscribe(shop: Shop, session: ClientState, *part_ids: str, **options: Any) -> None:
     await shop.publisher.subscribe(session, Subscribe(options.pop("id", "s1"), list(part_ids), **options))
 
 
-async def sent(shop: Shop, session: Session) -> list[dict[str, Any]]:
+async def sent(shop: Shop, session: ClientState) -> list[dict[str, Any]]:
     """Everything that waits, as the client would get it."""
     frames: list[dict[str, Any]] = []
     while (item := session.outbox.take()) is not None:
@@ -163,7 +163,7 @@ async def sent(shop: Shop, session: Session) -> list[dict[str, Any]]:
     return frames
 
 
-async def one_sent(shop: Shop, session: Session) -> dict[str, Any] | None:
+async def one_sent(shop: Shop, session: ClientState) -> dict[str, Any] | None:
     """The next that waits, as the client would get it; ``None`` if it gets none."""
     item = session.outbox.take()
     text = await _text(shop, session, item) if item is not None else None
@@ -171,7 +171,7 @@ async def one_sent(shop: Shop, session: Session) -> dict[str, Any] | None:
     return frame
 
 
-async def _text(shop: Shop, session: Session, item: Item) -> str | None:
+async def _text(shop: Shop, session: ClientState, item: Item) -> str | None:
     if isinstance(item, Preparation):
         await item.run()
         return None

@@ -13,7 +13,7 @@ from changelog.follower import ChangeBatch
 from chassis.errors import CursorCompacted
 from edge.cache import keys
 from edge.live.change_history import LogPages, Ring
-from edge.live.client_state import Session
+from edge.live.client_state import ClientState
 from edge.live.errors import CloseSocket, ResyncNeeded, TooSlow
 from edge.live.limits import LiveLimits
 from partstream.content.v1 import part_pb2
@@ -56,7 +56,7 @@ class LoggedShop(Shop):
     def __init__(self) -> None:
         self.sources = {log: ShopSource(log, 50) for log in keys.LOGS}
         limits = LiveLimits(queue_bytes=4_000, pending_parts=20)
-        super().__init__(Ring(most_entries=20), limits, LogPages(self.sources))
+        super().__init__(Ring(max_entries=20), limits, LogPages(self.sources))
         for source in self.sources.values():
             source.shop = self
         self.begin()
@@ -70,7 +70,7 @@ def position_of(cursor: str, log: str) -> Position:
     return decode(cursor)[log]
 
 
-async def all_sent(shop: Shop, session: Session) -> list[dict[str, Any]]:
+async def all_sent(shop: Shop, session: ClientState) -> list[dict[str, Any]]:
     async with asyncio.timeout(20):
         return await sent(shop, session)
 
@@ -115,7 +115,7 @@ async def test_a_client_resumes_inside_a_transaction_that_the_ring_does_not_hold
         shop.tell()
         shop.tell(keys.CONTENT)
 
-    told: list[tuple[str, str, int]] = []
+    known: list[tuple[str, str, int]] = []
     for _ in range(40):
         again = shop.enter()
         await subscribe(shop, again, "A", "B", mode="all", cursor=cursor)
@@ -125,13 +125,13 @@ async def test_a_client_resumes_inside_a_transaction_that_the_ring_does_not_hold
         for _ in range(100):
             frame = await one_sent(shop, again)
             if frame is not None and frame["cursor"] != cursor:
-                told.append((frame["type"], frame["part_id"], frame["version"]))
+                known.append((frame["type"], frame["part_id"], frame["version"]))
                 cursor = frame["cursor"]
         shop.publisher.leave(again)
 
     by_part = {
-        (kind, part_id): [version for k, p, version in told if (k, p) == (kind, part_id)]
-        for kind, part_id in {(k, p) for k, p, _ in told}
+        (kind, part_id): [version for k, p, version in known if (k, p) == (kind, part_id)]
+        for kind, part_id in {(k, p) for k, p, _ in known}
     }
     assert by_part["content", "A"] == list(range(2, 402))
     for part_id in "AB":
@@ -169,7 +169,7 @@ async def test_a_lagging_client_is_sent_to_a_snapshot_when_the_log_lets_go_of_wh
 
 
 async def test_without_logs_a_client_whose_position_left_the_ring_is_too_slow() -> None:
-    shop = Shop(Ring(most_entries=20), LiveLimits(queue_bytes=4_000))
+    shop = Shop(Ring(max_entries=20), LiveLimits(queue_bytes=4_000))
     shop.begin()
     session = shop.enter()
     await subscribe(shop, session, "A", mode="all")
@@ -222,8 +222,8 @@ async def test_stock_of_before_a_part_was_published_is_not_told_to_the_public_th
     shop.tell()
     frames = await all_sent(shop, public)
 
-    told = set(stock_of(frames))
-    assert told - {("LED-00", 2)} == {(f"LED-{n:02}", 2) for n in range(1, 60)} | {("LED-00", 3)}
+    known = set(stock_of(frames))
+    assert known - {("LED-00", 2)} == {(f"LED-{n:02}", 2) for n in range(1, 60)} | {("LED-00", 3)}
     assert len([frame for frame in frames if frame.get("operation") == "created"]) >= 60
     assert ("LED-01", 1) in stock_of(await all_sent(shop, staff))
 

@@ -8,15 +8,15 @@ import pytest
 
 from edge.cache import keys
 from edge.live.change_history import Ring
-from edge.live.errors import Refused, TooSlow
+from edge.live.errors import Rejected, TooSlow
 from edge.live.events import StockEvent
 from edge.live.limits import LiveLimits
 from partstream.content.v1 import part_pb2
-from tests.edge.live.histories import Shop, begun, one_sent, sent, subscribe
+from tests.edge.live.histories import Shop, last_serial, one_sent, sent, subscribe
 
 
 async def test_client_that_comes_back_gets_exactly_what_it_missed() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", "B", mode="all")
     await sent(shop, session)
@@ -44,7 +44,7 @@ async def test_client_that_comes_back_gets_exactly_what_it_missed() -> None:
 
 
 async def test_client_of_states_that_comes_back_gets_the_newest_of_what_it_missed() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", "B")
     cursor = (await sent(shop, session))[0]["cursor"]
@@ -60,7 +60,7 @@ async def test_client_of_states_that_comes_back_gets_the_newest_of_what_it_misse
 
 
 async def test_client_that_was_away_too_long_gets_a_snapshot() -> None:
-    shop = begun(Ring(most_entries=2))
+    shop = last_serial(Ring(max_entries=2))
     session = shop.enter()
     await subscribe(shop, session, "A")
     cursor = (await sent(shop, session))[0]["cursor"]
@@ -98,16 +98,16 @@ async def test_client_of_every_event_catches_up_with_more_than_may_wait_for_it()
     resumed = await sent(shop, again)
 
     assert (resumed[0]["recovered"], again.outbox.closing) == (True, None)
-    told = [(frame["type"], frame["part_id"], frame["version"]) for frame in resumed[1:]]
-    assert [version for kind, part_id, version in told if (kind, part_id) == ("stock", "A")] == list(range(1, 102))
-    assert [version for kind, part_id, version in told if (kind, part_id) == ("stock", "B")] == list(range(1, 101))
-    assert [version for kind, _, version in told if kind == "content"] == list(range(2, 202))
+    known = [(frame["type"], frame["part_id"], frame["version"]) for frame in resumed[1:]]
+    assert [version for kind, part_id, version in known if (kind, part_id) == ("stock", "A")] == list(range(1, 102))
+    assert [version for kind, part_id, version in known if (kind, part_id) == ("stock", "B")] == list(range(1, 101))
+    assert [version for kind, _, version in known if kind == "content"] == list(range(2, 202))
     assert resumed[-1]["available"] == sum(level.available for level in shop.stock.read("A").levels)
     assert resumed[-1]["cursor"] == shop.publisher.cursor
 
 
 async def test_client_may_stop_anywhere_in_what_it_missed_and_come_back() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", mode="all")
     cursor = (await sent(shop, session))[0]["cursor"]
@@ -115,20 +115,20 @@ async def test_client_may_stop_anywhere_in_what_it_missed_and_come_back() -> Non
         shop.move("A")
     shop.tell()
 
-    told: list[int] = []
-    while len(told) < 30:
+    known: list[int] = []
+    while len(known) < 30:
         again = shop.enter()
         await subscribe(shop, again, "A", mode="all", cursor=cursor)
         frames = [await one_sent(shop, again) for _ in range(8)][1:]
-        told += [frame["version"] for frame in frames if frame]
+        known += [frame["version"] for frame in frames if frame]
         cursor = next(frame["cursor"] for frame in reversed(frames) if frame)
         shop.publisher.leave(again)
 
-    assert told == list(range(1, 31))
+    assert known == list(range(1, 31))
 
 
 async def test_client_that_takes_what_it_missed_too_slowly_is_let_go() -> None:
-    shop = begun(Ring(most_entries=20))
+    shop = last_serial(Ring(max_entries=20))
     session = shop.enter()
     await subscribe(shop, session, "A", mode="all")
     cursor = (await sent(shop, session))[0]["cursor"]
@@ -167,8 +167,8 @@ async def test_client_of_states_that_missed_more_parts_than_may_wait_gets_a_snap
 
 
 async def test_cursor_of_another_history_gets_a_snapshot() -> None:
-    other = begun()
-    shop = begun()
+    other = last_serial()
+    shop = last_serial()
     session = shop.enter()
 
     await subscribe(shop, session, "A", cursor=other.publisher.cursor)
@@ -179,7 +179,7 @@ async def test_cursor_of_another_history_gets_a_snapshot() -> None:
 
 async def test_cursor_ahead_of_this_process_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.live.publisher.AHEAD_SECONDS", 0.01)
-    shop = begun()
+    shop = last_serial()
     shop.move("A")
     ahead = shop.cursor(keys.INVENTORY, 1)
     session = shop.enter()
@@ -192,9 +192,9 @@ async def test_cursor_ahead_of_this_process_is_waited_for(monkeypatch: pytest.Mo
 
 
 async def test_unreadable_cursor_is_refused() -> None:
-    shop = begun()
+    shop = last_serial()
 
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Rejected) as refusal:
         await subscribe(shop, shop.enter(), "A", cursor="nonsense")
 
     assert refusal.value.reason == "CURSOR_MALFORMED"

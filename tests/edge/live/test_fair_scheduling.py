@@ -16,66 +16,66 @@ def futures(count: int) -> list[asyncio.Future[None]]:
 
 
 async def test_few_are_woken_at_once() -> None:
-    turns = FairScheduler(sockets_a_round=2)
+    scheduler = FairScheduler(sockets_a_round=2)
     sleepers = futures(2)
 
-    for sleeper in sleepers:
-        turns.wake(sleeper)
+    for waiter in sleepers:
+        scheduler.wake(waiter)
 
-    assert all(sleeper.done() for sleeper in sleepers)
+    assert all(waiter.done() for waiter in sleepers)
 
 
 async def test_something_else_runs_between_rounds_and_nobody_is_woken_twice() -> None:
-    turns = FairScheduler(sockets_a_round=10)
+    scheduler = FairScheduler(sockets_a_round=10)
     sleepers = futures(100)
     awake: list[int] = []
 
-    for sleeper in sleepers * 3:
-        turns.wake(sleeper)
+    for waiter in sleepers * 3:
+        scheduler.wake(waiter)
     while not awake or awake[-1] < len(sleepers):
-        awake.append(sum(sleeper.done() for sleeper in sleepers))
+        awake.append(sum(waiter.done() for waiter in sleepers))
         await asyncio.sleep(0)
 
     assert awake == list(range(10, 101, 10))
 
 
 async def test_after_a_quiet_round_as_many_as_before_are_woken_at_once() -> None:
-    turns = FairScheduler(sockets_a_round=1)
+    scheduler = FairScheduler(sockets_a_round=1)
     first, second, third = futures(3)
-    turns.wake(first)
-    turns.wake(second)
+    scheduler.wake(first)
+    scheduler.wake(second)
     assert not second.done()
     await asyncio.wait_for(second, 5)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    turns.wake(third)
+    scheduler.wake(third)
 
     assert third.done()
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4))
 async def test_whoever_is_woken_gets_its_turn(order: list[int], at_once: int) -> None:
-    turns = FairScheduler(at_once)
+    scheduler = FairScheduler(at_once)
     sleepers = futures(10)
 
     for step, number in enumerate(order):
-        turns.wake(sleepers[number])
+        scheduler.wake(sleepers[number])
         if step % 7 == 0:
             await asyncio.sleep(0)
             if sleepers[number].done():
                 (sleepers[number],) = futures(1)
-            turns.wake(sleepers[number])
+            scheduler.wake(sleepers[number])
     async with asyncio.timeout(5):
         for number in set(order):
             await sleepers[number]
 
 
 async def test_whoever_has_left_takes_nobodys_turn() -> None:
-    turns = FairScheduler(sockets_a_round=1)
+    scheduler = FairScheduler(sockets_a_round=1)
     first, gone, last = futures(3)
-    for sleeper in (first, gone, last):
-        turns.wake(sleeper)
+    for waiter in (first, gone, last):
+        scheduler.wake(waiter)
     gone.cancel()
 
     await asyncio.sleep(0)

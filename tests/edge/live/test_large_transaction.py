@@ -64,7 +64,7 @@ async def test_every_change_of_a_large_transaction_reaches_a_client_that_reads(
     live: LiveServer, edge: Edge, keys: Keys, admin: httpx.AsyncClient, inventory_dsn: str
 ) -> None:
     """A client was closed with 4008 again and again, until its cursor was too old to be resumed."""
-    edge.following.publisher._ring._most_entries = RING
+    edge.following.publisher._ring._max_entries = RING
     sql = await asyncpg.connect(inventory_dsn)
     await sql.execute("INSERT INTO stock_level (part_id, location_id, on_hand) VALUES ('other', 'main', 1)")
     await sql.execute(LEVELS, ROWS)

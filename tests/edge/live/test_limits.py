@@ -9,14 +9,14 @@ import httpx
 import pytest
 
 from chassis.limits import limits
-from edge.live.client_state import Session
-from edge.live.errors import LimitReached, Refused, TooSlow
+from edge.live.client_state import ClientState
+from edge.live.errors import LimitReached, Rejected, TooSlow
 from edge.live.fair_scheduling import PARTS_A_SLICE, SnapshotQueue
-from edge.live.limits import Allowance, Doorkeeper, LiveLimits, TokenBucket, Watched, live_limits
+from edge.live.limits import AddressAllowance, LiveConnectionLimiter, LiveLimits, TokenBucket, WatchedParts, live_limits
 from edge.live.outbox import Outbox
 from edge.settings import EdgeSettings
 from tests.edge.live.conftest import LiveClient, LiveServer
-from tests.edge.live.histories import Shop, begun, sent, subscribe
+from tests.edge.live.histories import Shop, last_serial, sent, subscribe
 from tests.edge.routes.shop import PART, open_shop, stock
 from tests.harness.no_limits import without_rates
 
@@ -50,7 +50,7 @@ def test_the_setting_overrides_the_limits() -> None:
 
 
 def test_a_network_of_ipv6_is_one_address() -> None:
-    door = Doorkeeper(LiveLimits(connections_per_address=2))
+    door = LiveConnectionLimiter(LiveLimits(connections_per_address=2))
     first = door.enter("2001:db8::1")
 
     assert door.enter("2001:db8::2") is first
@@ -85,15 +85,15 @@ def test_work_beyond_the_rate_waits_and_too_much_is_refused() -> None:
 async def test_parts_are_counted_over_subscriptions(given: dict[str, int], reason: str) -> None:
     shop = Shop(limits=dataclasses.replace(LiveLimits(), **given))
     shop.begin()
-    allowance = Allowance("192.0.2.1", shop.limits, Watched(shop.limits.parts))
-    session = Session(shop.limits, shop.tree, allowance=allowance)
+    allowance = AddressAllowance("192.0.2.1", shop.limits, WatchedParts(shop.limits.parts))
+    session = ClientState(shop.limits, shop.tree, allowance=allowance)
     shop.publisher.enter(session)
     await subscribe(shop, session, "A", "B", id="s1")
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         await subscribe(shop, session, "A", "C", id="s2")
     assert refused.value.reason == reason
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         await subscribe(shop, session, "A", "B", "C", "D", id="s1")
     assert set(session.parts) == {"A", "B"}
     await subscribe(shop, session, "C", "D", "E", id="s1")
@@ -109,28 +109,28 @@ async def test_categories_count_as_well_also_made_up_ones() -> None:
     session = shop.enter()
 
     await subscribe(shop, session, "A", categories=[f"made-up-{number}" for number in range(9)])
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         await subscribe(shop, session, id="s2", categories=["one-more"])
     shop.publisher.leave(session)
     assert session.allowance.parts == 0
 
 
 async def test_connections_of_an_address_share_what_they_may_watch() -> None:
-    shop = begun()
-    allowance = Allowance("192.0.2.1", dataclasses.replace(LiveLimits(), parts_per_address=3), Watched(10))
-    first, second = (Session(LiveLimits(), shop.tree, allowance=allowance) for _ in range(2))
+    shop = last_serial()
+    allowance = AddressAllowance("192.0.2.1", dataclasses.replace(LiveLimits(), parts_per_address=3), WatchedParts(10))
+    first, second = (ClientState(LiveLimits(), shop.tree, allowance=allowance) for _ in range(2))
     for session in (first, second):
         shop.publisher.enter(session)
     await subscribe(shop, first, "A", "B")
 
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         await subscribe(shop, second, "A", "B")
     shop.publisher.leave(first)
     await subscribe(shop, second, "A", "B")
 
 
 async def test_a_part_of_two_subscriptions_stays_until_both_are_gone() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", "B", id="s1")
     await subscribe(shop, session, "B", "C", id="s2")
@@ -146,7 +146,7 @@ async def test_a_part_of_two_subscriptions_stays_until_both_are_gone() -> None:
 
 async def test_a_subscription_costs_what_it_names_whatever_else_is_held() -> None:
     """It once cost as much as everything that the connection had subscribed to, four times over."""
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     loop = asyncio.get_running_loop()
     took: list[float] = []
@@ -163,7 +163,7 @@ async def test_addresses_take_turns_with_their_snapshots() -> None:
     order: list[str] = []
 
     async def fill(address: str, number: int) -> None:
-        async with queue.turn(address):
+        async with queue.permit(address):
             await asyncio.sleep(0)
             order.append(f"{address}-{number}")
 
@@ -180,7 +180,7 @@ async def test_turns_of_those_who_gave_up_are_given_to_others() -> None:
     may_leave = asyncio.Event()
 
     async def fill(address: str) -> None:
-        async with queue.turn(address):
+        async with queue.permit(address):
             entered.append(address)
             await may_leave.wait()
 
@@ -196,7 +196,7 @@ async def test_turns_of_those_who_gave_up_are_given_to_others() -> None:
 
 
 async def test_other_work_runs_between_the_slices_of_a_snapshot() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     rounds = 0
 

@@ -12,11 +12,11 @@ from changelog.cursor import Position
 from edge.cache import keys
 from edge.live.errors import Restarting, ResyncNeeded
 from partstream.content.v1 import part_pb2
-from tests.edge.live.histories import STAFF, Shop, begun, sent, subscribe
+from tests.edge.live.histories import STAFF, Shop, last_serial, sent, subscribe
 
 
 async def test_snapshot_comes_first_then_events() -> None:
-    shop = begun()
+    shop = last_serial()
     shop.move("A")
     shop.tell()
     session = shop.enter()
@@ -42,7 +42,7 @@ async def test_snapshot_comes_first_then_events() -> None:
 
 
 async def test_snapshot_that_is_ahead_swallows_the_events_it_shows() -> None:
-    shop = begun()
+    shop = last_serial()
     shop.move("A")
     shop.tell()
     session = shop.enter()
@@ -60,7 +60,7 @@ async def test_snapshot_that_is_ahead_swallows_the_events_it_shows() -> None:
 
 
 async def test_staff_see_every_place() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter(STAFF)
     await subscribe(shop, session, "A", mode="all")
     (subscribed,) = await sent(shop, session)
@@ -77,7 +77,7 @@ async def test_staff_see_every_place() -> None:
 
 
 async def test_one_text_is_shared_by_an_audience() -> None:
-    shop = begun()
+    shop = last_serial()
     sessions = [shop.enter() for _ in range(3)]
     for session in sessions:
         await subscribe(shop, session, "A")
@@ -93,7 +93,7 @@ async def test_one_text_is_shared_by_an_audience() -> None:
 
 
 async def test_category_brings_parts_of_its_subtree() -> None:
-    shop = begun()
+    shop = last_serial()
     for category_id, parent_id in (("all", ""), ("leds", "all"), ("fuses", "all")):
         shop.tree.put(part_pb2.Category(category_id=category_id, parent_id=parent_id))
     published = part_pb2.PART_STATUS_PUBLISHED
@@ -119,7 +119,7 @@ async def test_category_brings_parts_of_its_subtree() -> None:
 
 
 async def test_public_hears_nothing_of_drafts() -> None:
-    shop = begun()
+    shop = last_serial()
     public, staff = shop.enter(), shop.enter(STAFF)
     for session in (public, staff):
         await subscribe(shop, session, "A", mode="all")
@@ -142,7 +142,7 @@ async def test_public_hears_nothing_of_drafts() -> None:
 
 
 async def test_nothing_comes_after_unsubscribing() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A")
     await sent(shop, session)
@@ -157,7 +157,7 @@ async def test_nothing_comes_after_unsubscribing() -> None:
 
 
 async def test_new_history_sends_everybody_for_a_snapshot() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A")
 
@@ -167,7 +167,7 @@ async def test_new_history_sends_everybody_for_a_snapshot() -> None:
 
 
 async def test_shutdown_ends_everybody_and_lets_nobody_in() -> None:
-    shop = begun()
+    shop = last_serial()
     session = shop.enter()
 
     async def client() -> None:
@@ -190,7 +190,7 @@ async def test_shutdown_ends_everybody_and_lets_nobody_in() -> None:
     st.sampled_from(["latest", "all"]),
 )
 async def test_versions_never_go_back_on_a_connection_and_end_right(steps: list[tuple[str, str]], mode: str) -> None:
-    shop = begun()
+    shop = last_serial()
     client = Client(shop, mode)
     await client.connect()
 

@@ -228,12 +228,12 @@ async def test_signed_in_browser_sees_more_until_it_signs_out(
     live: LiveServer, client: httpx.AsyncClient, shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 3600.0)
-    begun = await client.post("/auth/session", json={"username": ADMIN, "password": PASSWORD})
-    cookie = begun.headers["set-cookie"].partition(";")[0]
+    last_serial = await client.post("/auth/session", json={"username": ADMIN, "password": PASSWORD})
+    cookie = last_serial.headers["set-cookie"].partition(";")[0]
     socket = await live.open(additional_headers={"Cookie": cookie})
 
     snapshot = await subscribed(socket)
-    headers = {"Cookie": cookie, "X-CSRF-Token": begun.json()["csrf_token"]}
+    headers = {"Cookie": cookie, "X-CSRF-Token": last_serial.json()["csrf_token"]}
     ended = await client.delete("/auth/session", headers=headers)
     code, _ = await socket.closed()
 
@@ -246,9 +246,9 @@ async def test_browser_with_an_old_cookie_is_a_guest(live: LiveServer, shop: dic
     client = await live.open(additional_headers={"Cookie": "partstream_session=old.cookie"})
 
     await client.say("subscribe", id="s1", parts=[PART_ID])
-    told, snapshot = await client.hear(), await client.hear()
+    known, snapshot = await client.hear(), await client.hear()
 
-    assert (told["type"], told["reason"]) == ("error", "TOKEN_INVALID")
+    assert (known["type"], known["reason"]) == ("error", "TOKEN_INVALID")
     assert "on_hand" not in snapshot["parts"][0]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from edge.cache import keys
-from edge.live.client_state import Session
+from edge.live.client_state import ClientState
 from partstream.content.v1 import part_pb2
-from tests.edge.live.histories import STAFF, Shop, begun, sent, subscribe
+from tests.edge.live.histories import STAFF, Shop, last_serial, sent, subscribe
 
 DRAFT = part_pb2.PART_STATUS_DRAFT
 PUBLISHED = part_pb2.PART_STATUS_PUBLISHED
@@ -20,7 +20,7 @@ BY_NAME_OR_CATEGORY = pytest.mark.parametrize("categories", [[], ["leds"]], ids=
 
 def shop_with(status: part_pb2.PartStatus.ValueType) -> Shop:
     """A part with stock in a category."""
-    shop = begun()
+    shop = last_serial()
     shop.tree.put(part_pb2.Category(category_id="leds"))
     shop.write("LED", category_id="leds", status=status)
     shop.tell(keys.CONTENT)
@@ -29,7 +29,7 @@ def shop_with(status: part_pb2.PartStatus.ValueType) -> Shop:
     return shop
 
 
-async def listening(shop: Shop, categories: list[str], **more: Any) -> Session:
+async def listening(shop: Shop, categories: list[str], **more: Any) -> ClientState:
     session = shop.enter()
     named = () if categories else ("LED",)
     await subscribe(shop, session, *named, categories=categories, **more)
@@ -46,7 +46,7 @@ def rewritten(shop: Shop, status: part_pb2.PartStatus.ValueType) -> None:
     shop.tell(keys.CONTENT)
 
 
-def told(frames: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+def known(frames: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     return [(frame["type"], frame.get("operation") or frame.get("version")) for frame in frames]
 
 
@@ -92,7 +92,7 @@ async def test_a_part_that_is_hidden_is_told_as_deleted_and_nothing_more(
     rewritten(shop, hidden)
     moved(shop)
 
-    assert told(await sent(shop, session)) == [("content", "deleted")]
+    assert known(await sent(shop, session)) == [("content", "deleted")]
     moved(shop)
     assert await sent(shop, session) == []
 
@@ -107,7 +107,7 @@ async def test_a_part_that_is_published_is_told_with_its_stock(categories: list[
     rewritten(shop, PUBLISHED)
 
     content, stock = await sent(shop, session)
-    assert told([content, stock]) == [("content", "created"), ("stock", 2)]
+    assert known([content, stock]) == [("content", "created"), ("stock", 2)]
     assert stock["available"] == shop.stock.read("LED").available
 
 
@@ -121,7 +121,7 @@ async def test_who_comes_back_after_a_part_was_published_gets_its_stock(categori
     resumed, *frames = await sent(shop, session)
 
     assert resumed["recovered"]
-    assert told(frames) == [("content", "created"), ("stock", 1)]
+    assert known(frames) == [("content", "created"), ("stock", 1)]
 
 
 async def test_what_happened_to_a_draft_is_not_told_afterwards() -> None:
@@ -146,4 +146,4 @@ async def test_staff_are_told_of_hidden_parts() -> None:
 
     moved(shop)
 
-    assert told(await sent(shop, session)) == [("stock", 2)]
+    assert known(await sent(shop, session)) == [("stock", 2)]
