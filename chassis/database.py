@@ -131,7 +131,10 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """Return the pool, for statements that the query builder cannot express."""
+        """Return the pool, for statements that the query builder cannot express; raise ``StoreUnavailable`` when closed."""
+        return self._check_open()
+
+    def _check_open(self) -> asyncpg.Pool[asyncpg.Record]:
         if self.engine.pool is None:
             message = "The database is closed."
             raise StoreUnavailable(message)
@@ -140,8 +143,10 @@ class Database:
     async def run(self, query: Query[Any, ResultT]) -> ResultT:
         """Run a query of the query builder on this database, in the transaction that the caller has begun, if any.
 
-        The table is declared with ``db=TABLE_ENGINE``.
+        The table is declared with ``db=TABLE_ENGINE``. Raise ``StoreUnavailable`` when the database is closed; Piccolo
+        would open a connection for the query.
         """
+        self._check_open()
         bound = _engine_of_call.set(self.engine)
         try:
             return await query.run()

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from piccolo.columns import Integer, Text
 from piccolo.engine.base import BaseTransaction
 from piccolo.engine.exceptions import TransactionError
+from piccolo.table import Table
 
 from changelog.handoff import Handoff
 from chassis.caller import ANONYMOUS
-from chassis.database import Database, TransactionManager, WriteContext
+from chassis.database import TABLE_ENGINE, Database, TransactionManager, WriteContext
+from chassis.errors import StoreUnavailable
 from chassis.store_errors import CONNECTION_LOST
 from tests.changelog.change_log import INSERT, open_log
 
@@ -94,6 +97,52 @@ async def test_a_transaction_within_another_is_refused_and_piccolo_knows_of_the_
                     pass
 
         assert current.get() is None
+
+
+class Thing(Table, tablename="thing", db=TABLE_ENGINE):
+    """A row of the table of the test's log."""
+
+    thing_id = Text(primary_key=True, default=None)
+    amount = Integer()
+
+
+async def test_a_query_runs_in_the_transaction_of_its_own_database(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database:
+        other = await Database.open(empty_dsn, application_name="other", max_size=1)
+
+        async with TransactionManager(database).begin(CONTEXT) as connection:
+            await connection.execute(INSERT, "t1", 1)
+            assert await database.run(Thing.count()) == 1
+            assert await other.run(Thing.count()) == 0
+            await Handoff().seal(connection)
+
+        assert await other.run(Thing.count()) == 1
+        await other.close()
+
+
+async def test_a_query_on_a_closed_database_opens_no_connection(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database:
+        await database.close()
+
+        with pytest.raises(StoreUnavailable):
+            await database.run(Thing.count())
+
+
+async def test_locked_rows_stay_as_they_are_until_the_transaction_ends(empty_dsn: str) -> None:
+    async with open_log(empty_dsn) as database:
+        transactions = TransactionManager(database)
+        await write(transactions, "t1")
+        query = Thing.select().where(Thing.thing_id == "t1")
+
+        async with transactions.begin():
+            assert len(await transactions.with_row_locking(query)) == 1
+            async with database.own_connection() as other:
+                await other.execute("SET lock_timeout = '100ms'")
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await other.execute("SELECT FROM thing WHERE thing_id = 't1' FOR UPDATE")
+
+        with pytest.raises(RuntimeError, match="inside a transaction only"):
+            await transactions.with_row_locking(query)
 
 
 async def test_a_write_transaction_that_is_left_waiting_gives_up_the_logs_lock(empty_dsn: str) -> None:
