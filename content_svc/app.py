@@ -8,7 +8,7 @@ from chassis.background import LeaderElection
 from chassis.database import Database, TransactionManager
 from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_with_retry
-from chassis.request_claims import forget_old_claims
+from chassis.request_claims import delete_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.store_probe import StoreProbe
@@ -72,7 +72,7 @@ class App:
         """Load the window of the change log, then listen."""
         await self._log.start()
         self._probe.start()
-        self._retention.start(lambda: forget_old_claims(self._database))
+        self._retention.start(lambda: delete_old_claims(self._database))
         self._followed.start()
         settings = self._settings
         tls = settings.grpc_server_tls

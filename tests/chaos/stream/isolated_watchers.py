@@ -1,7 +1,8 @@
-"""Watchers behind a link that fails without a word: ``python -m tests.chaos.stream.far_watcher``, from ``island``.
+"""Watchers behind a link that fails silently: ``python -m tests.chaos.stream.isolated_watchers``.
 
-The first line of standard input says what to watch. After that ``{"reach": revision}`` is answered when every watcher
-is there, ``"endings"`` with how their streams have ended, and ``{"record": path}`` by writing down all they saw.
+``network_namespace`` starts it. The first line of standard input has the cursor, the token and the parts. After that it
+responds to ``{"reach": revision}`` when every watcher is there, to ``"endings"`` with how their streams have ended, and
+to ``{"record": path}`` by writing their messages to a file.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import sys
 _CLONE_NEWNET = 0x40000000
 
 
-def _leave_for_own_network() -> None:
+def _enter_own_network() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
 
 
 if __name__ == "__main__":
-    _leave_for_own_network()  # before anything has made a thread
+    _enter_own_network()  # before any thread starts
 
 import asyncio  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -33,16 +34,16 @@ from changelog.sources import StockSource  # noqa: E402
 from chassis.background import Backoff  # noqa: E402
 from chassis.channels import open_channel  # noqa: E402
 from tests.chaos.stream import recorders  # noqa: E402
-from tests.chaos.stream.island import FAR, NEAR, PORT, end_with_parent, ip  # noqa: E402
+from tests.chaos.stream.network_namespace import FAR, NEAR, PORT, end_with_parent, ip  # noqa: E402
 from tests.chaos.stream.recorders import Recorder, StateSink  # noqa: E402
-from tests.chaos.stream.recording import written_down  # noqa: E402
+from tests.chaos.stream.recording import encode_record  # noqa: E402
 
 
 class Watchers:
-    """A follower with a snapshot, a recorder of everything and one of some parts, each on a connection of its own."""
+    """A follower with a snapshot, a recorder of everything and one of some parts, each with its own connection."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        """Nobody watches before ``start``."""
+        """Nothing watches before ``start``."""
         recorders._SILENCE_SECONDS = 1.0
         following.RESYNC_SPREAD_SECONDS = 0.05
         sources = [StockSource(open_channel([f"{NEAR}:{PORT}"], token=lambda: str(given["token"]))) for _ in range(3)]
@@ -56,13 +57,13 @@ class Watchers:
         ]
 
     def start(self) -> None:
-        """Watch."""
+        """Start the watchers."""
         self.follower.start()
         for recorder in self.recorders:
             recorder.start()
 
     async def reach(self, revision: int) -> dict[str, Any]:
-        """Return once everybody is there."""
+        """Return once every watcher is at the revision."""
         start = position_in(self.recorders[0].cursor, "inventory")
         assert start is not None
         end = Position("inventory", start.epoch, revision)
@@ -72,16 +73,16 @@ class Watchers:
         return {"reached": revision}
 
     def endings(self) -> dict[str, Any]:
-        """How streams have ended."""
+        """Return how streams have ended."""
         ends = [[session.ended_by for session in recorder.sessions if session.ended_by] for recorder in self.recorders]
         return {"recorders": ends, "follower": self.follower.counts.reconnects}
 
     async def record(self, path: str) -> dict[str, Any]:
-        """Stop, and write down what was seen."""
+        """Stop, and write the messages to a file."""
         await self.follower.stop()
         for recorder in self.recorders:
             await recorder.stop()
-        record = json.dumps(written_down(self.recorders, self.state, self.follower.counts))
+        record = json.dumps(encode_record(self.recorders, self.state, self.follower.counts))
         await asyncio.to_thread(Path(path).write_text, record)
         return {"recorded": path}
 
@@ -96,7 +97,7 @@ async def _join_network() -> None:
             ip("link", "set", "lo", "up")
             ip("link", "set", "far", "up")
             return
-    message = "the link never came"
+    message = "the link does not exist"
     raise TimeoutError(message)
 
 
@@ -109,12 +110,12 @@ async def _watch() -> None:
     while line := await commands.readline():
         command = json.loads(line)
         if command == "endings":
-            answer = watchers.endings()
+            response = watchers.endings()
         elif "reach" in command:
-            answer = await watchers.reach(command["reach"])
+            response = await watchers.reach(command["reach"])
         else:
-            answer = await watchers.record(command["record"])
-        print(json.dumps(answer), flush=True)  # noqa: T201 - the protocol
+            response = await watchers.record(command["record"])
+        print(json.dumps(response), flush=True)  # noqa: T201 - the protocol
     os._exit(0)
 
 

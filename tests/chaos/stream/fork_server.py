@@ -1,8 +1,8 @@
-"""A process that forks replicas of the inventory service: what they import is imported once.
+"""A process that forks replicas of the inventory service: their modules are imported once.
 
-A replica is there in a twentieth of a second instead of two, and is a process like any other: it can be killed.
-``python -m tests.chaos.stream.nursery`` reads one JSON object per line (``environment``, ``log``, ``clock_ahead``) and
-answers each with the pid of a replica. It ends, and its replicas with it, when its standard input does.
+A replica starts in 0.1 s instead of 2 s, and is a process like any other: it can be killed.
+``python -m tests.chaos.stream.fork_server`` reads one JSON object per line (``environment``, ``log``, ``clock_ahead``)
+and responds to each with the pid of a replica. It ends, and its replicas with it, when its standard input does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Fork on demand."""
-    signal.signal(signal.SIGCHLD, _bury)
+    """Fork a replica for each line of standard input."""
+    signal.signal(signal.SIGCHLD, _reap)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
@@ -48,7 +48,7 @@ def _become_replica(given: dict[str, Any]) -> None:
         _shift_clock(given["clock_ahead"])
         uvloop.run(serve(load(Settings, given["environment"])))
         code = 0
-    except BaseException as error:  # noqa: BLE001 - the log is all that is left of a replica
+    except BaseException as error:  # noqa: BLE001 - logged before the replica exits
         print(f"the replica failed: {error!r}", file=sys.stderr)  # noqa: T201
     finally:
         sys.stderr.flush()
@@ -56,12 +56,12 @@ def _become_replica(given: dict[str, Any]) -> None:
 
 
 def _shift_clock(seconds: float) -> None:
-    """Let the replica's wall clock be ahead of everybody else's."""
+    """Shift the replica's wall clock."""
     real = time.time
     time.time = lambda: real() + seconds
 
 
-def _bury(*_: object) -> None:
+def _reap(*_: object) -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
