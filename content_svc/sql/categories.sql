@@ -13,7 +13,7 @@ WHERE c.deleted_at IS NULL;
 
 -- name: select_subtree
 -- The ids of a live category and of all live categories below it; no row when it does not exist.
-WITH RECURSIVE below(category_id) AS (
+WITH RECURSIVE below (category_id) AS (
     SELECT category_id FROM category WHERE category_id = $1 AND deleted_at IS NULL
     UNION
     SELECT child.category_id FROM below JOIN category AS child ON child.parent_id = below.category_id

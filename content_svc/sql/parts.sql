@@ -60,7 +60,7 @@ INSERT INTO part (part_id, category_id, title, summary, description, specificati
                   price_breaks, status, mpn, manufacturer, datasheet_url)
 SELECT r.part_id, r.category_id, r.title, r.summary, r.description, r.specifications, r.price_minor, r.cost_minor,
        r.currency, r.price_breaks, r.status, r.mpn, r.manufacturer, r.datasheet_url
-FROM jsonb_to_recordset($1::jsonb) AS r(
+FROM jsonb_to_recordset($1::jsonb) AS r (
     part_id text, category_id text, title text, summary text, description text, specifications jsonb,
     price_minor bigint, cost_minor bigint, currency text, price_breaks jsonb, status text, mpn text,
     manufacturer text, datasheet_url text)
@@ -76,7 +76,7 @@ SET category_id = r.category_id, title = r.title, summary = r.summary, descripti
     specifications = r.specifications, price_minor = r.price_minor, cost_minor = r.cost_minor, currency = r.currency,
     price_breaks = r.price_breaks, status = r.status, mpn = r.mpn, manufacturer = r.manufacturer,
     datasheet_url = r.datasheet_url, version = p.version + 1
-FROM jsonb_to_recordset($1::jsonb) AS r(
+FROM jsonb_to_recordset($1::jsonb) AS r (
     part_id text, category_id text, title text, summary text, description text, specifications jsonb,
     price_minor bigint, cost_minor bigint, currency text, price_breaks jsonb, status text, mpn text,
     manufacturer text, datasheet_url text)
@@ -91,4 +91,4 @@ DELETE FROM part_image WHERE part_id = ANY($1::text[]);
 -- Insert images of parts, given as one JSON array.
 INSERT INTO part_image (part_id, position, url, alt, width, height)
 SELECT r.part_id, r.position, r.url, r.alt, r.width, r.height
-FROM jsonb_to_recordset($1::jsonb) AS r(part_id text, position int, url text, alt text, width int, height int);
+FROM jsonb_to_recordset($1::jsonb) AS r (part_id text, position int, url text, alt text, width int, height int);
