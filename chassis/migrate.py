@@ -1,4 +1,4 @@
-"""Running a room's Piccolo migrations forwards, with an engine made for the occasion."""
+"""Run Piccolo's migrations of a package, and define those that are files of SQL: docs/migrations.md."""
 
 from __future__ import annotations
 
@@ -30,11 +30,16 @@ _CONFIG_MODULE = "partstream_piccolo_conf"
 log = logging.getLogger(__name__)
 
 
+class MigrationIrreversible(Exception):
+    """A migration cannot run backwards, because its rows would be lost."""
+
+
 async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
     """Bring a database to the newest schema; ``app_modules`` are dotted paths of ``piccolo_app`` modules.
 
-    Piccolo looks its engine up in a module of settings, so one is made for this call. Several processes may migrate at
-    once: an advisory lock lets one work and the others find it done. ``StoreUnavailable`` when there is no connection.
+    Piccolo finds its engine in a module of settings, and keeps it: this call creates one, once per process. Several
+    processes may migrate at once: an advisory lock lets one of them work, and the others find nothing to do. Raise
+    ``StoreUnavailable`` when the database is unavailable.
     """
     try:
         lock = await asyncpg.connect(dsn)
@@ -60,7 +65,7 @@ async def migrate(dsn: str, app_modules: Sequence[str]) -> None:
 
 
 async def _run_forwards(app_name: str) -> None:
-    """Run the migrations; what Piccolo prints meanwhile is shown only when one fails, because it says which."""
+    """Run the migrations. Print Piccolo's output only when one fails, because it names that one."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
@@ -87,23 +92,42 @@ def _app_name(module: str) -> str:
 def sql_migration(
     path: str, migration_id: str, app_name: str, description: str
 ) -> Callable[[], Awaitable[MigrationManager]]:
-    """Return the ``forwards`` of a migration that runs the `.sql` file beside it and nothing else.
+    """Return the ``forwards`` of a migration that runs the `.sql` file beside it, and backwards its `.down.sql` file.
 
-    The file holds any number of statements; Piccolo's own ``raw`` takes one.
+    A file holds any number of statements; Piccolo's own ``raw`` takes one. Without a `.down.sql` file, running it
+    backwards raises ``MigrationIrreversible``: Piccolo would only forget that the migration has run.
     """
     script = Path(path).with_suffix(".sql")
+    reverse = Path(path).with_suffix(".down.sql")
 
     async def run() -> None:
-        engine = engine_finder()
-        transaction = engine.current_transaction.get() if isinstance(engine, PostgresEngine) else None
-        if transaction is None:
-            message = "A migration runs in a transaction of Piccolo's PostgreSQL engine only."
-            raise RuntimeError(message)
-        await transaction.connection.execute(script.read_text(encoding="utf-8"))
+        await _run_script(_read(script))
+
+    async def run_backwards() -> None:
+        await _run_script(_read(reverse))
 
     async def forwards() -> MigrationManager:
         manager = MigrationManager(migration_id=migration_id, app_name=app_name, description=description)
         manager.add_raw(run)
+        manager.add_raw_backwards(run_backwards)
         return manager
 
     return forwards
+
+
+def _read(script: Path) -> str:
+    if not script.exists():
+        message = (
+            f"There is no {script.name}: the migration cannot run in this direction. Restore an older dump instead."
+        )
+        raise MigrationIrreversible(message)
+    return script.read_text(encoding="utf-8")
+
+
+async def _run_script(script: str) -> None:
+    engine = engine_finder()
+    transaction = engine.current_transaction.get() if isinstance(engine, PostgresEngine) else None
+    if transaction is None:
+        message = "A migration runs in a transaction of Piccolo's PostgreSQL engine only."
+        raise RuntimeError(message)
+    await transaction.connection.execute(script)

@@ -1,4 +1,4 @@
-"""What a migration says of itself."""
+"""The output of `migrate`."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import psycopg
 
 
 def migrated(dsn: str) -> tuple[int, str]:
-    """Migrate the content database as an operator would; return the exit code and everything written."""
+    """Migrate the content database by its command; return the exit code and the output."""
     done = subprocess.run(
         [sys.executable, "-m", "content_svc", "migrate"],
         env=os.environ | {"PARTSTREAM_CONTENT_DATABASE_URL": dsn},
@@ -20,20 +20,20 @@ def migrated(dsn: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_a_migration_is_one_line(empty_dsn: str) -> None:
-    """The framework's own lines were the first that anyone saw of a new stack."""
-    code, said = migrated(empty_dsn)
+def test_a_migration_prints_one_line(empty_dsn: str) -> None:
+    """Piccolo's own lines are left out."""
+    code, output = migrated(empty_dsn)
 
-    assert (code, len(said.splitlines())) == (0, 1), said
-    assert "database migrated app=content" in said
+    assert (code, len(output.splitlines())) == (0, 1), output
+    assert "database migrated app=content" in output
 
 
-def test_one_that_fails_says_where(empty_dsn: str) -> None:
+def test_a_failure_names_the_migration(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn) as connection:
         connection.execute("CREATE TABLE part ()")
 
-    code, said = migrated(empty_dsn)
+    code, output = migrated(empty_dsn)
 
     assert code != 0
-    assert "2026-11-22T12:00:00:000000" in said
-    assert 'relation "part" already exists' in said
+    assert "2026-11-22T12:00:00:000000" in output
+    assert 'relation "part" already exists' in output

@@ -1,4 +1,4 @@
-"""A migration that finds the disk full is one clear line, and goes on where it stopped once there is space."""
+"""A migration on a full disk prints one line, and continues where it stopped when there is space again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def migrate(service: str, dsn: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[TestServers]:
-    """A PostgreSQL of its own: on a full disk its checkpoints fail, and with them what other tests do."""
+    """A separate PostgreSQL: its checkpoints fail on a full disk, and would fail other tests."""
     with tempfile.TemporaryDirectory(prefix="partstream-full-disk-", ignore_cleanup_errors=True) as folder:
         postgres = OwnPostgres(Path(folder) / "postgres")
         postgres.start()
@@ -53,22 +53,22 @@ def disk(servers: TestServers) -> Iterator[SmallDisk]:
         pytest.skip("a small file system cannot be mounted by this user")
 
 
-@pytest.mark.parametrize("leave", [0, 300_000], ids=["not even a session begins", "it stops on the way"])
+@pytest.mark.parametrize("leave", [0, 300_000], ids=["no session begins", "a migration fails"])
 @pytest.mark.parametrize("service", ["inventory", "content", "edge", "audit"])
-def test_a_full_disk_is_one_line(servers: TestServers, service: str, leave: int, disk: SmallDisk) -> None:
+def test_a_full_disk_prints_one_line(servers: TestServers, service: str, leave: int, disk: SmallDisk) -> None:
     with psycopg.connect(servers.admin_dsn, autocommit=True) as admin:
         name = sql.Identifier(disk.tablespace)
         admin.execute(CREATE.format(name=name, owner=sql.Identifier(service), tablespace=name))
         try:
             disk.fill(leave=leave)
             dsn = dsn_for(servers.admin_dsn, service, PASSWORD, disk.tablespace)
-            refused = migrate(service, dsn)
+            failed = migrate(service, dsn)
             disk.clear()
             done = migrate(service, dsn)
         finally:
             admin.execute(DROP.format(name=name))
 
-    assert refused.returncode == 1
-    (line,) = (refused.stderr + refused.stdout).strip().splitlines()
+    assert failed.returncode == 1
+    (line,) = (failed.stderr + failed.stdout).strip().splitlines()
     assert "The database has no space left." in line
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ DELETE FROM migration WHERE name = '2026-11-28T21:30:00:000000' AND app_name = '
 """
 
 
-async def test_a_retry_across_the_migration_is_still_one(service: RunningService, resistors: str) -> None:
+async def test_a_retry_across_the_migration_is_replayed(service: RunningService, resistors: str) -> None:
     del resistors
     request = pb.CreatePartRequest(part=resistor(), request_id=new_id())
     first = await service.staff.CreatePart(request)

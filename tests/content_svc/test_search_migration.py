@@ -18,7 +18,7 @@ DELETE FROM migration WHERE name = '2026-11-29T00:30:00:000010' AND app_name = '
 FACTS = "SELECT (SELECT max(revision) FROM change_log), array_agg((part_id, version)::text ORDER BY part_id) FROM part"
 
 
-async def test_parts_there_are_found_and_stay_as_they_are(service: RunningService, resistors: str) -> None:
+async def test_existing_parts_are_found_and_unchanged(service: RunningService, resistors: str) -> None:
     del resistors
     await service.add_part(resistor("R1", title="zqy Caf\u00e9"))
     await service.add_part(resistor("R2", title="zqy Cafe\u0301"))

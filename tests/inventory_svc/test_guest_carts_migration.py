@@ -14,7 +14,7 @@ from partstream.inventory.v1 import stock_service_pb2 as pb
 from tests.harness.templates import migrate
 from tests.inventory_svc.running import ADMIN_ID, running
 
-# The schema as the migrations before left it, as far as the new one touches it.
+# The schema before the migration, as far as it is affected.
 AS_BEFORE = """
 DROP INDEX reservation_by_owner;
 DROP INDEX reservation_held_by_owner;
@@ -42,7 +42,7 @@ INSERT INTO stock_movement SELECT part_id, location_id, version, 'adjusted', 1, 
 """
 
 
-async def test_what_is_stored_is_hashed_and_claims_have_a_principal(inventory_dsn: str, tmp_path: Path) -> None:
+async def test_stored_keys_are_hashed_and_claims_get_a_principal(inventory_dsn: str, tmp_path: Path) -> None:
     ids = {name: str(uuid.uuid4()) for name in ("cart", "account", "nobody")}
     claims = {name: str(uuid.uuid4()) for name in (*ids, "movement")}
     response = pb.CreateReservationResponse(
@@ -79,7 +79,7 @@ async def test_what_is_stored_is_hashed_and_claims_have_a_principal(inventory_ds
         assert stored is not None
         kept = pb.CreateReservationResponse.FromString(stored[0]).reservation
         assert (kept.order_reference, set(kept.owner)) == ("after", {"*"})
-        # No entry is written, and the rows still are as the log says.
+        # No entry is written, and the rows still equal their entries.
         assert shell.execute("SELECT count(*), max(revision) FROM change_log").fetchone() == entries
         assert (
             shell.execute("SELECT * FROM change_log_rows_that_differ() WHERE entity = 'reservation'").fetchall() == []

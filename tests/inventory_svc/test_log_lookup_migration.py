@@ -1,4 +1,4 @@
-"""A database of before the search of the log comes along: its entries are found like new ones."""
+"""A database from before the search of the log: its entries are found like new ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELECT count(*) FROM change_log_partitions() AS p WHERE NOT EXISTS (
 """
 
 
-def test_entries_of_before_are_found(inventory_dsn: str) -> None:
+def test_older_entries_are_found(inventory_dsn: str) -> None:
     with psycopg.connect(inventory_dsn, autocommit=True) as connection:
         connection.execute(AS_BEFORE)
         connection.execute(LEVELS)

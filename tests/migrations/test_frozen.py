@@ -30,7 +30,7 @@ def migration_id(service: str, name: str) -> str:
 @pytest.mark.parametrize("service", PACKAGES)
 def test_each_migration_is_a_file_of_sql_with_a_number(service: str) -> None:
     names = migrations(service)
-    scripts = {path.stem for path in folder(service).glob("*.sql")} - {"schema"}
+    scripts = {path.stem.removesuffix(".down") for path in folder(service).glob("p*.sql")}
 
     numbers = [int(match["number"]) for name in names if (match := NAME.fullmatch(name))]
     assert set(names) == scripts

@@ -1,4 +1,4 @@
-"""The rules of accounts come to a database that has accounts from before them."""
+"""A database with accounts from before the account rules."""
 
 import asyncpg
 import pytest
