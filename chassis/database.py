@@ -131,7 +131,7 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """Return the pool, for statements that the query builder cannot express; raise ``StoreUnavailable`` when closed."""
+        """Return the pool, for statements beyond the query builder; raise ``StoreUnavailable`` when closed."""
         return self._check_open()
 
     def _check_open(self) -> asyncpg.Pool[asyncpg.Record]:

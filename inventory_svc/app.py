@@ -19,15 +19,15 @@ from chassis.server import Server
 from chassis.store_probe import StoreProbe
 from chassis.tokens import ServiceToken, TokenVerifier
 from inventory_svc import changes
-from inventory_svc.convert import answers
+from inventory_svc.commands.publication import PUBLICATION_LOCK, PublishedParts
+from inventory_svc.convert import responses
 from inventory_svc.domain.guest_limits import GuestLimits
-from inventory_svc.expiry import EXPIRY_LOCK, expire_holds
-from inventory_svc.publication import PUBLICATION_LOCK, PublishedParts
 from inventory_svc.queries import Queries
 from inventory_svc.servicer import InventoryServicer
 from inventory_svc.settings import Settings
-from inventory_svc.visibility import VisibilityStore
-from inventory_svc.writer import Writer
+from inventory_svc.store.visibility import VisibilityStore
+from inventory_svc.writer.expiry import EXPIRY_LOCK, expire_reservations
+from inventory_svc.writer.group_commit import Writer
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import add_InventoryServiceServicer_to_server
 
@@ -78,7 +78,7 @@ class App:
             SERVICE,
             verifier=TokenVerifier(settings.jwks, processes=settings.process_keys),
             revocations=self.revocations,
-            pack=answers.pack,
+            pack=responses.pack,
             pings=(database.ping,),
             limits=settings.limits,
             store=database.state,
@@ -95,7 +95,7 @@ class App:
         await self._log.start()
         self._probe.start()
         self.writer.start()
-        self.expiry.start(lambda: expire_holds(self._database, self.writer))
+        self.expiry.start(lambda: expire_reservations(self._database, self.writer))
         self._retention.start(lambda: delete_old_claims(self._database))
         if self._content is not None:
             self._publication.start(self.published.follow)

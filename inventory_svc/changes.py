@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from changelog.visibility import AUDIENCES, PUBLIC, Group
-from inventory_svc.convert.answers import STATES, timestamp
 from inventory_svc.convert.change_bytes import level_change
+from inventory_svc.convert.responses import STATES, timestamp
 from partstream.changes.v1 import origin_pb2
 from partstream.inventory.v1 import reservation_pb2, stock_change_pb2, stock_pb2
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from chassis.errors import (
-    AlreadyExists,
-    FailedPrecondition,
-    FieldInvalid,
-    HasDependents,
-    IllegalState,
-    InternalFault,
-    NotFound,
-    PartstreamError,
-)
+from typing import TYPE_CHECKING, Final
+
+from chassis.constraint_errors import ConstraintError
+from chassis.errors import AlreadyExists, FailedPrecondition, FieldInvalid, HasDependents, IllegalState, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class PartNotFound(NotFound):
@@ -80,57 +77,33 @@ class MovementNotReversible(FailedPrecondition):
     reason = "MOVEMENT_NOT_REVERSIBLE"
 
 
-# Rules that a caller can break although the Python rules let the request through.
-_MEANING: dict[str, type[PartstreamError]] = {
-    "on_hand_not_negative": InsufficientStock,
-    "reserved_within_on_hand": InsufficientStock,
-    "movement_leaves_sound_balance": InsufficientStock,
-    "on_hand_within_range": FieldInvalid,
-    "reorder_point_not_negative": FieldInvalid,
-    "part_id_well_formed": FieldInvalid,
-    "location_id_well_formed": FieldInvalid,
-    "location_name_length": FieldInvalid,
-    "movement_is_explained": FieldInvalid,
-    "reservation_has_lines": FieldInvalid,
-    "line_quantity_positive": FieldInvalid,
-    "reservation_ends_after_it_begins": FieldInvalid,
-    "archived_level_holds_no_reservation": IllegalState,
-    "archived_level_does_not_move": PartArchived,
-    "stock_level_location_exists": LocationNotFound,
-    "line_level_exists": PartNotFound,
-    "stock_lies_at_live_locations": LocationArchived,
-    "archived_location_holds_no_stock": HasDependents,
-    "location_pkey": LocationExists,
-    "movement_reversed_once": MovementNotReversible,
-    "reservation_state_follows_its_life": ReservationNotHeld,
+# The errors of constraints that a request can violate although the rules accepted it.
+CONSTRAINTS: Final[Mapping[str, ConstraintError]] = {
+    "on_hand_not_negative": ConstraintError(InsufficientStock, "There is not enough stock."),
+    "reserved_within_on_hand": ConstraintError(InsufficientStock, "There is not enough unreserved stock."),
+    "movement_leaves_sound_balance": ConstraintError(InsufficientStock, "There is not enough unreserved stock."),
+    "on_hand_within_range": ConstraintError(FieldInvalid, "The number of units is out of range."),
+    "reorder_point_not_negative": ConstraintError(FieldInvalid, "The reorder point must not be negative."),
+    "part_id_well_formed": ConstraintError(FieldInvalid, "The part id is malformed."),
+    "location_id_well_formed": ConstraintError(FieldInvalid, "The location id is malformed."),
+    "location_name_length": ConstraintError(FieldInvalid, "The name of the location is too long or empty."),
+    "movement_is_explained": ConstraintError(FieldInvalid, "An adjustment requires a reason."),
+    "reservation_has_lines": ConstraintError(FieldInvalid, "A reservation requires lines."),
+    "line_quantity_positive": ConstraintError(FieldInvalid, "The quantity of a line must be positive."),
+    "reservation_ends_after_it_begins": ConstraintError(FieldInvalid, "A reservation must expire after its creation."),
+    "archived_level_holds_no_reservation": ConstraintError(
+        IllegalState, "Units are still reserved. Release them before archiving the level."
+    ),
+    "archived_level_does_not_move": ConstraintError(PartArchived, "The level is archived."),
+    "stock_level_location_exists": ConstraintError(LocationNotFound, "The location does not exist."),
+    "line_level_exists": ConstraintError(PartNotFound, "A line names a stock level that does not exist."),
+    "stock_lies_at_live_locations": ConstraintError(LocationArchived, "The location is archived."),
+    "archived_location_holds_no_stock": ConstraintError(
+        HasDependents, "The location still holds stock. Transfer it before archiving the location."
+    ),
+    "location_pkey": ConstraintError(LocationExists, "A location with this id exists."),
+    "movement_reversed_once": ConstraintError(
+        MovementNotReversible, "The movement is already reversed.", metadata={"cause": "already_reversed"}
+    ),
+    "reservation_state_follows_its_life": ConstraintError(ReservationNotHeld, "The reservation is no longer held."),
 }
-
-# What a caller is told; the database's own words stay in the log of the server.
-_WORDS: dict[str, str] = {
-    "on_hand_not_negative": "There is not enough stock.",
-    "reserved_within_on_hand": "There is not enough stock that nobody has reserved.",
-    "movement_leaves_sound_balance": "There is not enough stock that nobody has reserved.",
-    "archived_level_holds_no_reservation": "Units are still reserved: release them before the level is archived.",
-    "archived_level_does_not_move": "The level is archived.",
-    "stock_lies_at_live_locations": "The location is archived.",
-    "archived_location_holds_no_stock": "The location still holds stock: move it elsewhere first.",
-    "movement_reversed_once": "The movement was reversed before.",
-    "reservation_state_follows_its_life": "The reservation is no longer held.",
-}
-
-_METADATA: dict[str, dict[str, str]] = {"movement_reversed_once": {"cause": "already_reversed"}}
-
-
-def explain_refusal(constraint: str | None) -> PartstreamError:
-    """The error behind a constraint's name; one that no caller can break is a fault of ours."""
-    name = constraint or ""
-    meaning = _MEANING.get(name)
-    if meaning is None:
-        return InternalFault("The database refused what the service decided.", metadata={"rule": name})
-    words = _WORDS.get(name, f"The rule {name} is broken.")
-    return meaning(words, metadata={"rule": name, **_METADATA.get(name, {})})
-
-
-def known_rules() -> frozenset[str]:
-    """Every constraint that has a meaning for callers."""
-    return frozenset(_MEANING)

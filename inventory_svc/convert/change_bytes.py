@@ -12,7 +12,7 @@ import msgspec
 
 from changelog.visibility import AUDIENCES, PUBLIC, Group
 from changelog.wire import actor, origin, sized, timestamp, varint
-from inventory_svc.convert.answers import KINDS
+from inventory_svc.convert.responses import KINDS
 from partstream.changes.v1 import origin_pb2
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Protobuf requests as intents. The contract's own rules were checked at the border; here are those between fields."""
+"""Protobuf requests as commands. The contract's own rules were checked at the border; here are those between fields."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from changelog.if_match import seen_versions
 from changelog.visibility import PUBLIC, audience
 from chassis.errors import FieldInvalid, FieldViolation
-from inventory_svc.convert.answers import KINDS
-from inventory_svc.domain import intents
+from inventory_svc.convert.responses import KINDS
+from inventory_svc.domain import commands
 from inventory_svc.domain.reservation import Owner, ReservationLine
 from inventory_svc.domain.stock import MAIN_LOCATION, MovementKind
 
@@ -33,14 +33,14 @@ def key(part_id: str, location_id: str) -> LevelKey:
     return part_id, location_id or MAIN_LOCATION
 
 
-def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
+def set_stock(request: messages.SetStockRequest) -> commands.SetStock:
     """The count asked for."""
     expected = request.expected_version if request.HasField("expected_version") else None
     if expected is not None and request.unconditional:
         raise _invalid("unconditional", "excludes expected_version")
     if request.unconditional and request.HasField("if_match"):
         raise _invalid("unconditional", "excludes if_match")
-    return intents.SetStock(
+    return commands.SetStock(
         key(request.part_id, request.location_id),
         request.on_hand,
         expected,
@@ -53,7 +53,7 @@ def set_stock(request: messages.SetStockRequest) -> intents.SetStock:
 
 def adjust_stock(
     request: messages.AdjustStockRequest | messages.StockAdjustment, default_reason: str = "", path: str = ""
-) -> intents.AdjustStock:
+) -> commands.AdjustStock:
     """The difference asked for; ``path`` names the item in violations."""
     kind = _KIND_NAMES.get(request.kind, MovementKind.ADJUSTED)
     reason = request.reason or default_reason
@@ -62,7 +62,7 @@ def adjust_stock(
             raise _invalid(f"{path}reason", "is required for an adjustment")
     elif (request.delta > 0) is not (kind is MovementKind.RECEIVED):
         raise _invalid(f"{path}delta", "must be positive for `received` and negative for `shipped`")
-    return intents.AdjustStock(
+    return commands.AdjustStock(
         (request.part_id, request.location_id or MAIN_LOCATION),
         request.delta,
         kind,
@@ -71,21 +71,21 @@ def adjust_stock(
     )
 
 
-def batch_adjust(request: messages.BatchAdjustStockRequest) -> intents.BatchAdjust:
+def batch_adjust(request: messages.BatchAdjustStockRequest) -> commands.BatchAdjust:
     """The differences asked for, in order."""
     adjustments = []
     for position, item in enumerate(request.adjustments):
-        intent = adjust_stock(item, request.reason, f"adjustments[{position}].")
+        command = adjust_stock(item, request.reason, f"adjustments[{position}].")
         if item.HasField("expected_on_hand"):
-            intent.expected_on_hand = item.expected_on_hand
-        intent.allow_missing = item.allow_missing
-        adjustments.append(intent)
-    return intents.BatchAdjust(adjustments, request.atomic)
+            command.expected_on_hand = item.expected_on_hand
+        command.allow_missing = item.allow_missing
+        adjustments.append(command)
+    return commands.BatchAdjust(adjustments, request.atomic)
 
 
-def transfer_stock(request: messages.TransferStockRequest) -> intents.TransferStock:
+def transfer_stock(request: messages.TransferStockRequest) -> commands.TransferStock:
     """The move asked for."""
-    return intents.TransferStock(
+    return commands.TransferStock(
         request.part_id,
         request.from_location_id or MAIN_LOCATION,
         request.to_location_id,
@@ -95,9 +95,9 @@ def transfer_stock(request: messages.TransferStockRequest) -> intents.TransferSt
     )
 
 
-def archive_stock(request: messages.ArchiveStockRequest) -> intents.ArchiveStock:
+def archive_stock(request: messages.ArchiveStockRequest) -> commands.ArchiveStock:
     """The level to take out of use."""
-    return intents.ArchiveStock(
+    return commands.ArchiveStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
         request.reason,
@@ -105,9 +105,9 @@ def archive_stock(request: messages.ArchiveStockRequest) -> intents.ArchiveStock
     )
 
 
-def restore_stock(request: messages.RestoreStockRequest) -> intents.RestoreStock:
+def restore_stock(request: messages.RestoreStockRequest) -> commands.RestoreStock:
     """The level to take back into use."""
-    return intents.RestoreStock(
+    return commands.RestoreStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
         request.reason,
@@ -115,9 +115,9 @@ def restore_stock(request: messages.RestoreStockRequest) -> intents.RestoreStock
     )
 
 
-def set_reorder_point(request: messages.SetReorderPointRequest) -> intents.SetReorderPoint:
+def set_reorder_point(request: messages.SetReorderPointRequest) -> commands.SetReorderPoint:
     """The reorder point asked for."""
-    return intents.SetReorderPoint(
+    return commands.SetReorderPoint(
         key(request.part_id, request.location_id),
         request.reorder_point,
         request.expected_version if request.HasField("expected_version") else None,
@@ -125,9 +125,9 @@ def set_reorder_point(request: messages.SetReorderPointRequest) -> intents.SetRe
     )
 
 
-def reverse_movement(request: messages.ReverseMovementRequest, movement: Movement) -> intents.ReverseMovement:
+def reverse_movement(request: messages.ReverseMovementRequest, movement: Movement) -> commands.ReverseMovement:
     """The movement to undo."""
-    return intents.ReverseMovement(movement, request.reason)
+    return commands.ReverseMovement(movement, request.reason)
 
 
 def is_public(caller: Caller) -> bool:
@@ -158,7 +158,7 @@ def guest_network(address: str) -> str:
 
 def create_reservation(
     request: messages.CreateReservationRequest, caller: Caller, guest_limits: GuestLimits
-) -> intents.CreateReservation:
+) -> commands.CreateReservation:
     """The hold asked for."""
     lines = [ReservationLine(line.part_id, line.location_id, line.quantity) for line in request.lines]
     limits = guest_limits if caller.is_anonymous else None
@@ -169,7 +169,7 @@ def create_reservation(
         ttl = ttl if request.HasField("ttl") else min(ttl, limits.ttl)
         limits.check_ttl(ttl)
         limits.check_lines(lines)
-    return intents.CreateReservation(
+    return commands.CreateReservation(
         str(uuid.uuid4()),
         lines,
         ttl,
@@ -185,13 +185,13 @@ def create_reservation(
 
 def extend_reservation(
     request: messages.ExtendReservationRequest, caller: Caller, guest_limits: GuestLimits
-) -> intents.ExtendReservation:
+) -> commands.ExtendReservation:
     """The longer hold asked for."""
     limits = guest_limits if caller.is_anonymous else None
     ttl = request.ttl.ToTimedelta()
     if limits is not None:
         limits.check_ttl(ttl)
-    return intents.ExtendReservation(
+    return commands.ExtendReservation(
         normal_id(request.reservation_id),
         ttl,
         owner(caller, request.owner_key),
@@ -201,9 +201,9 @@ def extend_reservation(
     )
 
 
-def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> intents.CommitReservation:
+def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> commands.CommitReservation:
     """The sale of what is held."""
-    return intents.CommitReservation(
+    return commands.CommitReservation(
         normal_id(request.reservation_id),
         owner(caller, request.owner_key),
         caller.may(MANAGE),
@@ -211,9 +211,9 @@ def commit_reservation(request: messages.CommitReservationRequest, caller: Calle
     )
 
 
-def release_reservation(request: messages.ReleaseReservationRequest, caller: Caller) -> intents.ReleaseReservation:
+def release_reservation(request: messages.ReleaseReservationRequest, caller: Caller) -> commands.ReleaseReservation:
     """The return of what is held."""
-    return intents.ReleaseReservation(
+    return commands.ReleaseReservation(
         normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may(MANAGE)
     )
 

@@ -14,8 +14,8 @@ from inventory_svc.errors import ReservationLimit
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from inventory_svc.domain.book import Draft
     from inventory_svc.domain.reservation import Owner, ReservationLine
+    from inventory_svc.domain.unit_of_work import RequestChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,20 @@ class GuestLimits:
         return sorted({line.part_id for line in lines}) if self.share < 1 else []
 
 
-def check_open(draft: Draft, limits: GuestLimits, owner: Owner, opened_from: str) -> None:
+def check_open(changes: RequestChanges, limits: GuestLimits, owner: Owner, opened_from: str) -> None:
     """Raise ``ReservationLimit`` when the cart or its address has as many open reservations as it may."""
     for name, guest, allowed in (
         ("open_reservations_per_cart", owner.identifier, limits.open_per_cart),
         ("open_reservations_per_address", opened_from, limits.open_per_address),
     ):
-        if guest and draft.open_reservations(guest) >= allowed:
+        if guest and changes.open_reservations(guest) >= allowed:
             message = f"Only {allowed} reservations can be open at once: release one, or sign in."
             raise ReservationLimit(message, metadata={"limit": name, "allowed": str(allowed)})
 
 
-def check_share(draft: Draft, limits: GuestLimits, guests: Sequence[str], lines: Sequence[ReservationLine]) -> None:
+def check_share(
+    changes: RequestChanges, limits: GuestLimits, guests: Sequence[str], lines: Sequence[ReservationLine]
+) -> None:
     """Raise ``ReservationLimit`` when the lines are too large a share of a part; one unit is always allowed.
 
     What the cart or its address holds already counts as available and as asked for, so that many small reservations
@@ -84,10 +86,10 @@ def check_share(draft: Draft, limits: GuestLimits, guests: Sequence[str], lines:
     for part_id, wanted in _units_of(lines).items():
         if wanted == 1:
             continue
-        levels = [level for level in draft.levels_of(part_id) if level.archived_at is None]
+        levels = [level for level in changes.levels_of(part_id) if level.archived_at is None]
         available = sum(level.available_stock for level in levels)
         for guest in guests:
-            held = sum(draft.held_units(guest, level.key) for level in levels)
+            held = sum(changes.held_units(guest, level.key) for level in levels)
             allowed = max(1, floor(limits.share * (available + held)))
             if held + wanted > allowed:
                 message = f"Only {allowed} units of {part_id} can be reserved without an account."

@@ -5,32 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from inventory_svc.domain import intents
+from inventory_svc.domain import commands
 from inventory_svc.domain.stock import none_matches
 
 if TYPE_CHECKING:
-    from inventory_svc.domain.book import Draft
+    from inventory_svc.domain.unit_of_work import RequestChanges
 
 
-def require_match(draft: Draft, intent: intents.Intent) -> intents.Intent:
-    """Return the intent with the version that matched as its expected one; raise ``VersionConflict`` when none does.
+def require_match(changes: RequestChanges, command: commands.Command) -> commands.Command:
+    """Return the command with the matched version as its expected one. Raise ``VersionConflict`` when none matches.
 
-    A missing level is left to the intent's own rule, which says that there is none, unless the intent would create it.
+    A missing level is left to the rule of the command, which rejects it, unless the command would create the level.
     """
-    match intent:
+    match command:
         case (
-            intents.SetStock()
-            | intents.AdjustStock()
-            | intents.ArchiveStock()
-            | intents.RestoreStock()
-            | intents.SetReorderPoint()
-        ) if intent.if_match is not None:
-            level = draft.level(intent.key)
-            if level is None and not isinstance(intent, intents.SetStock):
-                return intent
+            commands.SetStock()
+            | commands.AdjustStock()
+            | commands.ArchiveStock()
+            | commands.RestoreStock()
+            | commands.SetReorderPoint()
+        ) if command.if_match is not None:
+            level = changes.level(command.key)
+            if level is None and not isinstance(command, commands.SetStock):
+                return command
             version = 0 if level is None else level.version
-            if not any((epoch, version) in intent.if_match for epoch in draft.book.epochs):
-                raise none_matches(intent.key, level, draft.book.epochs)
-            return intent if intent.expected_version is not None else replace(intent, expected_version=version)
+            if not any((epoch, version) in command.if_match for epoch in changes.unit_of_work.epochs):
+                raise none_matches(command.key, level, changes.unit_of_work.epochs)
+            return command if command.expected_version is not None else replace(command, expected_version=version)
         case _:
-            return intent
+            return command

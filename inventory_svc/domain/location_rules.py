@@ -10,26 +10,26 @@ from inventory_svc.domain.stock import Location
 from inventory_svc.errors import LocationArchived, LocationExists, LocationNotFound
 
 if TYPE_CHECKING:
-    from inventory_svc.domain.book import Draft
-    from inventory_svc.domain.intents import ArchiveLocation, CreateLocation
+    from inventory_svc.domain.commands import ArchiveLocation, CreateLocation
+    from inventory_svc.domain.unit_of_work import RequestChanges
 
 
-def create_location(draft: Draft, intent: CreateLocation) -> Location:
+def create_location(changes: RequestChanges, command: CreateLocation) -> Location:
     """The new location."""
-    if draft.location(intent.location_id) is not None:
-        message = f"The location {intent.location_id} exists already."
-        raise LocationExists(message, resource=ResourceRef("location", intent.location_id))
-    return draft.change_location(Location(intent.location_id, intent.name))
+    if changes.location(command.location_id) is not None:
+        message = f"The location {command.location_id} exists already."
+        raise LocationExists(message, resource=ResourceRef("location", command.location_id))
+    return changes.change_location(Location(command.location_id, command.name))
 
 
-def archive_location(draft: Draft, intent: ArchiveLocation) -> Location:
+def archive_location(changes: RequestChanges, command: ArchiveLocation) -> Location:
     """The location out of use."""
-    location = draft.location(intent.location_id)
-    reference = ResourceRef("location", intent.location_id)
+    location = changes.location(command.location_id)
+    reference = ResourceRef("location", command.location_id)
     if location is None:
-        message = f"There is no location {intent.location_id}."
+        message = f"There is no location {command.location_id}."
         raise LocationNotFound(message, resource=reference)
     if location.archived_at is not None:
-        message = f"The location {intent.location_id} is archived already."
+        message = f"The location {command.location_id} is archived already."
         raise LocationArchived(message, current=location, resource=reference)
-    return draft.change_location(replace(location, archived_at=draft.now))
+    return changes.change_location(replace(location, archived_at=changes.now))

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 from chassis.errors import ResourceRef
 from inventory_svc.domain.guest_limits import check_open, check_share
 from inventory_svc.domain.reservation import Reservation, ReservationLine, ReservationState, is_open_guest
-from inventory_svc.domain.reservation_expiry import end_hold, expire_overdue, is_overdue
+from inventory_svc.domain.reservation_expiry import end_reservation, expire_overdue, is_overdue
 from inventory_svc.domain.stock import MovementKind
 from inventory_svc.errors import InsufficientStock, PartArchived, PartNotFound, ReservationNotFound, ReservationNotHeld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from inventory_svc.domain.book import Draft
-    from inventory_svc.domain.intents import (
+    from inventory_svc.domain.commands import (
         CommitReservation,
         CreateReservation,
         ExpireOverdue,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         TakeOverCart,
     )
     from inventory_svc.domain.reservation import Owner
+    from inventory_svc.domain.unit_of_work import RequestChanges
 
 MOST_NAMED: Final = 3  # short lines in the sentence for people
 MOST_BYTES_TOLD: Final = 3_500  # of short lines in the metadata; a client takes 8 KiB for the whole error
@@ -41,97 +41,99 @@ class _Shortage:
     available: int
 
 
-def create_reservation(draft: Draft, intent: CreateReservation) -> Reservation:
+def create_reservation(changes: RequestChanges, command: CreateReservation) -> Reservation:
     """The hold, with a location chosen for every line."""
-    limits, extensions = intent.limits, 0
-    if intent.replaces:
+    limits, extensions = command.limits, 0
+    if command.replaces:
         replaced = _end(
-            draft, intent.replaces, intent.owner, ReservationState.RELEASED, any_owner=intent.may_act_for_others
+            changes, command.replaces, command.owner, ReservationState.RELEASED, any_owner=command.may_act_for_others
         )
         extensions = replaced.extensions + 1
     if limits is not None:
         limits.check_extensions(extensions)
-        check_open(draft, limits, intent.owner, intent.opened_from)
-    wanted = _sum_lines(intent.lines)
-    if intent.only_published:
-        _require_published(draft, wanted)
-    lines, short = _allocate(draft, wanted)
-    if short and expire_overdue(draft, {item.part_id for item in short}):
-        lines, short = _allocate(draft, wanted)
+        check_open(changes, limits, command.owner, command.opened_from)
+    wanted = _sum_lines(command.lines)
+    if command.only_published:
+        _require_published(changes, wanted)
+    lines, short = _allocate(changes, wanted)
+    if short and expire_overdue(changes, {item.part_id for item in short}):
+        lines, short = _allocate(changes, wanted)
     if short:
         raise _insufficient(short)
     if limits is not None:
-        check_share(draft, limits, (intent.owner.identifier, intent.opened_from), lines)
+        check_share(changes, limits, (command.owner.identifier, command.opened_from), lines)
     for line in lines:
-        level = draft.level(line.key)
+        level = changes.level(line.key)
         if level is not None:
-            draft.move(
+            changes.move(
                 level,
                 MovementKind.RESERVED,
                 0,
                 line.quantity,
-                intent.order_reference and f"order {intent.order_reference}",
-                reservation_id=intent.reservation_id,
+                command.order_reference and f"order {command.order_reference}",
+                reservation_id=command.reservation_id,
             )
     held = Reservation(
-        intent.reservation_id,
+        command.reservation_id,
         ReservationState.HELD,
-        intent.owner,
-        intent.order_reference,
+        command.owner,
+        command.order_reference,
         tuple(lines),
-        draft.now,
-        draft.now + intent.ttl,
-        intent.opened_from,
+        changes.now,
+        changes.now + command.ttl,
+        command.opened_from,
         extensions,
     )
-    return draft.change_reservation(held)
+    return changes.change_reservation(held)
 
 
-def extend_reservation(draft: Draft, intent: ExtendReservation) -> Reservation:
+def extend_reservation(changes: RequestChanges, command: ExtendReservation) -> Reservation:
     """The hold with a new end, counted from now."""
-    held = _held(draft, intent.reservation_id, intent.owner, any_owner=intent.may_act_for_others)
+    held = _held(changes, command.reservation_id, command.owner, any_owner=command.may_act_for_others)
     extensions = held.extensions + 1
-    if intent.limits is not None:
-        intent.limits.check_extensions(extensions)
-    if intent.only_published:
-        _require_published(draft, held.lines)
-    return draft.change_reservation(replace(held, expires_at=draft.now + intent.ttl, extensions=extensions))
+    if command.limits is not None:
+        command.limits.check_extensions(extensions)
+    if command.only_published:
+        _require_published(changes, held.lines)
+    return changes.change_reservation(replace(held, expires_at=changes.now + command.ttl, extensions=extensions))
 
 
-def commit_reservation(draft: Draft, intent: CommitReservation) -> Reservation:
+def commit_reservation(changes: RequestChanges, command: CommitReservation) -> Reservation:
     """What was held is shipped."""
-    if intent.only_published:
-        held = _held(draft, intent.reservation_id, intent.owner, any_owner=intent.may_act_for_others)
-        _require_published(draft, held.lines)
+    if command.only_published:
+        held = _held(changes, command.reservation_id, command.owner, any_owner=command.may_act_for_others)
+        _require_published(changes, held.lines)
     return _end(
-        draft, intent.reservation_id, intent.owner, ReservationState.COMMITTED, any_owner=intent.may_act_for_others
+        changes, command.reservation_id, command.owner, ReservationState.COMMITTED, any_owner=command.may_act_for_others
     )
 
 
-def release_reservation(draft: Draft, intent: ReleaseReservation) -> Reservation:
+def release_reservation(changes: RequestChanges, command: ReleaseReservation) -> Reservation:
     """What was held is available again."""
     return _end(
-        draft, intent.reservation_id, intent.owner, ReservationState.RELEASED, any_owner=intent.may_act_for_others
+        changes, command.reservation_id, command.owner, ReservationState.RELEASED, any_owner=command.may_act_for_others
     )
 
 
-def take_over_cart(draft: Draft, intent: TakeOverCart) -> list[Reservation]:
+def take_over_cart(changes: RequestChanges, command: TakeOverCart) -> list[Reservation]:
     """The reservations of the cart that are still held, as the account's own."""
     taken = []
-    for reservation_id in intent.reservation_ids:
-        held = draft.reservation(reservation_id)
-        if held is not None and held.owner == intent.cart and is_open_guest(held, draft.now):
-            taken.append(draft.change_reservation(replace(held, owner=intent.account)))
+    for reservation_id in command.reservation_ids:
+        held = changes.reservation(reservation_id)
+        if held is not None and held.owner == command.cart and is_open_guest(held, changes.now):
+            taken.append(changes.change_reservation(replace(held, owner=command.account)))
     return taken
 
 
-def expire_all_overdue(draft: Draft, _intent: ExpireOverdue) -> list[Reservation]:
+def expire_all_overdue(changes: RequestChanges, _intent: ExpireOverdue) -> list[Reservation]:
     """Every overdue hold that was locked, ended."""
-    return expire_overdue(draft)
+    return expire_overdue(changes)
 
 
-def _end(draft: Draft, reservation_id: str, owner: Owner, state: ReservationState, *, any_owner: bool) -> Reservation:
-    return end_hold(draft, _held(draft, reservation_id, owner, any_owner=any_owner), state)
+def _end(
+    changes: RequestChanges, reservation_id: str, owner: Owner, state: ReservationState, *, any_owner: bool
+) -> Reservation:
+    return end_reservation(changes, _held(changes, reservation_id, owner, any_owner=any_owner), state)
 
 
 def require_owner(
@@ -144,19 +146,19 @@ def require_owner(
     raise ReservationNotFound(message, resource=ResourceRef("reservation", reservation_id))
 
 
-def _held(draft: Draft, reservation_id: str, owner: Owner, *, any_owner: bool) -> Reservation:
-    found = require_owner(draft.reservation(reservation_id), reservation_id, owner, any_owner=any_owner)
-    state = ReservationState.EXPIRED if is_overdue(found, draft.now) else found.state
+def _held(changes: RequestChanges, reservation_id: str, owner: Owner, *, any_owner: bool) -> Reservation:
+    found = require_owner(changes.reservation(reservation_id), reservation_id, owner, any_owner=any_owner)
+    state = ReservationState.EXPIRED if is_overdue(found, changes.now) else found.state
     if state is not ReservationState.HELD:
         message = f"The reservation is no longer held: it is {state}."
         raise ReservationNotHeld(message, current=found, metadata={"state": state.value})
     return found
 
 
-def _require_published(draft: Draft, lines: Iterable[ReservationLine]) -> None:
+def _require_published(changes: RequestChanges, lines: Iterable[ReservationLine]) -> None:
     """To the public a part that is not published is one that there never was."""
     for line in lines:
-        if line.part_id not in draft.book.published:
+        if line.part_id not in changes.unit_of_work.published:
             raise _no_stock(line)
 
 
@@ -177,12 +179,14 @@ def _sum_lines(lines: Iterable[ReservationLine]) -> list[ReservationLine]:
     return sorted(summed, key=lambda line: (not line.location_id, line.part_id, line.location_id))
 
 
-def _allocate(draft: Draft, wanted: Sequence[ReservationLine]) -> tuple[list[ReservationLine], list[_Shortage]]:
+def _allocate(
+    changes: RequestChanges, wanted: Sequence[ReservationLine]
+) -> tuple[list[ReservationLine], list[_Shortage]]:
     """Lines with their locations, by part and location; and the lines for which there is not enough."""
     taken: dict[tuple[str, str], int] = {}
     short: list[_Shortage] = []
     for line in wanted:
-        location_id, available = _source(draft, line, taken)
+        location_id, available = _source(changes, line, taken)
         if available < line.quantity:
             short.append(_Shortage(line.part_id, location_id, line.quantity, available))
             continue
@@ -191,11 +195,11 @@ def _allocate(draft: Draft, wanted: Sequence[ReservationLine]) -> tuple[list[Res
     return [ReservationLine(*key, quantity) for key, quantity in sorted(taken.items())], short
 
 
-def _source(draft: Draft, line: ReservationLine, taken: dict[tuple[str, str], int]) -> tuple[str, int]:
+def _source(changes: RequestChanges, line: ReservationLine, taken: dict[tuple[str, str], int]) -> tuple[str, int]:
     """The location to take from and what is available there; the one with most, when the caller named none."""
-    levels = [level] if line.location_id and (level := draft.level(line.key)) else []
+    levels = [level] if line.location_id and (level := changes.level(line.key)) else []
     if not line.location_id:
-        levels = draft.levels_of(line.part_id)
+        levels = changes.levels_of(line.part_id)
     if not levels:
         raise _no_stock(line)
     live = [level for level in levels if level.archived_at is None]

@@ -30,8 +30,7 @@ from inventory_svc.errors import (
 )
 
 if TYPE_CHECKING:
-    from inventory_svc.domain.book import Draft
-    from inventory_svc.domain.intents import (
+    from inventory_svc.domain.commands import (
         AdjustStock,
         ArchiveStock,
         BatchAdjust,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
         TransferStock,
     )
     from inventory_svc.domain.stock import LevelKey
+    from inventory_svc.domain.unit_of_work import RequestChanges
 
 # Kinds that belong to a larger step: undoing one half of it would leave the other half wrong.
 _PART_OF_A_STEP = {
@@ -53,51 +53,51 @@ _PART_OF_A_STEP = {
 }
 
 
-def set_stock(draft: Draft, intent: SetStock) -> StockLevel:
+def set_stock(changes: RequestChanges, command: SetStock) -> StockLevel:
     """The level after a count; made when it was missing and the caller said that it may be."""
-    level = draft.level(intent.key)
+    level = changes.level(command.key)
     if level is None:
-        return _create_level(draft, intent)
-    if intent.expected_version is None and not intent.unconditional:
+        return _create_level(changes, command)
+    if command.expected_version is None and not command.unconditional:
         message = "Say which version this count replaces (expected_version), or that it is unconditional."
         raise VersionRequired(message, current=level, metadata={"current_version": str(level.version)})
-    level.check_version(intent.expected_version)
+    level.check_version(command.expected_version)
     _require_live(level)
-    if intent.on_hand < level.reserved:
-        level = _expire_overdue_of(draft, level)
-    if intent.on_hand < level.reserved:
-        raise _insufficient(level, level.on_hand - intent.on_hand)
-    return draft.move(level, MovementKind.COUNTED, intent.on_hand - level.on_hand, 0, intent.reason)
+    if command.on_hand < level.reserved:
+        level = _expire_overdue_of(changes, level)
+    if command.on_hand < level.reserved:
+        raise _insufficient(level, level.on_hand - command.on_hand)
+    return changes.move(level, MovementKind.COUNTED, command.on_hand - level.on_hand, 0, command.reason)
 
 
-def _create_level(draft: Draft, intent: SetStock) -> StockLevel:
-    _require_live_location(draft, intent.key[1])
-    if intent.expected_version and intent.allow_missing:
-        message = f"Version {intent.expected_version} was expected, but there is no such level now."
+def _create_level(changes: RequestChanges, command: SetStock) -> StockLevel:
+    _require_live_location(changes, command.key[1])
+    if command.expected_version and command.allow_missing:
+        message = f"Version {command.expected_version} was expected, but there is no such level now."
         raise VersionConflict(
-            message, metadata={"expected_version": str(intent.expected_version), "current_version": "0"}
+            message, metadata={"expected_version": str(command.expected_version), "current_version": "0"}
         )
-    if intent.expected_version != 0 and not intent.allow_missing:
-        raise _part_not_found(intent.key)
-    return draft.move(_unborn(draft, intent.key), MovementKind.COUNTED, intent.on_hand, 0, intent.reason)
+    if command.expected_version != 0 and not command.allow_missing:
+        raise _part_not_found(command.key)
+    return changes.move(_unborn(changes, command.key), MovementKind.COUNTED, command.on_hand, 0, command.reason)
 
 
-def adjust_stock(draft: Draft, intent: AdjustStock) -> StockLevel:
+def adjust_stock(changes: RequestChanges, command: AdjustStock) -> StockLevel:
     """The level after a difference."""
-    level = draft.level(intent.key)
+    level = changes.level(command.key)
     if level is None:
-        level = _made_on_demand(draft, intent)
-    if intent.expected_version is not None and intent.expected_version != level.version:
-        level.check_version(intent.expected_version)
+        level = _made_on_demand(changes, command)
+    if command.expected_version is not None and command.expected_version != level.version:
+        level.check_version(command.expected_version)
     if level.archived_at is not None:
         _require_live(level)
-    if intent.expected_on_hand is not None and intent.expected_on_hand != level.on_hand:
-        raise _unexpected_on_hand(level, intent.expected_on_hand)
-    if intent.delta < 0 and level.on_hand + intent.delta < level.reserved:
-        level = _expire_overdue_of(draft, level)
-        if level.on_hand + intent.delta < level.reserved:
-            raise _insufficient(level, -intent.delta)
-    return draft.move(level, intent.kind, intent.delta, 0, intent.reason)
+    if command.expected_on_hand is not None and command.expected_on_hand != level.on_hand:
+        raise _unexpected_on_hand(level, command.expected_on_hand)
+    if command.delta < 0 and level.on_hand + command.delta < level.reserved:
+        level = _expire_overdue_of(changes, level)
+        if level.on_hand + command.delta < level.reserved:
+            raise _insufficient(level, -command.delta)
+    return changes.move(level, command.kind, command.delta, 0, command.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,16 @@ class ItemResult:
     error: PartstreamError | None = None
 
 
-def adjust_batch(draft: Draft, intent: BatchAdjust) -> list[ItemResult]:
+def adjust_batch(changes: RequestChanges, command: BatchAdjust) -> list[ItemResult]:
     """One result per item, in order. An item that fails moves nothing; in an atomic batch it fails the batch."""
     results: list[ItemResult] = []
-    for position, item in enumerate(intent.adjustments):
+    for position, item in enumerate(command.adjustments):
         try:
-            results.append(ItemResult(adjust_stock(draft, item)))
+            results.append(ItemResult(adjust_stock(changes, item)))
         except PartstreamError as error:
-            if intent.atomic:
+            if command.atomic:
                 raise _batch_aborted(position, item, error) from error
-            results.append(ItemResult(draft.level(item.key), error))
+            results.append(ItemResult(changes.level(item.key), error))
     return results
 
 
@@ -129,59 +129,61 @@ class Transferred:
     to_level: StockLevel
 
 
-def transfer_stock(draft: Draft, intent: TransferStock) -> Transferred:
+def transfer_stock(changes: RequestChanges, command: TransferStock) -> Transferred:
     """Both levels after the move; the receiving one is made when it was missing."""
-    if intent.from_location_id == intent.to_location_id:
+    if command.from_location_id == command.to_location_id:
         message = "Stock is transferred between two different locations."
         raise FieldInvalid(message, fields=(FieldViolation("to_location_id", message),))
-    giving = draft.level((intent.part_id, intent.from_location_id))
+    giving = changes.level((command.part_id, command.from_location_id))
     if giving is None:
-        _require_location(draft, intent.from_location_id)
-        raise _part_not_found((intent.part_id, intent.from_location_id))
-    giving.check_version(intent.expected_version)
+        _require_location(changes, command.from_location_id)
+        raise _part_not_found((command.part_id, command.from_location_id))
+    giving.check_version(command.expected_version)
     _require_live(giving)
-    _require_live_location(draft, intent.to_location_id)
-    to_key = (intent.part_id, intent.to_location_id)
-    receiving = draft.level(to_key) or _unborn(draft, to_key)
+    _require_live_location(changes, command.to_location_id)
+    to_key = (command.part_id, command.to_location_id)
+    receiving = changes.level(to_key) or _unborn(changes, to_key)
     _require_live(receiving)
-    if giving.available_stock < intent.quantity:
-        giving = _expire_overdue_of(draft, giving)
-        receiving = draft.level(to_key) or receiving
-    if giving.available_stock < intent.quantity:
-        raise _insufficient(giving, intent.quantity)
+    if giving.available_stock < command.quantity:
+        giving = _expire_overdue_of(changes, giving)
+        receiving = changes.level(to_key) or receiving
+    if giving.available_stock < command.quantity:
+        raise _insufficient(giving, command.quantity)
     # Receiving first: if that level would grow too large, nothing has been taken yet.
-    received = draft.move(receiving, MovementKind.TRANSFERRED_IN, intent.quantity, 0, intent.reason)
-    return Transferred(draft.move(giving, MovementKind.TRANSFERRED_OUT, -intent.quantity, 0, intent.reason), received)
+    received = changes.move(receiving, MovementKind.TRANSFERRED_IN, command.quantity, 0, command.reason)
+    return Transferred(
+        changes.move(giving, MovementKind.TRANSFERRED_OUT, -command.quantity, 0, command.reason), received
+    )
 
 
-def archive_stock(draft: Draft, intent: ArchiveStock) -> StockLevel:
+def archive_stock(changes: RequestChanges, command: ArchiveStock) -> StockLevel:
     """The level out of use: a movement without units, so that its version tells every follower."""
-    level = _existing(draft, intent.key, intent.expected_version)
+    level = _existing(changes, command.key, command.expected_version)
     _require_live(level)
     if level.reserved:
-        level = _expire_overdue_of(draft, level)
+        level = _expire_overdue_of(changes, level)
     if level.reserved:
         message = f"{level.reserved} units are still reserved: release them before the level is archived."
         raise IllegalState(message, current=level, metadata={"reserved": str(level.reserved)})
-    return _restate(draft, replace(level, archived_at=draft.now), intent.reason or "archived")
+    return _restate(changes, replace(level, archived_at=changes.now), command.reason or "archived")
 
 
-def restore_stock(draft: Draft, intent: RestoreStock) -> StockLevel:
+def restore_stock(changes: RequestChanges, command: RestoreStock) -> StockLevel:
     """The level back in use."""
-    level = _existing(draft, intent.key, intent.expected_version)
-    _require_live_location(draft, level.location_id)
+    level = _existing(changes, command.key, command.expected_version)
+    _require_live_location(changes, level.location_id)
     if level.archived_at is None:
         message = "The level is not archived."
         raise IllegalState(message, current=level)
-    return _restate(draft, replace(level, archived_at=None), intent.reason or "restored")
+    return _restate(changes, replace(level, archived_at=None), command.reason or "restored")
 
 
-def set_reorder_point(draft: Draft, intent: SetReorderPoint) -> StockLevel:
+def set_reorder_point(changes: RequestChanges, command: SetReorderPoint) -> StockLevel:
     """The level with a new reorder point: a movement without units."""
-    level = _existing(draft, intent.key, intent.expected_version)
+    level = _existing(changes, command.key, command.expected_version)
     _require_live(level)
-    reason = f"reorder point {level.reorder_point} -> {intent.reorder_point}"
-    return _restate(draft, replace(level, reorder_point=intent.reorder_point), reason)
+    reason = f"reorder point {level.reorder_point} -> {command.reorder_point}"
+    return _restate(changes, replace(level, reorder_point=command.reorder_point), reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,10 @@ class Reversed:
     movement: Movement
 
 
-def reverse_movement(draft: Draft, intent: ReverseMovement) -> Reversed:
+def reverse_movement(changes: RequestChanges, command: ReverseMovement) -> Reversed:
     """The compensating movement. That a movement is reversed once only is kept by the database."""
-    undone = intent.movement
-    level = draft.level((undone.part_id, undone.location_id))
+    undone = command.movement
+    level = changes.level((undone.part_id, undone.location_id))
     if level is None:
         raise _part_not_found((undone.part_id, undone.location_id))
     _require_live(level)
@@ -204,43 +206,45 @@ def reverse_movement(draft: Draft, intent: ReverseMovement) -> Reversed:
     if undone.on_hand_delta == 0:
         raise _not_reversible(undone, "no_units_moved")
     if level.on_hand - undone.on_hand_delta < level.reserved:
-        level = _expire_overdue_of(draft, level)
+        level = _expire_overdue_of(changes, level)
     if level.on_hand - undone.on_hand_delta < level.reserved:
         facts = {"requested": str(undone.on_hand_delta), "available": str(level.available_stock)}
         raise _not_reversible(undone, "insufficient_stock", facts)
-    reason = intent.reason or f"reverses version {undone.version}"
-    after = draft.move(level, MovementKind.REVERSED, -undone.on_hand_delta, 0, reason, reverses_version=undone.version)
-    return Reversed(after, draft.movements[-1])
+    reason = command.reason or f"reverses version {undone.version}"
+    after = changes.move(
+        level, MovementKind.REVERSED, -undone.on_hand_delta, 0, reason, reverses_version=undone.version
+    )
+    return Reversed(after, changes.movements[-1])
 
 
-def _existing(draft: Draft, key: LevelKey, expected_version: int | None) -> StockLevel:
-    level = draft.level(key)
+def _existing(changes: RequestChanges, key: LevelKey, expected_version: int | None) -> StockLevel:
+    level = changes.level(key)
     if level is None:
         raise _part_not_found(key)
     level.check_version(expected_version)
     return level
 
 
-def _restate(draft: Draft, level: StockLevel, reason: str) -> StockLevel:
-    return draft.move(level, MovementKind.ADJUSTED, 0, 0, reason)
+def _restate(changes: RequestChanges, level: StockLevel, reason: str) -> StockLevel:
+    return changes.move(level, MovementKind.ADJUSTED, 0, 0, reason)
 
 
-def _made_on_demand(draft: Draft, intent: AdjustStock) -> StockLevel:
-    if not intent.allow_missing:
-        raise _part_not_found(intent.key)
-    _require_live_location(draft, intent.key[1])
-    return _unborn(draft, intent.key)
+def _made_on_demand(changes: RequestChanges, command: AdjustStock) -> StockLevel:
+    if not command.allow_missing:
+        raise _part_not_found(command.key)
+    _require_live_location(changes, command.key[1])
+    return _unborn(changes, command.key)
 
 
-def _unborn(draft: Draft, key: LevelKey) -> StockLevel:
+def _unborn(changes: RequestChanges, key: LevelKey) -> StockLevel:
     """A level before its first movement."""
-    return StockLevel(key[0], key[1], 0, 0, 0, 0, draft.now, draft.origin.actor_id, draft.origin.actor_name)
+    return StockLevel(key[0], key[1], 0, 0, 0, 0, changes.now, changes.origin.actor_id, changes.origin.actor_name)
 
 
-def _expire_overdue_of(draft: Draft, level: StockLevel) -> StockLevel:
+def _expire_overdue_of(changes: RequestChanges, level: StockLevel) -> StockLevel:
     """End the overdue holds on a part that runs short, and look at the level again."""
-    expire_overdue(draft, {level.part_id})
-    return draft.level(level.key) or level
+    expire_overdue(changes, {level.part_id})
+    return changes.level(level.key) or level
 
 
 def _require_live(level: StockLevel) -> None:
@@ -249,15 +253,15 @@ def _require_live(level: StockLevel) -> None:
         raise PartArchived(message, current=level, resource=ResourceRef("stock_level", "/".join(level.key)))
 
 
-def _require_location(draft: Draft, location_id: str) -> None:
-    if draft.location(location_id) is None:
+def _require_location(changes: RequestChanges, location_id: str) -> None:
+    if changes.location(location_id) is None:
         message = f"There is no location {location_id}."
         raise LocationNotFound(message, resource=ResourceRef("location", location_id))
 
 
-def _require_live_location(draft: Draft, location_id: str) -> None:
-    _require_location(draft, location_id)
-    location = draft.location(location_id)
+def _require_live_location(changes: RequestChanges, location_id: str) -> None:
+    _require_location(changes, location_id)
+    location = changes.location(location_id)
     if location is not None and location.archived_at is not None:
         message = f"The location {location_id} is archived."
         raise LocationArchived(message, resource=ResourceRef("location", location_id))

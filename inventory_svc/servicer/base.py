@@ -1,4 +1,4 @@
-"""What every method stands on: the writer, the reads, the feed, and how a write is asked and answered."""
+"""What every method uses: the writer, the queries, the feed, and the way of a write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chassis.errors import PartstreamError
 from inventory_svc.convert.requests import normal_id
 from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.stock import Origin
-from inventory_svc.job import Answer, Job, NothingKept
+from inventory_svc.writer.pending_write import PendingWrite, UnstoredResponse, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from changelog.feed import ChangeFeed
     from chassis.caller import Caller
+    from inventory_svc.commands.publication import PublishedParts
+    from inventory_svc.domain.commands import Command
     from inventory_svc.domain.guest_limits import GuestLimits
-    from inventory_svc.domain.intents import Intent
-    from inventory_svc.publication import PublishedParts
     from inventory_svc.queries import Queries
-    from inventory_svc.writer import Writer
+    from inventory_svc.writer.group_commit import Writer
 
 
 if TYPE_CHECKING:
@@ -39,21 +39,21 @@ class WriteRequest(Protocol):
     request_id: str
 
     def SerializeToString(self, *, deterministic: bool = ...) -> bytes:  # noqa: N802 - protobuf's name
-        """The bytes that a repetition must equal."""
+        """Return the bytes that a repeated request must equal."""
 
 
 class WriteResponse(Protocol):
-    """An answer to such a request."""
+    """A response to such a request."""
 
     revision_token: str
     replayed: bool
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
-        """The bytes to keep."""
+        """Return the bytes to store."""
 
     @classmethod
     def FromString(cls, raw: bytes, /) -> Any:  # noqa: N802 - protobuf's name
-        """The message behind kept bytes."""
+        """Return the message of stored bytes."""
 
 
 ResponseT = TypeVar("ResponseT", bound=WriteResponse)
@@ -67,7 +67,7 @@ class Base:
     def __init__(
         self, writer: Writer, queries: Queries, feed: ChangeFeed, published: PublishedParts, guest_limits: GuestLimits
     ) -> None:
-        """Stand on what the composition root made."""
+        """Use what the composition root constructed."""
         self.guest_limits = guest_limits
         self.writer = writer
         self.queries = queries
@@ -77,45 +77,47 @@ class Base:
     async def write(
         self,
         request: WriteRequest,
-        intent: Intent,
+        command: Command,
         response: type[ResponseT],
         respond: Callable[[Any], ResponseT],
         *,
         weight: int = 1,
     ) -> ResponseT:
-        """Queue an intent on behalf of the caller and wait for its commit; a repeated request gets its first answer."""
-        answer = await self.writer.submit(_job(request, intent, respond, weight))
-        message: ResponseT = _told(answer, response)
-        message.revision_token = self.feed.token_for(answer.revision)
-        message.replayed = answer.replayed
+        """Queue a command for the caller and return after its commit; a repeated request gets the stored response."""
+        result = await self.writer.submit(_pending_write(request, command, respond, weight))
+        message: ResponseT = _message(result, response)
+        message.revision_token = self.feed.token_for(result.revision)
+        message.replayed = result.replayed
         return message
 
-    async def submit(self, intent: Intent) -> None:
-        """Do what follows from a request besides what it asks for, on behalf of its caller."""
+    async def submit(self, command: Command) -> None:
+        """Commit a command that follows from a request of the caller, besides what it requests."""
         context = current_request()
         caller = context.caller
         origin = Origin(caller.user_id, caller.username, caller.client_ip, str(uuid.uuid4()), context.traceparent)
         future = asyncio.get_running_loop().create_future()
-        await self.writer.submit(Job(intent, origin, b"", NothingKept, 1, future, principal_of(caller, "")))
+        await self.writer.submit(
+            PendingWrite(command, origin, b"", UnstoredResponse, 1, future, principal_of(caller, ""))
+        )
 
     async def write_each(
         self,
-        writes: Sequence[tuple[WriteRequest, Intent, int]],
+        requests: Sequence[tuple[WriteRequest, Command, int]],
         response: type[ResponseT],
         respond: Callable[[Any], ResponseT],
-    ) -> tuple[list[Answered[ResponseT] | PartstreamError], str]:
-        """Queue requests with their intents and weights, each by itself; the answers in order, and a token for all."""
-        jobs = [_job(request, intent, respond, weight) for request, intent, weight in writes]
-        for job in jobs:
+    ) -> tuple[list[EachResult[ResponseT] | PartstreamError], str]:
+        """Queue requests with their commands and weights, each by itself; return the results in order and one token."""
+        writes = [_pending_write(request, command, respond, weight) for request, command, weight in requests]
+        for write in writes:
             try:
-                self.writer.enqueue(job)
+                self.writer.enqueue(write)
             except PartstreamError as error:
-                job.refuse(error)
-        results: list[Answered[ResponseT] | PartstreamError] = []
+                write.reject(error)
+        results: list[EachResult[ResponseT] | PartstreamError] = []
         revisions = [0]
-        for outcome in await asyncio.gather(*(job.future for job in jobs), return_exceptions=True):
-            if isinstance(outcome, Answer):
-                results.append(Answered(_told(outcome, response), outcome.replayed))
+        for outcome in await asyncio.gather(*(write.future for write in writes), return_exceptions=True):
+            if isinstance(outcome, WriteResult):
+                results.append(EachResult(_message(outcome, response), outcome.replayed))
                 revisions.append(outcome.revision or 0)
             elif isinstance(outcome, PartstreamError):
                 results.append(outcome)
@@ -125,15 +127,17 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered(Generic[ResponseT]):
-    """What one of many requests was answered."""
+class EachResult(Generic[ResponseT]):
+    """The result of one of many requests."""
 
     message: ResponseT
     replayed: bool
 
 
-def _job(request: WriteRequest, intent: Intent, respond: Callable[[Any], WriteResponse], weight: int) -> Job:
-    """A request on behalf of the caller."""
+def _pending_write(
+    request: WriteRequest, command: Command, respond: Callable[[Any], WriteResponse], weight: int
+) -> PendingWrite:
+    """Return the pending write of a request of the caller."""
     context = current_request()
     caller = context.caller
     request_id = normal_id(request.request_id) or str(uuid.uuid4())
@@ -141,7 +145,7 @@ def _job(request: WriteRequest, intent: Intent, respond: Callable[[Any], WriteRe
     body_hash = _body_hash(request, type(request).__name__, caller.user_id)
     owner_key: str = getattr(request, "owner_key", "")
     future = asyncio.get_running_loop().create_future()
-    return Job(intent, origin, body_hash, respond, weight, future, principal_of(caller, owner_key))
+    return PendingWrite(command, origin, body_hash, respond, weight, future, principal_of(caller, owner_key))
 
 
 def principal_of(caller: Caller, owner_key: str) -> str:
@@ -154,19 +158,19 @@ def principal_of(caller: Caller, owner_key: str) -> str:
     return f"cart:{Owner.of_cart(owner_key).identifier}" if owner_key else f"guest:{uuid.uuid4()}"
 
 
-def _told(answer: Answer, response: type[ResponseT]) -> ResponseT:
-    """The message of an answer, fresh or kept."""
-    message: Any = answer.message or response.FromString(answer.kept)
+def _message(result: WriteResult, response: type[ResponseT]) -> ResponseT:
+    """Return the new message of a result, or the stored one."""
+    message: Any = result.message or response.FromString(result.stored_response)
     typed: ResponseT = message
     return typed
 
 
 def _body_hash(request: WriteRequest, kind: str, user_id: str) -> bytes:
-    """What makes two requests the same: method, caller and body."""
+    """Return what makes two requests the same: the hash of method, caller and body."""
     head = f"{kind}\0{user_id}\0".encode()
     return hashlib.sha256(head + request.SerializeToString(deterministic=True)).digest()
 
 
-def page_size(asked: int) -> int:
-    """How many items a page has; 0 asks for the default."""
-    return asked or PAGE_SIZE
+def page_size(requested: int) -> int:
+    """Return the number of items of a page; 0 stands for the default."""
+    return requested or PAGE_SIZE

@@ -11,20 +11,20 @@ from changelog.visibility import groups, redact
 from chassis.caller import current_caller, require
 from chassis.errors import FieldInvalid, FieldViolation
 from chassis.timestamps import timestamp_of
-from inventory_svc.convert import answers, requests
-from inventory_svc.queries import MovementFilter
+from inventory_svc.convert import requests, responses
+from inventory_svc.queries.ledger import MovementFilter
 from inventory_svc.servicer.base import Base, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from inventory_svc.queries import LedgerRow
+    from inventory_svc.queries.ledger import LedgerRow
     from inventory_svc.servicer.base import Context
     from partstream.inventory.v1.movement_pb2 import StockMovement
 
 
 def _shown(row: LedgerRow) -> StockMovement:
     """A movement as the caller may see it."""
-    message = answers.movement(row.movement, row.source)
+    message = responses.movement(row.movement, row.source)
     redact(message, groups(current_caller(), "inventory"))
     return message
 
@@ -72,5 +72,5 @@ class Ledger(Base):
         require("stock:write")
         key = requests.key(request.part_id, request.location_id)
         movement = await self.queries.movement(key, request.version)
-        intent = requests.reverse_movement(request, movement)
-        return await self.write(request, intent, pb.ReverseMovementResponse, answers.reversal_answer)
+        command = requests.reverse_movement(request, movement)
+        return await self.write(request, command, pb.ReverseMovementResponse, responses.reversal_response)

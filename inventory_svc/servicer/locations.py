@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.caller import require
-from inventory_svc.convert import answers
-from inventory_svc.domain.intents import ArchiveLocation, CreateLocation
+from inventory_svc.convert import responses
+from inventory_svc.domain.commands import ArchiveLocation, CreateLocation
 from inventory_svc.servicer.base import Base
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
@@ -25,10 +25,10 @@ class Locations(Base):
         require("stock:write")
 
         def respond(place: Location) -> pb.CreateLocationResponse:
-            return pb.CreateLocationResponse(location=answers.location(place))
+            return pb.CreateLocationResponse(location=responses.location(place))
 
-        intent = CreateLocation(request.location_id, request.name)
-        return await self.write(request, intent, pb.CreateLocationResponse, respond)
+        command = CreateLocation(request.location_id, request.name)
+        return await self.write(request, command, pb.CreateLocationResponse, respond)
 
     async def ListLocations(self, request: pb.ListLocationsRequest, context: Context) -> pb.ListLocationsResponse:
         """Every place, archived ones included."""
@@ -36,7 +36,7 @@ class Locations(Base):
         await self.feed.wait_for(request.min_revision_token)
         found, revision = await self.queries.locations()
         return pb.ListLocationsResponse(
-            locations=[answers.location(item) for item in found], revision_token=self.feed.token_for(revision)
+            locations=[responses.location(item) for item in found], revision_token=self.feed.token_for(revision)
         )
 
     async def ArchiveLocation(self, request: pb.ArchiveLocationRequest, context: Context) -> pb.ArchiveLocationResponse:
@@ -44,6 +44,6 @@ class Locations(Base):
         require("stock:write")
 
         def respond(place: Location) -> pb.ArchiveLocationResponse:
-            return pb.ArchiveLocationResponse(location=answers.location(place))
+            return pb.ArchiveLocationResponse(location=responses.location(place))
 
         return await self.write(request, ArchiveLocation(request.location_id), pb.ArchiveLocationResponse, respond)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from changelog import cursor as cursors
 from chassis.caller import current_caller, require
 from chassis.errors import PartstreamError, TokenMissing
-from inventory_svc.convert import answers, requests
-from inventory_svc.domain.intents import TakeOverCart
+from inventory_svc.convert import requests, responses
+from inventory_svc.domain.commands import TakeOverCart
 from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.reservation_rules import require_owner
 from inventory_svc.errors import PartNotFound
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from inventory_svc.domain import intents
+    from inventory_svc.domain import commands
     from inventory_svc.domain.reservation import Reservation
     from inventory_svc.servicer.base import Context, WriteRequest
 
 
 def _created(held: Reservation) -> pb.CreateReservationResponse:
-    return pb.CreateReservationResponse(reservation=answers.reservation(held))
+    return pb.CreateReservationResponse(reservation=responses.reservation(held))
 
 
 class Reservations(Base):
@@ -38,8 +38,8 @@ class Reservations(Base):
     ) -> pb.CreateReservationResponse:
         """Hold every line or none."""
         await self._take_over_cart(request.owner_key)
-        intent = requests.create_reservation(request, current_caller(), self.guest_limits)
-        return await self._write(request, intent, pb.CreateReservationResponse, _created, weight=len(intent.lines))
+        command = requests.create_reservation(request, current_caller(), self.guest_limits)
+        return await self._write(request, command, pb.CreateReservationResponse, _created, weight=len(command.lines))
 
     async def BatchCreateReservations(
         self, request: pb.BatchCreateReservationsRequest, context: Context
@@ -53,8 +53,8 @@ class Reservations(Base):
         results, token = await self.write_each(wanted, pb.CreateReservationResponse, _created)
         missed = [
             at
-            for at, ((_, intent, _), result) in enumerate(zip(wanted, results, strict=True))
-            if intent.only_published and isinstance(result, PartNotFound)
+            for at, ((_, command, _), result) in enumerate(zip(wanted, results, strict=True))
+            if command.only_published and isinstance(result, PartNotFound)
         ]
         if await self._became_published(line.part_id for at in missed for line in wanted[at][1].lines):
             again, later = await self.write_each([wanted[at] for at in missed], pb.CreateReservationResponse, _created)
@@ -63,7 +63,7 @@ class Reservations(Base):
                 results[at] = result
         return pb.BatchCreateReservationsResponse(
             results=[
-                answers.refused_reservation(result)
+                responses.rejected_reservation(result)
                 if isinstance(result, PartstreamError)
                 else pb.ReservationResult(reservation=result.message.reservation, replayed=result.replayed)
                 for result in results
@@ -76,12 +76,12 @@ class Reservations(Base):
     ) -> pb.ExtendReservationResponse:
         """Give a hold a new end."""
         await self._take_over_cart(request.owner_key)
-        intent = requests.extend_reservation(request, current_caller(), self.guest_limits)
+        command = requests.extend_reservation(request, current_caller(), self.guest_limits)
 
         def respond(held: Reservation) -> pb.ExtendReservationResponse:
-            return pb.ExtendReservationResponse(reservation=answers.reservation(held))
+            return pb.ExtendReservationResponse(reservation=responses.reservation(held))
 
-        return await self._write(request, intent, pb.ExtendReservationResponse, respond)
+        return await self._write(request, command, pb.ExtendReservationResponse, respond)
 
     async def CommitReservation(
         self, request: pb.CommitReservationRequest, context: Context
@@ -89,29 +89,29 @@ class Reservations(Base):
         """Ship what is held."""
         caller = require("reservations:commit")
         await self._take_over_cart(request.owner_key)
-        intent = requests.commit_reservation(request, caller)
+        command = requests.commit_reservation(request, caller)
 
         def respond(held: Reservation) -> pb.CommitReservationResponse:
-            return pb.CommitReservationResponse(reservation=answers.reservation(held))
+            return pb.CommitReservationResponse(reservation=responses.reservation(held))
 
-        return await self._write(request, intent, pb.CommitReservationResponse, respond)
+        return await self._write(request, command, pb.CommitReservationResponse, respond)
 
     async def ReleaseReservation(
         self, request: pb.ReleaseReservationRequest, context: Context
     ) -> pb.ReleaseReservationResponse:
         """Give back what is held."""
         await self._take_over_cart(request.owner_key)
-        intent = requests.release_reservation(request, current_caller())
+        command = requests.release_reservation(request, current_caller())
 
         def respond(held: Reservation) -> pb.ReleaseReservationResponse:
-            return pb.ReleaseReservationResponse(reservation=answers.reservation(held))
+            return pb.ReleaseReservationResponse(reservation=responses.reservation(held))
 
-        return await self.write(request, intent, pb.ReleaseReservationResponse, respond)
+        return await self.write(request, command, pb.ReleaseReservationResponse, respond)
 
     async def _write(
         self,
         request: WriteRequest,
-        intent: intents.CreateReservation | intents.ExtendReservation | intents.CommitReservation,
+        command: commands.CreateReservation | commands.ExtendReservation | commands.CommitReservation,
         response: type[ResponseT],
         respond: Callable[[Any], ResponseT],
         *,
@@ -119,18 +119,18 @@ class Reservations(Base):
     ) -> ResponseT:
         """Decide again when a part was refused of which the follower had not yet applied that it is published."""
         try:
-            return await self.write(request, intent, response, respond, weight=weight)
+            return await self.write(request, command, response, respond, weight=weight)
         except PartNotFound:
-            if not intent.only_published or not await self._became_published(await self._parts_of(intent)):
+            if not command.only_published or not await self._became_published(await self._parts_of(command)):
                 raise
-        return await self.write(request, intent, response, respond, weight=weight)
+        return await self.write(request, command, response, respond, weight=weight)
 
     async def _parts_of(
-        self, intent: intents.CreateReservation | intents.ExtendReservation | intents.CommitReservation
+        self, command: commands.CreateReservation | commands.ExtendReservation | commands.CommitReservation
     ) -> Iterable[str]:
-        lines = getattr(intent, "lines", None)
+        lines = getattr(command, "lines", None)
         if lines is None:
-            found, _ = await self.queries.reservation(intent.reservation_id)
+            found, _ = await self.queries.reservation(command.reservation_id)
             lines = found.lines if found else ()
         return (line.part_id for line in lines)
 
@@ -148,7 +148,7 @@ class Reservations(Base):
         any_owner = caller.may("stock:read") or caller.may(requests.MANAGE)
         shown = require_owner(found, reservation_id, requests.owner(caller, request.owner_key), any_owner=any_owner)
         return pb.GetReservationResponse(
-            reservation=answers.reservation(shown), revision_token=self.feed.token_for(revision)
+            reservation=responses.reservation(shown), revision_token=self.feed.token_for(revision)
         )
 
     async def ListReservations(
@@ -164,12 +164,12 @@ class Reservations(Base):
         owners = {requests.owner(caller, request.owner_key), Owner.of_cart(request.owner_key)}
         found, token, revision = await self.queries.reservations_of(
             sorted(owner.identifier for owner in owners if owner.identifier),
-            answers.state_name(request.state),
+            responses.state_name(request.state),
             page_size(request.page_size),
             request.page_token,
         )
         return pb.ListReservationsResponse(
-            reservations=[answers.reservation(item) for item in found],
+            reservations=[responses.reservation(item) for item in found],
             next_page_token=token,
             revision_token=self.feed.token_for(revision),
         )

@@ -10,9 +10,9 @@ from changelog.if_match import seen_versions
 from changelog.visibility import Group, groups
 from chassis.caller import current_caller, require
 from chassis.errors import ResourceRef
-from inventory_svc.convert import answers, requests
+from inventory_svc.convert import requests, responses
 from inventory_svc.errors import PartNotFound
-from inventory_svc.queries import LevelFilter
+from inventory_svc.queries.stock import LevelFilter
 from inventory_svc.servicer.base import Base, page_size
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
@@ -32,13 +32,13 @@ class StockReads(Base):
         if not levels:
             message = f"There is no stock of {request.part_id}."
             raise PartNotFound(message, resource=ResourceRef("part", request.part_id))
-        (stock,) = answers.part_stocks(levels, seen)
+        (stock,) = responses.part_stocks(levels, seen)
         return pb.GetStockResponse(stock=stock, revision_token=self.feed.token_for(revision))
 
     async def BatchGetStock(self, request: pb.BatchGetStockRequest, context: Context) -> pb.BatchGetStockResponse:
         """Many parts, in the order asked."""
         levels, revision, seen = await self._levels(sorted(set(request.part_ids)), request.min_revision_token)
-        found = {stock.part_id: stock for stock in answers.part_stocks(levels, seen)}
+        found = {stock.part_id: stock for stock in responses.part_stocks(levels, seen)}
         asked = list(dict.fromkeys(request.part_ids))
         return pb.BatchGetStockResponse(
             stocks=[found[part_id] for part_id in asked if part_id in found],
@@ -60,11 +60,11 @@ class StockReads(Base):
         size = page_size(request.page_size)
         if Group.STAFF in groups(current_caller(), "inventory"):
             levels, token, revision = await self.queries.list_levels(where, size, request.page_token)
-            shown = [answers.level(item) for item in levels]
+            shown = [responses.level(item) for item in levels]
         else:
             await self.published.wait_for(request.min_revision_token)
             stocks, token, revision = await self.queries.list_public(where, size, request.page_token)
-            shown = [answers.public_level(item) for item in stocks]
+            shown = [responses.public_level(item) for item in stocks]
         return pb.ListStockResponse(levels=shown, next_page_token=token, revision_token=self.feed.token_for(revision))
 
     async def _levels(
@@ -91,7 +91,7 @@ class StockWrites(Base):
         require("stock:write")
 
         def respond(level: StockLevel) -> pb.SetStockResponse:
-            return pb.SetStockResponse(level=answers.level(level))
+            return pb.SetStockResponse(level=responses.level(level))
 
         return await self.write(request, requests.set_stock(request), pb.SetStockResponse, respond)
 
@@ -100,27 +100,27 @@ class StockWrites(Base):
         require("stock:write")
 
         def respond(level: StockLevel) -> pb.AdjustStockResponse:
-            return pb.AdjustStockResponse(level=answers.level(level))
+            return pb.AdjustStockResponse(level=responses.level(level))
 
-        intent = requests.adjust_stock(request)
-        intent.if_match = seen_versions(request)
-        return await self.write(request, intent, pb.AdjustStockResponse, respond)
+        command = requests.adjust_stock(request)
+        command.if_match = seen_versions(request)
+        return await self.write(request, command, pb.AdjustStockResponse, respond)
 
     async def BatchAdjustStock(
         self, request: pb.BatchAdjustStockRequest, context: Context
     ) -> pb.BatchAdjustStockResponse:
         """Change many levels in one transaction."""
         require("stock:write")
-        intent = requests.batch_adjust(request)
+        command = requests.batch_adjust(request)
         return await self.write(
-            request, intent, pb.BatchAdjustStockResponse, answers.batch_answer, weight=len(intent.adjustments)
+            request, command, pb.BatchAdjustStockResponse, responses.batch_response, weight=len(command.adjustments)
         )
 
     async def TransferStock(self, request: pb.TransferStockRequest, context: Context) -> pb.TransferStockResponse:
         """Move units between two locations."""
         require("stock:write")
         return await self.write(
-            request, requests.transfer_stock(request), pb.TransferStockResponse, answers.transfer_answer
+            request, requests.transfer_stock(request), pb.TransferStockResponse, responses.transfer_response
         )
 
     async def ArchiveStock(self, request: pb.ArchiveStockRequest, context: Context) -> pb.ArchiveStockResponse:
@@ -128,7 +128,7 @@ class StockWrites(Base):
         require("stock:write")
 
         def respond(level: StockLevel) -> pb.ArchiveStockResponse:
-            return pb.ArchiveStockResponse(level=answers.level(level))
+            return pb.ArchiveStockResponse(level=responses.level(level))
 
         return await self.write(request, requests.archive_stock(request), pb.ArchiveStockResponse, respond)
 
@@ -137,7 +137,7 @@ class StockWrites(Base):
         require("stock:write")
 
         def respond(level: StockLevel) -> pb.RestoreStockResponse:
-            return pb.RestoreStockResponse(level=answers.level(level))
+            return pb.RestoreStockResponse(level=responses.level(level))
 
         return await self.write(request, requests.restore_stock(request), pb.RestoreStockResponse, respond)
 
@@ -146,6 +146,6 @@ class StockWrites(Base):
         require("stock:write")
 
         def respond(level: StockLevel) -> pb.SetReorderPointResponse:
-            return pb.SetReorderPointResponse(level=answers.level(level))
+            return pb.SetReorderPointResponse(level=responses.level(level))
 
         return await self.write(request, requests.set_reorder_point(request), pb.SetReorderPointResponse, respond)

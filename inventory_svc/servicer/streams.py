@@ -10,7 +10,7 @@ from changelog.follower_registry import PERMISSION
 from changelog.snapshot_gate import SnapshotGate
 from changelog.visibility import PUBLIC, audience
 from chassis.caller import current_caller, require
-from inventory_svc.convert import answers
+from inventory_svc.convert import responses
 from inventory_svc.servicer.base import Base
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from changelog.feed import ChangeFeed
+    from inventory_svc.commands.publication import PublishedParts
     from inventory_svc.domain.guest_limits import GuestLimits
-    from inventory_svc.publication import PublishedParts
     from inventory_svc.queries import Queries
     from inventory_svc.servicer.base import Context
-    from inventory_svc.writer import Writer
+    from inventory_svc.writer.group_commit import Writer
 
 _BOOKMARK_SECONDS = 5.0
 
@@ -49,13 +49,13 @@ class Streams(Base):
                 if is_public:
                     async for stocks in snapshot.public_pages(part_id):
                         require_time()
-                        shown = [answers.public_level(item) for item in stocks]
+                        shown = [responses.public_level(item) for item in stocks]
                         yield pb.SnapshotStockResponse(levels=shown, resume_key=stocks[-1].part_id)
                     return
                 async for levels in snapshot.pages((part_id, location_id)):
                     require_time()
                     yield pb.SnapshotStockResponse(
-                        levels=[answers.level(item) for item in levels],
+                        levels=[responses.level(item) for item in levels],
                         resume_key="/".join(levels[-1].key),
                     )
 

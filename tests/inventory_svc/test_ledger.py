@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -210,18 +208,11 @@ async def test_times_beyond_the_calendar_are_invalid(inventory: Running, time: T
         assert error.fields
 
 
-@pytest.mark.parametrize("place", [[10**30, "main", 1], [-(10**30), "main", 1], [1, "a\0", 1], [1, "\ud800", 1]])
-async def test_a_page_token_with_values_that_no_column_holds_is_invalid(
-    inventory: Running, place: list[object]
-) -> None:
+async def test_a_page_token_of_another_list_is_invalid(inventory: Running) -> None:
     part = await moving_part(inventory)
     page = await inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, page_size=1))
-    token = page.next_page_token
-    fingerprint = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))[0]
-    forged = base64.urlsafe_b64encode(json.dumps([fingerprint, *place]).encode()).rstrip(b"=").decode()
+    other = pb.ListMovementsRequest(part_id=part, page_size=1, actor="somebody", page_token=page.next_page_token)
 
-    error = await refusal(
-        inventory.staff.ListMovements(pb.ListMovementsRequest(part_id=part, page_size=1, page_token=forged))
-    )
+    error = await refusal(inventory.staff.ListMovements(other))
 
     assert isinstance(error, errors.PageTokenInvalid)

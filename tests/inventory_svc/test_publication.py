@@ -19,8 +19,8 @@ from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.process_keys import entry
 from chassis.tokens import SERVICE_PERMISSIONS, SigningKey
-from inventory_svc import publication
-from inventory_svc.visibility import VisibilityStore
+from inventory_svc.commands import publication
+from inventory_svc.store.visibility import VisibilityStore
 from partstream.content.v1 import part_pb2, part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1 import reservation_pb2
@@ -217,11 +217,11 @@ async def test_an_older_word_changes_nothing(inventory_dsn: str) -> None:
     database = await Database.open(inventory_dsn, application_name="test", max_size=1)
     store = VisibilityStore(database)
 
-    await store.keep({"a": True}, 5)
-    await store.keep({"a": False}, 4)
+    await store.upsert({"a": True}, 5)
+    await store.upsert({"a": False}, 4)
     assert await store.published(["a"]) == {"a"}
-    await store.keep({"a": False}, 6)
-    await store.keep({"a": True}, 5)
+    await store.upsert({"a": False}, 6)
+    await store.upsert({"a": True}, 5)
     assert await store.published(["a"]) == frozenset()
     await database.close()
 

@@ -31,7 +31,7 @@ async def part(inventory: Running) -> str:
 
 
 @pytest.fixture
-async def draft(inventory: Running) -> str:
+async def changes(inventory: Running) -> str:
     """A part that the content service knows and does not publish, with stock."""
     part_id = await inventory.have(9)
     publish(inventory.dsn, part_id, published=False)
@@ -61,7 +61,7 @@ async def test_the_public_sees_the_sum_and_nothing_else(inventory: Running, part
     assert list(many.stocks) == [expected]
 
 
-async def test_the_public_lists_and_snapshots_sums(inventory: Running, part: str, draft: str, unknown: str) -> None:
+async def test_the_public_lists_and_snapshots_sums(inventory: Running, part: str, changes: str, unknown: str) -> None:
     listed = await inventory.public.ListStock(pb.ListStockRequest())
     messages = [message async for message in inventory.public.SnapshotStock(pb.SnapshotStockRequest())]
 
@@ -95,11 +95,11 @@ async def test_what_is_at_a_location_is_for_staff(inventory: Running, request_: 
     assert isinstance(await refusal(inventory.public.ListStock(request_)), errors.TokenMissing)
 
 
-@pytest.mark.parametrize("hidden", ["draft", "unknown"])
+@pytest.mark.parametrize("hidden", ["changes", "unknown"])
 async def test_to_the_public_a_part_that_is_not_published_does_not_exist(
-    inventory: Running, hidden: str, draft: str, unknown: str
+    inventory: Running, hidden: str, changes: str, unknown: str
 ) -> None:
-    part_id = draft if hidden == "draft" else unknown
+    part_id = changes if hidden == "changes" else unknown
     never = await refusal(inventory.public.GetStock(pb.GetStockRequest(part_id="never")))
     never_held = await refusal(inventory.public.CreateReservation(wish("never")))
 
@@ -114,11 +114,11 @@ async def test_to_the_public_a_part_that_is_not_published_does_not_exist(
     assert (await inventory.level(part_id)).reserved == 0
 
 
-async def test_staff_see_and_hold_any_part(inventory: Running, draft: str) -> None:
+async def test_staff_see_and_hold_any_part(inventory: Running, changes: str) -> None:
     reader = inventory.client("ann", permissions=READER)
 
-    assert (await reader.GetStock(pb.GetStockRequest(part_id=draft))).stock.on_hand == 9
-    assert (await reader.CreateReservation(wish(draft))).reservation.state == reservation_pb2.RESERVATION_STATE_HELD
+    assert (await reader.GetStock(pb.GetStockRequest(part_id=changes))).stock.on_hand == 9
+    assert (await reader.CreateReservation(wish(changes))).reservation.state == reservation_pb2.RESERVATION_STATE_HELD
 
 
 async def test_what_is_held_is_not_sold_or_held_longer_once_the_part_is_a_draft(inventory: Running, part: str) -> None:

@@ -15,7 +15,7 @@ import uvloop
 from chassis.settings import load
 from inventory_svc import app
 from inventory_svc.settings import Settings
-from inventory_svc.writer import Writer
+from inventory_svc.writer.group_commit import Writer
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from changelog import wire
 from changelog.log_entry import LogEntry
 from changelog.visibility import AUDIENCES, PUBLIC, redact
 from inventory_svc import changes
-from inventory_svc.convert.answers import KINDS
+from inventory_svc.convert.responses import KINDS
 from partstream.changes.v1 import origin_pb2
 from partstream.inventory.v1 import movement_pb2, stock_change_pb2, stock_pb2
 

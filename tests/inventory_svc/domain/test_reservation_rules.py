@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from inventory_svc.domain import intents
+from inventory_svc.domain import commands
 from inventory_svc.domain.reservation import Owner, Reservation, ReservationLine, ReservationState
 from inventory_svc.domain.stock import MovementKind
 from inventory_svc.errors import InsufficientStock, PartNotFound, ReservationNotFound, ReservationNotHeld
@@ -23,7 +23,9 @@ def warehouse() -> Warehouse:
     """Three bolts at `main`, five at `berlin`, two nuts at `main`."""
     made = Warehouse("berlin")
     for part, location, units in (("bolt", "main", 3), ("bolt", "berlin", 5), ("nut", "main", 2)):
-        made.do(intents.SetStock((part, location), units, 0, unconditional=False, allow_missing=True, reason="counted"))
+        made.do(
+            commands.SetStock((part, location), units, 0, unconditional=False, allow_missing=True, reason="counted")
+        )
     return made
 
 
@@ -36,7 +38,7 @@ def reserve(
     """A hold of a minute."""
     wanted = [ReservationLine(line[0], line[2] if len(line) == 3 else "", line[1]) for line in lines]
     held: Reservation = warehouse.do(
-        intents.CreateReservation(
+        commands.CreateReservation(
             str(uuid.uuid4()), wanted, timedelta(seconds=60), owner, "", replaces, may_act_for_others=False
         )
     )
@@ -81,7 +83,7 @@ def test_an_unknown_part_is_not_found(warehouse: Warehouse) -> None:
 def test_a_committed_hold_is_shipped(warehouse: Warehouse) -> None:
     held = reserve(warehouse, ("nut", 2))
 
-    done = warehouse.do(intents.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
+    done = warehouse.do(commands.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
 
     level = warehouse.levels["nut", "main"]
     assert (done.state, level.on_hand, level.reserved) == (ReservationState.COMMITTED, 0, 0)
@@ -91,7 +93,7 @@ def test_a_committed_hold_is_shipped(warehouse: Warehouse) -> None:
 def test_a_released_hold_is_available_again(warehouse: Warehouse) -> None:
     held = reserve(warehouse, ("nut", 2))
 
-    warehouse.do(intents.ReleaseReservation(held.reservation_id, ANNA, may_act_for_others=False))
+    warehouse.do(commands.ReleaseReservation(held.reservation_id, ANNA, may_act_for_others=False))
 
     assert warehouse.levels["nut", "main"].available_stock == 2
 
@@ -100,19 +102,19 @@ def test_a_stranger_cannot_tell_that_a_hold_exists(warehouse: Warehouse) -> None
     held = reserve(warehouse, ("nut", 2))
 
     with pytest.raises(ReservationNotFound):
-        warehouse.do(intents.ReleaseReservation(held.reservation_id, BERT, may_act_for_others=False))
+        warehouse.do(commands.ReleaseReservation(held.reservation_id, BERT, may_act_for_others=False))
     with pytest.raises(ReservationNotFound):
         warehouse.do(
-            intents.ReleaseReservation(held.reservation_id, Owner("anna", is_user=True), may_act_for_others=False)
+            commands.ReleaseReservation(held.reservation_id, Owner("anna", is_user=True), may_act_for_others=False)
         )
 
 
 def test_a_hold_ends_once(warehouse: Warehouse) -> None:
     held = reserve(warehouse, ("nut", 2))
-    warehouse.do(intents.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
+    warehouse.do(commands.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
 
     with pytest.raises(ReservationNotHeld) as caught:
-        warehouse.do(intents.ReleaseReservation(held.reservation_id, ANNA, may_act_for_others=False))
+        warehouse.do(commands.ReleaseReservation(held.reservation_id, ANNA, may_act_for_others=False))
 
     assert caught.value.metadata["state"] == "committed"
 
@@ -122,7 +124,7 @@ def test_a_hold_whose_time_is_over_cannot_be_committed_even_before_it_was_swept(
     warehouse.wait(60)
 
     with pytest.raises(ReservationNotHeld) as caught:
-        warehouse.do(intents.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
+        warehouse.do(commands.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
 
     assert caught.value.metadata["state"] == "expired"
 
@@ -149,10 +151,10 @@ def test_an_overdue_hold_is_left_alone_while_there_is_enough(warehouse: Warehous
 def test_an_extended_hold_lives_longer(warehouse: Warehouse) -> None:
     held = reserve(warehouse, ("nut", 2))
     warehouse.wait(50)
-    warehouse.do(intents.ExtendReservation(held.reservation_id, timedelta(seconds=60), ANNA, may_act_for_others=False))
+    warehouse.do(commands.ExtendReservation(held.reservation_id, timedelta(seconds=60), ANNA, may_act_for_others=False))
     warehouse.wait(50)
 
-    done = warehouse.do(intents.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
+    done = warehouse.do(commands.CommitReservation(held.reservation_id, ANNA, may_act_for_others=False))
 
     assert done.state is ReservationState.COMMITTED
 

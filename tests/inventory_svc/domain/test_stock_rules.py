@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chassis.errors import BatchAborted, ConcurrencyError, FieldInvalid, IllegalState, VersionConflict, VersionRequired
-from inventory_svc.domain import intents
+from inventory_svc.domain import commands
 from inventory_svc.domain.stock import MAX_UNITS, MovementKind, StockLevel
 from inventory_svc.errors import (
     InsufficientStock,
@@ -22,12 +22,12 @@ BOLT = ("bolt", "main")
 
 def count(
     on_hand: int, version: int | None = None, *, unconditional: bool = False, allow_missing: bool = False
-) -> intents.SetStock:
-    return intents.SetStock(BOLT, on_hand, version, unconditional, allow_missing, "counted")
+) -> commands.SetStock:
+    return commands.SetStock(BOLT, on_hand, version, unconditional, allow_missing, "counted")
 
 
-def adjust(delta: int, version: int | None = None, key: tuple[str, str] = BOLT) -> intents.AdjustStock:
-    return intents.AdjustStock(key, delta, MovementKind.ADJUSTED, "why", version)
+def adjust(delta: int, version: int | None = None, key: tuple[str, str] = BOLT) -> commands.AdjustStock:
+    return commands.AdjustStock(key, delta, MovementKind.ADJUSTED, "why", version)
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def test_a_level_names_its_availability() -> None:
     assert (level.available_stock, level.is_in_stock, level.is_low_stock) == (2, True, True)
 
 
-@pytest.mark.parametrize("intent", [count(1, 0), count(1, None, allow_missing=True), count(1, 0, allow_missing=True)])
-def test_a_missing_level_is_made_when_the_caller_says_so(intent: intents.SetStock) -> None:
-    level = Warehouse().do(intent)
+@pytest.mark.parametrize("command", [count(1, 0), count(1, None, allow_missing=True), count(1, 0, allow_missing=True)])
+def test_a_missing_level_is_made_when_the_caller_says_so(command: commands.SetStock) -> None:
+    level = Warehouse().do(command)
 
     assert (level.on_hand, level.version) == (1, 1)
 
@@ -65,7 +65,7 @@ def test_a_version_of_a_missing_level_is_a_conflict() -> None:
 
 def test_a_level_at_an_unknown_location_is_not_made() -> None:
     with pytest.raises(LocationNotFound):
-        Warehouse().do(intents.SetStock(("bolt", "paris"), 1, 0, unconditional=False, allow_missing=True, reason="x"))
+        Warehouse().do(commands.SetStock(("bolt", "paris"), 1, 0, unconditional=False, allow_missing=True, reason="x"))
 
 
 def test_a_count_must_say_what_it_replaces(warehouse: Warehouse) -> None:
@@ -102,7 +102,7 @@ def test_a_level_has_a_largest_number(warehouse: Warehouse) -> None:
 
 
 def test_items_of_one_level_are_applied_in_order(warehouse: Warehouse) -> None:
-    results = warehouse.do(intents.BatchAdjust([adjust(-4, 1), adjust(-7), adjust(1, 2)], atomic=False))
+    results = warehouse.do(commands.BatchAdjust([adjust(-4, 1), adjust(-7), adjust(1, 2)], atomic=False))
 
     assert [item.level.on_hand for item in results] == [6, 6, 7]
     assert [item.error and item.error.reason for item in results] == [None, "INSUFFICIENT_STOCK", None]
@@ -110,23 +110,23 @@ def test_items_of_one_level_are_applied_in_order(warehouse: Warehouse) -> None:
 
 def test_an_atomic_batch_names_the_item_that_failed(warehouse: Warehouse) -> None:
     with pytest.raises(BatchAborted) as caught:
-        warehouse.do(intents.BatchAdjust([adjust(-4), adjust(-7)], atomic=True))
+        warehouse.do(commands.BatchAdjust([adjust(-4), adjust(-7)], atomic=True))
 
     assert (caught.value.metadata["item"], caught.value.metadata["item_reason"]) == ("1", "INSUFFICIENT_STOCK")
     assert warehouse.levels[BOLT].on_hand == 10
 
 
 def test_an_expected_number_is_checked(warehouse: Warehouse) -> None:
-    intent = intents.AdjustStock(BOLT, -1, MovementKind.ADJUSTED, "why", expected_on_hand=9)
+    command = commands.AdjustStock(BOLT, -1, MovementKind.ADJUSTED, "why", expected_on_hand=9)
 
     with pytest.raises(VersionConflict) as caught:
-        warehouse.do(intent)
+        warehouse.do(command)
 
     assert caught.value.metadata["current_on_hand"] == "10"
 
 
 def test_a_transfer_makes_the_receiving_level(warehouse: Warehouse) -> None:
-    moved = warehouse.do(intents.TransferStock("bolt", "main", "berlin", 4, 1, "move"))
+    moved = warehouse.do(commands.TransferStock("bolt", "main", "berlin", 4, 1, "move"))
 
     assert (moved.from_level.on_hand, moved.to_level.on_hand, moved.to_level.version) == (6, 4, 1)
     assert {item.kind for item in warehouse.ledger[1:]} == {"transferred_out", "transferred_in"}
@@ -134,29 +134,29 @@ def test_a_transfer_makes_the_receiving_level(warehouse: Warehouse) -> None:
 
 def test_a_transfer_needs_two_live_locations(warehouse: Warehouse) -> None:
     with pytest.raises(FieldInvalid):
-        warehouse.do(intents.TransferStock("bolt", "main", "main", 4, None, "move"))
+        warehouse.do(commands.TransferStock("bolt", "main", "main", 4, None, "move"))
     with pytest.raises(LocationNotFound):
-        warehouse.do(intents.TransferStock("bolt", "main", "paris", 4, None, "move"))
-    warehouse.do(intents.ArchiveLocation("berlin"))
+        warehouse.do(commands.TransferStock("bolt", "main", "paris", 4, None, "move"))
+    warehouse.do(commands.ArchiveLocation("berlin"))
     with pytest.raises(LocationArchived):
-        warehouse.do(intents.TransferStock("bolt", "main", "berlin", 4, None, "move"))
+        warehouse.do(commands.TransferStock("bolt", "main", "berlin", 4, None, "move"))
 
 
 def test_an_archived_level_does_not_move_until_restored(warehouse: Warehouse) -> None:
-    archived = warehouse.do(intents.ArchiveStock(BOLT, 1, ""))
+    archived = warehouse.do(commands.ArchiveStock(BOLT, 1, ""))
 
     assert (archived.archived_at, archived.version) == (warehouse.now, 2)
     with pytest.raises(PartArchived):
         warehouse.do(adjust(1))
-    assert warehouse.do(intents.RestoreStock(BOLT, 2, "")).archived_at is None
+    assert warehouse.do(commands.RestoreStock(BOLT, 2, "")).archived_at is None
     with pytest.raises(IllegalState):
-        warehouse.do(intents.RestoreStock(BOLT, None, ""))
+        warehouse.do(commands.RestoreStock(BOLT, None, ""))
 
 
 def test_a_movement_is_undone_by_its_opposite(warehouse: Warehouse) -> None:
     warehouse.do(adjust(5))
 
-    undone = warehouse.do(intents.ReverseMovement(warehouse.ledger[-1], ""))
+    undone = warehouse.do(commands.ReverseMovement(warehouse.ledger[-1], ""))
 
     assert (undone.level.on_hand, undone.movement.kind, undone.movement.reverses_version) == (10, "reversed", 2)
 
@@ -167,15 +167,15 @@ def test_what_was_sold_since_cannot_be_undone(warehouse: Warehouse) -> None:
     warehouse.do(adjust(-12))
 
     with pytest.raises(MovementNotReversible) as caught:
-        warehouse.do(intents.ReverseMovement(received, ""))
+        warehouse.do(commands.ReverseMovement(received, ""))
 
     assert caught.value.metadata == {"cause": "insufficient_stock", "requested": "5", "available": "3"}
 
 
 def test_half_of_a_step_cannot_be_undone(warehouse: Warehouse) -> None:
-    warehouse.do(intents.TransferStock("bolt", "main", "berlin", 4, None, "move"))
+    warehouse.do(commands.TransferStock("bolt", "main", "berlin", 4, None, "move"))
 
     with pytest.raises(MovementNotReversible) as caught:
-        warehouse.do(intents.ReverseMovement(warehouse.ledger[-1], ""))
+        warehouse.do(commands.ReverseMovement(warehouse.ledger[-1], ""))
 
     assert caught.value.metadata["cause"] == "transfer"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inventory_svc.domain.book import Book
-from inventory_svc.domain.decide import decide
-from inventory_svc.domain.intents import Intent
+from inventory_svc.commands.update_stock import update_stock_with_sync
+from inventory_svc.domain.commands import Command
 from inventory_svc.domain.reservation import Reservation, ReservationState
 from inventory_svc.domain.stock import LevelKey, Location, Movement, Origin, StockLevel
+from inventory_svc.domain.unit_of_work import UnitOfWork
 
 BUYER = Origin("11111111-1111-1111-1111-111111111111", "buyer")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Warehouse:
-    """Keeps levels, reservations, locations and the ledger, and decides one intent at a time."""
+    """Keeps levels, reservations, locations and the ledger, and decides one command at a time."""
 
     def __init__(self, *locations: str) -> None:
         self.now = START
@@ -25,30 +25,30 @@ class Warehouse:
         self.locations = {name: Location(name, name.title()) for name in ("main", *locations)}
         self.ledger: list[Movement] = []
 
-    def do(self, intent: Intent, origin: Origin = BUYER) -> Any:
-        """Decide an intent; refused = raises, with nothing changed."""
-        book = self.book()
-        outcome = decide(book, intent, origin)
-        self.keep(book)
+    def do(self, command: Command, origin: Origin = BUYER) -> Any:
+        """Decide an command; refused = raises, with nothing changed."""
+        unit_of_work = self.unit_of_work()
+        outcome = update_stock_with_sync(unit_of_work, command, origin)
+        self.keep(unit_of_work)
         return outcome
 
-    def book(self) -> Book:
-        """A book of everything there is."""
-        return Book(self.now, dict(self.levels), dict(self.reservations), dict(self.locations))
+    def unit_of_work(self) -> UnitOfWork:
+        """A unit_of_work of everything there is."""
+        return UnitOfWork(self.now, dict(self.levels), dict(self.reservations), dict(self.locations))
 
-    def keep(self, book: Book) -> None:
+    def keep(self, unit_of_work: UnitOfWork) -> None:
         """What the database would hold after the commit."""
-        self.levels.update(book.levels)
-        self.reservations.update(book.reservations)
-        self.locations.update(book.locations)
-        self.ledger += book.movements
+        self.levels.update(unit_of_work.levels)
+        self.reservations.update(unit_of_work.reservations)
+        self.locations.update(unit_of_work.locations)
+        self.ledger += unit_of_work.movements
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
 
     def check(self) -> None:
-        """What holds after any sequence of intents."""
+        """What holds after any sequence of commands."""
         for key, level in self.levels.items():
             moves = [item for item in self.ledger if (item.part_id, item.location_id) == key]
             assert 0 <= level.reserved <= level.on_hand

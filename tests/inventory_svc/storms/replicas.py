@@ -59,14 +59,14 @@ class Replica:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Begin; ``ready`` says when it answers."""
+        """Begin; ``ready`` says when it responses."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "inventory_svc", "serve"], env=self._environment, stderr=log
             )
 
     async def ready(self) -> None:
-        """Return once it answers."""
+        """Return once it responses."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             await asyncio.wait_for(channel.channel_ready(), GIVE_UP_SECONDS)
 

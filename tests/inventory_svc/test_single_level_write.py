@@ -1,4 +1,4 @@
-"""A lone change reads without locks and writes only if nobody was faster; what does not fit is decided under locks."""
+"""A single-level write reads without locks and writes only the version it read; conflicts are decided under locks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from chassis.errors import PartstreamError, VersionConflict
-from inventory_svc import batch
-from inventory_svc.domain import intents
+from inventory_svc.domain import commands
 from inventory_svc.domain.stock import MovementKind, Origin, StockLevel
 from inventory_svc.errors import InsufficientStock
-from inventory_svc.job import Answer, Job
-from inventory_svc.writer import Writer
+from inventory_svc.writer import batch
+from inventory_svc.writer.group_commit import Writer
+from inventory_svc.writer.pending_write import PendingWrite, WriteResult
 from tests.inventory_svc.running import check_books
 
 ANYBODY = "00000000-0000-0000-0000-000000000000"
@@ -25,7 +25,7 @@ BOLT = ("bolt", "main")
 
 
 class Kept:
-    """An answer that remembers what it was made of."""
+    """An result that remembers what it was made of."""
 
     def __init__(self, level: StockLevel) -> None:
         self.level = level
@@ -34,17 +34,17 @@ class Kept:
         return f"{self.level.on_hand}@{self.level.version}".encode()
 
 
-def job(intent: intents.Intent, request_id: str = "", body: bytes = b"body") -> Job:
+def write(command: commands.Command, request_id: str = "", body: bytes = b"body") -> PendingWrite:
     origin = Origin(ANYBODY, "anonymous", request_id=request_id or str(uuid.uuid4()))
-    return Job(intent, origin, body, Kept, 1, asyncio.get_running_loop().create_future())
+    return PendingWrite(command, origin, body, Kept, 1, asyncio.get_running_loop().create_future())
 
 
-def adjust(delta: int) -> intents.AdjustStock:
-    return intents.AdjustStock(BOLT, delta, MovementKind.ADJUSTED, "why")
+def adjust(delta: int) -> commands.AdjustStock:
+    return commands.AdjustStock(BOLT, delta, MovementKind.ADJUSTED, "why")
 
 
-def count(on_hand: int, expected: int | None) -> intents.SetStock:
-    return intents.SetStock(BOLT, on_hand, expected, expected is None, allow_missing=False, reason="counted")
+def count(on_hand: int, expected: int | None) -> commands.SetStock:
+    return commands.SetStock(BOLT, on_hand, expected, expected is None, allow_missing=False, reason="counted")
 
 
 class Watched:
@@ -86,7 +86,7 @@ async def open_writer(dsn: str) -> AsyncIterator[tuple[Writer, Watched]]:
     by_hand(dsn, "INSERT INTO stock_level (part_id, location_id, on_hand) VALUES ('bolt', 'main', 10)")
     writer = Writer(dsn, on_commit=lambda: None)
     writer.start()
-    await writer.submit(job(adjust(0)))
+    await writer.submit(write(adjust(0)))
     watched = Watched(await writer.connected())
     writer._connection = watched
     yield writer, watched
@@ -101,41 +101,41 @@ def by_hand(dsn: str, query: str) -> None:
 
 async def test_a_lone_change_is_two_round_trips(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
-        answer = await writer.submit(job(adjust(-4)))
+        result = await writer.submit(write(adjust(-4)))
 
     assert watched.asked == ["read", "write one"]
-    assert (answer.kept, answer.replayed) == (b"6@3", False)
+    assert (result.stored_response, result.replayed) == (b"6@3", False)
 
 
 async def test_whoever_was_faster_is_taken_into_account(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = on_hand - 3")
-        answer = await writer.submit(job(adjust(-4)))
+        result = await writer.submit(write(adjust(-4)))
 
     assert watched.asked == ["read", "write one", "BEGIN", "open", "write", "COMMIT"]
-    assert answer.kept == b"3@4"
+    assert result.stored_response == b"3@4"
 
 
 async def test_the_last_units_are_not_sold_to_the_slower_one(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = on_hand - 9")
         with pytest.raises(InsufficientStock):
-            await writer.submit(job(adjust(-2)))
+            await writer.submit(write(adjust(-2)))
 
 
 async def test_a_refusal_is_never_taken_from_an_old_reading(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = on_hand + 5")
-        answer = await writer.submit(job(adjust(-12)))
+        result = await writer.submit(write(adjust(-12)))
 
-    assert answer.kept == b"3@4"
+    assert result.stored_response == b"3@4"
 
 
 async def test_a_version_that_was_right_a_moment_ago_conflicts(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = 7")
         with pytest.raises(VersionConflict) as refusal:
-            await writer.submit(job(count(50, expected=2)))
+            await writer.submit(write(count(50, expected=2)))
 
     current = refusal.value.current
     assert isinstance(current, StockLevel)
@@ -148,7 +148,7 @@ async def test_a_location_archived_meanwhile_takes_nothing_in(inventory_dsn: str
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE location SET archived_at = now() WHERE name = 'Shed'")
         with pytest.raises(PartstreamError) as refusal:
-            await writer.submit(job(intents.AdjustStock(("nut", "shed"), 5, MovementKind.RECEIVED, "")))
+            await writer.submit(write(commands.AdjustStock(("nut", "shed"), 5, MovementKind.RECEIVED, "")))
 
     assert refusal.value.reason == "LOCATION_ARCHIVED"
 
@@ -156,21 +156,21 @@ async def test_a_location_archived_meanwhile_takes_nothing_in(inventory_dsn: str
 async def test_an_acknowledgement_that_is_lost_is_found_again(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.loses_acknowledgement = True
-        answer = await writer.submit(job(adjust(-1)))
+        result = await writer.submit(write(adjust(-1)))
 
-    assert (answer.kept, answer.replayed) == (b"9@3", False)
+    assert (result.stored_response, result.replayed) == (b"9@3", False)
 
 
 async def test_a_repetition_gets_the_first_answer(inventory_dsn: str) -> None:
     request_id = str(uuid.uuid4())
     async with open_writer(inventory_dsn) as (writer, _):
-        first = await writer.submit(job(adjust(-1), request_id))
-        second = await writer.submit(job(adjust(-1), request_id))
+        first = await writer.submit(write(adjust(-1), request_id))
+        second = await writer.submit(write(adjust(-1), request_id))
         with pytest.raises(PartstreamError) as refusal:
-            await writer.submit(job(adjust(-2), request_id, b"another body"))
+            await writer.submit(write(adjust(-2), request_id, b"another body"))
 
-    assert (first.kept, first.replayed) == (b"9@3", False)
-    assert (second.kept, second.replayed, second.revision) == (b"9@3", True, first.revision)
+    assert (first.stored_response, first.replayed) == (b"9@3", False)
+    assert (second.stored_response, second.replayed, second.revision) == (b"9@3", True, first.revision)
     assert refusal.value.reason == "REQUEST_ID_REUSED"
 
 
@@ -184,32 +184,32 @@ async def test_a_repetition_and_a_race_are_no_errors_of_the_database(inventory_d
                 errors.append(query.exception)
 
         watched.add_query_logger(note)
-        first = await writer.submit(job(adjust(-1), request_id=(repeated := str(uuid.uuid4()))))
-        again = await writer.submit(job(adjust(-1), request_id=repeated))
+        first = await writer.submit(write(adjust(-1), request_id=(repeated := str(uuid.uuid4()))))
+        again = await writer.submit(write(adjust(-1), request_id=repeated))
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = on_hand - 3")
-        raced = await writer.submit(job(adjust(-1)))
+        raced = await writer.submit(write(adjust(-1)))
 
-    assert (again.kept, again.replayed) == (first.kept, True)
-    assert raced.kept == b"5@5"
+    assert (again.stored_response, again.replayed) == (first.stored_response, True)
+    assert raced.stored_response == b"5@5"
     assert errors == []
 
 
 async def test_both_ways_write_the_same(inventory_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every accepted and refused lone change once by each way; the ledger and the log cannot tell them apart."""
+    """Every accepted and refused single-level write once by each way; the ledger and the log cannot tell them apart."""
 
     async def under_locks(*_: object) -> None:
         return None
 
-    def asked(at: int) -> list[intents.Intent]:
+    def asked(at: int) -> list[commands.Command]:
         """Changes of ten bolts at a version."""
         counts = [count(20, at + 1), count(5, at - 1), count(0, None)]
         return [adjust(-3), adjust(-30), *counts, adjust(7), adjust(0)]
 
     async with open_writer(inventory_dsn) as (writer, _):
-        alone = [await told(writer, intent) for intent in asked(2)]
-        reset = await told(writer, count(10, None))
-        monkeypatch.setattr(batch, "commit_lone_change", under_locks)
-        locked = [await told(writer, intent) for intent in asked(int(reset.partition(b"@")[2]))]
+        alone = [await outcome_of(writer, command) for command in asked(2)]
+        reset = await outcome_of(writer, count(10, None))
+        monkeypatch.setattr(batch, "commit_single_level_write", under_locks)
+        locked = [await outcome_of(writer, command) for command in asked(int(reset.partition(b"@")[2]))]
 
     assert [level.partition(b"@")[0] for level in alone] == [level.partition(b"@")[0] for level in locked]
     accepted = sum(b"@" in level for level in alone)
@@ -217,12 +217,12 @@ async def test_both_ways_write_the_same(inventory_dsn: str, monkeypatch: pytest.
     assert strip(rows[2 : 2 + accepted]) == strip(rows[-accepted:])
 
 
-async def told(writer: Writer, intent: intents.Intent) -> bytes:
+async def outcome_of(writer: Writer, command: commands.Command) -> bytes:
     try:
-        answer: Answer = await writer.submit(job(intent))
+        result: WriteResult = await writer.submit(write(command))
     except PartstreamError as error:
         return error.reason.encode()
-    return answer.kept
+    return result.stored_response
 
 
 def written(dsn: str) -> list[dict[str, Any]]:

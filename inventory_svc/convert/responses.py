@@ -145,7 +145,7 @@ def reservation(held: Reservation) -> reservation_pb2.Reservation:
     )
 
 
-def refused_reservation(error: PartstreamError) -> messages.ReservationResult:
+def rejected_reservation(error: PartstreamError) -> messages.ReservationResult:
     """Why one hold of many is not held."""
     told = messages.ReservationError(reason=error.reason, message=error.message, metadata=error.metadata)
     if error.retry_after_seconds is not None:
@@ -177,17 +177,17 @@ def item_result(result: ItemResult) -> messages.StockAdjustmentResult:
     )
 
 
-def batch_answer(results: Sequence[ItemResult]) -> messages.BatchAdjustStockResponse:
+def batch_response(results: Sequence[ItemResult]) -> messages.BatchAdjustStockResponse:
     """The results of a batch in order."""
     return messages.BatchAdjustStockResponse(results=[item_result(item) for item in results])
 
 
-def transfer_answer(moved: Transferred) -> messages.TransferStockResponse:
+def transfer_response(moved: Transferred) -> messages.TransferStockResponse:
     """Both levels of a transfer."""
     return messages.TransferStockResponse(from_level=level(moved.from_level), to_level=level(moved.to_level))
 
 
-def reversal_answer(undone: Reversed) -> messages.ReverseMovementResponse:
+def reversal_response(undone: Reversed) -> messages.ReverseMovementResponse:
     """The level after a reversal and its movement."""
     return messages.ReverseMovementResponse(level=level(undone.level), movement=movement(undone.movement))
 

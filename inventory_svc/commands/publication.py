@@ -23,7 +23,7 @@ from changelog.visibility import is_published
 from chassis.background import Backoff
 from chassis.errors import RevisionNotYetServed
 from chassis.store_errors import STORE_FAILURES, translated
-from inventory_svc.visibility import LOG
+from inventory_svc.store.visibility import LOG
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 
     from changelog.follower import ChangeBatch
-    from inventory_svc.visibility import VisibilityStore
+    from inventory_svc.store.visibility import VisibilityStore
     from partstream.content.v1.part_change_pb2 import PartChange
     from partstream.content.v1.part_pb2 import Part
 
@@ -122,7 +122,7 @@ class PublishedParts:
         here, position = await self._store.position(), cursors.position_in(response.revision_token, LOG)
         # Before the first snapshot, and between two epochs, a revision of one history would stand in another.
         if found and here is not None and position is not None and here.epoch == position.epoch:
-            await self._store.keep(found, position.revision)
+            await self._store.upsert(found, position.revision)
 
     async def wait_for(self, token: str) -> None:
         """Return once what the token stands for is applied; ``RevisionNotYetServed`` when that takes too long."""

@@ -268,7 +268,7 @@ class ArchiveLocation:
         return Needs(locations=(self.location_id,))
 
 
-Intent = (
+Command = (
     SetStock
     | AdjustStock
     | BatchAdjust

@@ -1,7 +1,7 @@
-"""The state that a batch of decisions is made on: what the database held under lock, and what was decided since.
+"""The unit of work: what a transaction has read under locks, and what was decided since.
 
-A ``Book`` belongs to one transaction. Each request works on a ``Draft`` over it; an accepted draft is posted to the
-book, a refused one is dropped, so that a refusal costs the others nothing.
+A ``UnitOfWork`` belongs to one transaction. Each request collects ``RequestChanges`` on top of it; those of an accepted
+request are applied, those of a rejected one are dropped, so that a rejection does not affect other requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Change(Generic[Thing]):
 
 
 @dataclass(slots=True)
-class Book:
+class UnitOfWork:
     """Everything a transaction has locked, as it stands after the decisions so far."""
 
     now: datetime
@@ -51,14 +51,14 @@ class Book:
     held_units: dict[tuple[str, LevelKey], int] = field(default_factory=dict)
 
 
-class Draft:
-    """What one request would do to a book."""
+class RequestChanges:
+    """What one request would do to a unit_of_work."""
 
-    __slots__ = ("book", "levels", "locations", "movements", "origin", "reservations")
+    __slots__ = ("levels", "locations", "movements", "origin", "reservations", "unit_of_work")
 
-    def __init__(self, book: Book, origin: Origin) -> None:
+    def __init__(self, unit_of_work: UnitOfWork, origin: Origin) -> None:
         """Begin with nothing done, on behalf of ``origin``."""
-        self.book = book
+        self.unit_of_work = unit_of_work
         self.origin = origin
         self.levels: dict[LevelKey, StockLevel] = {}
         self.movements: list[Movement] = []
@@ -68,26 +68,26 @@ class Draft:
     @property
     def now(self) -> datetime:
         """The database's time at the start of the decisions."""
-        return self.book.now
+        return self.unit_of_work.now
 
     def level(self, key: LevelKey) -> StockLevel | None:
         """The level as this request sees it."""
-        return self.levels.get(key) or self.book.levels.get(key)
+        return self.levels.get(key) or self.unit_of_work.levels.get(key)
 
     def levels_of(self, part_id: str) -> list[StockLevel]:
         """Every level of a part that was locked, by location id."""
-        keys = sorted({key for key in (*self.book.levels, *self.levels) if key[0] == part_id})
+        keys = sorted({key for key in (*self.unit_of_work.levels, *self.levels) if key[0] == part_id})
         return [level for key in keys if (level := self.level(key))]
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         """The reservation as this request sees it."""
         change = self.reservations.get(reservation_id)
-        return change.after if change else self.book.reservations.get(reservation_id)
+        return change.after if change else self.unit_of_work.reservations.get(reservation_id)
 
     def location(self, location_id: str) -> Location | None:
         """The location as this request sees it."""
         change = self.locations.get(location_id)
-        return change.after if change else self.book.locations.get(location_id)
+        return change.after if change else self.unit_of_work.locations.get(location_id)
 
     def move(
         self,
@@ -111,7 +111,7 @@ class Draft:
         if on_hand > MAX_UNITS:
             message = f"A level holds at most {MAX_UNITS} units."
             raise FieldInvalid(message, fields=(FieldViolation("delta", message),))
-        at = max(self.book.now, level.updated_at)  # the ledger's times never fall, whatever the clock does
+        at = max(self.unit_of_work.now, level.updated_at)  # the ledger's times never fall, whatever the clock does
         part_id, location_id, version = level.part_id, level.location_id, level.version + 1
         after = StockLevel(
             part_id,
@@ -157,7 +157,7 @@ class Draft:
     def open_reservations(self, guest: str) -> int:
         """Return how many reservations a cart or an address has open, as this request sees it."""
         changed = sum(sign for sign, item in self._guest_changes() if guest in guests_of(item))
-        return self.book.open_reservations.get(guest, 0) + changed
+        return self.unit_of_work.open_reservations.get(guest, 0) + changed
 
     def held_units(self, guest: str, key: LevelKey) -> int:
         """Return how many units of a level a cart or an address holds, as this request sees it."""
@@ -168,12 +168,12 @@ class Draft:
             for line in item.lines
             if line.key == key
         )
-        return self.book.held_units.get((guest, key), 0) + changed
+        return self.unit_of_work.held_units.get((guest, key), 0) + changed
 
     def _guest_changes(self) -> Iterator[tuple[int, Reservation]]:
         """Yield the open reservations of guests that this request ends (-1) and makes (1)."""
         for reservation_id, change in self.reservations.items():
-            before = self.book.reservations.get(reservation_id)
+            before = self.unit_of_work.reservations.get(reservation_id)
             if before is not None and is_open_guest(before, self.now):
                 yield -1, before
             if is_open_guest(change.after, self.now):
@@ -184,29 +184,29 @@ class Draft:
         self.locations[after.location_id] = Change(self.location(after.location_id), after, self.origin)
         return after
 
-    def post(self) -> None:
-        """Make the draft part of the book."""
-        book = self.book
+    def apply(self) -> None:
+        """Make the changes part of the unit_of_work."""
+        unit_of_work = self.unit_of_work
         for key, level in self.levels.items():
-            book.changed_levels.setdefault(key, book.levels.get(key))
-            book.levels[key] = level
-        book.movements += self.movements
+            unit_of_work.changed_levels.setdefault(key, unit_of_work.levels.get(key))
+            unit_of_work.levels[key] = level
+        unit_of_work.movements += self.movements
         if self.reservations:
             self._count_guests()
-            _merge(book.changed_reservations, self.reservations)
-            book.reservations.update({key: change.after for key, change in self.reservations.items()})
+            _merge(unit_of_work.changed_reservations, self.reservations)
+            unit_of_work.reservations.update({key: change.after for key, change in self.reservations.items()})
         if self.locations:
-            _merge(book.changed_locations, self.locations)
-            book.locations.update({key: change.after for key, change in self.locations.items()})
+            _merge(unit_of_work.changed_locations, self.locations)
+            unit_of_work.locations.update({key: change.after for key, change in self.locations.items()})
 
     def _count_guests(self) -> None:
-        book = self.book
+        unit_of_work = self.unit_of_work
         for sign, item in self._guest_changes():
             for guest in guests_of(item):
-                book.open_reservations[guest] = book.open_reservations.get(guest, 0) + sign
+                unit_of_work.open_reservations[guest] = unit_of_work.open_reservations.get(guest, 0) + sign
                 for line in item.lines:
                     at = guest, line.key
-                    book.held_units[at] = book.held_units.get(at, 0) + sign * line.quantity
+                    unit_of_work.held_units[at] = unit_of_work.held_units.get(at, 0) + sign * line.quantity
 
 
 def _merge(into: dict[str, Change[Thing]], changes: Mapping[str, Change[Thing]]) -> None:

@@ -1,0 +1,1 @@
+"""Use cases that write: a command applied to a unit of work, and the stored publication of parts."""
