@@ -258,7 +258,7 @@ class Follower:
             try:
                 await self._read_snapshot()
             except Overloaded as busy:
-                # Too many snapshots are read: the server says when to retry.
+                # Too many snapshots are read: the error has the delay until a retry.
                 pause = busy.retry_after_seconds or 1.0
             except (PartstreamError, TimeoutError) as failure:
                 log.info("snapshot failed log=%s error=%r", self.log, failure)

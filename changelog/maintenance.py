@@ -52,9 +52,11 @@ class LogMaintenance(BackgroundService):
         await self._database.pool.fetchval(_ENSURE, _PARTITIONS_AHEAD)
         await self._database.pool.fetchval(_SUMMARISE)
         await self._report_inactive()
-        kept = self._retention
+        retention = self._retention
         while True:
-            row = await self._database.pool.fetchrow(_DROP, kept.keep_for, kept.keep_bytes, kept.hold_for)
+            row = await self._database.pool.fetchrow(
+                _DROP, retention.keep_for, retention.keep_bytes, retention.hold_for
+            )
             self.held_by = row["held_by"]
             if row["dropped_to"] is None:
                 break

@@ -70,11 +70,9 @@ class Server:
         limits: Limits | None = None,
         store: StoreState | None = None,
     ) -> None:
-        """``name`` is the full service name; ``pings`` raise while a dependency is away.
+        """``name`` is the full service name; ``pings`` raise while a dependency is unavailable.
 
-        ``store`` says whether writes work.
-
-        ``multi_line`` names the fields, in full, whose texts may have line ends.
+        ``store`` is the state of writes; ``multi_line`` names, in full, the fields whose texts may have line ends.
         """
         self.name = name
         self._pings = pings

@@ -1,4 +1,4 @@
-"""Named SQL statements, kept in `.sql` files so that tools and people read them as SQL."""
+"""Loads named SQL statements from `.sql` files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small table with a change log, for tests of the log itself: the least a service's migration does."""
+"""A small table with a change log, for tests of the log itself: the minimum of a service's migration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ INSERT = "INSERT INTO thing VALUES ($1, $2)"
 
 
 def encode(entry: LogEntry, audience: str) -> bytes:
-    """A real message of the contract; things whose name begins with `secret` are for staff only."""
+    """Return a message of the contract; things whose name starts with `secret` are for staff only."""
     if audience == "public" and entry.entity_id.startswith("secret"):
         return b""
     change = stock_change_pb2.StockChange(revision=entry.revision, entity_id=entry.entity_id, version=entry.version)
@@ -45,13 +45,13 @@ def encode(entry: LogEntry, audience: str) -> bytes:
 
 
 def keys(entry: LogEntry) -> frozenset[str]:
-    """Things are filtered by their id."""
+    """Return the id of the thing."""
     return frozenset({entry.entity_id})
 
 
 @asynccontextmanager
 async def open_log(dsn: str) -> AsyncIterator[Database]:
-    """A database with a log and a table of things."""
+    """Open a database with a log and a table of things."""
     database = await Database.open(dsn, application_name="test", max_size=10)
     try:
         await database.pool.execute(CHANGE_LOG + THING)
@@ -62,7 +62,7 @@ async def open_log(dsn: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def open_feed(database: Database, **bounds: int) -> AsyncIterator[ChangeFeed]:
-    """A running feed of the log."""
+    """Run a feed of the log."""
     feed = ChangeFeed(LogReader(database, "inventory"), encode, keys, **bounds)
     await feed.start()
     try:

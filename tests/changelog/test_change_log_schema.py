@@ -47,7 +47,7 @@ async def test_a_rolled_back_transaction_takes_no_revision(empty_dsn: str) -> No
         assert await connection.fetchval(REVISIONS) == [1]
 
 
-async def test_a_rolled_back_savepoint_gives_its_revision_back(empty_dsn: str) -> None:
+async def test_a_rolled_back_savepoint_releases_its_revision(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         async with connection.transaction():
             await connection.execute(INSERT, "first", 1)
@@ -62,7 +62,7 @@ async def test_a_rolled_back_savepoint_gives_its_revision_back(empty_dsn: str) -
         assert await connection.fetchval(CHAIN_BREAKS) == 0
 
 
-async def test_an_open_transaction_holds_up_nobody(empty_dsn: str) -> None:
+async def test_an_open_transaction_blocks_no_other(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, database.pool.acquire() as slow, database.pool.acquire() as fast:
         async with slow.transaction():
             await slow.execute(INSERT, "slow", 1)
@@ -72,7 +72,7 @@ async def test_an_open_transaction_holds_up_nobody(empty_dsn: str) -> None:
         assert order == ["fast", "slow"]
 
 
-async def test_seal_answers_the_last_revision_of_the_transaction_and_nothing_without_a_change(empty_dsn: str) -> None:
+async def test_seal_returns_the_last_revision_of_the_transaction_and_none_without_a_change(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         async with connection.transaction():
             await connection.execute(INSERT, "one", 1)
@@ -119,7 +119,7 @@ async def test_the_head_is_found_by_index_even_with_statistics_of_an_empty_log(e
         assert after - before == 0
 
 
-async def test_partitions_are_made_ahead_of_the_head(empty_dsn: str) -> None:
+async def test_partitions_are_created_ahead_of_the_head(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database:
         assert await database.pool.fetchval("SELECT change_log_ensure_partitions(4)") == 0
         assert await database.pool.fetchval("SELECT change_log_ensure_partitions(6)") == 2

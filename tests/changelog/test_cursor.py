@@ -1,4 +1,4 @@
-"""Cursors keep what is put into them, and nothing else can be read from them."""
+"""Cursors decode to their positions, and any other text is rejected."""
 
 import base64
 import uuid
@@ -17,14 +17,14 @@ positions = st.builds(
 
 
 @given(st.lists(positions, min_size=1, max_size=2, unique_by=lambda item: item.log))
-def test_what_is_encoded_is_decoded(given_positions: list[Position]) -> None:
+def test_an_encoded_cursor_decodes_to_its_positions(given_positions: list[Position]) -> None:
     text = cursors.encode(*given_positions)
 
     assert {item.log: item for item in given_positions} == cursors.decode(text)
 
 
 @given(positions, st.integers(min_value=0), st.integers(min_value=1, max_value=255))
-def test_a_damaged_cursor_is_refused(position: Position, place: int, change: int) -> None:
+def test_a_damaged_cursor_is_rejected(position: Position, place: int, change: int) -> None:
     raw = bytearray(base64.urlsafe_b64decode(cursors.encode(position) + "==="))
     raw[place % len(raw)] ^= change
 
@@ -33,7 +33,7 @@ def test_a_damaged_cursor_is_refused(position: Position, place: int, change: int
 
 
 @given(st.text())
-def test_any_other_text_is_refused(text: str) -> None:
+def test_any_other_text_is_rejected(text: str) -> None:
     if text:
         with pytest.raises(CursorMalformed):
             cursors.decode(text)

@@ -34,7 +34,7 @@ MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS 
 
 
 async def take(stream: AsyncIterator[bytes], changes: int) -> list[WatchStockResponse]:
-    """Messages until so many changes have come."""
+    """Return messages until they have so many changes."""
     found: list[WatchStockResponse] = []
     seen = 0
     async with asyncio.timeout(20):
@@ -57,7 +57,7 @@ async def written(database: Database, feed: ChangeFeed, prefix: str, count: int)
     feed.wake()
 
 
-async def test_a_watcher_gets_what_is_committed_after_it_came_and_resumes_where_it_left(empty_dsn: str) -> None:
+async def test_a_watcher_receives_later_commits_and_resumes_from_its_cursor(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         await database.pool.execute(INSERT, "before", 1)
         feed.wake()
@@ -72,7 +72,7 @@ async def test_a_watcher_gets_what_is_committed_after_it_came_and_resumes_where_
         assert revisions(second) == [5, 6]
 
 
-async def test_the_first_message_is_a_bookmark_that_can_be_resumed_from(empty_dsn: str) -> None:
+async def test_the_first_message_is_a_bookmark_to_resume_from(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         async with watch(feed) as stream:
             opening = WatchStockResponse.FromString(await anext(stream))
@@ -82,7 +82,7 @@ async def test_the_first_message_is_a_bookmark_that_can_be_resumed_from(empty_ds
         assert not opening.changes
 
 
-async def test_a_cursor_older_than_the_window_pages_through_the_table_and_joins_without_gap_or_repeat(
+async def test_a_cursor_older_than_the_window_reads_the_table_and_joins_without_gap_or_duplicate(
     empty_dsn: str,
 ) -> None:
     async with open_log(empty_dsn) as database, open_feed(database, max_window_entries=1500) as feed:
@@ -96,7 +96,7 @@ async def test_a_cursor_older_than_the_window_pages_through_the_table_and_joins_
         assert revisions(messages) == list(range(2, 3021))
 
 
-async def test_one_transaction_comes_in_one_message(empty_dsn: str) -> None:
+async def test_one_transaction_is_one_message(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed, watch(feed) as stream:
         await anext(stream)
         await written(database, feed, "a", 2500)
@@ -106,7 +106,7 @@ async def test_one_transaction_comes_in_one_message(empty_dsn: str) -> None:
         assert not messages[0].fragment
 
 
-async def test_a_transaction_too_big_for_a_message_comes_in_flagged_fragments(empty_dsn: str) -> None:
+async def test_a_transaction_too_large_for_a_message_is_sent_in_flagged_fragments(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed, watch(feed) as stream:
         await anext(stream)
         await written(database, feed, "a" * 500, 3000)
@@ -117,7 +117,7 @@ async def test_a_transaction_too_big_for_a_message_comes_in_flagged_fragments(em
         assert revisions(messages) == list(range(1, 3001))
 
 
-async def test_a_filtered_watcher_gets_its_parts_only_and_bookmarks_pass_the_rest(empty_dsn: str) -> None:
+async def test_a_filtered_watcher_receives_its_parts_only_and_bookmarks_cover_the_rest(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         stream = feed.watch("", ("a2",), 0.1, "staff")
         async with aclosing(stream):
@@ -130,7 +130,7 @@ async def test_a_filtered_watcher_gets_its_parts_only_and_bookmarks_pass_the_res
         assert revisions(messages) == [2]
 
 
-async def test_the_public_does_not_see_what_is_for_staff(empty_dsn: str) -> None:
+async def test_the_public_does_not_receive_changes_for_staff(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed, watch(feed, audience="public") as stream:
         await anext(stream)
         await database.pool.execute(INSERT, "secret", 1)
@@ -139,7 +139,7 @@ async def test_the_public_does_not_see_what_is_for_staff(empty_dsn: str) -> None
         assert revisions(await take(stream, 1)) == [2]
 
 
-async def test_a_watcher_that_falls_out_of_the_window_is_told_and_can_resume(empty_dsn: str) -> None:
+async def test_a_watcher_that_falls_out_of_the_window_is_ended_and_can_resume(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database, max_window_entries=100) as feed:
         async with watch(feed) as stream:
             await anext(stream)
@@ -155,7 +155,7 @@ async def test_a_watcher_that_falls_out_of_the_window_is_told_and_can_resume(emp
             assert revisions(await take(stream, 500)) == list(range(2, 502))
 
 
-async def test_cursors_that_cannot_be_served_are_refused_each_with_its_reason(empty_dsn: str) -> None:
+async def test_cursors_that_cannot_be_served_are_rejected_with_their_reason(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         await written(database, feed, "a", 1)
         here = cursors.decode(feed.token())["inventory"]
@@ -174,7 +174,7 @@ async def test_cursors_that_cannot_be_served_are_refused_each_with_its_reason(em
                     await anext(stream)
 
 
-async def test_draining_ends_watchers_and_refuses_new_ones(empty_dsn: str) -> None:
+async def test_draining_ends_watchers_and_rejects_new_ones(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed, watch(feed) as stream:
         await anext(stream)
         waiting = asyncio.ensure_future(anext(stream))
@@ -188,7 +188,7 @@ async def test_draining_ends_watchers_and_refuses_new_ones(empty_dsn: str) -> No
                 await anext(late)
 
 
-async def test_a_change_made_without_a_wake_is_found_by_polling(empty_dsn: str) -> None:
+async def test_a_change_without_a_notification_is_found_by_polling(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed, watch(feed) as stream:
         await anext(stream)
         await database.pool.execute(INSERT, "by hand", 1)
@@ -196,7 +196,7 @@ async def test_a_change_made_without_a_wake_is_found_by_polling(empty_dsn: str) 
         assert revisions(await take(stream, 1)) == [1]
 
 
-async def test_a_read_waits_for_its_token_and_refuses_one_that_does_not_come(empty_dsn: str) -> None:
+async def test_a_read_waits_for_its_token_up_to_a_timeout(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         await database.pool.execute(INSERT, "one", 1)
         await feed.wait_for(feed.token_for(1))
@@ -205,7 +205,7 @@ async def test_a_read_waits_for_its_token_and_refuses_one_that_does_not_come(emp
             await feed.wait_for(feed.token_for(2), 0.05)
 
 
-async def test_a_read_with_a_made_up_token_is_refused_at_once(empty_dsn: str) -> None:
+async def test_a_read_with_a_forged_token_is_rejected_at_once(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         await database.pool.execute(INSERT, "one", 1)
 
@@ -213,7 +213,7 @@ async def test_a_read_with_a_made_up_token_is_refused_at_once(empty_dsn: str) ->
             await feed.wait_for(feed.token_for(1_000_000), 60)
 
 
-async def test_an_audience_that_comes_late_gets_everything_too(empty_dsn: str) -> None:
+async def test_a_later_audience_receives_everything_too(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         for name in ("a", "secret", "b"):
             await written(database, feed, name, 10)
@@ -225,7 +225,7 @@ async def test_an_audience_that_comes_late_gets_everything_too(empty_dsn: str) -
         assert revisions(early + late) == [*range(2, 11), *range(21, 36)]
 
 
-async def test_no_token_is_given_while_the_database_may_be_another(empty_dsn: str) -> None:
+async def test_no_token_is_returned_while_the_epoch_is_uncertain(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
         await written(database, feed, "a", 3)
         await database.pool.execute(END_OTHER_SESSIONS)
@@ -241,7 +241,7 @@ async def test_no_token_is_given_while_the_database_may_be_another(empty_dsn: st
         assert cursors.position_in(feed.token_for(3), "inventory") is not None
 
 
-async def test_a_log_that_was_cut_short_under_the_same_epoch_is_noticed_when_the_database_comes_back(
+async def test_a_log_truncated_within_an_epoch_is_detected_when_the_database_is_available_again(
     empty_dsn: str,
 ) -> None:
     async with open_log(empty_dsn) as database, open_feed(database) as feed:
@@ -269,7 +269,7 @@ async def test_a_log_that_was_cut_short_under_the_same_epoch_is_noticed_when_the
     ],
     ids=["dropped by retention", "missing"],
 )
-async def test_entries_that_went_before_they_were_read_are_no_fault_unless_they_were_in_the_middle(
+async def test_entries_dropped_before_they_were_read_are_no_error_unless_they_leave_a_gap(
     empty_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, loss: str, level: str
 ) -> None:
     monkeypatch.setattr(tailer, "POLL_SECONDS", 3600)
@@ -281,7 +281,7 @@ async def test_entries_that_went_before_they_were_read_are_no_fault_unless_they_
             await database.pool.execute(loss)
             feed.wake()
             async with asyncio.timeout(20):
-                while feed.tailer.generation == 1:  # noqa: ASYNC110 - nothing tells of it
+                while feed.tailer.generation == 1:  # noqa: ASYNC110 - there is no event for it
                     await asyncio.sleep(0.01)
 
     assert [record.levelname for record in caplog.records if record.name == "changelog.tailer"][:1] == [level]

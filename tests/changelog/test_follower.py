@@ -1,4 +1,4 @@
-"""A follower misses nothing and repeats nothing, whatever happens to the server and the network between."""
+"""A follower applies every change once, whatever happens to the server and the network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MANY = "INSERT INTO thing SELECT $1 || n, n FROM generate_series(1, $2::int) AS 
 
 
 class Recorder:
-    """Keeps every change in the order it came, and what a reset brought; it can fail on demand."""
+    """Stores changes and resets in order of arrival; can fail on demand."""
 
     def __init__(self, start: str | None = "") -> None:
         self.start = start
@@ -68,7 +68,7 @@ class Recorder:
 
 
 class Scene:
-    """A service of things behind a network, and a follower on the other side."""
+    """A service of things behind a network, and its follower."""
 
     def __init__(self, database: Database, service: ThingService, proxy: TcpProxy, recorder: Recorder) -> None:
         self.database = database
@@ -103,7 +103,7 @@ async def scene(dsn: str, port: int, recorder: Recorder | None = None, **bounds:
                 await service.stop()
 
 
-async def test_changes_come_once_and_in_order(empty_dsn: str, free_port: int) -> None:
+async def test_changes_are_applied_once_and_in_order(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         for name in "abc":
             await here.write(name)
@@ -112,7 +112,7 @@ async def test_changes_come_once_and_in_order(empty_dsn: str, free_port: int) ->
         assert here.recorder.revisions == list(range(1, 31))
 
 
-async def test_a_restarted_server_is_found_again_and_nothing_is_missed(empty_dsn: str, free_port: int) -> None:
+async def test_the_follower_reconnects_to_a_restarted_server_and_misses_nothing(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         await here.write("before")
         await here.recorder.until(10)
@@ -125,7 +125,7 @@ async def test_a_restarted_server_is_found_again_and_nothing_is_missed(empty_dsn
         assert here.recorder.revisions == list(range(1, 31))
 
 
-async def test_a_cut_network_is_resumed_where_it_broke(empty_dsn: str, free_port: int) -> None:
+async def test_the_follower_resumes_after_a_broken_connection(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         for number in range(5):
             await here.write(f"a{number}")
@@ -139,7 +139,7 @@ async def test_a_cut_network_is_resumed_where_it_broke(empty_dsn: str, free_port
 
 
 @pytest.mark.parametrize(("stable_seconds", "is_stable"), [(3600.0, False), (0.0, True)])
-async def test_only_a_connection_that_lasted_makes_the_next_failure_the_first(
+async def test_only_a_stable_connection_resets_the_back_off(
     empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch, stable_seconds: float, is_stable: bool
 ) -> None:
     monkeypatch.setattr(following, "STABLE_SECONDS", stable_seconds)
@@ -155,7 +155,7 @@ async def test_only_a_connection_that_lasted_makes_the_next_failure_the_first(
         assert bool(resets) == is_stable
 
 
-async def test_a_silent_network_is_noticed_without_a_broken_connection(empty_dsn: str, free_port: int) -> None:
+async def test_silence_is_detected_without_a_broken_connection(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         await here.write("a")
         await here.recorder.until(10)
@@ -168,7 +168,7 @@ async def test_a_silent_network_is_noticed_without_a_broken_connection(empty_dsn
         assert here.recorder.revisions == list(range(1, 21))
 
 
-async def test_a_connection_that_has_its_age_is_ended_and_nothing_is_missed(
+async def test_a_connection_at_its_maximum_age_ends_and_nothing_is_missed(
     empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ages = {"grpc.max_connection_age_ms": 300, "grpc.max_connection_age_grace_ms": 100}
@@ -186,7 +186,7 @@ async def test_a_connection_that_has_its_age_is_ended_and_nothing_is_missed(
         assert here.follower.counts.gaps == 0
 
 
-async def test_the_trace_of_a_write_goes_on_where_it_is_applied(
+async def test_the_trace_of_a_write_continues_where_it_is_applied(
     empty_dsn: str, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spans = InMemorySpanExporter()
@@ -210,7 +210,7 @@ async def test_the_trace_of_a_write_goes_on_where_it_is_applied(
     assert [link.context.trace_id for link in together.links] == [7, 8]
 
 
-async def test_a_skipped_revision_is_noticed_and_fetched(empty_dsn: str, free_port: int) -> None:
+async def test_a_skipped_revision_is_detected_and_fetched(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         here.service.servicer.skip = 5
         await here.write("a")
@@ -239,10 +239,10 @@ async def test_a_repeated_revision_is_dropped(empty_dsn: str, free_port: int) ->
         (asyncpg.DiskFullError(""), 0),
     ],
 )
-async def test_a_sink_that_fails_gets_the_same_changes_again(
+async def test_a_sink_that_fails_receives_the_same_changes_again(
     empty_dsn: str, free_port: int, error: Exception, faults: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A database that takes no writes is no fault of the follower: one line, and no trace."""
+    """A database without writes is no error of the follower: one line, without a traceback."""
     async with scene(empty_dsn, free_port) as here:
         here.recorder.fail_once = error
         await here.write("a")
@@ -252,7 +252,7 @@ async def test_a_sink_that_fails_gets_the_same_changes_again(
     assert len([record for record in caplog.records if record.exc_info]) == faults
 
 
-async def test_a_stream_that_is_given_up_is_given_up_on_the_server_too(empty_dsn: str, free_port: int) -> None:
+async def test_a_cancelled_stream_is_cancelled_on_the_server_too(empty_dsn: str, free_port: int) -> None:
     async with scene(empty_dsn, free_port) as here:
         for number in range(3):
             here.recorder.fail_once = RuntimeError("a fault")
@@ -260,11 +260,11 @@ async def test_a_stream_that_is_given_up_is_given_up_on_the_server_too(empty_dsn
             await here.recorder.until((number + 1) * 10)
 
         async with asyncio.timeout(10):
-            while here.service.feed.watchers != 1:  # noqa: ASYNC110 - nothing tells of it
+            while here.service.feed.watchers != 1:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.02)
 
 
-async def test_a_sink_without_a_position_begins_with_a_snapshot(empty_dsn: str, free_port: int) -> None:
+async def test_a_sink_without_a_position_starts_with_a_snapshot(empty_dsn: str, free_port: int) -> None:
     async with open_log(empty_dsn) as database:
         await database.pool.execute(INSERT, "early", 1)
         service = ThingService(database, free_port)
@@ -339,7 +339,7 @@ async def test_waiting_for_a_position_returns_when_it_is_applied(empty_dsn: str,
         assert len(here.recorder.revisions) == 10
 
 
-async def test_a_fan_out_feeds_every_sink_the_same(empty_dsn: str, free_port: int) -> None:
+async def test_a_fan_out_feeds_every_sink_equally(empty_dsn: str, free_port: int) -> None:
     async with open_log(empty_dsn) as database:
         await database.pool.execute(MANY, "x-", 20)
         service = ThingService(database, free_port)

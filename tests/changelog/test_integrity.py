@@ -1,4 +1,4 @@
-"""Whoever owns the database can do anything to the log but unseen."""
+"""The owner of the database can change the log, but not undetected."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ FROM change_log WHERE revision = 50
 """
 
 
-async def test_an_untouched_log_is_whole(empty_dsn: str) -> None:
+async def test_an_unchanged_log_is_valid(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         assert (await verify_chain(connection)).first_bad_revision is None
         await connection.execute(THINGS)
@@ -47,7 +47,7 @@ async def test_an_untouched_log_is_whole(empty_dsn: str) -> None:
     ],
     ids=["actor", "amount", "time", "deleted", "beginning deleted", "inserted"],
 )
-async def test_a_tampered_log_is_found_at_the_first_entry_that_does_not_fit(
+async def test_a_tampered_log_is_invalid_from_the_first_changed_entry(
     empty_dsn: str, tampering: str, first_bad: int
 ) -> None:
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
@@ -60,7 +60,7 @@ async def test_a_tampered_log_is_found_at_the_first_entry_that_does_not_fit(
         assert (await verify_chain(connection)).first_bad_revision == first_bad
 
 
-async def test_a_log_cut_off_at_its_end_is_found_by_a_checkpoint(empty_dsn: str) -> None:
+async def test_a_truncated_log_is_detected_by_a_checkpoint(empty_dsn: str) -> None:
     key = SigningKey.generate()
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         await connection.execute(THINGS)
@@ -85,7 +85,7 @@ async def test_a_log_cut_off_at_its_end_is_found_by_a_checkpoint(empty_dsn: str)
         lambda _: "not json",
     ],
 )
-async def test_a_checkpoint_that_was_not_signed_is_refused(empty_dsn: str, damage: Callable[[str], str]) -> None:
+async def test_a_checkpoint_without_a_valid_signature_is_rejected(empty_dsn: str, damage: Callable[[str], str]) -> None:
     key = SigningKey.generate()
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         await connection.execute(THINGS)
@@ -96,7 +96,7 @@ async def test_a_checkpoint_that_was_not_signed_is_refused(empty_dsn: str, damag
             read_checkpoint(damage(sign_checkpoint(made, key)), key.public_key)
 
 
-async def test_an_end_that_was_written_anew_is_found_by_a_checkpoint_only(empty_dsn: str) -> None:
+async def test_a_rewritten_end_is_detected_by_a_checkpoint_only(empty_dsn: str) -> None:
     key = SigningKey.generate()
     async with open_log(empty_dsn) as database, database.pool.acquire() as connection:
         await connection.execute(THINGS)

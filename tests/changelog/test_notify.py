@@ -1,4 +1,4 @@
-"""Replicas tell one another of commits: soon, seldom, and again after the connection was lost."""
+"""Replicas notify one another of commits: quickly, coalesced, and again after a lost connection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND query ILIKE '
 
 
 class Replica:
-    """A process's notifier, and how often it was woken."""
+    """The notifier of a process, and how often it was woken."""
 
     def __init__(self, dsn: str, also: Callable[[], None] = lambda: None) -> None:
         self.woken = 0
@@ -47,16 +47,16 @@ class Replica:
 
 @asynccontextmanager
 async def listening(dsn: str, also: Callable[[], None] = lambda: None) -> AsyncIterator[Replica]:
-    """A replica that hears; ``also`` is called whenever it is woken."""
+    """Run a replica that listens; ``also`` is called whenever it is woken."""
     replica = Replica(dsn, also)
     replica.notifier.start()
-    await replica.until_woken()  # it looks at the table once it listens: what was told before is not lost
+    await replica.until_woken()  # it wakes once it listens, so that earlier notifications are not lost
     replica.woken = 0
     yield replica
     await replica.notifier.stop()
 
 
-async def test_a_storm_of_commits_is_told_in_few_words(empty_dsn: str) -> None:
+async def test_many_commits_are_coalesced_into_few_notifications(empty_dsn: str) -> None:
     async with listening(empty_dsn) as teller, listening(empty_dsn) as other:
         began = time.monotonic()
         for _ in range(2000):
@@ -68,7 +68,7 @@ async def test_a_storm_of_commits_is_told_in_few_words(empty_dsn: str) -> None:
     assert 1 <= other.woken <= storm / COALESCE_SECONDS + 2
 
 
-async def test_whoever_told_is_not_woken_by_its_own_words(empty_dsn: str) -> None:
+async def test_a_notifier_is_not_woken_by_its_own_notification(empty_dsn: str) -> None:
     async with listening(empty_dsn) as teller, listening(empty_dsn) as other:
         teller.notifier.committed()
         await other.until_woken()
@@ -79,7 +79,7 @@ async def test_whoever_told_is_not_woken_by_its_own_words(empty_dsn: str) -> Non
         assert other.woken == 1
 
 
-async def test_one_that_has_something_to_say_can_be_stopped(empty_dsn: str) -> None:
+async def test_a_notifier_with_a_pending_notification_can_be_stopped(empty_dsn: str) -> None:
     for _ in range(5):
         async with listening(empty_dsn) as teller:
             teller.notifier.committed()
@@ -87,7 +87,7 @@ async def test_one_that_has_something_to_say_can_be_stopped(empty_dsn: str) -> N
                 await teller.notifier.stop()
 
 
-async def test_a_lost_connection_is_made_anew_and_the_table_looked_at(empty_dsn: str) -> None:
+async def test_the_notifier_wakes_after_it_reconnects(empty_dsn: str) -> None:
     person = await asyncpg.connect(empty_dsn)
     async with listening(empty_dsn) as one, listening(empty_dsn) as other:
         one.notifier.committed()
@@ -137,7 +137,7 @@ async def test_a_transaction_outside_the_service_notifies_once_however_many_rows
         assert heard.senders == [many.get_server_pid(), last.get_server_pid()]
 
 
-async def test_what_is_rolled_back_or_is_the_service_s_own_is_not_announced(empty_dsn: str) -> None:
+async def test_a_rollback_or_a_write_of_the_service_sends_no_notification(empty_dsn: str) -> None:
     async with (
         open_log(empty_dsn) as database,
         notifications.listening(empty_dsn) as heard,

@@ -1,4 +1,4 @@
-"""Retention drops whole partitions, oldest first, never past what a follower needs; the chain goes on."""
+"""Retention drops whole partitions, oldest first, never beyond a follower's position; the chain stays valid."""
 
 import asyncpg
 import pytest
@@ -17,7 +17,7 @@ REPORT = "INSERT INTO change_log_follower SELECT 'audit', epoch, $1 FROM change_
 
 
 async def filled(dsn: str, entries: int) -> Database:
-    """A log whose partitions hold 300 revisions each."""
+    """Return a database with a log in partitions of 300 revisions."""
     database = await Database.open(dsn, application_name="test")
     await database.pool.execute(CHANGE_LOG + THING)
     await database.pool.execute("SELECT change_log_resize_partitions(300)")
@@ -27,7 +27,7 @@ async def filled(dsn: str, entries: int) -> Database:
 
 
 @pytest.mark.parametrize("reason", [DROP_BY_AGE, DROP_BY_SIZE])
-async def test_closed_partitions_leave_oldest_first_and_the_chain_stays_whole(empty_dsn: str, reason: str) -> None:
+async def test_closed_partitions_are_dropped_oldest_first(empty_dsn: str, reason: str) -> None:
     database = await filled(empty_dsn, 1000)
     async with database.pool.acquire() as connection:
         dropped = [(await connection.fetchrow(reason))["dropped_to"] for _ in range(5)]
@@ -39,7 +39,7 @@ async def test_closed_partitions_leave_oldest_first_and_the_chain_stays_whole(em
     await database.close()
 
 
-async def test_nothing_young_and_small_is_dropped(empty_dsn: str) -> None:
+async def test_a_young_and_small_log_is_retained(empty_dsn: str) -> None:
     database = await filled(empty_dsn, 700)
 
     assert (await database.pool.fetchrow(KEEP))["dropped_to"] is None
@@ -47,7 +47,7 @@ async def test_nothing_young_and_small_is_dropped(empty_dsn: str) -> None:
     await database.close()
 
 
-async def test_what_a_follower_still_needs_is_held_and_said(empty_dsn: str) -> None:
+async def test_entries_that_a_follower_lacks_are_retained_and_reported(empty_dsn: str) -> None:
     database = await filled(empty_dsn, 1000)
     await database.pool.execute(REPORT, 450)
 
@@ -73,7 +73,7 @@ async def test_a_follower_that_delays_retention_is_logged(empty_dsn: str, caplog
     await database.close()
 
 
-async def test_the_record_of_what_was_dropped_cannot_be_rewritten(empty_dsn: str) -> None:
+async def test_the_record_of_dropped_entries_cannot_be_rewritten(empty_dsn: str) -> None:
     database = await filled(empty_dsn, 400)
     await database.pool.execute(DROP_BY_AGE)
 
@@ -82,7 +82,7 @@ async def test_the_record_of_what_was_dropped_cannot_be_rewritten(empty_dsn: str
     await database.close()
 
 
-async def test_a_follower_that_has_not_reported_since_a_restore_holds_back_what_came_after_it(empty_dsn: str) -> None:
+async def test_a_follower_without_a_report_since_a_restore_delays_retention_of_later_entries(empty_dsn: str) -> None:
     database = await filled(empty_dsn, 350)
     await database.pool.execute(REPORT, 350)
     await database.pool.execute("SELECT change_log_begin_epoch()")
@@ -95,7 +95,7 @@ async def test_a_follower_that_has_not_reported_since_a_restore_holds_back_what_
     await database.close()
 
 
-async def test_a_transaction_of_any_size_finds_its_partitions(empty_dsn: str) -> None:
+async def test_a_transaction_of_any_size_has_its_partitions(empty_dsn: str) -> None:
     database = await filled(empty_dsn, 0)
 
     await database.pool.execute("INSERT INTO thing SELECT n::text, n FROM generate_series(1, 4000) AS n")
@@ -117,7 +117,7 @@ async def test_partitions_may_change_their_size_while_the_log_is_in_use(empty_ds
     await database.close()
 
 
-async def test_retention_gives_way_to_a_long_transaction_instead_of_stopping_writers(empty_dsn: str) -> None:
+async def test_retention_skips_a_long_transaction_and_blocks_no_writer(empty_dsn: str) -> None:
     database = await filled(empty_dsn, 700)
     async with database.pool.acquire() as reader, reader.transaction(isolation="repeatable_read"):
         await reader.fetchval(OLDEST)

@@ -1,4 +1,4 @@
-"""Messages are cut at the ends of transactions, bounded, and lose or repeat nothing."""
+"""Messages end with transactions, are bounded, and have every change once."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ MAX_BYTES = 300
 
 
 def entries_of(transactions: list[list[tuple[bool, int]]]) -> list[WindowEntry]:
-    """Entries of transactions; each change is (belongs to the filter, length of its id)."""
+    """Return entries of transactions; each change is (matches the filter, length of its id)."""
     entries: list[WindowEntry] = []
     for transaction in transactions:
         for wanted, length in transaction:
@@ -51,7 +51,7 @@ def test_a_log_cut_into_messages_is_ordered_unique_complete_bounded_and_atomic(
 
 
 @given(st.integers(min_value=0, max_value=40), st.integers(min_value=1, max_value=30), st.data())
-def test_a_window_gives_exactly_what_follows_a_revision(start: int, size: int, data: st.DataObject) -> None:
+def test_a_window_returns_exactly_the_entries_after_a_revision(start: int, size: int, data: st.DataObject) -> None:
     window = Window(start, max_entries=10)
     for number in range(size):
         window.append(WindowEntry(start + number + 1, frozenset(), {"staff": b""}))

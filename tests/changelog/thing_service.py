@@ -24,7 +24,7 @@ NAME = "partstream.inventory.v1.InventoryService"
 
 
 class ThingServicer(stock_service_pb2_grpc.InventoryServiceServicer):
-    """Watches and snapshots of things. ``skip`` and ``repeat`` make it as wrong as a follower must notice."""
+    """Watches and snapshots of things. ``skip`` and ``repeat`` cause errors that a follower must detect."""
 
     def __init__(self, database: Database, feed: ChangeFeed) -> None:
         self._database = database

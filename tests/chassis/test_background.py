@@ -1,4 +1,4 @@
-"""Background work stops when it is told to, whatever it was told in the same moment."""
+"""Background services run their steps, retry them and stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chassis.background import BackgroundService, Backoff
 
 
 class Counter(BackgroundService):
-    """Counts its steps; the first ones may fail."""
+    """Counts its steps; the first ones can fail."""
 
     def __init__(self, failures: int = 0) -> None:
         super().__init__("counter", 3600)
@@ -25,7 +25,7 @@ class Counter(BackgroundService):
             raise OSError(message)
 
 
-async def test_a_nudge_brings_the_next_step_forward() -> None:
+async def test_a_nudge_runs_the_next_step_now() -> None:
     counter = Counter()
     counter.start()
     await counter.stepped.wait()
@@ -38,7 +38,7 @@ async def test_a_nudge_brings_the_next_step_forward() -> None:
     assert counter.steps == 2
 
 
-async def test_work_that_is_nudged_and_stopped_at_once_stops() -> None:
+async def test_a_service_that_is_nudged_and_stopped_at_once_stops() -> None:
     for _ in range(20):
         counter = Counter()
         counter.start()
@@ -49,7 +49,7 @@ async def test_work_that_is_nudged_and_stopped_at_once_stops() -> None:
             await counter.stop()
 
 
-async def test_a_step_that_failed_is_tried_again_soon() -> None:
+async def test_a_failed_step_is_retried_soon() -> None:
     counter = Counter(failures=1)
     counter.start()
     async with asyncio.timeout(5):
@@ -59,19 +59,19 @@ async def test_a_step_that_failed_is_tried_again_soon() -> None:
     await counter.stop()
 
 
-def test_delays_grow_to_their_bound_with_full_jitter_and_begin_anew_after_a_reset() -> None:
+def test_delays_grow_to_their_bound_with_full_jitter_and_start_again_after_a_reset() -> None:
     backoff = Backoff(0.1, 3.0)
     rounds = [[backoff.next() for _ in range(8)] for _ in range(200)]
     backoff.reset()
     first = [max(delays) for delays in zip(*rounds, strict=True)][-1]
 
-    assert 2.0 < first <= 3.0  # the longest of many comes near the bound
-    assert min(delay for delays in rounds for delay in delays) < 0.3  # and none is safe from being short
+    assert 2.0 < first <= 3.0  # the longest of many is close to the bound
+    assert min(delay for delays in rounds for delay in delays) < 0.3  # and any can be short
     assert backoff.next() <= 0.1
 
 
 class Deaf(BackgroundService):
-    """A step that makes nothing of its cancellation, as a driver does while it connects."""
+    """A step that swallows its cancellation, as a driver does while it connects."""
 
     def __init__(self) -> None:
         super().__init__("deaf", 3600)
@@ -83,8 +83,8 @@ class Deaf(BackgroundService):
             await asyncio.Event().wait()
 
 
-async def test_a_step_that_loses_its_cancellation_is_stopped_all_the_same() -> None:
-    """A scheduler that was told to stop while its heartbeat connected to Redis once never ended."""
+async def test_a_step_that_swallows_its_cancellation_is_stopped() -> None:
+    """A scheduler that was stopped while its heartbeat connected to Redis never ended."""
     deaf = Deaf()
     deaf.start()
     await deaf.began.wait()

@@ -1,4 +1,4 @@
-"""Transactions on pooled connections: whatever becomes of their callers, the pool keeps its connections."""
+"""Transactions on pooled connections return them to the pool in every case."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 CONTEXT = WriteContext(ANONYMOUS.user_id, ANONYMOUS.username)
-_CONNECTIONS = 10  # as many as the log's database opens at most
-_TURNS = 60  # of the event loop, after which callers leave: from before the BEGIN on
+_CONNECTIONS = 10  # the largest pool of the log's database
+_ITERATIONS = 60  # of the event loop, after which calls are cancelled: from before the BEGIN on
 
 
 async def write(transactions: TransactionManager, thing: str) -> None:
-    """A write as services make them."""
+    """Write as services do."""
     async with transactions.begin(CONTEXT) as connection:
         await connection.execute(INSERT, thing, 1)
         await Handoff().seal(connection)
 
 
 async def leave_after(turns: int, call: Coroutine[object, object, None]) -> bool:
-    """Cancel a call after so many turns of the event loop; whether it was still under way."""
+    """Cancel a call after so many iterations of the event loop; return whether it was still running."""
     task = asyncio.ensure_future(call)
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -45,7 +45,7 @@ async def leave_after(turns: int, call: Coroutine[object, object, None]) -> bool
 
 
 async def all_connections_are_free(database: Database) -> bool:
-    """Whether every connection the pool can have is to be had, and none has a transaction open."""
+    """Whether every connection of the pool can be acquired, without an open transaction."""
     async with asyncio.timeout(10):
         taken = [await database.pool.acquire() for _ in range(_CONNECTIONS)]
     is_clean = not any(connection.is_in_transaction() for connection in taken)
@@ -54,19 +54,19 @@ async def all_connections_are_free(database: Database) -> bool:
     return is_clean
 
 
-async def test_callers_who_leave_take_no_connection_with_them(empty_dsn: str) -> None:
-    """Piccolo kept the connection of a transaction whose BEGIN was cancelled: ten of them, and nobody could write."""
+async def test_cancelled_callers_leak_no_connection(empty_dsn: str) -> None:
+    """Piccolo leaked the connection of a transaction whose BEGIN was cancelled: after ten, all writes failed."""
     async with open_log(empty_dsn) as database:
         transactions = TransactionManager(database)
 
-        left = [await leave_after(turns, write(transactions, f"t{turns}")) for turns in range(_TURNS)]
+        left = [await leave_after(turns, write(transactions, f"t{turns}")) for turns in range(_ITERATIONS)]
 
         assert any(left)
         assert await all_connections_are_free(database)
         await write(transactions, "afterwards")
 
 
-async def test_a_commit_that_the_database_refuses_gives_its_connection_back(empty_dsn: str) -> None:
+async def test_a_failed_commit_returns_its_connection(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database:
         await database.pool.execute("""
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END';
@@ -83,7 +83,7 @@ async def test_a_commit_that_the_database_refuses_gives_its_connection_back(empt
         assert await all_connections_are_free(database)
 
 
-async def test_a_transaction_within_another_is_refused_and_piccolo_knows_of_the_outer_one(empty_dsn: str) -> None:
+async def test_a_nested_transaction_is_rejected_and_piccolo_has_the_outer_one(empty_dsn: str) -> None:
     async with open_log(empty_dsn) as database:
         transactions = TransactionManager(database)
         current = database.engine.current_transaction
@@ -145,8 +145,8 @@ async def test_locked_rows_stay_as_they_are_until_the_transaction_ends(empty_dsn
             await transactions.with_row_locking(query)
 
 
-async def test_a_write_transaction_that_is_left_waiting_gives_up_the_logs_lock(empty_dsn: str) -> None:
-    """A process stopped in its transaction held up every writer for 60 s."""
+async def test_an_idle_write_transaction_releases_the_logs_lock(empty_dsn: str) -> None:
+    """A process suspended in its transaction blocked every writer for 60 s."""
     async with open_log(empty_dsn) as database:
         transactions = TransactionManager(database)
         other = await database.connect()

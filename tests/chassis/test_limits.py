@@ -1,4 +1,4 @@
-"""``PARTSTREAM_LIMITS``: what it overrides, and what is refused."""
+"""``PARTSTREAM_LIMITS``: its overrides, and invalid values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERYTHING = (
 )
 
 
-def test_what_is_given_overrides_the_default() -> None:
+def test_a_given_limit_overrides_the_default() -> None:
     given = limits(EVERYTHING)
 
     assert given.rate("reads", Rate(1, 1)) == Rate(1_000_000, 1)
@@ -21,7 +21,7 @@ def test_what_is_given_overrides_the_default() -> None:
     assert given.share("reservation_share", 0.5) == 1.0
 
 
-def test_a_role_has_its_own_rate_before_that_of_all() -> None:
+def test_a_rate_of_a_role_precedes_that_of_all_roles() -> None:
     given = limits("reads=5/s,reads.customer=7/2min")
 
     assert given.rate_of_role("reads", "customer", Rate(1, 1)) == Rate(7, 120)
@@ -29,7 +29,7 @@ def test_a_role_has_its_own_rate_before_that_of_all() -> None:
     assert given.rate_of_role("writes", "customer", Rate(1, 1)) == Rate(1, 1)
 
 
-def test_what_is_not_given_has_its_default() -> None:
+def test_other_limits_have_their_defaults() -> None:
     assert limits("").count("connections_per_address", 5) == 5
     assert Limits().share("reservation_share", 0.5) == 0.5
     assert str(Limits()) == ""
@@ -59,6 +59,6 @@ def test_what_is_not_given_has_its_default() -> None:
         "reservation_share=0.5,reservation_share=0.6",
     ],
 )
-def test_what_cannot_be_used_is_a_wrong_setting(raw: str) -> None:
+def test_an_invalid_limit_is_rejected(raw: str) -> None:
     with pytest.raises(ValueError, match=raw.partition("=")[0] if raw.count("=") > 1 else "is not"):
         limits(raw)

@@ -1,4 +1,4 @@
-"""Which of many lines are written."""
+"""Repeated log lines are written once and counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chassis.log_repeats import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Repe
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,39 +29,43 @@ def line(message: str, *arguments: object, level: int = logging.WARNING, name: s
     return logging.LogRecord(name, level, "", 0, message, arguments, None)
 
 
-def test_what_is_said_of_two_things_is_said_of_both(clock: Clock) -> None:
+def test_lines_about_different_subjects_are_all_written(clock: Clock) -> None:
     repeats = Repeats(clock)
-    lines = [line("%s is away: %r", name, OSError(number)) for number in range(3) for name in ("redis", "content")]
+    lines = [
+        line("%s is unavailable: %r", name, OSError(number)) for number in range(3) for name in ("redis", "content")
+    ]
 
     written = [record.getMessage() for each in lines for record in repeats.admitted(each)]
 
-    assert written == ["redis is away: OSError(0)", "content is away: OSError(0)"]
+    assert written == ["redis is unavailable: OSError(0)", "content is unavailable: OSError(0)"]
 
 
-def test_what_goes_on_is_said_again_with_its_number_after_growing_pauses(clock: Clock) -> None:
+def test_a_repeated_line_is_written_with_its_count_after_growing_pauses(clock: Clock) -> None:
     repeats = Repeats(clock)
-    said: list[tuple[float, int]] = []
+    written_at: list[tuple[float, int]] = []
 
     for _ in range(2_000):
-        said += [(clock.now - 100, getattr(record, "repeated", 0)) for record in repeats.admitted(line("away"))]
+        written_at += [
+            (clock.now - 100, getattr(record, "repeated", 0)) for record in repeats.admitted(line("unavailable"))
+        ]
         clock.now += 0.125
 
-    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(said)]
+    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(written_at)]
     assert pauses == pytest.approx([5, 10, 20, 40, 60, 60], abs=0.5)
-    assert [number for _, number in said[:2]] == [0, 39]
+    assert [number for _, number in written_at[:2]] == [0, 39]
 
 
-def test_how_often_it_was_is_said_when_it_is_over(clock: Clock) -> None:
+def test_the_count_is_written_when_the_repetition_ends(clock: Clock) -> None:
     repeats = Repeats(clock)
     for _ in range(10):
-        repeats.admitted(line("away"))
+        repeats.admitted(line("unavailable"))
 
     clock.now += FIRST_PAUSE_SECONDS
     last, other = repeats.admitted(line("something else"))
 
-    assert (last.getMessage(), last.repeated) == ("away", 9)  # type: ignore[attr-defined]
+    assert (last.getMessage(), last.repeated) == ("unavailable", 9)  # type: ignore[attr-defined]
     assert other.getMessage() == "something else"
-    assert [record.getMessage() for record in repeats.admitted(line("away"))] == ["away"]
+    assert [record.getMessage() for record in repeats.admitted(line("unavailable"))] == ["unavailable"]
 
 
 @pytest.mark.parametrize(
@@ -75,13 +79,13 @@ def test_how_often_it_was_is_said_when_it_is_over(clock: Clock) -> None:
         (logging.INFO, "partstream.calls"),
     ],
 )
-def test_faults_and_calls_are_written_each(clock: Clock, level: int, name: str) -> None:
+def test_errors_and_calls_are_all_written(clock: Clock, level: int, name: str) -> None:
     repeats = Repeats(clock)
 
     assert [len(repeats.admitted(line("it", level=level, name=name))) for _ in range(3)] == [1, 1, 1]
 
 
-def test_as_many_kinds_as_one_likes_take_a_bounded_memory(clock: Clock) -> None:
+def test_any_number_of_kinds_needs_bounded_memory(clock: Clock) -> None:
     repeats = Repeats(clock)
 
     for number in range(5_000):

@@ -1,4 +1,4 @@
-"""How a line of the log looks, and how often it is written."""
+"""The format of log lines, and their suppression."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("tests.logs")
 
 
 def fault() -> BaseException:
-    """An error that was raised, with the trace that it has then."""
+    """Return a raised error with its traceback."""
     with pytest.raises(ZeroDivisionError) as raised:
         _ = 1 / 0
     return raised.value
@@ -36,15 +36,15 @@ def _root_as_it_was() -> Iterator[None]:
 
 
 def configured(**how: str) -> io.StringIO:
-    """Answer what a process that is configured so writes to standard error."""
+    """Return what a process with this configuration writes to standard error."""
     output = io.StringIO()
     with contextlib.redirect_stderr(output):
         logs.configure("edge", **how)
     return output
 
 
-def test_a_line_break_in_what_a_stranger_sent_begins_no_line_of_ours() -> None:
-    """``GET /parts/x%0a12:00:00 ERROR …`` once wrote a line that looked like one of the edge's own."""
+def test_a_line_break_in_a_request_cannot_forge_a_log_line() -> None:
+    """``GET /parts/x%0a12:00:00 ERROR …`` wrote a line that looked like one of the edge."""
     written = configured()
 
     log.info("%s %s", "GET", "/parts/x\n12:00:00.000 ERROR the sky falls\x1b[31m\u202e", extra={"user": "a\r\nb"})
@@ -53,8 +53,8 @@ def test_a_line_break_in_what_a_stranger_sent_begins_no_line_of_ours() -> None:
     assert "x\\n12:00:00.000 ERROR the sky falls\\x1b[31m\\u202e user=a\\r\\nb" in line
 
 
-def test_a_warning_has_its_error_in_one_line_and_an_error_its_trace() -> None:
-    """While PostgreSQL was away, every pool wrote thirty lines with each attempt."""
+def test_a_warning_is_one_line_and_an_error_has_its_traceback() -> None:
+    """While PostgreSQL was unavailable, every pool wrote thirty lines per attempt."""
     written = configured()
     log.warning("the pool is retried", exc_info=ConnectionRefusedError(111, "Connection refused"))
     (line,) = written.getvalue().splitlines()
@@ -64,39 +64,39 @@ def test_a_warning_has_its_error_in_one_line_and_an_error_its_trace() -> None:
     assert "Traceback" in written.getvalue()
 
 
-def test_json_lines_say_the_same() -> None:
+def test_json_lines_have_the_same_content() -> None:
     written = configured(format="json")
-    log.warning("away", exc_info=OSError(5, "gone"))
+    log.warning("unavailable", exc_info=OSError(5, "lost"))
     log.error("fault", exc_info=fault())
 
     warning, error = (json.loads(line) for line in written.getvalue().splitlines())
-    assert warning["error"] == "OSError(5, 'gone')"
+    assert warning["error"] == "OSError(5, 'lost')"
     assert "exception" not in warning
     assert "Traceback" in error["exception"]
 
 
-def test_equal_lines_are_written_once_and_counted_in_the_end() -> None:
+def test_equal_lines_are_written_once_and_counted_at_the_end() -> None:
     written = configured()
 
     for attempt in range(100):
-        log.warning("%s is away, next attempt in %.1f s: %r", "redis", attempt / 10, OSError(attempt))
+        log.warning("%s is unavailable, next attempt in %.1f s: %r", "redis", attempt / 10, OSError(attempt))
     logging.getLogger().handlers[0].close()
 
     first, last = written.getvalue().splitlines()
-    assert "redis is away, next attempt in 0.0 s: OSError(0)" in first
-    assert "redis is away, next attempt in 9.9 s: OSError(99) repeated=99" in last
+    assert "redis is unavailable, next attempt in 0.0 s: OSError(0)" in first
+    assert "redis is unavailable, next attempt in 9.9 s: OSError(99) repeated=99" in last
 
 
-def test_whoever_asks_for_debug_gets_every_line() -> None:
+def test_level_debug_writes_every_line() -> None:
     written = configured(level="DEBUG")
 
     for _ in range(100):
-        log.warning("away")
+        log.warning("unavailable")
 
-    assert written.getvalue().count("away") == 100
+    assert written.getvalue().count("unavailable") == 100
 
 
-def test_a_filter_decides_over_every_line_while_it_is_there() -> None:
+def test_a_filter_applies_to_every_line_of_its_block() -> None:
     written = configured()
 
     with logs.filtered(logging.Filter("somebody.else")):
@@ -107,8 +107,8 @@ def test_a_filter_decides_over_every_line_while_it_is_there() -> None:
     assert "this" in written.getvalue()
 
 
-def test_a_call_that_is_cancelled_before_its_handler_begins_is_no_error() -> None:
-    """A client that cancels early, or a replica that was stopped meanwhile, made an ERROR with a trace each time."""
+def test_a_call_cancelled_before_its_handler_starts_is_no_error() -> None:
+    """Each early cancellation, or a stopped replica, caused an ERROR with a traceback."""
     output = configured(format="text")
     calls = logging.getLogger("grpc._cython.cygrpc")
 

@@ -59,7 +59,7 @@ async def test_metrics_and_health_are_served(free_port: int) -> None:
 
 
 @pytest.mark.parametrize(("required", "status", "code"), [(True, "down", 503), (False, "degraded", 200)])
-async def test_a_dependency_that_is_unavailable_shows(free_port: int, required: bool, status: str, code: int) -> None:
+async def test_an_unavailable_dependency_is_reported(free_port: int, required: bool, status: str, code: int) -> None:
     async def details() -> HealthDetails:
         return summarised({"database": await checked(fails, required=required)})
 
@@ -88,7 +88,7 @@ async def test_a_blocked_event_loop_is_not_alive(free_port: int, monkeypatch: py
     await asyncio.sleep(0)
     deadline = time.monotonic() + 20
     while not found and time.monotonic() < deadline:
-        time.sleep(0.01)  # noqa: ASYNC251 - a blocked loop is what is tested
+        time.sleep(0.01)  # noqa: ASYNC251 - the test blocks the loop
     await waiting
     await port.stop()
 
@@ -96,7 +96,7 @@ async def test_a_blocked_event_loop_is_not_alive(free_port: int, monkeypatch: py
     assert b"blocked" in b"".join(found)
 
 
-async def test_a_client_that_sends_nothing_holds_up_no_other(free_port: int) -> None:
+async def test_an_idle_client_blocks_no_other(free_port: int) -> None:
     async with served(OperationsPort("127.0.0.1", free_port, well)) as client:
         silent = [await asyncio.open_connection("127.0.0.1", free_port) for _ in range(operations._AT_ONCE - 1)]
         ready = await client.get("/health/live")
@@ -106,7 +106,7 @@ async def test_a_client_that_sends_nothing_holds_up_no_other(free_port: int) -> 
     assert ready.status_code == 200
 
 
-async def test_a_port_that_is_taken_is_said_plainly(free_port: int) -> None:
+async def test_a_port_in_use_is_reported(free_port: int) -> None:
     async with served(OperationsPort("127.0.0.1", free_port, well)):
         with pytest.raises(PortTaken, match=f"operations port {free_port} on 127.0.0.1 is in use"):
             OperationsPort("127.0.0.1", free_port, well).start()

@@ -1,4 +1,4 @@
-"""What a process asks of the system when it starts."""
+"""The limits of a process at its start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 
-def test_as_many_files_as_the_system_grants_may_be_open() -> None:
+def test_the_limit_of_open_files_is_raised_to_the_hard_limit() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
 
     assert int(done.stdout) == resource.getrlimit(resource.RLIMIT_NOFILE)[1]

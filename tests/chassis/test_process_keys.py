@@ -1,4 +1,4 @@
-"""Processes prove who they are with keys of their own: what a token of theirs is worth, and when it ends."""
+"""Processes authenticate with keys of their own: permissions, names and expiry of their tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PEER = "ipv4:192.0.2.50:4711"
 
 
 class Gate:
-    """The key sets of a service, and how it sees a call."""
+    """The key sets of a service, and its authentication of a call."""
 
     def __init__(self, folder: Path) -> None:
         self.users, self.edge, self.tools = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
@@ -48,7 +48,7 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-def test_a_process_may_what_its_key_says_and_not_what_its_token_says(gate: Gate) -> None:
+def test_a_process_has_the_permissions_of_its_key_not_of_its_token(gate: Gate) -> None:
     forged = gate.edge.mint(subject=SUBJECT, name="admin", roles=["admin"], permissions=["users:write", "stock:write"])
 
     caller = gate.caller(authorization=f"Bearer {forged}")
@@ -70,7 +70,7 @@ def test_only_tools_choose_their_name_and_not_that_of_another_process(gate: Gate
     assert set(names.values()) == {"import", "tools", "edge"}
 
 
-def test_facts_about_the_client_are_taken_from_a_process_only(gate: Gate) -> None:
+def test_the_client_address_is_accepted_from_a_process_only(gate: Gate) -> None:
     user = f"Bearer {gate.users.mint(subject=SUBJECT, name='ada', roles=['service'])}"
     edge = ServiceToken(gate.edge, "edge")()
 
@@ -92,7 +92,7 @@ def test_a_user_token_is_no_credential_of_a_process(gate: Gate) -> None:
         gate.caller(partstream_process=user, partstream_client_ip="6.6.6.6")
 
 
-def test_a_revoked_key_counts_no_more(gate: Gate) -> None:
+def test_a_revoked_key_is_invalid(gate: Gate) -> None:
     token = ServiceToken(gate.edge, "edge")()
     assert gate.caller(partstream_process=token).is_anonymous
 
@@ -103,7 +103,7 @@ def test_a_revoked_key_counts_no_more(gate: Gate) -> None:
             gate.caller(**metadata)
 
 
-def test_a_rotated_key_counts_until_its_time(gate: Gate) -> None:
+def test_a_rotated_key_is_valid_until_its_expiry(gate: Gate) -> None:
     token = ServiceToken(gate.edge, "edge")()
     gate.write(**{UNTIL: time.time() + 60})
     assert gate.caller(authorization=f"Bearer {token}").process == "edge"
@@ -114,7 +114,7 @@ def test_a_rotated_key_counts_until_its_time(gate: Gate) -> None:
         gate.caller(authorization=f"Bearer {token}")
 
 
-def test_a_process_takes_up_a_rotated_key_from_its_file(gate: Gate, tmp_path: Path) -> None:
+def test_a_process_uses_a_rotated_key_from_its_file(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "edge.pem"
     file.write_bytes(gate.edge.pem())
     token = ServiceToken(file, "edge", ttl_seconds=0)
@@ -144,5 +144,5 @@ def test_a_method_reads_by_its_name(method: str, reads: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "<script>", "x" * 101, "a\nb"])
-def test_a_request_id_of_other_characters_is_not_taken(text: str) -> None:
+def test_a_request_id_with_other_characters_is_ignored(text: str) -> None:
     assert safe_request_id(text) == ""

@@ -10,7 +10,7 @@ from edge.identity.roles import ROLES as ROLES_OF_ACCOUNTS
 
 
 class Clock:
-    """Seconds since 1970, moved by hand."""
+    """Seconds since 1970, set by tests."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now
@@ -23,7 +23,7 @@ def quota(amount: int, seconds: int, clock: Clock, **options: int) -> Quota:
     return Quota(READS, GUEST, Rate(amount, seconds), clock=clock, **options)
 
 
-def test_a_caller_has_its_quota_once_in_a_window() -> None:
+def test_a_caller_has_its_quota_once_per_window() -> None:
     clock = Clock(1_000_003.5)
     reads = quota(2, 10, clock)
 
@@ -35,7 +35,7 @@ def test_a_caller_has_its_quota_once_in_a_window() -> None:
     assert reads.take("192.0.2.2").allowed
 
 
-def test_after_the_seconds_that_were_named_all_of_it_is_there_again() -> None:
+def test_the_full_quota_is_available_after_the_reset() -> None:
     clock = Clock(1_000_003.5)
     reads = quota(1, 10, clock)
     reads.take("a")
@@ -44,7 +44,7 @@ def test_after_the_seconds_that_were_named_all_of_it_is_there_again() -> None:
     assert reads.take("a") == (True, 0, 10, False)
 
 
-def test_a_clock_that_is_set_back_begins_another_window() -> None:
+def test_a_clock_that_is_set_back_starts_another_window() -> None:
     clock = Clock()
     reads = quota(1, 10, clock)
     reads.take("a")
@@ -54,7 +54,7 @@ def test_a_clock_that_is_set_back_begins_another_window() -> None:
     assert not reads.take("a").allowed
 
 
-def test_callers_without_end_take_bounded_memory() -> None:
+def test_any_number_of_callers_needs_bounded_memory() -> None:
     reads = quota(1, 3_600, Clock(), most_keys=100)
     for number in range(1_000):
         reads.take(f"address-{number}")
@@ -65,7 +65,7 @@ def test_callers_without_end_take_bounded_memory() -> None:
     assert not reads.take("address-999").allowed
 
 
-def test_only_callers_who_used_some_of_their_quota_are_worth_sharing() -> None:
+def test_only_callers_with_used_quota_are_shared() -> None:
     reads = quota(100, 10, Clock())
     for _ in range(5):
         reads.take("busy")
@@ -90,5 +90,5 @@ def test_every_role_of_an_account_has_limits() -> None:
 
 
 @pytest.mark.parametrize("raw", ["100/s", "3000/10s", "300/min", "5/2min", "7/h"])
-def test_a_rate_is_shown_as_it_is_set(raw: str) -> None:
+def test_a_rate_is_formatted_as_in_the_setting(raw: str) -> None:
     assert str(limits(f"reads={raw}")) == f"reads={raw}"

@@ -1,4 +1,4 @@
-"""Old claims are forgotten, however many there are; young ones stay."""
+"""Old claims are deleted, in any number; recent ones are retained."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LEFT = "SELECT count(*), min(created_at) > now() - interval '2 hours' FROM reque
 
 
 @pytest.mark.parametrize("room", ["inventory", "content"])
-async def test_more_claims_than_one_statement_forgets(room: str, request: pytest.FixtureRequest) -> None:
-    """A backlog that took longer than a statement may was never forgotten."""
+async def test_more_claims_than_one_statement_deletes(room: str, request: pytest.FixtureRequest) -> None:
+    """A backlog that exceeded the statement timeout was never deleted."""
     database = await Database.open(request.getfixturevalue(f"{room}_dsn"), application_name="test", max_size=2)
     try:
         await database.pool.execute(CLAIMS)

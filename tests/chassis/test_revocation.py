@@ -1,4 +1,4 @@
-"""A revoked token ends calls and open streams; without news of revocations nothing is written."""
+"""A revoked token ends calls and open streams; without an up-to-date list writes are rejected."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SESSION = "22222222-2222-4222-8222-222222222222"
 
 
 class Endless(stock_service_pb2_grpc.InventoryServiceServicer):
-    """A service whose streams say one thing and then nothing."""
+    """A service whose streams send one message and stay open."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
@@ -90,7 +90,7 @@ REVOKED = [Revocation("session", SESSION), Revocation("user", USER, time.time() 
 
 @pytest.mark.parametrize("revoked", REVOKED, ids=["session", "user"])
 async def test_a_revocation_ends_calls_and_open_streams(revoked: Revocation, tmp_path: Path) -> None:
-    """An access token wrote for ten minutes after the logout, and an open watch went on for thirty."""
+    """An access token was valid for ten minutes after the logout, and an open watch for thirty."""
     async with served(tmp_path) as service:
         service.revocations.confirm()
         metadata = service.token()
@@ -106,7 +106,7 @@ async def test_a_revocation_ends_calls_and_open_streams(revoked: Revocation, tmp
         assert not guest.done()
 
 
-async def test_tokens_issued_after_a_change_of_rights_count(tmp_path: Path) -> None:
+async def test_tokens_issued_after_a_change_of_permissions_are_valid(tmp_path: Path) -> None:
     async with served(tmp_path) as service:
         service.revocations.confirm()
         changed_at = time.time()
@@ -116,7 +116,7 @@ async def test_tokens_issued_after_a_change_of_rights_count(tmp_path: Path) -> N
         await service.stub.AdjustStock(ADJUST, metadata=service.token())
 
 
-async def test_without_news_of_revocations_nothing_is_written_and_reads_go_on(
+async def test_an_outdated_list_rejects_writes_and_serves_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(tmp_path) as service:
@@ -127,13 +127,13 @@ async def test_without_news_of_revocations_nothing_is_written_and_reads_go_on(
 
         monkeypatch.setattr(listing, "KNOWN_SECONDS", 0.0)
 
-        refused = await failure(service.stub.AdjustStock(ADJUST, metadata=metadata))
-        assert (type(refused), refused.code) == (errors.RevocationUnknown, "UNAVAILABLE")
+        error = await failure(service.stub.AdjustStock(ADJUST, metadata=metadata))
+        assert (type(error), error.code) == (errors.RevocationUnknown, "UNAVAILABLE")
         await service.stub.GetStock(GET, metadata=metadata)
         assert not stream.done()
 
 
-async def test_a_service_that_has_never_heard_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_service_without_a_list_rejects_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "_FIRST_SECONDS", 0.01)
     async with served(tmp_path) as service:
         assert (
@@ -141,7 +141,7 @@ async def test_a_service_that_has_never_heard_writes_nothing(tmp_path: Path, mon
         )
 
 
-async def test_a_stream_ends_with_the_token_it_was_opened_with(tmp_path: Path) -> None:
+async def test_a_stream_ends_when_its_token_expires(tmp_path: Path) -> None:
     async with served(tmp_path) as service:
         service.revocations.confirm()
 
@@ -151,7 +151,7 @@ async def test_a_stream_ends_with_the_token_it_was_opened_with(tmp_path: Path) -
 
 
 async def opened_with_little_time(service: Served) -> Any:
-    """A stream whose token ends in a second, or on a busy machine in some: it must be opened before that."""
+    """Open a stream whose token expires in a second, or in a few on a loaded machine."""
     for ttl_seconds in (-4, -2, 2):
         with contextlib.suppress(grpc.aio.AioRpcError):
             return await service.watch(service.token(ttl_seconds=ttl_seconds))
@@ -160,23 +160,23 @@ async def opened_with_little_time(service: Served) -> Any:
 
 def test_a_revocation_repeated_or_older_changes_nothing() -> None:
     entries = RevocationList()
-    told: list[str] = []
+    calls: list[str] = []
     caller = Caller(USER, "ada", session_id=SESSION, issued_at=100.0)
-    with entries.watching(caller, lambda: told.append("revoked")):
+    with entries.watching(caller, lambda: calls.append("revoked")):
         entries.apply([Revocation("user", USER, 50.0)])
-        assert told == []
+        assert calls == []
 
         entries.apply(
             [Revocation("user", USER, 150.0), Revocation("user", USER, 150.0), Revocation("user", USER, 50.0)]
         )
 
-    assert told == ["revoked"]
+    assert calls == ["revoked"]
     assert entries.not_before(USER) == 150.0
     entries.apply([Revocation("session", SESSION)])
-    assert told == ["revoked"]
+    assert calls == ["revoked"]
 
 
-def test_what_has_expired_is_forgotten_and_the_list_stays_bounded() -> None:
+def test_expired_entries_are_removed_and_the_list_stays_bounded() -> None:
     entries = RevocationList()
     entries.apply(Revocation("session", f"old-{number}", expires_at=1.0) for number in range(5000))
     entries.apply([Revocation("session", SESSION)])

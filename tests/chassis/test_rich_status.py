@@ -1,4 +1,4 @@
-"""A refusal arrives, however much there is to say."""
+"""Every error arrives as a status of bounded size."""
 
 import pytest
 from google.rpc import status_pb2
@@ -27,7 +27,7 @@ from partstream.content.v1.part_pb2 import Part
 FAULT = FieldViolation("adjustments[999].delta", "must not be in list [0]")
 
 
-def test_violations_that_have_no_room_are_counted() -> None:
+def test_violations_that_do_not_fit_are_counted() -> None:
     status = to_status(FieldInvalid("wrong", fields=[FAULT] * 1000), lambda _: None)
 
     arrived = from_status(status)
@@ -37,7 +37,7 @@ def test_violations_that_have_no_room_are_counted() -> None:
     assert len(arrived.fields) + int(arrived.metadata["left_out"]) == 1000
 
 
-def test_lines_that_are_short_are_counted_too() -> None:
+def test_preconditions_that_do_not_fit_are_counted_too() -> None:
     status = to_status(BatchAborted("short", preconditions=[FAULT] * 1000), lambda _: None)
 
     arrived = from_status(status)
@@ -47,7 +47,7 @@ def test_lines_that_are_short_are_counted_too() -> None:
 
 
 @pytest.mark.parametrize(("length", "kept"), [(1000, True), (100_000, False)])
-def test_a_current_resource_travels_when_it_fits(length: int, kept: bool) -> None:
+def test_a_current_resource_is_attached_when_it_fits(length: int, kept: bool) -> None:
     current = Part(part_id="LED", description="x" * length)
 
     status = to_status(VersionConflict("stale", current=current), lambda _: None)
@@ -56,8 +56,8 @@ def test_a_current_resource_travels_when_it_fits(length: int, kept: bool) -> Non
     assert from_status(status).current == (current if kept else None)
 
 
-def test_a_status_that_did_not_arrive_whole_is_no_fault_of_ours() -> None:
-    """grpc_status raises when the transport's code is another than that of the status it carried."""
+def test_an_incomplete_status_is_an_error_of_the_transport() -> None:
+    """grpc_status raises when the transport's code differs from that of the status."""
     sent = to_status(FieldInvalid("wrong"), lambda _: None)
     trailers = Metadata(("grpc-status-details-bin", sent.SerializeToString()))
     cut = AioRpcError(StatusCode.RESOURCE_EXHAUSTED, Metadata(), trailers, "metadata too large")

@@ -1,4 +1,4 @@
-"""A server's border, over a real channel: errors survive the wire, rules and tokens are checked, health follows."""
+"""A gRPC server over a real channel: errors arrive complete, rules and tokens are checked, health is reported."""
 
 import asyncio
 import json
@@ -13,8 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from chassis import errors
-from chassis import interceptor as border
+from chassis import errors, interceptor
 from chassis.addresses import PortTaken
 from chassis.call_facts import peer_address
 from chassis.caller import current_request, require
@@ -33,7 +32,7 @@ CLASSES = sorted((cls for cls in error_classes() if cls.__module__ == errors.__n
 
 
 class Probe(stock_service_pb2_grpc.InventoryServiceServicer):
-    """Answers with what the border made of a call; raises what it is told to."""
+    """Responds with the request context of a call; raises on demand."""
 
     def __init__(self) -> None:
         self.to_raise: Exception | None = None
@@ -45,7 +44,7 @@ class Probe(stock_service_pb2_grpc.InventoryServiceServicer):
             await asyncio.Event().wait()
         finally:
             self.given_up.set()
-            await self.may_end.wait()  # as a connection is kept until a database that hangs has answered
+            await self.may_end.wait()  # as a driver waits for a database that hangs
         raise AssertionError
 
     async def GetStock(self, request: messages.GetStockRequest, context: object) -> messages.GetStockResponse:  # noqa: N802
@@ -65,7 +64,7 @@ class Probe(stock_service_pb2_grpc.InventoryServiceServicer):
 
 
 class Running:
-    """A server with its probe, a stub, and a key that it trusts."""
+    """A server with its probe, a stub, and a trusted key."""
 
     def __init__(self, server: Server, probe: Probe, key: SigningKey, channel: grpc.aio.Channel) -> None:
         self.server = server
@@ -73,11 +72,11 @@ class Running:
         self.key = key
         self.channel = channel
         self.stub = stock_service_pb2_grpc.InventoryServiceStub(channel)
-        self.away = False
-        self.trouble: Exception = errors.StoreUnavailable("away")
+        self.is_down = False
+        self.trouble: Exception = errors.StoreUnavailable("unavailable")
 
     async def ping(self) -> None:
-        if self.away:
+        if self.is_down:
             raise self.trouble
 
 
@@ -118,7 +117,7 @@ async def failure(call: Awaitable[object]) -> PartstreamError:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.reason)
-async def test_every_error_survives_the_wire_with_all_it_carries(cls: type[PartstreamError], tmp_path: Path) -> None:
+async def test_every_error_arrives_with_all_its_data(cls: type[PartstreamError], tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         sent = cls(
             "what went wrong",
@@ -139,7 +138,7 @@ async def test_every_error_survives_the_wire_with_all_it_carries(cls: type[Parts
         assert sent.current == got.current
 
 
-async def test_an_unexpected_fault_tells_nothing_of_its_inside(tmp_path: Path) -> None:
+async def test_an_unexpected_error_reveals_no_details(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         service.probe.to_raise = RuntimeError("SELECT secret FROM password")
 
@@ -149,22 +148,22 @@ async def test_an_unexpected_fault_tells_nothing_of_its_inside(tmp_path: Path) -
         assert "secret" not in got.message
 
 
-async def test_a_call_without_a_deadline_is_answered_in_time_whatever_it_clings_to(
+async def test_a_call_without_a_deadline_ends_in_time_whatever_it_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a database that hung, callers were told after 40 s that their 10 s had passed."""
-    monkeypatch.setattr(border, "DEFAULT_DEADLINE_SECONDS", 0.05)
+    """With a database that hung, callers received the timeout of 10 s after 40 s."""
+    monkeypatch.setattr(interceptor, "DEFAULT_DEADLINE_SECONDS", 0.05)
     async with running(tmp_path) as service:
         request = messages.BatchGetStockRequest(part_ids=["A"])
 
-        refused = await failure(service.stub.BatchGetStock(request))
+        error = await failure(service.stub.BatchGetStock(request))
 
-        assert type(refused) is errors.DeadlinePassed
+        assert type(error) is errors.DeadlinePassed
         assert service.probe.given_up.is_set()
         service.probe.may_end.set()
 
 
-async def test_a_broken_rule_names_the_field(tmp_path: Path) -> None:
+async def test_a_violation_names_the_field(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         got = await failure(service.stub.BatchGetStock(messages.BatchGetStockRequest(part_ids=["ok", "not ok"])))
 
@@ -172,7 +171,7 @@ async def test_a_broken_rule_names_the_field(tmp_path: Path) -> None:
         assert [field.path for field in got.fields] == ["part_ids[1]"]
 
 
-async def test_a_token_makes_the_caller_and_none_makes_it_anonymous(tmp_path: Path) -> None:
+async def test_a_call_has_the_caller_of_its_token_or_is_anonymous(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         token = service.key.mint(subject="11111111-1111-4111-8111-111111111111", name="ada")
         metadata = (("authorization", f"Bearer {token}"),)
@@ -181,7 +180,7 @@ async def test_a_token_makes_the_caller_and_none_makes_it_anonymous(tmp_path: Pa
         unknown = await service.stub.GetStock(messages.GetStockRequest(part_id="C1"))
 
         assert known.revision_token == "ada@127.0.0.1"
-        assert unknown.revision_token == "anonymous@127.0.0.1"  # it calls for nobody else
+        assert unknown.revision_token == "anonymous@127.0.0.1"  # it calls for no other user
 
 
 @pytest.mark.parametrize(
@@ -197,7 +196,7 @@ def test_a_peer_has_an_address(peer: str, address: str) -> None:
     assert peer_address(peer) == address
 
 
-async def test_bad_tokens_are_refused_each_with_its_reason(tmp_path: Path) -> None:
+async def test_invalid_tokens_are_rejected_with_their_reason(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         subject = "11111111-1111-4111-8111-111111111111"
         expired = service.key.mint(subject=subject, name="ada", ttl_seconds=-60)
@@ -217,28 +216,28 @@ async def test_a_missing_permission_differs_from_a_missing_token(tmp_path: Path)
         token = service.key.mint(subject="11111111-1111-4111-8111-111111111111", name="ada")
         request = messages.ListMovementsRequest(part_id="C1")
 
-        nobody = await failure(service.stub.ListMovements(request))
+        anonymous = await failure(service.stub.ListMovements(request))
         ada = await failure(service.stub.ListMovements(request, metadata=(("authorization", f"Bearer {token}"),)))
 
-        assert type(nobody) is errors.TokenMissing
+        assert type(anonymous) is errors.TokenMissing
         assert type(ada) is errors.PermissionMissing
         assert ada.metadata["permission"] == "stock:read"
 
 
 @pytest.mark.parametrize("name", ["", NAME, LOG_SERVICE])
-@pytest.mark.parametrize("trouble", [errors.StoreUnavailable("away"), RuntimeError("what nobody foresaw")])
+@pytest.mark.parametrize("trouble", [errors.StoreUnavailable("unavailable"), RuntimeError("unforeseen")])
 async def test_health_follows_the_dependencies(name: str, trouble: Exception, tmp_path: Path) -> None:
-    """A ping that failed in an unforeseen way ended the watch over health: it said for ever what it had said last."""
+    """A ping that failed in an unforeseen way ended the health checks: the last status stayed permanently."""
     async with running(tmp_path) as service:
         service.trouble = trouble
         health = health_pb2_grpc.HealthStub(service.channel)
         watching = health.Watch(health_pb2.HealthCheckRequest(service=name))
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
 
-        service.away = True
+        service.is_down = True
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
 
-        service.away = False
+        service.is_down = False
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
         watching.cancel()
 
@@ -272,32 +271,32 @@ def _stream(method: str, channel: grpc.aio.Channel) -> Any:
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 async def test_reflection_describes_every_service_under_both_of_its_names(version: str, tmp_path: Path) -> None:
     async with running(tmp_path) as service:
-        asking = _stream(f"grpc.reflection.{version}.ServerReflection", service.channel)
+        stream = _stream(f"grpc.reflection.{version}.ServerReflection", service.channel)
 
-        await asking.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
-        listed = {found.name for found in (await asking.read()).list_services_response.service}
+        await stream.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
+        listed = {found.name for found in (await stream.read()).list_services_response.service}
         for name in listed:
-            await asking.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name))
-            answer = await asking.read()
-            assert answer.HasField("file_descriptor_response"), name
-        await asking.done_writing()
+            await stream.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name))
+            response = await stream.read()
+            assert response.HasField("file_descriptor_response"), name
+        await stream.done_writing()
 
     assert {NAME, LOG_SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= listed
 
 
 @pytest.mark.parametrize("method", ["GetStock", "WatchStock"])
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x02\xff\xfe"], ids=["no message", "no text"])
-async def test_bytes_that_are_no_message_are_refused_in_our_words(method: str, raw: bytes, tmp_path: Path) -> None:
-    """The answer was UNKNOWN, with what Python's protobuf had said and without a reason."""
+async def test_malformed_messages_are_rejected_without_library_text(method: str, raw: bytes, tmp_path: Path) -> None:
+    """The status was UNKNOWN, with the text of Python's protobuf and without a reason."""
     async with running(tmp_path) as service:
         channel: Any = service.channel
         path = f"/{NAME}/{method}"
         called = channel.unary_unary(path)(raw) if method == "GetStock" else channel.unary_stream(path)(raw).read()
 
-        refused = await failure(called)
+        error = await failure(called)
 
-    assert type(refused) is errors.FieldInvalid
-    assert "Error parsing" not in refused.message
+    assert type(error) is errors.FieldInvalid
+    assert "Error parsing" not in error.message
 
 
 async def test_reflection_lists_the_service(tmp_path: Path) -> None:
@@ -310,7 +309,7 @@ async def test_reflection_lists_the_service(tmp_path: Path) -> None:
         assert NAME in await asyncio.to_thread(listed)
 
 
-async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         other = Server(
             NAME, verifier=TokenVerifier(""), revocations=RevocationList(followed=False), pack=lambda _: None, pings=[]
@@ -321,7 +320,7 @@ async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
         await other.grpc_server.stop(0)
 
 
-async def test_refusals_are_worth_a_line_and_calls_that_went_well_are_not(
+async def test_rejected_calls_are_logged_and_successful_ones_are_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "partstream.calls")

@@ -1,4 +1,4 @@
-"""Every SQLSTATE has a meaning, and what PostgreSQL raises arrives as that."""
+"""Every SQLSTATE has a meaning, and errors of PostgreSQL are translated by it."""
 
 import asyncpg
 import pytest
@@ -10,7 +10,7 @@ from chassis.store_errors import CLASSES, CODES, meaning_of, meaning_of_code, tr
 KNOWN = {
     code for name in dir(exceptions) if isinstance(code := getattr(getattr(exceptions, name), "sqlstate", None), str)
 }
-# What an operator can bring about, and what a caller gets.
+# Conditions that an operator can cause, and the error of a caller.
 EXPECTED = {
     "08006": (StoreUnavailable, "unavailable"),
     "25006": (StoreUnavailable, "read_only"),
@@ -41,7 +41,7 @@ def test_every_class_of_sqlstates_has_a_meaning() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(EXPECTED))
-async def test_what_the_server_raises_arrives_as_what_it_is(code: str, empty_dsn: str) -> None:
+async def test_errors_of_the_server_are_translated(code: str, empty_dsn: str) -> None:
     connection = await asyncpg.connect(empty_dsn)
     try:
         with pytest.raises(asyncpg.PostgresError) as raised:
@@ -59,7 +59,7 @@ async def test_what_the_server_raises_arrives_as_what_it_is(code: str, empty_dsn
 
 
 @pytest.mark.parametrize("code", ["42601", "42P01", "22012", "P0001", "ZZ999", ""])
-def test_an_error_of_ours_or_an_unknown_one_is_a_fault(code: str) -> None:
+def test_a_defect_or_an_unknown_code_is_a_fault(code: str) -> None:
     assert meaning_of_code(code).kind is InternalFault
 
 
@@ -68,5 +68,5 @@ def test_a_lost_connection_is_an_unavailable_database(error: Exception) -> None:
     assert isinstance(translated(error), StoreUnavailable)
 
 
-def test_what_no_driver_raised_has_no_meaning() -> None:
+def test_errors_of_no_driver_have_no_meaning() -> None:
     assert meaning_of(ValueError()) is None

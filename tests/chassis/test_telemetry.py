@@ -1,4 +1,4 @@
-"""The trace of a call, with and without somebody who reads it."""
+"""The trace of a call, with and without an exporter."""
 
 import os
 import socket
@@ -12,12 +12,12 @@ from chassis import telemetry
 GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def test_the_callers_trace_goes_on() -> None:
+def test_the_callers_trace_continues() -> None:
     assert telemetry.traceparent_of_call(GIVEN) == GIVEN
 
 
 @pytest.mark.parametrize("received", ["", "00-", GIVEN.upper(), f"00-{'0' * 32}-{'1' * 16}-01", GIVEN + "\n"])
-def test_without_a_trace_a_new_one_begins(received: str) -> None:
+def test_without_a_trace_a_new_one_starts(received: str) -> None:
     first, second = telemetry.traceparent_of_call(received), telemetry.traceparent_of_call(received)
 
     assert first != second
@@ -26,7 +26,7 @@ def test_without_a_trace_a_new_one_begins(received: str) -> None:
 
 
 @pytest.mark.parametrize(("exporter", "interceptors"), [("none", 0), ("console", 1)])
-def test_servers_are_instrumented_when_somebody_reads_the_spans(exporter: str, interceptors: int) -> None:
+def test_servers_are_instrumented_with_an_exporter(exporter: str, interceptors: int) -> None:
     program = (
         "from chassis import telemetry;"
         f"telemetry.configure('test', {exporter!r});"
@@ -37,8 +37,8 @@ def test_servers_are_instrumented_when_somebody_reads_the_spans(exporter: str, i
     assert done.stdout.strip() == str(interceptors)
 
 
-def test_a_collector_that_never_answers_does_not_hold_up_the_end_of_a_process() -> None:
-    """Once every process of a stack had to be killed at its end because the collector was away."""
+def test_a_collector_that_does_not_respond_does_not_delay_the_stop() -> None:
+    """Every process of a stack had to be killed while the collector was unavailable."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         program = (
             "from chassis import telemetry;"
@@ -50,14 +50,14 @@ def test_a_collector_that_never_answers_does_not_hold_up_the_end_of_a_process() 
         environment = {
             **os.environ,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",  # the exporter's own patience, in seconds
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",  # the exporter's own timeout, in seconds
         }
 
         # The library itself would wait for 30 s.
         subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, timeout=25)
 
 
-def test_a_write_is_followed_in_its_own_trace_when_nobody_reads_the_spans() -> None:
+def test_a_change_is_applied_in_the_trace_of_its_write_without_an_exporter() -> None:
     with telemetry.following("follow", [GIVEN, GIVEN]):
         assert telemetry.current_traceparent() == GIVEN
 

@@ -1,4 +1,4 @@
-"""Control characters: refused in every text of every request, wherever in the request it stands."""
+"""Control characters are rejected in every text of every request."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ NONE: frozenset[str] = frozenset()
 
 
 def requests() -> list[Descriptor]:
-    """Every request message of every service."""
+    """Return every request message of every service."""
     files = (stock_service_pb2, part_service_pb2, change_log_service_pb2)
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     return [method.input_type for service in services for method in service.methods]
 
 
 def text_fields(message: Descriptor, way: tuple[FieldDescriptor, ...] = ()) -> Iterator[tuple[FieldDescriptor, ...]]:
-    """The way to each text below a message, but into lists whose items are checked one by one."""
+    """Yield the path to each text below a message, except in lists whose items are validated one by one."""
     for field in message.fields:
         rules = field.GetOptions().Extensions[validate_pb2.field]
         if field in way or rules.repeated.items.ignore == validate_pb2.IGNORE_ALWAYS:
@@ -54,7 +54,7 @@ def text_fields(message: Descriptor, way: tuple[FieldDescriptor, ...] = ()) -> I
 
 
 def filled(message: Descriptor, way: tuple[FieldDescriptor, ...], text: str) -> Message:
-    """A request whose one text, at the end of the way, is this one."""
+    """Return a request with this text at the path."""
     made = message_factory.GetMessageClass(message)()
     target = made
     for field in way[:-1]:
@@ -66,7 +66,7 @@ def filled(message: Descriptor, way: tuple[FieldDescriptor, ...], text: str) -> 
         elif (
             field.name == "value" and field.containing_type is not None and field.containing_type.GetOptions().map_entry
         ):
-            continue  # the value of a map is what its name led to
+            continue  # the value of a map follows its key
         elif field.is_repeated:
             target = getattr(target, field.name).add()
         else:
@@ -86,7 +86,7 @@ def named(value: object) -> str | None:
     return ".".join(field.name for field in value) if isinstance(value, tuple) else getattr(value, "name", None)
 
 
-def test_the_walk_finds_the_texts() -> None:
+def test_the_paths_include_every_text() -> None:
     found = {f"{request.name}.{named(way)}" for request, way in EVERY}
 
     assert {
@@ -106,7 +106,7 @@ def test_the_walk_finds_the_texts() -> None:
 
 
 @pytest.mark.parametrize(("request_type", "way"), EVERY, ids=named)
-def test_every_text_of_every_request_refuses_control_characters(
+def test_every_text_of_every_request_rejects_control_characters(
     request_type: Descriptor, way: tuple[FieldDescriptor, ...]
 ) -> None:
     of_lines = bool(MULTI_LINE & {field.full_name for field in way})
@@ -121,7 +121,7 @@ def test_every_text_of_every_request_refuses_control_characters(
         assert not text_violations(filled(request_type, way, f"before{good}after"), MULTI_LINE)
 
 
-def test_every_text_at_fault_is_named() -> None:
+def test_every_invalid_text_is_named() -> None:
     request = stock_service_pb2.BatchAdjustStockRequest(reason="a\nb")
     request.adjustments.add(part_id="P", reason="fine")
     request.adjustments.add(part_id="P", reason="\x1b[2J")
@@ -129,8 +129,8 @@ def test_every_text_at_fault_is_named() -> None:
     assert {violation.path for violation in text_violations(request, NONE)} == {"reason", "adjustments[1].reason"}
 
 
-def test_one_rule_everywhere() -> None:
-    """The services, the import and the edge refuse the same characters, and what prints text escapes them all."""
+def test_all_packages_use_the_same_rule() -> None:
+    """The services, the import and the edge reject the same characters, and output escapes them."""
     assert violations.CONTROL.pattern == CONTROL.pattern
     assert violations.CONTROL_BUT_LINES.pattern == CONTROL_BUT_LINES.pattern == UNPRINTABLE.pattern
     for code in range(0x11000):

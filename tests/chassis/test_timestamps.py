@@ -1,4 +1,4 @@
-"""Timestamps in texts and messages: whatever is sent, a time of the calendar or one of two errors."""
+"""Timestamps in texts and messages: any input is a timestamp or one of two errors."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -40,7 +40,7 @@ texts = st.tuples(years, st.just("-"), days, st.sampled_from("Tt _"), clocks, fr
 @example(text="9999-12-31T23:59:59.9999999Z")
 @example(text="0000-01-01T00:00:00Z")
 @example(text="\u0661\u0662\u0663\u0664-01-01T00:00:00Z")
-def test_any_text_is_a_time_in_utc_or_one_of_two_errors(text: str) -> None:
+def test_any_text_is_a_timestamp_in_utc_or_one_of_two_errors(text: str) -> None:
     try:
         found = parse_timestamp(text)
     except (TimestampMalformed, TimestampOutOfRange):
@@ -48,14 +48,14 @@ def test_any_text_is_a_time_in_utc_or_one_of_two_errors(text: str) -> None:
 
     assert EARLIEST <= found <= LATEST
     assert found.tzinfo is UTC
-    # And it can be sent on.
+    # And it fits into a message.
     message = Timestamp()
     message.FromDatetime(found)
     assert timestamp_of(message, "at") == found
 
 
 @given(time=st.datetimes(timezones=st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))))
-def test_what_python_writes_is_read_back(time: datetime) -> None:
+def test_a_formatted_timestamp_is_parsed(time: datetime) -> None:
     try:
         expected = time.astimezone(UTC)
     except OverflowError:
@@ -71,7 +71,7 @@ def test_other_texts_are_malformed(text: str) -> None:
         parse_timestamp(f"x{text}", day_alone=True)
 
 
-def test_a_day_alone_is_its_beginning_where_that_is_allowed() -> None:
+def test_a_date_is_the_start_of_its_day_where_permitted() -> None:
     assert parse_timestamp("2026-01-31", day_alone=True) == datetime(2026, 1, 31, tzinfo=UTC)
     with pytest.raises(TimestampMalformed):
         parse_timestamp("2026-01-31")
@@ -82,7 +82,7 @@ def test_a_day_alone_is_its_beginning_where_that_is_allowed() -> None:
 @example(seconds=FIRST - 1, nanos=0)
 @example(seconds=LAST, nanos=999_999_999)
 @example(seconds=LAST + 1, nanos=0)
-def test_any_message_is_a_time_or_an_invalid_field(seconds: int, nanos: int) -> None:
+def test_any_message_is_a_timestamp_or_an_invalid_field(seconds: int, nanos: int) -> None:
     known = FIRST <= seconds <= LAST and 0 <= nanos <= 999_999_999
     stamp = Timestamp(seconds=seconds, nanos=nanos)
     if known:

@@ -1,4 +1,4 @@
-"""Certificates: wrong ones are named before anything starts, right ones encrypt both sides of gRPC."""
+"""Certificates: invalid ones are named before startup, valid ones secure both sides of gRPC."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def serving(host: str, tls: ServerTls | None, reflection: str = "auto") ->
 
 
 async def outcome(targets: list[str], tls: ClientTls | None) -> str:
-    """``SERVING``, or the status code of the failure."""
+    """Return ``SERVING``, or the status code of the failure."""
     async with open_channel(targets, tls=tls) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -67,7 +67,7 @@ def problems(settings: type[object], **environment: str | Path) -> str:
     return line
 
 
-async def test_a_service_with_a_certificate_serves_only_those_who_check_it(
+async def test_a_service_with_a_certificate_serves_only_tls_clients(
     authority: Authority, own: Certificate, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path, "another-authority")
@@ -95,7 +95,7 @@ async def test_a_service_with_a_client_authority_serves_only_callers_of_that_aut
         assert await outcome([target], ClientTls(authority.certificate)) == "UNAVAILABLE"
 
 
-def test_settings_that_fit_give_both_sides(authority: Authority, own: Certificate) -> None:
+def test_valid_settings_configure_both_sides(authority: Authority, own: Certificate) -> None:
     environment = {
         f"{GRPC}CERT": str(own.certificate),
         f"{GRPC}KEY": str(own.key),
@@ -122,7 +122,7 @@ def test_settings_that_fit_give_both_sides(authority: Authority, own: Certificat
         (HttpTlsSettings, "PARTSTREAM_EDGE_TLS_CERT", "PARTSTREAM_EDGE_TLS_KEY"),
     ],
 )
-def test_files_that_do_not_fit_are_named(
+def test_invalid_files_are_named(
     settings: type[object], cert: str, key: str, authority: Authority, own: Certificate, tmp_path: Path
 ) -> None:
     further = {f"{GRPC}CA": authority.certificate} if settings is GrpcClientSettings else {}
@@ -142,7 +142,7 @@ def test_files_that_do_not_fit_are_named(
     assert missing.startswith(f"{cert} is wrong: no file at ")
 
 
-def test_an_encrypted_key_is_refused_and_asks_nobody(own: Certificate, tmp_path: Path) -> None:
+def test_an_encrypted_key_is_rejected_without_a_prompt(own: Certificate, tmp_path: Path) -> None:
     key = serialization.load_pem_private_key(own.key.read_bytes(), None)
     locked = tmp_path / "locked.key"
     how = serialization.BestAvailableEncryption(b"secret")
@@ -153,7 +153,7 @@ def test_an_encrypted_key_is_refused_and_asks_nobody(own: Certificate, tmp_path:
     assert "unencrypted key" in said
 
 
-def test_an_authority_needs_the_other_half(authority: Authority, own: Certificate, tmp_path: Path) -> None:
+def test_an_authority_needs_a_certificate(authority: Authority, own: Certificate, tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("no certificate")
 
@@ -191,6 +191,6 @@ async def test_reflection_is_off_beyond_loopback_unless_asked_for(host: str, ref
                 assert NAME.encode() in await call.read()
                 call.cancel()
             else:
-                # A stream of requests left open is collected at some later moment, in some other test.
+                # An open stream of requests would be collected later, in another test.
                 await call.done_writing()
                 assert await call.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -61,7 +61,7 @@ async def test_a_follower_that_lags_too_far_is_told_of_until_it_comes(
 
             held = await status_when("audit", 1)
             assert [(item.name, item.revision) for item in held.followers] == [("audit", start.head_revision)]
-            assert "the follower audit has come only to revision 1" in caplog.text
+            assert "retention delayed by a follower log=inventory follower=audit revision=1" in caplog.text
 
             stub: Any = InventoryServiceStub(channel)
             watch = stub.WatchStock(WatchStockRequest(cursor=start.head_cursor, follower="audit"))

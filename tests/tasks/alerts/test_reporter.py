@@ -193,7 +193,7 @@ async def test_what_happens_while_the_database_is_unavailable_is_stored_afterwar
     alerts.fire(NAME, "c", "meanwhile")
     alerts.resolve(NAME, "c")
     async with asyncio.timeout(30):
-        while "alerts failed" not in caplog.text:  # noqa: ASYNC110 - the signal is in the log
+        while "background step failed service=alerts" not in caplog.text:  # noqa: ASYNC110 - the signal is in the log
             await asyncio.sleep(0.02)
     proxy.heal()
     alerts.nudge()
