@@ -1,9 +1,13 @@
-"""Public reads through the cache, served from memory, Redis or the services."""
+"""Public reads through the cache, served from memory, Redis or the services.
+
+An empty ``min_token`` accepts the revision that the cache holds; otherwise a read shows that revision or fails.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from changelog import cursor as cursors
 from changelog.visibility import Group, can_read
@@ -12,7 +16,6 @@ from edge.cache import keys
 from edge.cache.manager import CacheManager, CacheResult, Loaded
 from edge.cache.values import Absent, Listing, cached_level, total
 from edge.http.request_context import current_request_context
-from edge.upstream.reads import UPSTREAM, CategoriesRead, ListingQuery, ListingRead, PartRead, StockRead, no_stock
 from partstream.content.v1 import part_pb2, part_service_pb2
 from partstream.inventory.v1 import stock_pb2, stock_service_pb2
 
@@ -21,8 +24,56 @@ if TYPE_CHECKING:
 
     from edge.upstream.clients import Services
 
+# Value of `Cache-Status` when no cache took part (RFC 9211).
+UPSTREAM: Final = "partstream; fwd=uri-miss"
 LARGEST_PAGE: Final = 200  # of a listing, by its contract
 TIERS: Final = ("memory", "shared", "stale", "source")  # from best to worst
+
+
+class PartRead(NamedTuple):
+    """A part, its stock (empty when it never had any), and what ``Cache-Status`` says of the read."""
+
+    part: part_pb2.Part
+    stock: stock_pb2.PartStock
+    cache_status: str
+
+
+class StockRead(NamedTuple):
+    """The stock of a part."""
+
+    stock: stock_pb2.PartStock
+    cache_status: str
+
+
+class CategoriesRead(NamedTuple):
+    """Every category, depth first."""
+
+    categories: Sequence[part_pb2.Category]
+    cache_status: str
+
+
+class ListingRead(NamedTuple):
+    """A page of parts with their stock, in order, and the service's token of the next page."""
+
+    rows: list[tuple[part_pb2.Part, stock_pb2.PartStock]]
+    next_page_token: str
+    cache_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListingQuery:
+    """One page of a listing, as the content service pages."""
+
+    category_id: str = ""
+    text: str = ""
+    order: part_service_pb2.PartOrder.ValueType = part_service_pb2.PART_ORDER_UNSPECIFIED
+    page_size: int = 50
+    page_token: str = ""
+
+
+def no_stock(part_id: str) -> stock_pb2.PartStock:
+    """Return the stock of a part that never had any."""
+    return stock_pb2.PartStock(part_id=part_id, low_stock=True)
 
 
 def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], Awaitable[Loaded]]]:
@@ -51,7 +102,7 @@ def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], A
 
 
 class CachedReads:
-    """``edge.upstream.reads.Reads`` over the cache; also the batch reads that live subscriptions start with."""
+    """Reads of public routes, and the batch reads that live subscriptions start with."""
 
     def __init__(self, cache: CacheManager, services: Services) -> None:
         """Read through ``cache``; load missing listings and categories from ``services``."""

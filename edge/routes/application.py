@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from chassis.store_state import StoreState
     from edge.audit_dispatch.trail import AuditTrail
     from edge.cache.manager import CacheManager
+    from edge.cache.reads import CachedReads
     from edge.http.page_tokens import PageTokens
     from edge.http.revision import RevisionGate
     from edge.identity.assembly import Identity
     from edge.routes.ops.health import Health
     from edge.upstream.clients import Services
-    from edge.upstream.reads import Reads
 
 API: Final = "/api/v1"
 VERSION: Final = "0.2.0"
@@ -48,7 +48,7 @@ class Ingredients:
     """Everything routes work with, made by the composition root."""
 
     services: Services
-    reads: Reads
+    reads: CachedReads
     cache: CacheManager
     gate: RevisionGate
     page_tokens: PageTokens

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge.cache.manager import CacheManager
+    from edge.cache.reads import CachedReads
     from edge.http.page_tokens import PageTokens
     from edge.http.revision import RevisionGate
-    from edge.upstream.reads import Reads
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
     """Reads behind the cache, the rendered pages in it, and the tokens that go with them."""
 
-    reads: Reads
+    reads: CachedReads
     gate: RevisionGate
     cache: CacheManager
     page_tokens: PageTokens

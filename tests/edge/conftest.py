@@ -53,7 +53,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def targets() -> tuple[str, str]:
-    """Addresses of the inventory and the content service; nobody listens there unless a package overrides this."""
+    """Addresses of the inventory and the content service; no server listens there unless a package overrides this."""
     return f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
 
 

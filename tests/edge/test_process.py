@@ -34,7 +34,7 @@ async def until_said(stream: asyncio.StreamReader, words: str) -> str:
 
 @pytest.fixture
 def environment(edge_dsn: str, audit_dsn: str, keys: Keys, targets: tuple[str, str]) -> dict[str, str]:
-    """Settings of an edge whose services are away."""
+    """Settings of an edge whose services are unavailable."""
     return os.environ | {
         "PARTSTREAM_EDGE_DATABASE_URL": edge_dsn,
         "PARTSTREAM_AUDIT_DATABASE_URL": audit_dsn,
@@ -223,7 +223,7 @@ async def test_a_key_of_another_certificate_is_one_line(environment: dict[str, s
     assert "Traceback" not in said.decode()
 
 
-async def test_a_port_that_somebody_has_is_one_line(environment: dict[str, str]) -> None:
+async def test_port_in_use_is_one_line(environment: dict[str, str]) -> None:
     """The listener said it by a panic, with fifty lines of its stack."""
     with socket.socket() as somebody:
         somebody.bind(("127.0.0.1", int(environment["PARTSTREAM_PORT"])))

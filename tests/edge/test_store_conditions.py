@@ -50,7 +50,7 @@ def alerts_of(edge: Edge, conditions: Conditions) -> list[str]:
     return [name for name in names if conditions.name in edge.alerts.firing(name)]
 
 
-async def test_a_read_only_database_refuses_sign_ins_is_reported_and_recovers_by_itself(
+async def test_read_only_database_rejects_sign_ins_is_reported_and_recovers(
     edge: Edge, client: httpx.AsyncClient, conditions: Conditions, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -107,7 +107,7 @@ async def test_each_failure_is_reported_as_what_it_is(
     assert edge.health is not None
 
 
-async def test_a_row_that_another_session_holds_is_waited_for_no_longer_than_a_statement_may_take(
+async def test_lock_wait_is_bounded_by_the_statement_timeout(
     edge: Edge, client: httpx.AsyncClient, conditions: Conditions, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sign-in waited for 30 s, and ten of them left no connection for anybody."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from litestar import Request, Response, get
 from litestar.params import FromQuery, PathParameter, QueryParameter
 
+from edge.cache.reads import CachedReads, ListingQuery
 from edge.http.fields import fields_parameter, parse_fields
 from edge.http.page_tokens import Page
 from edge.http.representation import answer
@@ -16,7 +17,6 @@ from edge.openapi.document import PUBLIC_READ, refusals
 from edge.openapi.operations import CachedRead
 from edge.routes.dependencies import TheShop
 from edge.routes.public.pages import render_listing, render_part
-from edge.upstream.reads import ListingQuery, Reads
 from edge.views.part import PartFields, PartFieldsList, PartList, PartPage, PartSummary
 from edge.views.stock import ID_PATTERN
 from partstream.content.v1 import part_service_pb2
@@ -78,7 +78,7 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
 
 
 async def _rows(
-    reads: Reads, query: ListingQuery, skip: int, min_token: str, *, in_stock: bool | None
+    reads: CachedReads, query: ListingQuery, skip: int, min_token: str, *, in_stock: bool | None
 ) -> tuple[list[tuple[Part, PartStock]], Page | None, str]:
     """Up to a page of rows, where the next page begins (``None`` = nowhere), and what the caches did."""
     found: list[tuple[Part, PartStock]] = []

@@ -49,7 +49,7 @@ async def test_revisions_of_two_epochs_are_not_compared(trail: Database) -> None
     assert await AuditTrail(trail, wait_seconds=0).reached([inventory(3, restored)])
 
 
-async def test_a_read_goes_on_when_what_it_waits_for_is_stored(trail: Database) -> None:
+async def test_read_continues_when_its_position_is_stored(trail: Database) -> None:
     store = AuditStore(trail.pool)
     await store.record(batch(1, 3))
     waiting = asyncio.create_task(AuditTrail(trail, wait_seconds=60).reached([inventory(4)]))

@@ -34,7 +34,7 @@ def batch(*revisions: int, part_id: str = "C1") -> ChangeBatch:
 
 
 class Script:
-    """A log that says what it is told to and then ends as it is told to."""
+    """A log that sends given messages and ends with a given error."""
 
     log = "inventory"
 
@@ -85,7 +85,7 @@ async def test_a_large_message_is_cut() -> None:
     ]
 
 
-async def test_bytes_are_bounded_but_a_huge_entry_goes_alone() -> None:
+async def test_bytes_are_bounded_and_a_huge_entry_is_sent_alone() -> None:
     huge = "x" * (MAX_BYTES + 1)
     chunks = await chunks_of(Script(batch(1), batch(2, part_id=huge), batch(3)))
 

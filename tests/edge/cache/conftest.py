@@ -1,4 +1,4 @@
-"""The same cache over each kind of second tier: none, Redis, and a Redis that does not answer."""
+"""The same cache over each kind of second tier: none, Redis, and a Redis that does not respond."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.edge.live.histories import Shop
 
 @dataclass
 class Stream:
-    """How long ago the service was heard of."""
+    """How long ago the service sent a message."""
 
     is_connected: bool = True
     age: float = 0.0
@@ -34,7 +34,7 @@ class Stream:
 
 @dataclass
 class Source:
-    """The services: answers from a shop, or is away."""
+    """The services: respond from a shop, or are unavailable."""
 
     shop: Shop
     is_away: bool = False
@@ -102,7 +102,7 @@ class Edge:
             self.applied_to_shared[log] = self._head(log)
 
     async def settle(self) -> None:
-        """Let what runs behind answers end."""
+        """Wait for background work."""
         await self.cache.settle()
 
     def _head(self, log: str) -> int:

@@ -1,4 +1,4 @@
-"""One suite for every second tier: what a reader gets does not depend on whether Redis is there."""
+"""One suite for every second tier: what a reader gets does not depend on Redis."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ async def test_log_entry_replaces_the_value_so_the_next_reader_hits(edge: Edge) 
     assert (part.value.title, part.tier) == ("New", "memory")
 
 
-async def test_readers_of_one_thing_share_one_read(edge: Edge) -> None:
+async def test_concurrent_readers_share_one_load(edge: Edge) -> None:
     answers = await asyncio.gather(*(edge.cache.get(keys.STOCK, "A") for _ in range(20)))
 
     assert {answer.value.available for answer in answers} == {100}
     assert edge.source.calls == [["A"]]
 
 
-async def test_misses_of_one_moment_share_one_call(edge: Edge) -> None:
+async def test_concurrent_misses_share_one_call(edge: Edge) -> None:
     await asyncio.gather(*(edge.cache.get(keys.STOCK, part_id) for part_id in "ABC"))
 
     assert edge.source.calls == [["A", "B", "C"]]
 
 
-async def test_reader_that_leaves_stops_nobody_else(edge: Edge) -> None:
+async def test_cancelled_reader_does_not_cancel_others(edge: Edge) -> None:
     leaving = asyncio.create_task(edge.cache.get(keys.STOCK, "A"))
     staying = asyncio.create_task(edge.cache.get(keys.STOCK, "A"))
     await asyncio.sleep(0)
@@ -60,7 +60,7 @@ async def test_reader_that_leaves_stops_nobody_else(edge: Edge) -> None:
     assert (await staying).value.available == 100
 
 
-async def test_what_is_not_there_is_remembered_until_the_log_brings_it(edge: Edge) -> None:
+async def test_absence_is_cached_until_the_log_brings_the_part(edge: Edge) -> None:
     missing = [await edge.cache.get(keys.PART, "B") for _ in range(2)]
 
     edge.shop.write("B", title="New", category_path=["LEDs"], status=PUBLISHED)
@@ -72,7 +72,7 @@ async def test_what_is_not_there_is_remembered_until_the_log_brings_it(edge: Edg
     assert edge.source.calls == [["B"]]
 
 
-async def test_least_revision_is_read_through_and_then_held(edge: Edge) -> None:
+async def test_minimum_revision_is_read_through_and_then_held(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     edge.shop.move("A")
 
@@ -82,7 +82,7 @@ async def test_least_revision_is_read_through_and_then_held(edge: Edge) -> None:
     assert (answer.value.version, later.value.version, later.tier) == (2, 2, "memory")
 
 
-async def test_own_write_is_seen_before_the_log_brings_it(edge: Edge) -> None:
+async def test_own_write_is_visible_before_the_log_applies_it(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     edge.shop.move("A")
 
@@ -102,7 +102,7 @@ async def test_eviction_shows_nothing_older(edge: Edge) -> None:
     assert (await edge.cache.get(keys.STOCK, "A")).value.version == 2
 
 
-async def test_slow_reader_cannot_plant_what_is_over(edge: Edge) -> None:
+async def test_slow_reader_cannot_fill_an_old_value(edge: Edge) -> None:
     before = await edge.source.stocks(["A"], "")
     edge.shop.move("A")
     await edge.follow()
@@ -112,7 +112,7 @@ async def test_slow_reader_cannot_plant_what_is_over(edge: Edge) -> None:
     assert (await edge.cache.get(keys.STOCK, "A")).value.version == 2
 
 
-async def test_hidden_part_is_gone_and_nothing_brings_it_back(edge: Edge) -> None:
+async def test_hidden_part_is_absent_and_no_fill_restores_it(edge: Edge) -> None:
     shown = await edge.source.parts(["A"], "")
     await edge.cache.get(keys.PART, "A")
     edge.shop.write("A", status=part_pb2.PART_STATUS_ARCHIVED)
@@ -124,7 +124,7 @@ async def test_hidden_part_is_gone_and_nothing_brings_it_back(edge: Edge) -> Non
     assert isinstance((await edge.cache.get(keys.PART, "A")).value, Absent)
 
 
-async def test_silent_stream_makes_answers_stale_then_reads_go_through(edge: Edge) -> None:
+async def test_silent_stream_makes_results_stale_then_reads_go_through(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     edge.shop.move("A")
     tiers = []
@@ -137,7 +137,7 @@ async def test_silent_stream_makes_answers_stale_then_reads_go_through(edge: Edg
     assert tiers == [("memory", 1), ("stale", 1), ("source", 2)]
 
 
-async def test_nothing_is_answered_when_stream_and_source_are_long_away(edge: Edge) -> None:
+async def test_reads_fail_when_stream_and_source_are_unavailable_for_long(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     edge.source.is_away = True
 
@@ -147,7 +147,7 @@ async def test_nothing_is_answered_when_stream_and_source_are_long_away(edge: Ed
         await edge.cache.get(keys.STOCK, "A")
 
 
-async def test_entry_past_its_lifetime_is_refreshed_behind_the_answer(edge: Edge) -> None:
+async def test_expired_entry_is_refreshed_in_the_background(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     entry = edge.memory.get(keys.STOCK, "A")
     assert entry is not None
@@ -160,7 +160,7 @@ async def test_entry_past_its_lifetime_is_refreshed_behind_the_answer(edge: Edge
     assert edge.source.calls == [["A"], ["A"]]
 
 
-async def test_entry_past_its_lifetime_is_better_than_nothing(edge: Edge) -> None:
+async def test_expired_entry_is_used_when_the_source_is_unavailable(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     entry = edge.memory.get(keys.STOCK, "A")
     assert entry is not None
@@ -233,7 +233,7 @@ async def test_everything_can_be_dropped(edge: Edge) -> None:
     assert (await edge.cache.get(keys.STOCK, "A")).tier == "source"
 
 
-async def test_new_history_begins_with_nothing(edge: Edge) -> None:
+async def test_new_epoch_starts_empty(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     other = cursors.Position(keys.INVENTORY, edge.shop.epochs[keys.CONTENT], 0)
 

@@ -12,11 +12,11 @@ def clock() -> list[float]:
     return [100.0]
 
 
-def test_nothing_heard_is_infinitely_old(clock: list[float]) -> None:
+def test_without_a_message_the_age_is_infinite(clock: list[float]) -> None:
     assert Freshness(lambda: True, lambda: clock[0]).age_seconds() == float("inf")
 
 
-def test_whoever_has_the_newest_is_as_of_now(clock: list[float]) -> None:
+def test_follower_at_the_newest_revision_is_as_of_now(clock: list[float]) -> None:
     freshness = Freshness(lambda: True, lambda: clock[0])
 
     freshness.record_message(reached=7, newest=7)
@@ -25,7 +25,7 @@ def test_whoever_has_the_newest_is_as_of_now(clock: list[float]) -> None:
     assert freshness.age_seconds() == 3
 
 
-def test_whoever_catches_up_is_as_of_the_message_it_has_reached(clock: list[float]) -> None:
+def test_follower_catching_up_is_as_of_the_message_it_has_reached(clock: list[float]) -> None:
     freshness = Freshness(lambda: True, lambda: clock[0])
     ages = []
 

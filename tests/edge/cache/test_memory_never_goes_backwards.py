@@ -77,7 +77,7 @@ MemoryHistories.TestCase.settings = settings(max_examples=150, stateful_step_cou
 TestMemoryHistories = MemoryHistories.TestCase
 
 
-def test_a_read_from_before_what_was_shown_and_evicted_is_not_kept() -> None:
+def test_read_older_than_an_evicted_value_is_not_stored() -> None:
     truth, memory = Truth(), MemoryCache()
     memory.begin(at(0))
     truth.commit("A", "main")

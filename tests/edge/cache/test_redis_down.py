@@ -1,4 +1,4 @@
-"""What each call of the shared tier answers while Redis is down, and what happens when it comes back."""
+"""What each call of the shared tier returns while Redis is down, and how it recovers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.harness.own_redis import OwnRedis
 
 @pytest.fixture
 async def down(free_port: int) -> AsyncIterator[SharedCache]:
-    """A tier whose Redis nobody runs."""
+    """A tier whose Redis does not run."""
     made = SharedCache(f"redis://127.0.0.1:{free_port}/0")
     yield made
     await made.close()
@@ -36,7 +36,7 @@ async def test_reads_miss(down: SharedCache) -> None:
     assert await down.ping() is False
 
 
-async def test_fills_are_not_kept(down: SharedCache) -> None:
+async def test_fills_are_not_stored(down: SharedCache) -> None:
     assert await down.fill(keys.LISTING, {"q": Listing(())}, at(1, "content"), ("parts",)) == {"q": False}
 
 
@@ -50,12 +50,12 @@ async def test_fills_are_not_kept(down: SharedCache) -> None:
         ("drop_all", ("inventory", at(1).epoch)),
     ],
 )
-async def test_whoever_applies_is_told(down: SharedCache, call: str, arguments: tuple[Any, ...]) -> None:
+async def test_applying_raises(down: SharedCache, call: str, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(SharedTierUnavailable):
         await getattr(down, call)(*arguments)
 
 
-async def test_redis_is_not_asked_again_for_a_while(free_port: int) -> None:
+async def test_redis_is_not_called_again_for_a_while(free_port: int) -> None:
     now = [0.0]
     shared = SharedCache(f"redis://127.0.0.1:{free_port}/0", CircuitBreaker(clock=lambda: now[0], spread=lambda: 1.0))
     for _ in range(FAILURES_TO_OPEN):
@@ -85,7 +85,7 @@ async def test_invalidations_wait_and_too_many_become_one(down: SharedCache) -> 
     assert (waiting, len(queue)) == (3, 1)
 
 
-async def test_everything_catches_up_when_redis_is_back(own_redis: OwnRedis) -> None:
+async def test_everything_catches_up_when_redis_is_available(own_redis: OwnRedis) -> None:
     shop = Shop()
     shop.move("A")
     shop.move("B")

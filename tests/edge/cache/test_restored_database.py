@@ -1,4 +1,4 @@
-"""A database was brought back to an earlier state, and this process has not heard of it yet.
+"""A database was restored to an earlier state, and this process has not received that yet.
 
 Once a read that showed the token of a lost write was answered with the restored value as if the write had never been.
 """

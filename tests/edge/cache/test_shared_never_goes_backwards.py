@@ -122,7 +122,7 @@ class SharedHistories(RuleBasedStateMachine):
                 return
             value, revision = hits[part].value, max(hits[part].revision, applied)
             if not process.memory.fill(keys.STOCK, part, value, self.at(hits[part].revision)):
-                return  # the source is asked instead
+                return  # the source is read instead
         moments = [self.truth.as_of(part, moment) for moment in range(revision, self.truth.head + 1)]
         assert value in moments
         assert value.version >= process.shown[part]
@@ -136,7 +136,7 @@ class SharedHistories(RuleBasedStateMachine):
 
 
 def test_no_process_is_shown_an_older_value(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "CALL_SECONDS", 10.0)  # this is about order: a slow machine is not Redis being away
+    monkeypatch.setattr(shared, "CALL_SECONDS", 10.0)  # this is about order: a slow machine is no outage of Redis
     run_state_machine_as_test(
         partial(SharedHistories, redis_url),  # type: ignore[arg-type]
         settings=settings(

@@ -74,7 +74,7 @@ async def test_log_entry_replaces_the_shared_value(edge: Edge, other: Edge) -> N
     assert (part.tier, part.value) == ("shared", edge.shop.parts["A"])
 
 
-async def test_applying_again_changes_nothing_and_a_gap_is_refused(edge: Edge, shared: SharedCache) -> None:
+async def test_applying_again_changes_nothing_and_a_gap_is_rejected(edge: Edge, shared: SharedCache) -> None:
     for _ in range(3):
         edge.shop.move("A")
     shop = edge.shop
@@ -91,7 +91,7 @@ async def test_applying_again_changes_nothing_and_a_gap_is_refused(edge: Edge, s
         await shared.apply(6, type(here)(here.log, here.epoch, 7), [])
 
 
-async def test_redis_that_lost_everything_begins_anew(edge: Edge, other: Edge, redis_url: str) -> None:
+async def test_redis_that_lost_everything_starts_empty(edge: Edge, other: Edge, redis_url: str) -> None:
     await edge.cache.get(keys.STOCK, "A")
     await edge.settle()
     with redis.Redis.from_url(redis_url) as client:
@@ -109,7 +109,7 @@ async def test_redis_that_lost_everything_begins_anew(edge: Edge, other: Edge, r
     assert (await edge.cache.get(keys.STOCK, "A")).tier == "shared"
 
 
-async def test_lost_sorted_set_of_changes_refuses_old_fills(edge: Edge, shared: SharedCache, redis_url: str) -> None:
+async def test_lost_sorted_set_of_changes_rejects_old_fills(edge: Edge, shared: SharedCache, redis_url: str) -> None:
     before = await edge.source.stocks(["A"], "")
     edge.shop.move("A")
     await edge.feed_shared()
@@ -149,7 +149,7 @@ async def test_tag_ends_a_shared_listing(edge: Edge, shared: SharedCache) -> Non
     assert await shared.read_tagged(keys.LISTING, here.epoch, "q", tags, 0) is None
 
 
-async def test_elected_process_goes_on_where_the_last_one_stopped(edge: Edge, shop: Shop, shared: SharedCache) -> None:
+async def test_new_leader_continues_where_the_last_one_stopped(edge: Edge, shop: Shop, shared: SharedCache) -> None:
     shop.move("A")
     await edge.feed_shared()
     successor = Edge(shop, shared)

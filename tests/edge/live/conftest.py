@@ -83,7 +83,7 @@ async def live(edge: Edge, free_port: int) -> AsyncIterator[LiveServer]:
 
 
 async def listening(port: int) -> None:
-    """Return once somebody listens."""
+    """Return once a client subscribes."""
     async with asyncio.timeout(10):
         while True:
             try:

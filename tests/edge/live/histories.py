@@ -35,7 +35,7 @@ STAFF = Caller("1", "ann", permissions=frozenset({"stock:read", "content:read"})
 
 
 class Shop:
-    """Two logs, a publisher that follows them when told to, and reads that show the present."""
+    """Two logs, a publisher that follows them on request, and reads of the current state."""
 
     def __init__(
         self, ring: Ring | None = None, limits: LiveLimits | None = None, pages: LogPages | None = None
@@ -58,7 +58,7 @@ class Shop:
         return cursors.encode(Position(log, self.epochs[log], revision))
 
     def move(self, part_id: str, location_id: str = "main") -> stock_change_pb2.StockChange:
-        """Commit a movement; nobody is told yet."""
+        """Commit a movement without publishing it."""
         before = self.stock.levels.get((part_id, location_id))
         change = self.stock.commit(part_id, location_id)
         if before is not None:
@@ -66,7 +66,7 @@ class Shop:
         return change
 
     def write(self, part_id: str, **values: Any) -> None:
-        """Commit new content; nobody is told yet."""
+        """Commit new content without publishing it."""
         before = self.parts.get(part_id)
         after = part_pb2.Part()
         if before is not None:
@@ -88,7 +88,7 @@ class Shop:
         self.content_log.append(change)
 
     def rename(self, before: part_pb2.Category, after: part_pb2.Category) -> None:
-        """Commit another name or place of a category; nobody is told yet."""
+        """Commit another name or parent of a category without publishing it."""
         self.content_log.append(
             part_change_pb2.PartChange(
                 revision=len(self.content_log) + 1,
@@ -135,14 +135,14 @@ class Reads:
         return {part_id: CacheResult(self._part(part_id), 0, "source") for part_id in part_ids}
 
     async def category_page(self, category_id: str, page_token: str, min_token: str = "") -> Listing:
-        """Three parts a page, as the public sees them."""
+        """Three parts a page, as public clients get them."""
         tree = self._shop.tree
         inside = (part for part in self._shop.parts.values() if category_id in tree.upwards(part.category_id))
         found = sorted(part.part_id for part in inside if is_published(part) and part.part_id > page_token)
         return Listing(tuple(found[:3]), found[2] if len(found) > 3 else "")
 
     def _part(self, part_id: str) -> part_pb2.Part | Absent:
-        """As the public sees it. A part of which no content was ever written counts as published in no category."""
+        """The public content. A part without content counts as published in no category."""
         part = self._shop.parts.get(part_id)
         if part is None:
             return part_pb2.Part(part_id=part_id, status=part_pb2.PART_STATUS_PUBLISHED)

@@ -1,4 +1,4 @@
-"""A transaction that is larger than all that is remembered: whoever keeps reading gets every change of it."""
+"""A transaction that is larger than the ring: a client that keeps reading gets every change of it."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_what_the_logs_no_longer_have_is_a_snapshot() -> None:
     assert (subscribed["recovered"], subscribed["parts"][0]["version"]) == (False, 50)
 
 
-async def test_a_lagging_client_is_sent_to_a_snapshot_when_the_log_lets_go_of_what_it_missed() -> None:
+async def test_lagging_client_gets_a_snapshot_when_the_log_was_compacted() -> None:
     shop = LoggedShop()
     session = shop.enter()
     await subscribe(shop, session, "A", mode="all")
@@ -200,7 +200,7 @@ async def test_clients_that_lag_together_read_a_page_once() -> None:
     assert shop.sources[keys.INVENTORY].reads <= 7
 
 
-async def test_stock_of_before_a_part_was_published_is_not_told_to_the_public_that_lags() -> None:
+async def test_lagging_public_client_gets_no_stock_from_before_publication() -> None:
     shop = LoggedShop()
     shop.tree.put(part_pb2.Category(category_id="leds"))
     for number in range(60):
@@ -275,7 +275,7 @@ async def test_a_large_snapshot_comes_in_frames_of_which_only_the_last_has_a_cur
     assert stock_of(frames) in ([], [("LED-07", 1)])
 
 
-async def test_a_category_that_nobody_has_is_an_empty_snapshot() -> None:
+async def test_unknown_category_is_an_empty_snapshot() -> None:
     shop = LoggedShop()
     session = shop.enter()
 

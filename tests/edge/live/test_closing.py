@@ -1,4 +1,4 @@
-"""The close code reaches a client that goes on sending. It saw 1006: the connection was reset under the close frame."""
+"""The close code reaches a client that continues to send. Once it got 1006: a reset overtook the close frame."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ async def test_too_many_messages_are_4009(live: LiveServer, count: int) -> None:
     assert codes == [4009] * 5
 
 
-async def test_a_client_that_reads_sees_the_close_while_it_sends(live: LiveServer) -> None:
+async def test_client_that_reads_gets_the_close_while_it_sends(live: LiveServer) -> None:
     client = await live.open()
     reading = asyncio.create_task(client.closed())  # its library stops to read with a few frames that nothing takes
 

@@ -1,4 +1,4 @@
-"""Sockets are woken in rounds, so that everything else has its turn between them."""
+"""Sockets are woken in batches, so that other work runs between them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_few_are_woken_at_once() -> None:
     assert all(waiter.done() for waiter in sleepers)
 
 
-async def test_something_else_runs_between_rounds_and_nobody_is_woken_twice() -> None:
+async def test_other_work_runs_between_batches_and_no_socket_is_woken_twice() -> None:
     scheduler = FairScheduler(sockets_a_round=10)
     sleepers = futures(100)
     awake: list[int] = []
@@ -55,7 +55,7 @@ async def test_after_a_quiet_round_as_many_as_before_are_woken_at_once() -> None
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4))
-async def test_whoever_is_woken_gets_its_turn(order: list[int], at_once: int) -> None:
+async def test_each_woken_socket_is_scheduled(order: list[int], at_once: int) -> None:
     scheduler = FairScheduler(at_once)
     sleepers = futures(10)
 
@@ -71,7 +71,7 @@ async def test_whoever_is_woken_gets_its_turn(order: list[int], at_once: int) ->
             await sleepers[number]
 
 
-async def test_whoever_has_left_takes_nobodys_turn() -> None:
+async def test_disconnected_socket_takes_no_place_in_a_batch() -> None:
     scheduler = FairScheduler(sockets_a_round=1)
     first, gone, last = futures(3)
     for waiter in (first, gone, last):

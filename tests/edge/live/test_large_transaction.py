@@ -1,4 +1,4 @@
-"""One UPDATE of 29,327 rows, through services, followers and a socket: every change arrives, nobody else fails."""
+"""One UPDATE of 29,327 rows, through services, followers and a socket: every change arrives, no other client fails."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_a_network_of_ipv6_is_one_address() -> None:
     door.enter("2001:db8:0:1::1")
 
 
-def test_work_beyond_the_rate_waits_and_too_much_is_refused() -> None:
+def test_work_beyond_the_rate_waits_and_too_much_is_rejected() -> None:
     clock = Clock()
     bucket = TokenBucket(10.0, 20, clock)
 
@@ -129,7 +129,7 @@ async def test_connections_of_an_address_share_what_they_may_watch() -> None:
     await subscribe(shop, second, "A", "B")
 
 
-async def test_a_part_of_two_subscriptions_stays_until_both_are_gone() -> None:
+async def test_part_of_two_subscriptions_stays_until_both_end() -> None:
     shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", "B", id="s1")
@@ -158,7 +158,7 @@ async def test_a_subscription_costs_what_it_names_whatever_else_is_held() -> Non
     assert min(took[-20:]) < 5 * min(took[:5])
 
 
-async def test_addresses_take_turns_with_their_snapshots() -> None:
+async def test_snapshot_permits_are_fair_by_address() -> None:
     queue = SnapshotQueue(at_once=2, per_address=1)
     order: list[str] = []
 
@@ -174,7 +174,7 @@ async def test_addresses_take_turns_with_their_snapshots() -> None:
     assert [name for name in order if name.startswith("greedy")] == [f"greedy-{number}" for number in range(10)]
 
 
-async def test_turns_of_those_who_gave_up_are_given_to_others() -> None:
+async def test_permits_of_cancelled_waiters_go_to_others() -> None:
     queue = SnapshotQueue(at_once=1, per_address=1)
     entered: list[str] = []
     may_leave = asyncio.Event()
@@ -241,7 +241,7 @@ async def shop(admin: httpx.AsyncClient) -> None:
     await stock(admin, 10)
 
 
-async def test_an_address_that_subscribes_too_fast_is_refused_and_goes_on(live: LiveServer, shop: None) -> None:
+async def test_address_that_subscribes_too_fast_is_rejected_and_stays_connected(live: LiveServer, shop: None) -> None:
     first, second = await live.open(), await live.open()
     wanted = [PART["part_id"], *parts(900)]
 

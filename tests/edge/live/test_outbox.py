@@ -56,7 +56,7 @@ async def test_slow_client_gets_the_newest_and_no_cursor_promises_too_much(steps
         reached = event.positions[0].revision
         assert reached > had.get(event.part_id, 0)
         had[event.part_id] = reached
-        # Whoever resumes after `reached` gets the newest state of every part that it has not got yet.
+        # A client that resumes after `reached` gets the newest state of every part that it has not got yet.
         assert all(latest > reached or had.get(part) == latest for part, latest in newest.items())
 
     assert had == newest

@@ -59,7 +59,7 @@ async def test_snapshot_that_is_ahead_swallows_the_events_it_shows() -> None:
     assert [frames[0]["parts"][0]["version"], frames[1]["version"]] == [2, 3]
 
 
-async def test_staff_see_every_place() -> None:
+async def test_staff_get_every_location() -> None:
     shop = last_serial()
     session = shop.enter(STAFF)
     await subscribe(shop, session, "A", mode="all")
@@ -118,7 +118,7 @@ async def test_category_brings_parts_of_its_subtree() -> None:
     }
 
 
-async def test_public_hears_nothing_of_drafts() -> None:
+async def test_public_gets_no_event_of_drafts() -> None:
     shop = last_serial()
     public, staff = shop.enter(), shop.enter(STAFF)
     for session in (public, staff):
@@ -141,7 +141,7 @@ async def test_public_hears_nothing_of_drafts() -> None:
     ]
 
 
-async def test_nothing_comes_after_unsubscribing() -> None:
+async def test_no_event_after_unsubscribing() -> None:
     shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A")
@@ -156,7 +156,7 @@ async def test_nothing_comes_after_unsubscribing() -> None:
     assert await sent(shop, session) == []
 
 
-async def test_new_history_sends_everybody_for_a_snapshot() -> None:
+async def test_new_epoch_makes_every_client_resync() -> None:
     shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A")
@@ -166,7 +166,7 @@ async def test_new_history_sends_everybody_for_a_snapshot() -> None:
     assert isinstance(session.outbox.closing, ResyncNeeded)
 
 
-async def test_shutdown_ends_everybody_and_lets_nobody_in() -> None:
+async def test_shutdown_closes_every_client_and_admits_none() -> None:
     shop = last_serial()
     session = shop.enter()
 

@@ -17,7 +17,7 @@ from tests.edge.live.histories import Shop, subscribe
 
 
 class Wire:
-    """The listener's side of a socket whose client takes a frame only when told to."""
+    """The listener's side of a socket whose client takes a frame only on request."""
 
     headers: dict[str, str]
 

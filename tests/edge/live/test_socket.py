@@ -121,7 +121,7 @@ async def test_staff_see_more_after_signing_in(
     assert [place["location_id"] for place in event["locations"]] == ["main"]
 
 
-async def test_ping_is_answered(live: LiveServer) -> None:
+async def test_ping_gets_a_pong(live: LiveServer) -> None:
     client = await live.open()
 
     assert await client.ask("ping") == {"type": "pong"}
@@ -190,7 +190,7 @@ async def test_page_of_our_own_host_may_open_sockets(live: LiveServer) -> None:
     assert (await client.ask("ping"))["type"] == "pong"
 
 
-async def test_bad_token_is_refused_and_at_the_door_ends_the_connection(live: LiveServer) -> None:
+async def test_bad_token_is_rejected_and_closes_a_new_connection(live: LiveServer) -> None:
     client = await live.open()
     refused = await client.ask("auth", token="nonsense")
     at_the_door = await live.open(additional_headers={"Authorization": "Bearer nonsense"})
@@ -199,7 +199,7 @@ async def test_bad_token_is_refused_and_at_the_door_ends_the_connection(live: Li
     assert (await at_the_door.closed())[0] == 4001
 
 
-async def test_staff_whose_token_ends_are_sent_away(live: LiveServer, keys: Keys) -> None:
+async def test_staff_whose_token_ends_are_closed(live: LiveServer, keys: Keys) -> None:
     token = keys.key.mint(
         subject="00000000-0000-0000-0000-000000000001", name="ann", permissions=["stock:read"], ttl_seconds=1
     )
@@ -211,7 +211,7 @@ async def test_staff_whose_token_ends_are_sent_away(live: LiveServer, keys: Keys
     assert (code, said[-1]["reason"]) == (4001, "TOKEN_EXPIRED")
 
 
-async def test_staff_whose_session_was_ended_are_sent_away(
+async def test_staff_whose_session_was_ended_are_closed(
     live: LiveServer, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 3600.0)
@@ -224,7 +224,7 @@ async def test_staff_whose_session_was_ended_are_sent_away(
     assert (code, said[-1]["reason"]) == (4001, "TOKEN_REVOKED")
 
 
-async def test_signed_in_browser_sees_more_until_it_signs_out(
+async def test_signed_in_browser_gets_staff_frames_until_it_signs_out(
     live: LiveServer, client: httpx.AsyncClient, shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 3600.0)
@@ -252,7 +252,7 @@ async def test_browser_with_an_old_cookie_is_a_guest(live: LiveServer, shop: dic
     assert "on_hand" not in snapshot["parts"][0]
 
 
-async def test_guest_whose_token_ends_goes_on(live: LiveServer, keys: Keys, shop: dict[str, Any]) -> None:
+async def test_guest_whose_token_ends_stays_connected(live: LiveServer, keys: Keys, shop: dict[str, Any]) -> None:
     token = keys.key.mint(subject="00000000-0000-0000-0000-000000000001", name="ann", ttl_seconds=1)
     client = await live.open()
     await client.ask("auth", token=token)
@@ -263,7 +263,7 @@ async def test_guest_whose_token_ends_goes_on(live: LiveServer, keys: Keys, shop
     assert (await subscribed(client))["id"] == "s1"
 
 
-async def test_too_much_is_refused_in_words(live: LiveServer) -> None:
+async def test_requests_beyond_a_limit_are_rejected_with_a_message(live: LiveServer) -> None:
     client = await live.open()
 
     many = await client.ask("subscribe", id="s1", parts=[f"P{number}" for number in range(1001)])
@@ -291,7 +291,7 @@ async def test_huge_message_ends_the_connection(live: LiveServer, letter: str, s
     assert (await client.closed())[0] == 4009
 
 
-async def test_shutdown_tells_clients_to_come_again(live: LiveServer, shop: dict[str, Any]) -> None:
+async def test_shutdown_closes_with_1012(live: LiveServer, shop: dict[str, Any]) -> None:
     client = await live.open()
     await subscribed(client)
 

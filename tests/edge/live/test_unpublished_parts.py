@@ -1,4 +1,4 @@
-"""To the public a part that is not published is one that there never was, from the moment on that it is one."""
+"""For public clients an unpublished part never existed, as soon as it is unpublished."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def known(frames: list[dict[str, Any]]) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("status", [DRAFT, ARCHIVED])
-async def test_a_snapshot_shows_a_hidden_part_as_one_that_never_was(status: part_pb2.PartStatus.ValueType) -> None:
+async def test_snapshot_shows_a_hidden_part_as_one_that_never_existed(status: part_pb2.PartStatus.ValueType) -> None:
     shop = shop_with(status)
     session = shop.enter()
     shop.parts["never"] = part_pb2.Part(status=DRAFT)
@@ -66,7 +66,7 @@ async def test_a_snapshot_shows_a_hidden_part_as_one_that_never_was(status: part
 
 @pytest.mark.parametrize("mode", ["latest", "all"])
 @BY_NAME_OR_CATEGORY
-async def test_stock_of_a_hidden_part_is_not_told(categories: list[str], mode: str) -> None:
+async def test_stock_of_a_hidden_part_is_not_sent(categories: list[str], mode: str) -> None:
     shop = shop_with(DRAFT)
     session = await listening(shop, categories, mode=mode)
     await sent(shop, session)
@@ -81,7 +81,7 @@ async def test_stock_of_a_hidden_part_is_not_told(categories: list[str], mode: s
 @pytest.mark.parametrize("mode", ["latest", "all"])
 @pytest.mark.parametrize("hidden", [DRAFT, ARCHIVED])
 @BY_NAME_OR_CATEGORY
-async def test_a_part_that_is_hidden_is_told_as_deleted_and_nothing_more(
+async def test_unpublished_part_is_sent_as_deleted_only(
     categories: list[str], hidden: part_pb2.PartStatus.ValueType, mode: str
 ) -> None:
     shop = shop_with(PUBLISHED)
@@ -98,7 +98,7 @@ async def test_a_part_that_is_hidden_is_told_as_deleted_and_nothing_more(
 
 
 @BY_NAME_OR_CATEGORY
-async def test_a_part_that_is_published_is_told_with_its_stock(categories: list[str]) -> None:
+async def test_published_part_is_sent_with_its_stock(categories: list[str]) -> None:
     shop = shop_with(DRAFT)
     session = await listening(shop, categories)
     await sent(shop, session)
@@ -112,7 +112,7 @@ async def test_a_part_that_is_published_is_told_with_its_stock(categories: list[
 
 
 @BY_NAME_OR_CATEGORY
-async def test_who_comes_back_after_a_part_was_published_gets_its_stock(categories: list[str]) -> None:
+async def test_client_resuming_after_a_publication_gets_the_stock(categories: list[str]) -> None:
     shop = shop_with(DRAFT)
     cursor = shop.publisher.cursor
     rewritten(shop, PUBLISHED)
@@ -124,7 +124,7 @@ async def test_who_comes_back_after_a_part_was_published_gets_its_stock(categori
     assert known(frames) == [("content", "created"), ("stock", 1)]
 
 
-async def test_what_happened_to_a_draft_is_not_told_afterwards() -> None:
+async def test_changes_of_a_draft_are_not_sent_after_publication() -> None:
     shop = shop_with(DRAFT)
     cursor = shop.publisher.cursor
     moved(shop)
@@ -138,7 +138,7 @@ async def test_what_happened_to_a_draft_is_not_told_afterwards() -> None:
     assert subscribed["parts"][0]["version"] == 3
 
 
-async def test_staff_are_told_of_hidden_parts() -> None:
+async def test_staff_get_events_of_hidden_parts() -> None:
     shop = shop_with(DRAFT)
     session = shop.enter(STAFF)
     await subscribe(shop, session, "LED")

@@ -15,7 +15,7 @@ from partstream.content.v1 import part_pb2
 from tests.edge.live.histories import Shop, last_serial, one_sent, sent, subscribe
 
 
-async def test_client_that_comes_back_gets_exactly_what_it_missed() -> None:
+async def test_resuming_client_gets_exactly_what_it_missed() -> None:
     shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", "B", mode="all")
@@ -43,7 +43,7 @@ async def test_client_that_comes_back_gets_exactly_what_it_missed() -> None:
     ]
 
 
-async def test_client_of_states_that_comes_back_gets_the_newest_of_what_it_missed() -> None:
+async def test_resuming_client_of_states_gets_the_newest_of_what_it_missed() -> None:
     shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", "B")
@@ -59,7 +59,7 @@ async def test_client_of_states_that_comes_back_gets_the_newest_of_what_it_misse
     assert [(frame["part_id"], frame["version"]) for frame in resumed[1:]] == [("B", 1), ("A", 3)]
 
 
-async def test_client_that_was_away_too_long_gets_a_snapshot() -> None:
+async def test_client_disconnected_too_long_gets_a_snapshot() -> None:
     shop = last_serial(Ring(max_entries=2))
     session = shop.enter()
     await subscribe(shop, session, "A")
@@ -106,7 +106,7 @@ async def test_client_of_every_event_catches_up_with_more_than_may_wait_for_it()
     assert resumed[-1]["cursor"] == shop.publisher.cursor
 
 
-async def test_client_may_stop_anywhere_in_what_it_missed_and_come_back() -> None:
+async def test_client_may_disconnect_anywhere_in_what_it_missed_and_resume() -> None:
     shop = last_serial()
     session = shop.enter()
     await subscribe(shop, session, "A", mode="all")
@@ -191,7 +191,7 @@ async def test_cursor_ahead_of_this_process_is_waited_for(monkeypatch: pytest.Mo
     assert subscribed["parts"][0]["version"] == 1
 
 
-async def test_unreadable_cursor_is_refused() -> None:
+async def test_unreadable_cursor_is_rejected() -> None:
     shop = last_serial()
 
     with pytest.raises(Rejected) as refusal:
@@ -200,7 +200,7 @@ async def test_unreadable_cursor_is_refused() -> None:
     assert refusal.value.reason == "CURSOR_MALFORMED"
 
 
-async def test_missed_event_whose_state_had_to_leave_is_told_all_the_same() -> None:
+async def test_missed_event_whose_state_was_evicted_is_sent() -> None:
     shop = Shop()
     shop.begin()
     shop.tree.put(part_pb2.Category(category_id="leds"))
