@@ -1,7 +1,7 @@
-"""Pages of the table for watchers that are older than the window: read a few at a time, and once for all who ask alike.
+"""Pages of the table for unsynced watchers, those older than the window: a few reads at a time, shared by watchers.
 
-When a server starts again, everybody who followed it comes back at once, at about the same place. Pages begin at round
-revisions, so that they meet.
+After a restart every watcher reconnects at once, at about the same position. Pages begin at round revisions, so that
+watchers share them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _READS_AT_ONCE = 3  # each holds a connection of the pool while it reads a page; one more is read ahead
 _REMEMBERED_BYTES = 16 * 1024**2  # a page of stock changes is about 1 MB
-_AHEAD_SECONDS = 2.0  # a page read ahead waits so long for its watcher, who may have gone
+_AHEAD_SECONDS = 2.0  # how long a page read ahead waits for its watcher, which may have disconnected
 
 
 class CatchUp:
-    """Reads pages, and serialises one while the database reads the next."""
+    """Reads pages, and encodes one while the database reads the next."""
 
     def __init__(self, tailer: Tailer) -> None:
-        """Read through the tailer, which serialises."""
+        """Read through the tailer, which encodes."""
         self._tailer = tailer
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._bytes = 0
@@ -35,7 +35,7 @@ class CatchUp:
         self._ahead: tuple[tuple[int, int], asyncio.Task[LogPage]] | None = None
 
     async def page(self, after: int, audience: str, part_ids: Collection[str]) -> list[WindowEntry]:
-        """Entries after a revision, empty only at the log's end; ``StoreUnavailable`` while the log cannot be read."""
+        """Return the entries after a revision, none only at the log's end."""
         key = (self._tailer.generation, after, audience)
         async with self._reads:
             known = None if part_ids else self._full.get(key)
@@ -52,7 +52,7 @@ class CatchUp:
         return entries
 
     def stop(self) -> None:
-        """Read nothing ahead any more."""
+        """Cancel the page that is read ahead."""
         if self._ahead is not None:
             self._ahead[1].cancel()
 
@@ -64,10 +64,10 @@ class CatchUp:
         return await self._tailer.read(after, limit)
 
     def _read_ahead(self, after: int) -> None:
-        """Have the next page read, unless one that nobody has taken yet is."""
+        """Read the next page in the background, unless another one is still unused."""
         if self._ahead is None:
             task = asyncio.create_task(self._tailer.read(after, _PAGE), name="read-ahead")
-            task.add_done_callback(_seen)
+            task.add_done_callback(_retrieve_exception)
             self._ahead = ((self._tailer.generation, after), task)
             asyncio.get_running_loop().call_later(_AHEAD_SECONDS, self._forget, task)
 
@@ -77,7 +77,7 @@ class CatchUp:
             task.cancel()
 
     def _remember(self, key: tuple[int, int, str], entries: list[WindowEntry]) -> None:
-        """Entries never change, and no other will come between them."""
+        """Store a full page: its entries never change."""
         if key in self._full:
             return
         size = sum([entry.size for entry in entries])
@@ -88,7 +88,7 @@ class CatchUp:
             self._bytes -= left
 
 
-def _seen(task: asyncio.Task[LogPage]) -> None:
-    """Whoever wanted the page gets its error; when nobody does any more, it is no news."""
+def _retrieve_exception(task: asyncio.Task[LogPage]) -> None:
+    """Mark the exception as retrieved: a page that no watcher awaits any more is not logged."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,8 @@
-"""Cursors and revision tokens: one opaque text for both, positions in one or more logs inside.
+"""Cursors and revision tokens: one opaque text for both, with positions in one or more logs.
 
 Layout before base64url: format byte 2; for each log, by name: length and name, epoch (16 bytes), revision (8 bytes, big
-endian); a CRC-32 of all that. The checksum tells a damaged text from a valid one; it is not a secret: a position beyond
-the log's head is refused where it is used.
+endian); a CRC-32 of all that. The checksum detects damaged text; it is no signature: a position beyond the head of the
+log is rejected where it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BIGINT_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a log: everything up to and including ``revision`` of ``epoch``."""
+    """A position in a log: everything up to and including ``revision`` of ``epoch``."""
 
     log: str
     epoch: uuid.UUID
@@ -32,7 +32,7 @@ class Position:
 
 
 def encode(*positions: Position) -> str:
-    """The text of one position per log; at least one."""
+    """Encode one position per log; at least one."""
     body = bytearray([_FORMAT])
     for position in sorted(positions, key=lambda item: item.log):
         name = position.log.encode()
@@ -42,10 +42,10 @@ def encode(*positions: Position) -> str:
 
 
 def decode(text: str) -> dict[str, Position]:
-    """The positions in a text, by log. Empty text holds none; anything unreadable raises ``CursorMalformed``."""
+    """Return the positions in a text by log, none for an empty text; raise ``CursorMalformed`` for an invalid one."""
     if not text:
         return {}
-    message = "The cursor cannot be read: use one exactly as it was given to you."
+    message = "Invalid cursor. Use a cursor exactly as it was returned."
     if len(text) > _MAX_LENGTH:
         raise CursorMalformed(message)
     try:
@@ -76,14 +76,14 @@ def _unpack(raw: bytes) -> dict[str, Position]:
     return found
 
 
-@lru_cache(256)  # the same text is asked about by everybody whom a message passes
+@lru_cache(256)  # many callers decode the cursor of the same message
 def position_in(text: str, log: str) -> Position | None:
-    """The position in one log, or ``None`` when the text holds none for it."""
+    """Return the position in one log, or ``None`` when the text has none for it."""
     return decode(text).get(log)
 
 
 def merge(*texts: str) -> str:
-    """One text with, for each log, the later position; of two epochs the last one given wins."""
+    """Return one text with the later position of each log; of two epochs the last argument wins."""
     merged: dict[str, Position] = {}
     for text in texts:
         for log, position in decode(text).items():

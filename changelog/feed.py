@@ -1,7 +1,7 @@
-"""Serving one log to many watchers: one reader per process, shared bytes, and a position per watcher.
+"""Serves one log to many watchers: one reader per process, shared bytes, and a position per watcher.
 
-A watcher older than the window pages through the table and joins the window without gap or repeat. Bookmarks come from
-the same loop as changes, so that none can overtake a change.
+A watcher older than the window reads pages of the table and joins the window without a gap or a duplicate. Bookmarks
+are sent by the same loop as changes, so that none can overtake a change.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from changelog.log_reader import LogReader
     from changelog.window import Window, WindowEntry
 
-    # Given part ids, those of them that a watcher may not hear of at this moment.
+    # Given part ids, returns those that are hidden from a watcher now.
     Hides: TypeAlias = Callable[[Collection[str]], Awaitable[frozenset[str]]]
 
 _REMEMBERED_MESSAGES = 8
-_HONEST_LEAD = 1000  # revisions; a token further beyond the head was never given out by this log
+_MAX_LEAD = 1000  # revisions; a token further beyond the head was never issued by this log
 
 
 @dataclass(slots=True)
 class _Watcher:
-    """Where one watcher is and what it wants."""
+    """The position and the filters of one watcher."""
 
     revision: int
     epoch: UUID
@@ -54,13 +54,13 @@ class _Watcher:
     part_ids: frozenset[str]
     audience: str
     hides: Hides | None = None
-    joined: bool = False  # once in the window, falling out of it means too slow
-    page: list[WindowEntry] = field(default_factory=list)  # read from the table and not yet sent
+    joined: bool = False  # has been in the window: a watcher that falls out of it is too slow
+    page: list[WindowEntry] = field(default_factory=list)  # read from the table and not sent yet
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """How far a watcher gets at once, and the message that takes it there; ``None`` when all of it was filtered out."""
+    """The revision that a watcher reaches next, and its message; ``None`` when every entry was filtered out."""
 
     reached: int
     message: bytes | None
@@ -78,33 +78,33 @@ class ChangeFeed:
         max_window_bytes: int = WINDOW_BYTES,
         max_window_entries: int = WINDOW_ENTRIES,
     ) -> None:
-        """``encode(entry, audience)`` serialises a change for ``staff`` or ``public``, ``b""`` to hide it."""
+        """``encode(entry, audience)`` serialises a change for an audience; ``b""`` hides it."""
         self._reader = reader
         self._tailer = Tailer(
             reader, encode, keys, max_window_bytes=max_window_bytes, max_window_entries=max_window_entries
         )
         self._catch_up = CatchUp(self._tailer)
-        self.followers: FollowerRegistry | None = None  # of the log, where followers are registered
+        self.followers: FollowerRegistry | None = None  # set where followers are registered
         self._draining = False
         self._shared: dict[tuple[int, int, int, str], _Step] = {}
 
     @property
     def log(self) -> str:
-        """The log's name."""
+        """Return the name of the log."""
         return self._reader.log
 
     @property
     def tailer(self) -> Tailer:
-        """The reader that fills the window."""
+        """Return the reader that fills the window."""
         return self._tailer
 
     @property
     def watchers(self) -> int:
-        """Watches open now."""
+        """Return how many watches are open."""
         return self._tailer.watchers
 
     async def start(self) -> None:
-        """Load the window and begin to tail."""
+        """Load the window and start to tail."""
         await self._tailer.start()
 
     async def stop(self) -> None:
@@ -114,59 +114,59 @@ class ChangeFeed:
         await self._tailer.stop()
 
     def drain(self) -> None:
-        """End every watch with ``Draining``; new ones are refused."""
+        """End every watch with ``Draining`` and reject new ones."""
         self._draining = True
         self._tailer.moved.notify_all()
 
     def wake(self) -> None:
-        """Look at the table now: this process has just committed."""
+        """Read the table now: this process has just committed."""
         self._tailer.wake()
 
     def take(self, entries: Sequence[LogEntry]) -> bool:
-        """Serve what this process has just committed; false when it must be read from the table."""
+        """Serve entries that this process has just committed; return false when they must be read from the table."""
         return self._tailer.take(entries)
 
     def token(self) -> str:
-        """A token of what this process has seen: a lower bound for any read that starts now."""
+        """Return a token of the window's end: a lower bound for any read that starts now."""
         return self.token_for(self._tailer.window.end)
 
     def token_for(self, revision: int | None) -> str:
-        """The token of a revision of this log; of the newest one seen when ``None``.
+        """Return the token of a revision of this log; of the window's end when ``None``.
 
-        ``StoreUnavailable`` while it is not certain which epoch the log is in: a token of the wrong one would pass for
-        a promise that no read keeps. Whoever wrote asks again with the same request id.
+        Raise ``StoreUnavailable`` while the epoch of the log is not certain: no read could satisfy a token of another
+        epoch.
         """
-        if not self._tailer.is_sure:
-            message = "The log has just been lost sight of: ask again with the same request_id."
+        if not self._tailer.is_certain:
+            message = "The epoch of the change log is not certain. Retry with the same request_id."
             raise StoreUnavailable(message, retry_after_seconds=0.2)
         return self._cursor(self._tailer.window.end if revision is None else revision)
 
     async def wait_for(self, token: str, timeout_seconds: float = 0.25) -> None:
-        """Return once the token's revision is committed here; ``RevisionNotYetServed`` after the time-out.
+        """Return once the token's revision is committed; raise ``RevisionNotYetServed`` after the timeout.
 
-        ``CursorFromFuture`` at once for a token so far ahead that it was made up.
-        Reads go to the database itself, so that its head decides, not the window.
+        Raise ``CursorFromFuture`` at once for a token too far beyond the head. The head of the database decides, not
+        the window, because reads go to the database.
         """
         position = cursors.position_in(token, self.log) if token else None
         if position is None:
             return
         deadline = time.monotonic() + timeout_seconds
         while True:
-            if self._tailer.is_sure and position.epoch != self._tailer.epoch:
+            if self._tailer.is_certain and position.epoch != self._tailer.epoch:
                 raise _epoch_changed()
-            if self._tailer.is_sure and position.revision <= self._tailer.window.end:
+            if self._tailer.is_certain and position.revision <= self._tailer.window.end:
                 return
             head = await self._reader.head()
             if head.epoch != position.epoch:
                 raise _epoch_changed()
             if head.revision >= position.revision:
                 return
-            if position.revision > head.revision + _HONEST_LEAD:
-                message = "The revision asked for does not exist."
+            if position.revision > head.revision + _MAX_LEAD:
+                message = "The requested revision does not exist. Use a token as it was returned."
                 raise CursorFromFuture(message)
             left = deadline - time.monotonic()
             if left <= 0:
-                message = "This server has not yet served the revision asked for."
+                message = "The requested revision is not available on this server yet. Retry."
                 raise RevisionNotYetServed(message, retry_after_seconds=0.1)
             await self._tailer.moved.wait(min(left, 0.05))
 
@@ -179,53 +179,53 @@ class ChangeFeed:
         hides: Hides | None = None,
         follower: str = "",
     ) -> AsyncGenerator[bytes, None]:
-        """Serialised Watch responses after a cursor, without end; the first one is a bookmark of where it begins.
+        """Yield serialised Watch responses after a cursor, permanently; the first is a bookmark of the start.
 
-        ``hides`` is asked before every message, so that a part is hidden from the moment on from which it must be.
-        Under the name of a registered ``follower`` it is noted how far that was sent.
+        ``hides`` is called before every message, so that a part is hidden without delay. With the name of a registered
+        ``follower``, the position sent is recorded for it.
         """
         watcher = await self._admit(cursor, frozenset(part_ids), audience)
         watcher.hides = hides
-        note = await self._noting(follower, watcher, has_start=bool(cursor))
+        record = await self._recorder(follower, watcher, has_start=bool(cursor))
         self._tailer.watchers += 1
         try:
             self._check(watcher)
             yield self._bookmark(watcher)
-            spoke_at = time.monotonic()
+            sent_at = time.monotonic()
             while True:
                 self._check(watcher)
                 step = await self._next(watcher)
                 if step is not None:
                     watcher.revision = step.reached
-                    if note is not None:
-                        note(cursors.Position(self.log, watcher.epoch, step.reached))
+                    if record is not None:
+                        record(cursors.Position(self.log, watcher.epoch, step.reached))
                     if step.message is not None:
                         yield step.message
-                        spoke_at = time.monotonic()
+                        sent_at = time.monotonic()
                         continue
-                left = spoke_at + bookmark_interval - time.monotonic()
+                left = sent_at + bookmark_interval - time.monotonic()
                 if left <= 0:
                     self._check(watcher)
                     yield self._bookmark(watcher)
-                    spoke_at = time.monotonic()
+                    sent_at = time.monotonic()
                 elif step is None:
                     await self._tailer.moved.wait(left)
         finally:
             self._tailer.watchers -= 1
 
-    async def _noting(
+    async def _recorder(
         self, follower: str, watcher: _Watcher, *, has_start: bool
     ) -> Callable[[cursors.Position], None] | None:
         if not follower:
             return None
         if self.followers is None:
-            message = "Followers are not registered here."
+            message = "This service registers no followers."
             raise FollowerNotFound(message)
         start = cursors.Position(self.log, watcher.epoch, watcher.revision)
-        return await self.followers.sending(follower, start if has_start else None)
+        return await self.followers.recorder(follower, start if has_start else None)
 
     async def _admit(self, cursor: str, part_ids: frozenset[str], audience: str) -> _Watcher:
-        """Check a cursor and place the watcher; raises what the contract lists for cursors that cannot be served."""
+        """Return a watcher at a cursor; raise the errors that the contract lists for cursors that cannot be served."""
         if self._draining:
             raise _draining()
         window, epoch, generation = self._tailer.window, self._tailer.epoch, self._tailer.generation
@@ -234,15 +234,15 @@ class ChangeFeed:
             return _Watcher(window.end, epoch, generation, part_ids, audience)
         position = cursors.position_in(cursor, self.log)
         if position is None:
-            message = f"The cursor is not one of the {self.log} log."
+            message = f"The cursor belongs to another log than {self.log}."
             raise CursorMalformed(message)
-        if not self._tailer.is_sure or position.epoch != self._tailer.epoch or position.revision > window.end:
+        if not self._tailer.is_certain or position.epoch != self._tailer.epoch or position.revision > window.end:
             await self._compare_with_head(position)
         if position.epoch != self._tailer.epoch:
-            message = "This server has not yet seen the log's new epoch: connect again."
+            message = "This server has not loaded the new epoch of the log yet. Reconnect."
             raise StoreUnavailable(message, retry_after_seconds=0.2)
         if position.revision < window.start:
-            await self._refuse_compacted(position.revision)
+            await self._require_not_compacted(position.revision)
         return _Watcher(position.revision, epoch, generation, part_ids, audience)
 
     async def _compare_with_head(self, position: cursors.Position) -> None:
@@ -251,13 +251,13 @@ class ChangeFeed:
             start = await self._reader.epoch_start()
             raise _epoch_changed(epoch_start_cursor=cursors.encode(start))
         if position.revision > head.revision:
-            message = "The cursor lies beyond the newest change."
+            message = "The cursor is beyond the newest change."
             raise CursorFromFuture(message, metadata={"newest_cursor": cursors.encode(head)})
 
-    async def _refuse_compacted(self, revision: int) -> None:
+    async def _require_not_compacted(self, revision: int) -> None:
         oldest = await self._reader.oldest()
         if revision < oldest - 1:
-            message = "Changes after this cursor are no longer kept: read a snapshot and follow from it."
+            message = "The changes after this cursor are compacted. Read a snapshot and follow from its cursor."
             raise CursorCompacted(message, metadata={"oldest_cursor": self._cursor(oldest - 1)})
 
     def _check(self, watcher: _Watcher) -> None:
@@ -266,11 +266,11 @@ class ChangeFeed:
         if watcher.epoch != self._tailer.epoch:
             raise _epoch_changed()
         if watcher.generation != self._tailer.generation:
-            message = "The log was read anew: connect again from your last cursor."
+            message = "The window was loaded again. Reconnect from your last cursor."
             raise StoreUnavailable(message, retry_after_seconds=0.2)
 
     async def _next(self, watcher: _Watcher) -> _Step | None:
-        """The next step of a watcher, from the window or the table; ``None`` when there is nothing new."""
+        """Return the next step of a watcher, from the window or the table; ``None`` when there is nothing new."""
         window = self._tailer.window
         if window.covers(watcher.revision, watcher.audience):
             watcher.joined, watcher.page = True, []
@@ -278,7 +278,7 @@ class ChangeFeed:
         if watcher.revision > window.end:
             return None
         if watcher.joined and watcher.revision < window.start:
-            message = "You did not keep up with the changes: connect again from your last cursor."
+            message = "You read too slowly. Reconnect from your last cursor."
             raise WatcherTooSlow(message, metadata={"cursor": self._cursor(watcher.revision)})
         return await self._step_in_table(watcher)
 
@@ -287,7 +287,7 @@ class ChangeFeed:
             return await self._cut_visible(list(window.after(watcher.revision)), watcher)
         if watcher.part_ids:
             return self._cut(window.after(watcher.revision), watcher)
-        # Watchers of everything stand at the same places: the whole message is shared.
+        # Watchers without filters are at the same positions and share the whole message.
         key = (watcher.generation, watcher.revision, window.end, watcher.audience)
         step = self._shared.get(key)
         if step is None:
@@ -300,7 +300,7 @@ class ChangeFeed:
         return step
 
     async def _step_in_table(self, watcher: _Watcher) -> _Step | None:
-        """The next step from the page read last, or from another one."""
+        """Return the next step from the present page, or from another one."""
         is_fresh = not watcher.page
         if is_fresh:
             watcher.page = await self._catch_up.page(watcher.revision, watcher.audience, watcher.part_ids)
@@ -308,15 +308,15 @@ class ChangeFeed:
         page = watcher.page
         if not page or page[0].revision != watcher.revision + 1:
             watcher.page = []
-            await self._refuse_compacted(watcher.revision)
+            await self._require_not_compacted(watcher.revision)
             return None
         step = await self._cut_visible(page, watcher)
         if step is None and not is_fresh:
-            # The page ends within a transaction: read again from where that begins.
+            # The page ends within a transaction: read again from its start.
             watcher.page = []
             return await self._step_in_table(watcher)
         if step is None:
-            # One transaction fills the whole page and goes on: send it as a fragment.
+            # One transaction fills the page and continues after it: send a fragment.
             hidden = await self._hidden(page, watcher)
             shown = [entry for entry in page if not (entry.keys and entry.keys <= hidden)]
             chunks = [framed for entry in shown if (framed := entry.framed_for[watcher.audience])]
@@ -331,7 +331,7 @@ class ChangeFeed:
 
     @staticmethod
     async def _hidden(entries: Iterable[WindowEntry], watcher: _Watcher) -> frozenset[str]:
-        """Part ids in some entries that the watcher may not hear of now."""
+        """Return the part ids of some entries that are hidden from the watcher now."""
         if watcher.hides is None:
             return frozenset()
         return await watcher.hides(frozenset().union(*(entry.keys for entry in entries)))
@@ -356,8 +356,8 @@ class ChangeFeed:
 
 
 def _draining() -> Draining:
-    return Draining("The server is being replaced: connect again.", retry_after_seconds=0.2)
+    return Draining("The server shuts down. Reconnect.", retry_after_seconds=0.2)
 
 
 def _epoch_changed(**metadata: str) -> EpochChanged:
-    return EpochChanged("The log has begun a new epoch: read a snapshot and follow from it.", metadata=metadata)
+    return EpochChanged("The log has a new epoch. Read a snapshot and follow from its cursor.", metadata=metadata)

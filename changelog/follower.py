@@ -1,7 +1,7 @@
-"""Following one service's log: connect, resume, notice gaps and silence, and begin anew from a snapshot when told to.
+"""Follows one service's log: connects, resumes, detects gaps and silence, and resyncs from a snapshot.
 
-The position advances only after the sink has applied a message, so a follower that dies repeats and never skips; sinks
-are idempotent.
+The position advances only after the sink has applied a message, so a follower that restarts repeats changes and never
+skips any; sinks are idempotent.
 """
 
 from __future__ import annotations
@@ -37,52 +37,52 @@ log = logging.getLogger(__name__)
 BOOKMARK_SECONDS = 5.0
 SNAPSHOT_SILENCE_SECONDS = 30.0  # between two pages of a snapshot
 SILENCE_INTERVALS = 3  # no message for so many bookmark intervals means that the connection is dead
-STABLE_SECONDS = 10.0  # a connection that lasted so long makes the next failure the first one again
-RESYNC_SPREAD_SECONDS = 2.0  # followers sent to a snapshot together do not all ask in the same moment
+STABLE_SECONDS = 10.0  # a connection that lasted so long resets the back-off
+RESYNC_SPREAD_SECONDS = 2.0  # spreads the snapshots of followers that resync together
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """What one message brought: store ``cursor`` once the changes are applied. No changes = a bookmark."""
+    """The changes of one message: store ``cursor`` once they are applied. No changes = a bookmark."""
 
     cursor: str
     changes: Sequence[Any]
     fragment: bool
-    newest_revision: int = 0  # of the log, as the server knew it; 0 = not told
+    newest_revision: int = 0  # of the log, as the server knew it; 0 = unknown
 
 
 class ChangeSource(Protocol):
-    """One service's log, as a client sees it. Errors are raised as ``PartstreamError``."""
+    """One service's log, on the client side. Its methods raise ``PartstreamError``."""
 
     log: str
 
     def watch(self, cursor: str, bookmark_seconds: float) -> AsyncGenerator[ChangeBatch, None]:
-        """Messages after a cursor; empty = from now."""
+        """Yield messages after a cursor; an empty cursor = from now."""
 
     def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
-        """First the cursor to follow from, with nothing; then pages of resources with an empty cursor."""
+        """Yield the cursor to follow from, without resources; then pages of resources with an empty cursor."""
 
 
 class Sink(Protocol):
-    """What a follower feeds."""
+    """Where a follower applies changes."""
 
     async def position(self) -> str | None:
-        """Cursor to resume from; ``""`` = from now on; ``None`` = a snapshot is needed."""
+        """Return the cursor to resume from; ``""`` = from now; ``None`` = from a snapshot."""
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
-        """Replace all state by a snapshot as of ``cursor``; a sink without state need not read the pages."""
+        """Replace all state by a snapshot as of ``cursor``; a sink without state may ignore the pages."""
 
     async def apply(self, batch: ChangeBatch) -> None:
-        """Apply a batch; twice must be as once."""
+        """Apply a batch; idempotent."""
 
 
 class _GapFoundError(Exception):
-    """Something was skipped: resume from the last revision applied."""
+    """A revision is missing: resume from the last one applied."""
 
 
 @dataclass(slots=True)
 class FollowerCounts:
-    """What a follower has met since it began."""
+    """Counters of a follower since its start."""
 
     changes: int = 0
     duplicates: int = 0
@@ -102,7 +102,7 @@ class Follower:
         bookmark_seconds: float = BOOKMARK_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
-        """Nothing runs before ``start``. The source must bring every entry: a revision that is missing is a fault."""
+        """Nothing runs before ``start``. The source must yield every entry: a missing revision is an error."""
         self._source = source
         self._sink = sink
         self.bookmark_seconds = bookmark_seconds
@@ -114,22 +114,22 @@ class Follower:
         self.connected = False
         self.disconnected = asyncio.Event()
         self.last_message_at = 0.0
-        self.lag_seconds = 0.0  # from the last change's commit until it was applied here, by the two clocks
-        self.lag_revisions = 0  # revisions that the server had and this follower had not, at its last message
+        self.lag_seconds = 0.0  # from the last change's commit until it was applied, by the two clocks
+        self.lag_revisions = 0  # revisions that the server had and this follower lacked, at the last message
 
     @property
     def log(self) -> str:
-        """The log's name."""
+        """Return the name of the log."""
         return self._source.log
 
     @property
     def cursor(self) -> str:
-        """Everything up to here has been applied; empty before the first message."""
+        """Return the cursor up to which everything is applied; empty before the first message."""
         return self._cursor or ""
 
     @property
     def position(self) -> cursors.Position | None:
-        """The cursor's place in the log, or ``None`` before the first message."""
+        """Return the position of the cursor, or ``None`` before the first message."""
         return cursors.position_in(self.cursor, self.log)
 
     def start(self) -> None:
@@ -143,7 +143,7 @@ class Follower:
             self._task = None
 
     async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
-        """Return once ``position`` has been applied; ``RevisionNotYetServed`` after the time-out."""
+        """Return once ``position`` is applied; raise ``RevisionNotYetServed`` after the timeout."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             here = self.position
@@ -155,11 +155,11 @@ class Follower:
                 async with asyncio.timeout(max(left, 0)):
                     await self._moved.wait()
             except TimeoutError:
-                message = "This process has not yet seen the revision asked for."
+                message = "The requested revision is not available in this process yet. Retry."
                 raise RevisionNotYetServed(message, retry_after_seconds=0.25) from None
 
     async def run(self) -> None:
-        """Follow for ever; every failure leads to another attempt."""
+        """Follow permanently: every failure leads to another attempt."""
         while True:
             began = time.monotonic()
             try:
@@ -168,16 +168,16 @@ class Follower:
                 await self._resync(error)
             except _GapFoundError as error:
                 self.counts.gaps += 1
-                log.error("%s: %s: resuming from the last revision applied", self.log, error)  # noqa: TRY400
+                log.error("gap in the stream, resuming log=%s error=%s", self.log, error)  # noqa: TRY400
             except (PartstreamError, TimeoutError) as error:
-                log.info("%s: the stream ended: %s", self.log, repr(error))
+                log.info("stream ended log=%s error=%r", self.log, error)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 if translated(error) is None:
-                    log.exception("%s: the sink failed; the same changes are applied again", self.log)
-                else:  # the database's own state has a line of its own
-                    log.info("%s: the sink takes no changes: %r; the same are applied again", self.log, error)
+                    log.exception("sink failed, applying the same changes again log=%s", self.log)
+                else:  # the state of the database has its own log line
+                    log.info("sink unavailable, applying the same changes again log=%s error=%r", self.log, error)
             finally:
                 self.connected = False
                 self.disconnected.set()
@@ -199,7 +199,7 @@ class Follower:
                     async with asyncio.timeout(silence):
                         batch = await anext(messages)
                 except StopAsyncIteration:
-                    message = "the server closed the stream"
+                    message = "The server closed the stream."
                     raise StoreUnavailable(message) from None
                 self.connected = True
                 self.disconnected.clear()
@@ -219,16 +219,16 @@ class Follower:
         self._moved.set()
 
     def _fresh(self, batch: ChangeBatch) -> tuple[ChangeBatch, cursors.Position]:
-        """The batch without what was applied before, and where it ends. Whatever was skipped raises."""
+        """Return the batch without changes applied before, and its end; raise ``_GapFoundError`` for a gap."""
         end = cursors.position_in(batch.cursor, self.log)
         if end is None:
-            message = f"the server sent a cursor of another log than {self.log}"
+            message = f"The server sent a cursor of another log than {self.log}."
             raise CursorMalformed(message)
         here = self.position
         if here is None:
             return batch, end
         if here.epoch != end.epoch:
-            message = "The log has begun a new epoch."
+            message = "The log has a new epoch."
             raise EpochChanged(message)
         reached = here.revision
         if batch.changes and batch.changes[0].revision <= reached:
@@ -237,37 +237,37 @@ class Follower:
             batch = ChangeBatch(batch.cursor, fresh, batch.fragment, batch.newest_revision)
         for change in batch.changes:
             if change.revision != reached + 1:
-                message = f"revision {change.revision} came where {reached + 1} was due"
+                message = f"received revision {change.revision}, expected {reached + 1}"
                 raise _GapFoundError(message)
             reached = change.revision
         if end.revision > reached:
-            message = f"the cursor says {end.revision}, but changes came only up to {reached}"
+            message = f"the cursor is at revision {end.revision}, the changes end at {reached}"
             raise _GapFoundError(message)
         if end.revision < reached:
-            # An old message again: where this follower is, is further on.
+            # A repeated message: the follower is ahead of it.
             batch = ChangeBatch(self.cursor, batch.changes, batch.fragment, batch.newest_revision)
             end = here
         return batch, end
 
     async def _resync(self, error: PartstreamError) -> None:
         level = logging.ERROR if isinstance(error, CursorMalformed | CursorFromFuture) else logging.WARNING
-        log.log(level, "%s: %s: a snapshot is read instead", self.log, error.reason)
+        log.log(level, "resync log=%s reason=%s", self.log, error.reason)
         pause = 0.0
         while True:
             await asyncio.sleep(random.uniform(pause, pause + RESYNC_SPREAD_SECONDS))  # noqa: S311 - spreads load
             try:
                 await self._read_snapshot()
             except Overloaded as busy:
-                # Others are reading theirs: the server says when to come again.
+                # Too many snapshots are read: the server says when to retry.
                 pause = busy.retry_after_seconds or 1.0
             except (PartstreamError, TimeoutError) as failure:
-                log.info("%s: no snapshot: %r", self.log, failure)
+                log.info("snapshot failed log=%s error=%r", self.log, failure)
                 return
             except Exception as failure:
                 if translated(failure) is None:
-                    log.exception("%s: the sink could not take a snapshot; another one is read", self.log)
+                    log.exception("sink rejected the snapshot, reading another one log=%s", self.log)
                 else:
-                    log.info("%s: the sink takes no snapshot: %r; another one is read", self.log, failure)
+                    log.info("sink unavailable, reading another snapshot log=%s error=%r", self.log, failure)
                 return
             else:
                 return
@@ -296,18 +296,18 @@ async def _pages(messages: AsyncGenerator[tuple[str, Sequence[Any]], None]) -> A
 
 
 class FanOut:
-    """Several sinks behind one follower, fed in order; the first one's position counts."""
+    """Several sinks of one follower, fed in order; the position is that of the first one."""
 
     def __init__(self, *sinks: Sink) -> None:
         """At least one sink."""
         self._sinks = sinks
 
     async def position(self) -> str | None:
-        """The first sink's position."""
+        """Return the first sink's position."""
         return await self._sinks[0].position()
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
-        """Hand the same pages to every sink; memory holds two pages per sink at most."""
+        """Reset every sink with the same pages; at most two pages per sink are in memory."""
         queues: list[asyncio.Queue[Sequence[Any] | None]] = [asyncio.Queue(1) for _ in self._sinks]
 
         async def read(queue: asyncio.Queue[Sequence[Any] | None]) -> AsyncIterator[Sequence[Any]]:
@@ -330,6 +330,6 @@ class FanOut:
                 await queue.put(None)
 
     async def apply(self, batch: ChangeBatch) -> None:
-        """Feed each sink in order."""
+        """Apply a batch to each sink in order."""
         for sink in self._sinks:
             await sink.apply(batch)

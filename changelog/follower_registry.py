@@ -1,7 +1,7 @@
-"""The registered followers of a log: who they are, what they were sent, and how far they have come.
+"""The registered followers of a log: their names, the positions sent to them, and the positions they reported.
 
-A position counts only up to what the follower was sent by a watch under its name. What was sent is kept in memory and
-stored once a second, so that a follower may report to another replica than the one that serves it.
+A reported position is accepted up to the one that a watch under the follower's name was sent. Sent positions are held
+in memory and stored once a second, so that a follower may report to another replica than the one that serves it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SELECT name, revision, sent_revision, registered_by, reported_at, reported_at < 
 FROM change_log_follower WHERE name = $2
 """
 
-# Register a follower, or let it start again where that is asked for; nothing when too many are registered.
+# Register a follower, or move a registered one to a given position; no row when too many are registered.
 _REGISTER = """
 INSERT INTO change_log_follower AS f (name, epoch, revision, sent_revision, registered_by)
 SELECT $1, $2, $3, $3, $4
@@ -47,7 +47,7 @@ WHERE $6
 RETURNING name
 """
 
-# Take a position; within an epoch it never goes back, and it never goes beyond what was sent.
+# Store a reported position; within an epoch it never goes back, and never beyond the one sent.
 _REPORT = """
 UPDATE change_log_follower AS f SET epoch = $2, reported_at = now(),
     revision = CASE WHEN f.epoch = $2 THEN greatest(f.revision, $3) ELSE $3 END,
@@ -57,7 +57,7 @@ WHERE f.name = $1 AND $3 <= greatest($4, CASE WHEN f.epoch = $2 THEN f.sent_revi
 RETURNING name
 """
 
-# Store what a follower was sent.
+# Store the position sent to a follower.
 _STORE_SENT = """
 UPDATE change_log_follower AS f SET epoch = $2,
     revision = CASE WHEN f.epoch = $2 THEN f.revision
@@ -66,13 +66,13 @@ UPDATE change_log_follower AS f SET epoch = $2,
 WHERE f.name = $1
 """
 
-# Forget a follower.
+# Remove a follower.
 _REMOVE = "DELETE FROM change_log_follower WHERE name = $1 RETURNING name"
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredFollower:
-    """A follower as stored; ``inactive`` once entries are no longer kept for it."""
+    """A follower as stored; ``inactive`` once retention no longer waits for it."""
 
     name: str
     revision: int
@@ -83,10 +83,10 @@ class RegisteredFollower:
 
 
 class FollowerRegistry(BackgroundService):
-    """Registers, lists and removes followers, and takes their positions."""
+    """Registers, lists and removes followers, and stores their positions."""
 
     def __init__(self, database: Database, reader: LogReader, hold_for: timedelta) -> None:
-        """A follower that has not reported for ``hold_for`` holds nothing back."""
+        """Retention does not wait for a follower that has not reported for ``hold_for``."""
         super().__init__(f"{reader.log}-followers", _STORE_SECONDS)
         self._database = database
         self._reader = reader
@@ -95,7 +95,7 @@ class FollowerRegistry(BackgroundService):
         self._unstored: set[str] = set()
 
     async def run_once(self) -> None:
-        """Store what was sent since the last time."""
+        """Store the positions sent since the last run."""
         names, self._unstored = self._unstored, set()
         try:
             for name in names:
@@ -106,25 +106,25 @@ class FollowerRegistry(BackgroundService):
             raise
 
     async def listed(self) -> list[RegisteredFollower]:
-        """Every registered follower."""
+        """Return every registered follower."""
         rows = await self._database.pool.fetch(_LIST, self._hold_for)
         return [RegisteredFollower(**dict(row)) for row in rows]
 
     async def find(self, name: str) -> RegisteredFollower:
-        """A follower; ``FollowerNotFound`` when it is not registered."""
+        """Return a follower; raise ``FollowerNotFound`` when it is not registered."""
         row = await self._database.pool.fetchrow(_FIND, self._hold_for, name)
         if row is None:
             raise _unknown(name)
         return RegisteredFollower(**dict(row))
 
     async def register(self, name: str, position: Position | None, registered_by: str) -> RegisteredFollower:
-        """Make a follower known, at a position or at the beginning of what is kept.
+        """Register a follower at a position, by default before the oldest entry, and return it.
 
-        ``CursorFromFuture`` for a position beyond the newest entry, ``Overloaded`` when too many are registered.
+        Raise ``CursorFromFuture`` for a position beyond the newest entry, ``Overloaded`` when too many are registered.
         """
         head = await self._reader.head()
         if position is not None and position.revision > head.revision:
-            message = "The cursor lies beyond the newest change."
+            message = "The cursor is beyond the newest change."
             raise CursorFromFuture(message)
         start = position or Position(head.log, head.epoch, max(0, await self._reader.oldest() - 1))
         arguments = (name, start.epoch, start.revision, registered_by, MOST_FOLLOWERS, position is not None)
@@ -133,44 +133,47 @@ class FollowerRegistry(BackgroundService):
         try:
             return await self.find(name)
         except FollowerNotFound:
-            message = f"{MOST_FOLLOWERS} followers are registered: remove one that is no longer needed."
+            message = (
+                f"The limit of {MOST_FOLLOWERS} registered followers is reached. Remove one that is no longer needed."
+            )
             raise Overloaded(message) from None
 
     async def report(self, name: str, position: Position) -> None:
-        """Take a follower's position; ``FollowerNotFound``, or ``PositionNotSent`` when it was not sent that far."""
+        """Store the position that a follower reports; raise ``FollowerNotFound`` or ``PositionNotSent``."""
         sent = self._sent.get(name)
         known = sent.revision if sent is not None and sent.epoch == position.epoch else 0
         arguments = (name, position.epoch, position.revision, known)
         if await self._database.pool.fetchval(_REPORT, *arguments) is not None:
             return
         follower = await self.find(name)
-        message = f"The follower {name} was sent changes up to revision {max(known, follower.sent_revision)} only."
-        raise PositionNotSent(message, metadata={"sent_revision": str(max(known, follower.sent_revision))})
+        last = max(known, follower.sent_revision)
+        message = f"The follower {name} was sent changes up to revision {last}. Report at most that revision."
+        raise PositionNotSent(message, metadata={"sent_revision": str(last)})
 
     async def remove(self, name: str) -> None:
-        """Forget a follower; ``FollowerNotFound`` when it is not registered."""
+        """Remove a follower; raise ``FollowerNotFound`` when it is not registered."""
         if await self._database.pool.fetchval(_REMOVE, name) is None:
             raise _unknown(name)
         self._sent.pop(name, None)
         self._unstored.discard(name)
 
-    async def sending(self, name: str, start: Position | None) -> Callable[[Position], None]:
-        """What a watch under a follower's name calls before each message. ``start`` is what the follower has already.
+    async def recorder(self, name: str, start: Position | None) -> Callable[[Position], None]:
+        """Return what a watch under a follower's name calls before each message; ``start`` is its present position.
 
-        ``FollowerNotFound`` when it is not registered. Whether the caller may use the name is checked before.
+        Raise ``FollowerNotFound`` when it is not registered. The caller's permission is checked elsewhere.
         """
         await self.find(name)
 
-        def note(position: Position) -> None:
+        def record(position: Position) -> None:
             sent = self._sent.get(name)
             if sent is None or sent.epoch != position.epoch or sent.revision < position.revision:
                 self._sent[name] = position
                 self._unstored.add(name)
 
         if start is not None:
-            note(start)
-        return note
+            record(start)
+        return record
 
 
 def _unknown(name: str) -> FollowerNotFound:
-    return FollowerNotFound(f"No follower {name} is registered.")
+    return FollowerNotFound(f"No follower {name} is registered. Register it first.")

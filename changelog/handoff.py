@@ -1,8 +1,8 @@
-"""Entries that a write transaction reads back itself, in the statement that wrote them, and hands to the feed.
+"""Hand-off of committed entries: a write transaction reads its entries back, in the statement that wrote them.
 
-After its commit the feed would ask the database for them: one more round trip, which is half of the time from a commit
-to its watchers. Only what goes on where the window ends is taken: the first row is the entry known before, and its hash
-says that the history is the same. Everything else is read by the tailer as ever.
+Without it the tailer would read them after the commit: one more round trip, half of the time from a commit to its
+watchers. Entries are accepted only where they continue the window: the first row is the newest entry of the window, and
+its hash proves that the history is the same. Everything else is read by the tailer.
 """
 
 # ruff: noqa: S608 - the statements are composed of the constants of this file only
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-ENTRIES_AT_MOST = 64  # more are read by the tailer, which lets others have their turn meanwhile
+ENTRIES_AT_MOST = 64  # more are read by the tailer, which yields to other tasks meanwhile
 
-# The entries from the one that is known to the last one written, under the log's lock, which the writer holds: those of
-# other replicas are among them. Nothing when there are too many, or none is known. Volatile, so that it sees what the
-# statement has written that it is part of.
+# The entries from the known one to the last one written, under the log's lock, which the writer holds: those of other
+# replicas are among them. No rows when there are too many, or none is known. Volatile, so that it reads what its own
+# statement has written.
 WRITTEN = f"""
 CREATE FUNCTION change_log_written(last_known bigint, last_written bigint) RETURNS SETOF change_log
 LANGUAGE plpgsql VOLATILE AS $$
@@ -55,7 +55,7 @@ class Handoff:
     """The entries of one transaction, between its write and its commit."""
 
     def __init__(self, known: Callable[[], int] = lambda: 0) -> None:
-        """``known()`` is the revision at which the window ends; 0 = hand nothing over."""
+        """``known()`` returns the revision at which the window ends; 0 = no hand-off."""
         self._known = known
         self._entries: Sequence[LogEntry] = ()
 

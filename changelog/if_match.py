@@ -1,6 +1,6 @@
-"""The condition of an HTTP ``If-Match`` header: which states of a resource the caller accepts as the present one.
+"""The condition of an HTTP ``If-Match`` header: the states of a resource that the caller accepts.
 
-A state is an epoch and a version, because a restored database gives versions out again.
+A state is an epoch and a version, because a restored database assigns versions again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _IDENTITY = "SELECT epoch::text AS epoch, began_after FROM change_log_identity"
 
 
 class Conditional(Protocol):
-    """A request that may carry the condition."""
+    """A request that may have the condition."""
 
     @property
     def if_match(self) -> IfMatch:
-        """The states that the caller accepts."""
+        """Return the states that the caller accepts."""
 
     def HasField(self, name: Literal["if_match"], /) -> bool:  # noqa: N802 - protobuf's name
-        """Whether the condition was given."""
+        """Whether the request has the condition."""
 
 
 def seen_versions(request: Conditional) -> frozenset[SeenVersion] | None:

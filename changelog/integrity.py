@@ -1,8 +1,8 @@
-"""Is the log what was written? Walks the hash chain, and makes and checks signed checkpoints.
+"""Verifies the log: walks the hash chain, compares rows with their entries, makes and checks signed checkpoints.
 
-Each entry's hash covers the entry and the hash before it, so a changed, missing or slipped-in entry breaks the chain
-where it happened. A chain cut off at its end is whole as far as it goes: only a checkpoint kept elsewhere shows that.
-A row written while the triggers were off has left the chain alone: rows are compared with the newest entry about them.
+Each entry's hash covers the entry and the hash before it, so a changed, missing or inserted entry breaks the chain at
+its revision. A chain that was truncated at its end is valid: only a checkpoint stored elsewhere reveals that. A row
+written while the triggers were off leaves the chain intact: rows are compared with their newest entry.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PAGE = 20_000  # rows hashed by one statement: about 0.2 s
 
-# The hash that the oldest entry kept continues from: that of the last entry dropped, or of the first epoch's name.
+# The hash that the oldest entry continues from: that of the last entry dropped, or of the first epoch's name.
 _ANCHOR = """
 SELECT coalesce(
     (SELECT c.last_hash FROM change_log_compaction AS c ORDER BY c.last_revision DESC LIMIT 1),
@@ -32,7 +32,7 @@ SELECT coalesce(
 coalesce((SELECT max(c.last_revision) FROM change_log_compaction AS c), 0) AS revision
 """
 
-# A page of the chain: each entry's own hash, and the hash it should have after the one before it.
+# A page of the chain: each entry's own hash, and the hash expected from the one before it.
 _WALK = """
 SELECT revision, hash, change_log_entry_hash(
     coalesce(lag(hash) OVER (ORDER BY revision), $2), revision, epoch, transaction_id, entity, entity_id, version,
@@ -41,14 +41,14 @@ SELECT revision, hash, change_log_entry_hash(
 FROM change_log WHERE revision > $1 ORDER BY revision LIMIT $3
 """
 
-# Rows that are not what the log says; each service's database knows its own. Of very many, the first by name.
+# Rows that differ from the log; each service's database defines the function. The first by name.
 _ROWS = """
 SELECT d.entity, d.entity_id, d.problem, count(*) OVER () AS found
 FROM change_log_rows_that_differ() AS d ORDER BY d.entity, d.entity_id LIMIT $1
 """
 _ROWS_NAMED = 10
 
-# What a checkpoint says of the newest entry.
+# The newest entry, for a checkpoint.
 _HEAD = "SELECT revision, epoch, hash FROM change_log ORDER BY revision DESC LIMIT 1"
 
 # The hash of one entry.
@@ -57,7 +57,7 @@ _HASH_OF = "SELECT hash FROM change_log WHERE revision = $1"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a walk found: entries checked, and the first revision that does not fit with why, or none."""
+    """The result of a walk: entries checked, and the first invalid revision with the problem, or none."""
 
     checked: int
     first_bad_revision: int | None = None
@@ -66,7 +66,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that is not what the log says of it."""
+    """A row that differs from its newest entry."""
 
     entity: str
     entity_id: str
@@ -75,7 +75,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A statement about the log, to be kept where the database's owner cannot reach it."""
+    """The state of the log at a revision, to be stored where the database's owner has no access."""
 
     log: str
     epoch: str
@@ -85,7 +85,7 @@ class Checkpoint:
 
 
 async def verify_chain(connection: asyncpg.Connection[asyncpg.Record]) -> Verdict:
-    """Walk the whole log in one snapshot; memory stays flat."""
+    """Walk the whole log in one snapshot, with constant memory."""
     checked = 0
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         anchor = await connection.fetchrow(_ANCHOR)
@@ -96,7 +96,7 @@ async def verify_chain(connection: asyncpg.Connection[asyncpg.Record]) -> Verdic
                 if row["revision"] != at + 1:
                     return Verdict(checked, at + 1, "the entry is missing")
                 if row["hash"] != row["expected"]:
-                    return Verdict(checked, row["revision"], "the entry or one before it is not what was written")
+                    return Verdict(checked, row["revision"], "the entry or one before it was changed")
                 at, previous = row["revision"], row["hash"]
                 checked += 1
             if len(rows) < _PAGE:
@@ -104,14 +104,14 @@ async def verify_chain(connection: asyncpg.Connection[asyncpg.Record]) -> Verdic
 
 
 async def compare_rows(connection: asyncpg.Connection[asyncpg.Record]) -> tuple[int, list[Difference]]:
-    """How many rows are not what the log says of them, and the first of them by name."""
+    """Return how many rows differ from the log, and the first of them by name."""
     rows = await connection.fetch(_ROWS, _ROWS_NAMED, timeout=600)
     found = [Difference(row["entity"], row["entity_id"], row["problem"]) for row in rows]
     return (rows[0]["found"] if rows else 0), found
 
 
 async def make_checkpoint(connection: asyncpg.Connection[asyncpg.Record], log: str) -> Checkpoint | None:
-    """The newest entry as a checkpoint; ``None`` while the log is empty."""
+    """Return the newest entry as a checkpoint; ``None`` while the log is empty."""
     row = await connection.fetchrow(_HEAD)
     if row is None:
         return None
@@ -120,7 +120,7 @@ async def make_checkpoint(connection: asyncpg.Connection[asyncpg.Record], log: s
 
 
 async def compare_checkpoint(connection: asyncpg.Connection[asyncpg.Record], checkpoint: Checkpoint) -> Verdict:
-    """Whether the log still holds what a checkpoint says; a checkpoint older than what is kept is no contradiction."""
+    """Check that the log agrees with a checkpoint; one older than the oldest entry is accepted."""
     anchor = await connection.fetchrow(_ANCHOR)
     if checkpoint.revision < anchor["revision"]:
         return Verdict(0)
@@ -130,9 +130,9 @@ async def compare_checkpoint(connection: asyncpg.Connection[asyncpg.Record], che
         else await connection.fetchval(_HASH_OF, checkpoint.revision)
     )
     if found is None:
-        return Verdict(0, checkpoint.revision, "the checkpoint's entry is gone: the log was cut off")
+        return Verdict(0, checkpoint.revision, "the checkpoint's entry is missing: the log was truncated")
     if found.hex() != checkpoint.hash:
-        return Verdict(0, checkpoint.revision, "the log is not the one the checkpoint was made of")
+        return Verdict(0, checkpoint.revision, "the log is another one than that of the checkpoint")
     return Verdict(1)
 
 
@@ -141,13 +141,13 @@ def _payload(checkpoint: Checkpoint) -> bytes:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
-    """A checkpoint as JSON with its Ed25519 signature."""
+    """Return a checkpoint as JSON with its Ed25519 signature."""
     signature = base64.b64encode(key.sign(_payload(checkpoint))).decode()
     return json.dumps({**asdict(checkpoint), "key_id": key.jwk["kid"], "signature": signature}, indent=2)
 
 
 def read_checkpoint(text: str, key: Ed25519PublicKey) -> Checkpoint:
-    """The checkpoint in a signed text; ``ValueError`` when it is unreadable or was not signed with the key."""
+    """Return the checkpoint in a signed text; raise ``ValueError`` unless it is well-formed and signed with the key."""
     try:
         fields = json.loads(text)
         signature = base64.b64decode(fields.pop("signature"))
@@ -155,6 +155,6 @@ def read_checkpoint(text: str, key: Ed25519PublicKey) -> Checkpoint:
         checkpoint = Checkpoint(**fields)
         key.verify(signature, _payload(checkpoint))
     except (KeyError, TypeError, AttributeError, ValueError, InvalidSignature):
-        message = "the checkpoint cannot be read, or it was not signed with this key"
+        message = "the checkpoint is malformed, or not signed with this key"
         raise ValueError(message) from None
     return checkpoint

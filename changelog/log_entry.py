@@ -1,4 +1,4 @@
-"""Entries of a change log, as the database holds them, and pages of them."""
+"""Entries of a change log as rows of the database, and pages of them."""
 
 # ruff: noqa: S608 - the statements are composed of the constants of this file only
 
@@ -41,7 +41,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class LogEntry(msgspec.Struct, frozen=True, dict=True):
-    """A committed change. What was before and after, and the details, stay JSON until somebody looks."""
+    """A committed change. The rows before and after and the details are decoded at the first access."""
 
     revision: int
     epoch: UUID
@@ -62,41 +62,41 @@ class LogEntry(msgspec.Struct, frozen=True, dict=True):
     reason: str
     committed_at: datetime
     hash: bytes
-    log_epoch: UUID  # of the log when the entry was read; its own is that of when it was written
+    log_epoch: UUID  # of the log when the entry was read; `epoch` is that of when it was written
 
     def is_with(self, other: LogEntry) -> bool:
-        """Whether both were committed in one transaction; a number alone may meet again after a restore."""
+        """Whether both were committed in one transaction; ids repeat after a restore, in another epoch."""
         return self.transaction_id == other.transaction_id and self.epoch == other.epoch
 
     @cached_property
     def before(self) -> dict[str, Any] | None:
-        """The row before, ``None`` when there was none."""
+        """Return the row before, ``None`` when there was none."""
         return _decoded(self.before_json)
 
     @cached_property
     def after(self) -> dict[str, Any] | None:
-        """The row after, ``None`` when there is none."""
+        """Return the row after, ``None`` when there is none."""
         return _decoded(self.after_json)
 
     @cached_property
     def details(self) -> dict[str, Any] | None:
-        """What else the service tells of the change."""
+        """Return further data of the change, such as movements."""
         return _decoded(self.details_json)
 
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Entries, and the epoch of the log at the same moment."""
+    """Entries, and the epoch of the log in the same snapshot."""
 
     epoch: UUID
     entries: list[LogEntry]
-    more: bool  # whether more follow
+    more: bool  # whether more entries follow
     is_whole: bool  # whether the last entry's transaction ends with it
 
 
 async def read_page(connection: Connection, after: int, limit: int) -> LogPage:
-    """Up to ``limit`` entries after a revision."""
-    rows = await connection.fetch(PAGE, after, limit + 1)  # one more, to see what follows
+    """Return up to ``limit`` entries after a revision."""
+    rows = await connection.fetch(PAGE, after, limit + 1)  # one more: does another follow, and of which transaction?
     if not rows:
         return LogPage(_known(await connection.fetchval(_EPOCH)), [], more=False, is_whole=True)
     entries = entries_of(rows)
@@ -108,7 +108,7 @@ async def read_page(connection: Connection, after: int, limit: int) -> LogPage:
 
 
 def entries_of(rows: Iterable[asyncpg.Record]) -> list[LogEntry]:
-    """The entries in rows of ``PAGE`` or ``FIND``."""
+    """Return the entries in rows of ``PAGE`` or ``FIND``."""
     return list(starmap(LogEntry, rows))
 
 

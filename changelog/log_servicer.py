@@ -1,4 +1,4 @@
-"""The operators' view of a service's log, the same for every service."""
+"""``ChangeLogService``: the log for operators, and the registry of followers; the same for every service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DEFAULT_PAGE = 50
 
 
 class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
-    """Serves one log."""
+    """The servicer of one log."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         shown_state: Callable[[str, dict[str, Any]], dict[str, Any]],
         followers: FollowerRegistry,
     ) -> None:
-        """``entity_ids`` answers under which ids entries of some parts are, ``held_by`` who holds retention back.
+        """``entity_ids`` returns the entity ids of some parts, ``held_by`` the follower that retention waits for.
 
-        ``shown_state`` takes out of a row of an entity what no reader may see.
+        ``shown_state`` removes from a row of an entity what no reader may read.
         """
         self._shown_state = shown_state
         self._reader = reader
@@ -52,7 +52,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         self._followers = followers
 
     async def ListEntries(self, request: messages.ListEntriesRequest, _context: Any) -> messages.ListEntriesResponse:  # noqa: N802
-        """Page through the log."""
+        """Return a page of the log."""
         require("changes:read")
         after = await self._start(request)
         size = request.page_size or _DEFAULT_PAGE
@@ -74,7 +74,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     async def GetLogStatus(  # noqa: N802
         self, _request: messages.GetLogStatusRequest, _context: Any
     ) -> messages.GetLogStatusResponse:
-        """Answer what the log holds and who depends on it."""
+        """Return the bounds of the log, its size and its followers."""
         require("changes:read")
         head = await self._reader.head()
         status = messages.GetLogStatusResponse(
@@ -93,7 +93,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     async def RegisterFollower(  # noqa: N802
         self, request: messages.RegisterFollowerRequest, _context: Any
     ) -> messages.RegisterFollowerResponse:
-        """Make a follower known."""
+        """Register a follower."""
         caller = require(PERMISSION)
         position = await self._position(request.cursor) if request.cursor else None
         follower = await self._followers.register(request.name, position, caller.username)
@@ -102,7 +102,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     async def ReportPosition(  # noqa: N802
         self, request: messages.ReportPositionRequest, _context: Any
     ) -> messages.ReportPositionResponse:
-        """Take the position of a registered follower."""
+        """Store the position of a registered follower."""
         require(PERMISSION)
         await self._followers.report(request.name, await self._position(request.cursor))
         return messages.ReportPositionResponse()
@@ -110,14 +110,14 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     async def ListFollowers(  # noqa: N802
         self, _request: messages.ListFollowersRequest, _context: Any
     ) -> messages.ListFollowersResponse:
-        """Every registered follower."""
+        """Return every registered follower."""
         require("changes:read")
         return messages.ListFollowersResponse(followers=map(_follower, await self._followers.listed()))
 
     async def RemoveFollower(  # noqa: N802
         self, request: messages.RemoveFollowerRequest, _context: Any
     ) -> messages.RemoveFollowerResponse:
-        """Forget a follower."""
+        """Remove a follower."""
         require(PERMISSION)
         await self._followers.remove(request.name)
         return messages.RemoveFollowerResponse()
@@ -125,10 +125,10 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
     async def _position(self, cursor: str) -> cursors.Position:
         position = cursors.position_in(cursor, self._reader.log)
         if position is None:
-            message = f"The cursor is not one of the {self._reader.log} log."
+            message = f"The cursor belongs to another log than {self._reader.log}."
             raise CursorMalformed(message)
         if position.epoch != (await self._reader.head()).epoch:
-            message = "The log has begun a new epoch."
+            message = "The log has a new epoch. Start from its oldest entry."
             raise EpochChanged(message)
         return position
 
@@ -137,7 +137,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         if request.cursor:
             revision = (await self._position(request.cursor)).revision
             if revision < oldest - 1:
-                message = "Entries after this cursor are no longer kept."
+                message = "The entries after this cursor are compacted."
                 raise CursorCompacted(message, metadata={"oldest_cursor": self._feed.token_for(oldest - 1)})
             return revision
         if request.HasField("since"):
@@ -145,7 +145,7 @@ class ChangeLogServicer(change_log_service_pb2_grpc.ChangeLogServiceServicer):
         return oldest - 1
 
     def _shown_states(self) -> tuple[str, ...]:
-        """Fields with the rows of an entry: they are for those who may read what the log is of."""
+        """Return the fields with the rows of an entry, for callers who may read the resources of the log."""
         log = self._reader.log
         is_reader = log not in READ_PERMISSIONS or Group.STAFF in groups(current_caller(), log)
         return ("before", "after", "details") if is_reader else ()

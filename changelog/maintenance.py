@@ -1,4 +1,4 @@
-"""Keeping a log's partitions: new ones ahead of the head, old ones dropped when nobody needs them."""
+"""Maintains a log's partitions: creates new ones ahead of the head, drops old ones by the retention rules."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ENSURE = "SELECT change_log_ensure_partitions($1)"
 _SUMMARISE = "SELECT change_log_summarise()"
 _DROP = "SELECT dropped_to, held_by, held_at, passed_over FROM change_log_drop_oldest($1, $2, $3)"
 _INACTIVE = "SELECT array_agg(name ORDER BY name) FROM change_log_follower WHERE reported_at < now() - $1::interval"
-_INTERVAL_SECONDS = 10.0  # whoever appends makes partitions as well; this keeps it from having to
+_INTERVAL_SECONDS = 10.0  # appending creates missing partitions too; this makes that rare
 
 
 @dataclass(frozen=True, slots=True)
 class LogRetention:
-    """How much of a log is kept: whatever is younger, unless the whole grows larger.
+    """Retention of a log: entries younger than ``keep_for``, unless the log exceeds ``keep_bytes``.
 
-    More is kept for followers that have not come so far, each until it has not reported for ``hold_for``.
+    Entries that a registered follower lacks are retained too, until it has not reported for ``hold_for``.
     """
 
     keep_for: timedelta = timedelta(days=90)
@@ -36,10 +36,10 @@ class LogRetention:
 
 
 class LogMaintenance(BackgroundService):
-    """Runs in every replica; a lock in the database lets one of them drop at a time."""
+    """Runs in every replica; a database lock serialises the drops."""
 
     def __init__(self, database: Database, name: str, retention: LogRetention) -> None:
-        """Name the log for the messages."""
+        """``name`` is the log's name in log messages."""
         super().__init__(f"{name}-log-maintenance", _INTERVAL_SECONDS)
         self._database = database
         self._log = name
@@ -48,17 +48,17 @@ class LogMaintenance(BackgroundService):
         self._inactive: list[str] = []
 
     async def run_once(self) -> None:
-        """Make partitions ahead, index what is new, then drop as many partitions as may go."""
+        """Create partitions, index new entries, then drop every partition that may be dropped."""
         await self._database.pool.fetchval(_ENSURE, PARTITIONS_AHEAD)
         await self._database.pool.fetchval(_SUMMARISE)
-        await self._look_for_inactive()
+        await self._report_inactive()
         kept = self._retention
         while True:
             row = await self._database.pool.fetchrow(_DROP, kept.keep_for, kept.keep_bytes, kept.hold_for)
             self.held_by = row["held_by"]
             if row["dropped_to"] is None:
                 break
-            log.info("%s log: entries up to revision %d were dropped", self._log, row["dropped_to"])
+            log.info("entries dropped log=%s revision=%d", self._log, row["dropped_to"])
             if row["passed_over"]:
                 log.warning(
                     "entries dropped that inactive followers have not read log=%s followers=%s revision=%d",
@@ -68,21 +68,20 @@ class LogMaintenance(BackgroundService):
                 )
         if self.held_by:
             log.error(
-                "%s log: it is time to drop entries, but the follower %s has come only to revision %d: see why it does "
-                "not go on, or remove it",
+                "retention delayed by a follower log=%s follower=%s revision=%d: find out why it lags, or remove it",
                 self._log,
                 self.held_by,
                 row["held_at"],
             )
 
-    async def _look_for_inactive(self) -> None:
-        """Count the followers that no longer report, and log those that are new among them."""
+    async def _report_inactive(self) -> None:
+        """Count the followers that no longer report, and log the new ones."""
         names = await self._database.pool.fetchval(_INACTIVE, self._retention.hold_for) or []
         FOLLOWERS_INACTIVE.labels(self._log).set(len(names))
         for name in names:
             if name not in self._inactive:
                 log.warning(
-                    "follower inactive, entries are no longer kept for it log=%s follower=%s hold_days=%.1f",
+                    "follower inactive, retention no longer waits for it log=%s follower=%s hold_days=%.1f",
                     self._log,
                     name,
                     self._retention.hold_for / timedelta(days=1),

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-# Registered followers that have not reported for so long that entries are no longer kept for them.
+# Registered followers that have not reported for so long that retention no longer waits for them.
 FOLLOWERS_INACTIVE: Final = Gauge(
     "partstream_log_followers_inactive", "Registered followers that no longer report.", ("log",)
 )

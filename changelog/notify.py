@@ -1,7 +1,7 @@
-"""Telling the other replicas that something was committed: coalesced NOTIFY, and LISTEN on a connection of its own.
+"""Notifies other replicas of commits: coalesced NOTIFY, and LISTEN on a connection of its own.
 
-NOTIFY takes a global lock at commit, so the service never sends it inside a write transaction. Transactions of everyone
-else do (``announce_schema.py``): no process sends it for them.
+NOTIFY takes a global lock at commit, so the service never sends it inside a write transaction. Transactions of other
+database clients do, by a trigger: no process sends it for them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ALIVE_SECONDS = 5.0
 
 
 class ChangeNotifier:
-    """One connection that both tells and hears."""
+    """Sends and receives notifications over one connection."""
 
     def __init__(self, dsn: str, wake: Callable[[], None]) -> None:
         """``wake`` is called when another process has committed."""
@@ -46,7 +46,7 @@ class ChangeNotifier:
             await end(self._task)
 
     def committed(self) -> None:
-        """Tell the others soon: at most one message per 5 ms."""
+        """Notify the other replicas soon: at most once per 5 ms."""
         self._pending.set()
 
     async def _run(self) -> None:
@@ -60,14 +60,14 @@ class ChangeNotifier:
     async def _notify_and_listen(self, backoff: Backoff) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
         try:
-            await connection.add_listener(CHANNEL, self._heard)
+            await connection.add_listener(CHANNEL, self._on_notification)
             backoff.reset()
             self._wake()
-            await self._tell(connection)
+            await self._send(connection)
         finally:
             connection.terminate()
 
-    async def _tell(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    async def _send(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         while True:
             try:
                 async with asyncio.timeout(_ALIVE_SECONDS):
@@ -79,6 +79,6 @@ class ChangeNotifier:
             await connection.execute(f"NOTIFY {CHANNEL}")
             await asyncio.sleep(COALESCE_SECONDS)
 
-    def _heard(self, _connection: Any, pid: int, _channel: str, _payload: object) -> None:
-        if _connection.is_closed() or _connection.get_server_pid() != pid:  # a closed one cannot say who it was
+    def _on_notification(self, _connection: Any, pid: int, _channel: str, _payload: object) -> None:
+        if _connection.is_closed() or _connection.get_server_pid() != pid:  # a closed one has no pid
             self._wake()

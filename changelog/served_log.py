@@ -1,4 +1,4 @@
-"""Everything a service runs for its log, in one piece: reader, feed, notifications, partitions, the operators' view."""
+"""Everything a service runs for its log: reader, feed, notifications, partitions, the log for operators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class ServedLog:
     """One service's log in one process."""
 
-    def __init__(  # noqa: PLR0913 - each is a part of a log that its service gives
+    def __init__(  # noqa: PLR0913 - what differs between the logs of the services
         self,
         database: Database,
         dsn: str,
@@ -40,9 +40,9 @@ class ServedLog:
         window_bytes: int = WINDOW_BYTES,
         shown_state: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda _entity, state: state,
     ) -> None:
-        """Construct on an open database; notifications get a connection of their own to ``dsn``.
+        """Construct on an open database; notifications use a connection of their own to ``dsn``.
 
-        ``shown_state`` takes out of a row of an entity what not even operators may read.
+        ``shown_state`` removes from a row of an entity what not even operators may read.
         """
         reader = LogReader(database, name)
         self.feed = ChangeFeed(reader, encode, keys, max_window_bytes=window_bytes)
@@ -60,7 +60,7 @@ class ServedLog:
         )
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve the operators' view of the log."""
+        """Serve the log to operators."""
         add_ChangeLogServiceServicer_to_server(self._servicer, server)
 
     async def start(self) -> None:
@@ -82,11 +82,11 @@ class ServedLog:
         self.feed.drain()
 
     def begin_handoff(self) -> Handoff:
-        """What a transaction hands over to the watchers, for a service that has several at a time."""
+        """Return the hand-off of one transaction, for a service with several concurrent ones."""
         return Handoff(lambda: self.feed.tailer.takes_from)
 
     def committed(self, handoff: Handoff | None = None) -> None:
-        """Tell this process's watchers now, and the other replicas' soon."""
+        """Serve committed entries to this process's watchers now, and notify the other replicas soon."""
         if not self.feed.take((handoff or self.handoff).take()):
             self.feed.wake()
         self._notifier.committed()

@@ -1,7 +1,7 @@
-"""How many snapshots one server reads at a time. Who comes too many is told when to come again, and does not queue.
+"""Limits how many snapshots one server reads at a time; further ones are rejected with a retry delay, not queued.
 
-Each holds a connection, and a view of the rows as they were, which keeps the database from tidying up. A
-reader that dawdles is ended, so that it cannot keep the others out.
+Each snapshot holds a connection and an old view of the rows, which delays VACUUM. A slow reader is ended, so that it
+cannot exclude others permanently.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ _RETRY_SECONDS = 2.0
 
 
 class SnapshotGate:
-    """Lets a few in."""
+    """Admits a bounded number of snapshots."""
 
     def __init__(self, at_once: int = AT_ONCE, most_seconds: float = MOST_SECONDS) -> None:
-        """Nobody is in."""
         self._at_once = at_once
         self._most_seconds = most_seconds
         self.open = 0
 
     @contextlib.contextmanager
     def enter(self) -> Iterator[Callable[[], None]]:
-        """Read a snapshot; ``Overloaded`` when as many as may are being read. Call what is given before each page."""
+        """Admit a snapshot or raise ``Overloaded``. Call the yielded function before each page: it limits the time."""
         if self.open >= self._at_once:
-            message = "Other snapshots are being read: come again shortly."
+            message = "Too many snapshots are being read. Retry later."
             raise Overloaded(message, retry_after_seconds=_RETRY_SECONDS)
         until = time.monotonic() + self._most_seconds
 
         def require_time() -> None:
             if time.monotonic() > until:
-                message = "The snapshot took too long: resume it after the last page."
+                message = "The snapshot took too long. Resume it after the last page."
                 raise DeadlinePassed(message)
 
         self.open += 1

@@ -1,4 +1,4 @@
-"""The two logs as a follower reads them, over gRPC."""
+"""The two logs as sources of a follower, over gRPC."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from partstream.inventory.v1 import stock_service_pb2, stock_service_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-_SNAPSHOT_ATTEMPTS = 5  # in a row that bring nothing
-# The server is replaced or away, has no room just now, or thinks that this reader dawdled.
+_SNAPSHOT_ATTEMPTS = 5  # in a row without a page
+# The server shuts down or is unavailable, reads too many snapshots, or timed this reader out.
 _RESUMED_AFTER = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
 _SNAPSHOT_PAUSE_SECONDS = 0.5
 
 
 class _Source:
-    """What both logs share; open the channel for watches only, with ``chassis.channels.open_channel(token=…)``."""
+    """The common part of both logs. Open the channel for watches only, with ``open_channel(token=…)``."""
 
     log = ""
 
@@ -47,7 +47,7 @@ class _Source:
     async def watch(
         self, cursor: str, bookmark_seconds: float, part_ids: Sequence[str] = ()
     ) -> AsyncGenerator[ChangeBatch, None]:
-        """Messages after a cursor, as they come."""
+        """Yield messages after a cursor."""
         interval = Duration()
         interval.FromMilliseconds(int(bookmark_seconds * 1000))
         call = self._watch(self._watch_request(cursor, interval, part_ids))
@@ -57,16 +57,16 @@ class _Source:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
         finally:
-            call.cancel()  # one that is only dropped stays open for as long as the channel does
+            call.cancel()  # a call that is only dropped stays open as long as the channel
 
     async def snapshot(self) -> AsyncGenerator[tuple[str, Sequence[Any]], None]:
-        """The cursor, then pages. One that breaks is resumed where it broke, as long as it gets on.
+        """Yield the cursor, then pages. A broken snapshot is resumed after its last page, as long as pages arrive.
 
-        Pages read after that are younger than the cursor; the changes between are applied to them again, which does
-        nothing, because every change names the version it leads to.
+        Pages read after that are newer than the cursor. The changes in between are applied to them again, without an
+        effect, because every change names its version.
         """
         cursor, resume_key = "", ""
-        fruitless = 0
+        attempts = 0
         while True:
             began_after = resume_key
             call = self._snapshot(self._snapshot_request(resume_key))
@@ -80,11 +80,11 @@ class _Source:
                     resume_key = message.resume_key or resume_key
                     yield message.cursor, self._items(message)
             except grpc.aio.AioRpcError as error:
-                told = from_rpc_error(error)
-                fruitless = 0 if resume_key != began_after else fruitless + 1
-                if not resume_key or told.code not in _RESUMED_AFTER or fruitless >= _SNAPSHOT_ATTEMPTS:
-                    raise told from None
-                pause = told.retry_after_seconds or 0.0
+                failure = from_rpc_error(error)
+                attempts = 0 if resume_key != began_after else attempts + 1
+                if not resume_key or failure.code not in _RESUMED_AFTER or attempts >= _SNAPSHOT_ATTEMPTS:
+                    raise failure from None
+                pause = failure.retry_after_seconds or 0.0
                 await asyncio.sleep(random.uniform(pause, pause + _SNAPSHOT_PAUSE_SECONDS))  # noqa: S311 - spreads load
             else:
                 return
@@ -92,7 +92,7 @@ class _Source:
                 call.cancel()
 
     async def head(self) -> str:
-        """The cursor of the newest entry."""
+        """Return the cursor of the newest entry."""
         try:
             status = await self._log_service.GetLogStatus(GetLogStatusRequest(), timeout=5)
         except grpc.aio.AioRpcError as error:
@@ -101,7 +101,7 @@ class _Source:
         return cursor
 
     async def register(self, cursor: str) -> None:
-        """Make the follower known to the service: it keeps what comes after the cursor."""
+        """Register the follower: the service retains the entries after the cursor."""
         request = RegisterFollowerRequest(name=self.follower, cursor=cursor)
         try:
             await self._log_service.RegisterFollower(request, timeout=5)
@@ -109,7 +109,7 @@ class _Source:
             raise from_rpc_error(error) from None
 
     async def report(self, cursor: str) -> None:
-        """Tell the service how far the follower has come: it keeps what comes after."""
+        """Report the follower's position: the service retains the entries after it."""
         request = ReportPositionRequest(name=self.follower, cursor=cursor)
         try:
             await self._log_service.ReportPosition(request, timeout=5)
@@ -119,7 +119,7 @@ class _Source:
     def _require_same_epoch(self, first: str, now: str) -> None:
         positions = [position_in(text, self.log) for text in (first, now)]
         if len({position.epoch for position in positions if position}) != 1:
-            message = "The log began a new epoch while a snapshot was read."
+            message = "The log has a new epoch since the snapshot was started."
             raise EpochChanged(message)
 
     def _watch_request(self, cursor: str, interval: Duration, part_ids: Sequence[str]) -> Any:
@@ -138,7 +138,7 @@ class StockSource(_Source):
     log = "inventory"
 
     def __init__(self, channel: grpc.aio.Channel, follower: str = "") -> None:
-        """Use a channel that brings its own token; ``follower`` is the name of a registered follower that reports."""
+        """``channel`` adds its own token to calls; ``follower`` is the name of a registered follower that reports."""
         stub = stock_service_pb2_grpc.InventoryServiceStub(channel)
         super().__init__(channel, stub.WatchStock, stub.SnapshotStock, follower)
 
@@ -161,7 +161,7 @@ class PartSource(_Source):
     log = "content"
 
     def __init__(self, channel: grpc.aio.Channel, follower: str = "") -> None:
-        """Use a channel that brings its own token; ``follower`` is the name of a registered follower that reports."""
+        """``channel`` adds its own token to calls; ``follower`` is the name of a registered follower that reports."""
         stub = part_service_pb2_grpc.ContentServiceStub(channel)
         super().__init__(channel, stub.WatchParts, stub.SnapshotParts, follower)
 

@@ -1,4 +1,4 @@
-"""The one reader of a log in a process: it fills the window and wakes the watchers."""
+"""Reads new entries of a log into the window and wakes the watchers; one reader per process."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25  # the safety net for a lost notification
+POLL_SECONDS = 0.25  # covers a lost notification
 _PAGE = 1000
 _LOADED_AT_START = 5000
-_YIELD_EVERY = 200  # entries encoded between two turns of the event loop: about 2 ms
-# A wave through the watchers costs about 60 us for each of them. This long after each one the next wave may come, so
-# that under a storm of writes at most a sixth of the process's time goes to telling of them; changes that come
-# meanwhile share a message.
+_YIELD_EVERY = 200  # entries encoded before the event loop runs other tasks: about 2 ms
+# To wake the watchers costs about 60 us for each. The pause before the next wake-up grows with their number, so that
+# under a load of writes at most a sixth of the process's time goes to it; changes of the meantime share a message.
 _PACE_SECONDS = 0.0004
 _MAX_PACE_SECONDS = 0.1
 
 
 class Tailer:
-    """Follows the table from where the window ends."""
+    """Reads the table from the end of the window."""
 
     def __init__(
         self,
@@ -45,7 +44,7 @@ class Tailer:
         max_window_bytes: int,
         max_window_entries: int,
     ) -> None:
-        """Encode each entry once, with the service's own conversion."""
+        """``encode`` and ``keys`` are those of ``EntryEncoder``."""
         self._reader = reader
         self._tail = reader.tail()
         self._tail.on_lost = self._lost
@@ -53,13 +52,13 @@ class Tailer:
         self._bounds = (max_window_entries, max_window_bytes)
         self.window = Window(0)
         self.epoch = UUID(int=0)
-        self.generation = 0  # rises when the window is not the continuation of the one before
-        self.is_sure = False  # whether the epoch and the window's end are those of the database
+        self.generation = 0  # rises when a window does not continue the one before
+        self.is_certain = False  # whether the epoch and the window's end are those of the database
         self.watchers = 0
         self.moved = BroadcastEvent()
         self._wake = asyncio.Event()
-        self._quiet_until = 0.0
-        self._ringing: asyncio.TimerHandle | None = None
+        self._paused_until = 0.0
+        self._notify_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -69,27 +68,27 @@ class Tailer:
 
     async def stop(self) -> None:
         """Stop tailing."""
-        if self._ringing is not None:
-            self._ringing.cancel()
+        if self._notify_timer is not None:
+            self._notify_timer.cancel()
         if self._task is not None:
             await end(self._task)
         await self._tail.close()
 
     def wake(self) -> None:
-        """Read now instead of at the next poll."""
+        """Read at once and not at the next poll."""
         self._wake.set()
 
     async def read(self, after: int, limit: int) -> LogPage:
-        """A page of the table; ``StoreUnavailable`` when the log is in another epoch than the window."""
+        """Return a page of the table; raise ``StoreUnavailable`` when its epoch is not that of the window."""
         page = await self._reader.page(after, limit)
         if page.epoch != self.epoch:
             self.wake()
-            message = "The log has begun a new epoch: connect again."
+            message = "The log has a new epoch. Reconnect."
             raise StoreUnavailable(message, retry_after_seconds=0.2)
         return page
 
     async def serialised(self, page: LogPage, audience: str, part_ids: Collection[str]) -> list[WindowEntry]:
-        """The entries of a page for one audience."""
+        """Return the entries of a page, encoded for one audience."""
         return await self._encoded(page, (audience,), part_ids)
 
     async def _encoded(
@@ -105,26 +104,26 @@ class Tailer:
 
     @property
     def takes_from(self) -> int:
-        """The revision after which ``take`` would go on; 0 when it is cheaper to read many commits at once.
+        """Return the revision after which ``take`` continues; 0 when it is cheaper to read many commits at once.
 
-        That is while the last wave through many watchers is not long enough ago.
+        That is during the pause after many watchers were woken.
         """
-        return self.window.end if asyncio.get_running_loop().time() >= self._quiet_until else 0
+        return self.window.end if asyncio.get_running_loop().time() >= self._paused_until else 0
 
     def take(self, entries: Sequence[LogEntry]) -> bool:
-        """Append what this process has just committed, and ring; false, with nothing done, unless it goes on from here.
+        """Append entries that this process has just committed; return false unless they continue the window.
 
-        The first entry is the one before: the newest of the window, by revision and hash.
+        The first entry must be the newest of the window, by revision and hash; the entries after it are new.
         """
-        if not self.is_sure or len(entries) < 2 or entries[0].revision != self.window.end:
+        if not self.is_certain or len(entries) < 2 or entries[0].revision != self.window.end:
             return False
         if entries[0].log_epoch != self.epoch or not self._tail.ends_with(entries[0]):
             return False
         fresh = entries[1:]
         try:
             encoded = [self._encoder(entry, tuple(self.window.audiences)) for entry in fresh]
-        except Exception:  # it is committed: whoever wrote must not be told otherwise
-            log.exception("what was committed cannot be serialised")
+        except Exception:  # the write is committed: it must not fail
+            log.exception("committed entries cannot be encoded")
             return False
         _mark_ends(fresh, encoded, is_whole=True)
         self._append(fresh, encoded)
@@ -134,24 +133,24 @@ class Tailer:
         for entry in encoded:
             self.window.append(entry)
         self._tail.took(entries[-1])
-        self._announce()
+        self._notify()
 
-    def _announce(self) -> None:
-        """Ring now, or when the pace allows the next wave."""
+    def _notify(self) -> None:
+        """Wake the watchers now, or at the end of the pause."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now >= self._quiet_until:
-            self._quiet_until = now + min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS)
+        if now >= self._paused_until:
+            self._paused_until = now + min(self.watchers * _PACE_SECONDS, _MAX_PACE_SECONDS)
             self.moved.notify_all()
-        elif self._ringing is None:
-            self._ringing = loop.call_at(self._quiet_until, self._ring_late)
+        elif self._notify_timer is None:
+            self._notify_timer = loop.call_at(self._paused_until, self._notify_late)
 
-    def _ring_late(self) -> None:
-        self._ringing = None
-        self._announce()
+    def _notify_late(self) -> None:
+        self._notify_timer = None
+        self._notify()
 
     async def _load(self) -> None:
-        """Begin anew with the newest entries of the log as it is now."""
+        """Replace the window by the newest entries of the log."""
         head = await self._reader.head()
         entries, max_bytes = self._bounds
         oldest = await self._reader.oldest()
@@ -162,48 +161,48 @@ class Tailer:
         for audience in audiences:
             self.window.serve(audience)
         self.generation += 1
-        self.is_sure = True
+        self.is_certain = True
         self._tail.reset()
         while await self._pull():
             pass
         self.moved.notify_all()
 
     async def _pull(self) -> bool:
-        """Append one page to the window; whether more may be waiting."""
+        """Append one page to the window; return whether more may follow."""
         window = self.window
         after = window.end
         page = await self._tail.page(after, _PAGE)
         if not await self._is_continuation(page, after):
             await self._load()
             return True
-        self.is_sure = True
+        self.is_certain = True
         if not page.entries:
             return False
         encoded = await self._encoded(page, tuple(window.audiences))
-        taken = window.end - after  # meanwhile, from the writer
+        taken = window.end - after  # appended by ``take`` in the meantime
         if taken < len(encoded):
             self._append(page.entries[taken:], encoded[taken:])
         return page.more
 
     async def _is_continuation(self, page: LogPage, after: int) -> bool:
-        """Whether a page goes on after a revision that the window has, in the same history."""
+        """Whether a page continues the window, in the same history; log why not."""
         if page.epoch != self.epoch:
-            log.warning("the log has begun a new epoch; every watcher is sent to a snapshot")
-        elif not self.is_sure and not await self._tail.is_as_read():
-            log.error("the log is not the one that was read before, under the same epoch; the window is loaded anew")
+            log.warning("log epoch changed: every watcher resyncs log=%s", self._reader.log)
+        elif not self.is_certain and not await self._tail.is_as_read():
+            log.error("log history changed within an epoch: window reloaded log=%s", self._reader.log)
         elif page.entries and page.entries[0].revision != after + 1:
             first = page.entries[0].revision
             if await self._reader.oldest() >= first:
-                log.warning("retention dropped entries after %d before they were read", after)
+                log.warning("retention dropped unread entries log=%s after_revision=%d", self._reader.log, after)
             else:
-                log.error("the log has a gap: revision %d follows %d", first, after)
+                log.error("log has a gap log=%s revision=%d after_revision=%d", self._reader.log, first, after)
         else:
             return True
         return False
 
     def _lost(self) -> None:
-        """The database is away; when it comes back it may be another."""
-        self.is_sure = False
+        """Note that the connection is lost; the next one may lead to another database."""
+        self.is_certain = False
         self._wake.set()
 
     async def _run(self) -> None:
@@ -213,27 +212,27 @@ class Tailer:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
             self._wake.clear()
-            await asyncio.sleep(max(0.0, self._quiet_until - asyncio.get_running_loop().time()))
+            await asyncio.sleep(max(0.0, self._paused_until - asyncio.get_running_loop().time()))
             try:
                 while await self._pull():
                     pass
                 backoff.reset()
             except PartstreamError as error:
-                log.warning("the change log cannot be read: %s", error)
+                log.warning("change log unreadable log=%s error=%s", self._reader.log, error)
                 await asyncio.sleep(backoff.next())
                 self._wake.set()
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 if translated(error) is None:
-                    log.exception("the change log cannot be read")
+                    log.exception("change log unreadable log=%s", self._reader.log)
                 else:
-                    log.warning("the change log cannot be read: %r", error)
+                    log.warning("change log unreadable log=%s error=%r", self._reader.log, error)
                 await asyncio.sleep(POLL_SECONDS)
 
 
 def _mark_ends(entries: Sequence[LogEntry], encoded: Sequence[WindowEntry], *, is_whole: bool) -> None:
-    """Say of each entry whether its transaction ends with it; ``is_whole`` = the last one's does."""
+    """Mark the entries that end a transaction; ``is_whole`` = the last one does."""
     for ready, (entry, following) in zip(encoded, pairwise(entries), strict=False):
         ready.ends_transaction = not entry.is_with(following)
     if encoded:

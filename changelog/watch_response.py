@@ -1,4 +1,4 @@
-"""Cutting a run of entries into Watch responses: whole transactions, fragments only where one is too big."""
+"""Cuts window entries into Watch responses: whole transactions, and fragments of those that are too large."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEWEST_TAG = b"\x20"  # field 4, varint
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What one message takes: its framed changes, the revision it reaches, whether the transaction goes on."""
+    """The content of one message: framed changes, the revision reached, whether the transaction continues."""
 
     changes: bytes
     count: int
@@ -38,10 +38,10 @@ def cut_message(
     hidden: frozenset[str] = frozenset(),
     max_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Cut:
-    """Take entries for one message, ending at the end of a transaction whenever that is possible.
+    """Return the content of one message, up to the end of a transaction where possible.
 
-    ``reached == after`` says that the only transaction there is still arriving: wait. Filtered-out entries are passed
-    over and counted in ``reached``, so that a bookmark can speak for them. So are entries about hidden parts only.
+    ``reached == after`` means that the only transaction is incomplete: wait. Entries that are filtered out, or concern
+    hidden parts only, are skipped and included in ``reached``, so that a bookmark covers them.
     """
     chunks: list[bytes] = []
     size = 0
@@ -65,7 +65,7 @@ def cut_message(
 
 
 def compose(cursor: str, newest: int, cut: Cut | None = None) -> bytes:
-    """A serialised Watch response; without a cut, a bookmark. ``newest`` is the newest revision known."""
+    """Return a serialised Watch response; without a cut, a bookmark. ``newest`` is the newest revision known."""
     text = cursor.encode()
     head = _CURSOR_TAG + varint(len(text)) + text
     tail = _NEWEST_TAG + varint(newest) if newest else b""

@@ -1,8 +1,8 @@
-"""The recent end of a change log in memory: each entry serialised once and shared by every watcher.
+"""The newest entries of a change log in memory: each entry is encoded once and shared by every watcher.
 
-The model is a ring of the newest entries, bounded by count and bytes. A watcher holds no buffer of its own, only its
-position: how far it may lag is how much the window keeps. What is serialised is what somebody watches: an audience
-nobody belongs to costs nothing, and is served from the table until the window has it.
+The window is a ring bounded by count and bytes. A watcher has no buffer of its own, only a position: it may lag by as
+much as the window holds. Entries are encoded for the audiences that are watched; a new audience is served from the
+table until the window holds its entries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OVERHEAD_BYTES = 400  # Python objects of one entry, measured with tracemalloc
 
 
 class WindowEntry(msgspec.Struct, gc=False):
-    """An entry ready to send: framed bytes for each audience, ``b""`` where the audience must not see it."""
+    """An entry ready to send: framed bytes for each audience, ``b""`` where it is hidden."""
 
     revision: int
     keys: frozenset[str]
@@ -37,7 +37,7 @@ class WindowEntry(msgspec.Struct, gc=False):
 
     @property
     def size(self) -> int:
-        """Bytes that the entry costs in memory."""
+        """Return the bytes that the entry takes in memory."""
         size = _OVERHEAD_BYTES
         for framed in self.framed_for.values():
             size += len(framed)
@@ -45,22 +45,22 @@ class WindowEntry(msgspec.Struct, gc=False):
 
 
 def frame(payload: bytes) -> bytes:
-    """A message as an element of ``changes``: tag, length, payload. Empty stays empty."""
+    """Return a message as an element of ``changes``: tag, length, payload. Empty stays empty."""
     return _CHANGES_TAG + varint(len(payload)) + payload if payload else b""
 
 
 class EntryEncoder:
-    """Turns log entries into window entries with a service's own conversion."""
+    """Converts log entries to window entries."""
 
     def __init__(self, encode: Callable[[LogEntry, str], bytes], keys: Callable[[LogEntry], frozenset[str]]) -> None:
-        """``encode(entry, audience)`` serialises a change; ``keys(entry)`` are the part ids a filter compares."""
+        """``encode(entry, audience)`` serialises a change; ``keys(entry)`` the part ids for filters."""
         self._encode = encode
         self._keys = keys
 
     def __call__(
         self, entry: LogEntry, audiences: Collection[str], part_ids: Collection[str] = frozenset()
     ) -> WindowEntry:
-        """The entry, framed for some audiences; for none that would not see it because of its part ids."""
+        """Return the entry, framed for some audiences; empty when a filter of part ids excludes it."""
         keys = self._keys(entry)
         framed = {}
         is_wanted = not part_ids or not keys.isdisjoint(part_ids)
@@ -73,7 +73,7 @@ class Window:
     """The newest entries, gap-free: ``start`` < revision <= ``end``."""
 
     def __init__(self, start: int, *, max_entries: int = WINDOW_ENTRIES, max_bytes: int = WINDOW_BYTES) -> None:
-        """Begin empty after revision ``start``."""
+        """Start empty after revision ``start``."""
         self.start = start
         self._entries: deque[WindowEntry] = deque()
         self._bytes = 0
@@ -83,30 +83,30 @@ class Window:
 
     @property
     def end(self) -> int:
-        """The newest revision held, or ``start`` when empty."""
+        """Return the newest revision, or ``start`` when empty."""
         return self.start + len(self._entries)
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of all entries held."""
+        """Return the bytes of all entries."""
         return self._bytes
 
     @property
     def audiences(self) -> Collection[str]:
-        """For whom entries must be serialised."""
+        """Return the audiences that entries must be encoded for."""
         return self._served_after.keys()
 
     def serve(self, audience: str) -> None:
-        """Have entries serialised for an audience from now on."""
+        """Require new entries to be encoded for an audience too."""
         self._served_after.setdefault(audience, self.end)
 
     def append(self, entry: WindowEntry) -> None:
-        """Add the next entry; the oldest ones leave when a bound is passed."""
+        """Add the next entry; evict the oldest ones beyond a bound."""
         if entry.revision != self.end + 1:
             message = f"revision {entry.revision} does not follow {self.end}"
             raise ValueError(message)
         for audience in self._served_after.keys() - entry.framed_for.keys():
-            self._served_after[audience] = entry.revision  # came to be served while the entry was serialised
+            self._served_after[audience] = entry.revision  # added while the entry was encoded
         self._entries.append(entry)
         self._bytes += entry.size
         while len(self._entries) > self._max_entries or (self._bytes > self._max_bytes and len(self._entries) > 1):
@@ -114,11 +114,11 @@ class Window:
             self.start += 1
 
     def covers(self, revision: int, audience: str = STAFF) -> bool:
-        """Whether everything after ``revision`` is held for an audience."""
+        """Whether the window holds everything after ``revision`` for an audience."""
         return max(self.start, self._served_after[audience]) <= revision <= self.end
 
     def after(self, revision: int) -> Iterator[WindowEntry]:
-        """Entries after a revision that the window covers, oldest first."""
+        """Yield the entries after a revision that the window covers, oldest first."""
         skip = revision - self.start
         if skip <= len(self._entries) // 2:
             return islice(self._entries, skip, None)

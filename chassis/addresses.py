@@ -6,11 +6,11 @@ import ipaddress
 from functools import lru_cache
 from typing import Final
 
-IPV6_SITE_BITS: Final = 64  # what one customer of a provider has
+IPV6_SITE_BITS: Final = 64  # the network of one subscriber of a provider
 
 
 class PortTaken(Exception):
-    """Another process listens on that port, or the address is not of this machine."""
+    """The port is in use, or the address is not one of this machine."""
 
 
 def is_loopback(host: str) -> bool:
@@ -30,7 +30,7 @@ def joined(host: str, port: int) -> str:
 
 @lru_cache(8192)
 def site_of(client_ip: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the network of an IPv6 address."""
+    """Return the unit that limits count: an IPv4 address, or the network of an IPv6 address."""
     try:
         address = ipaddress.ip_address(client_ip.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""Who makes a gRPC call, and which of the facts that it states about itself are taken.
+"""Authenticates a gRPC call: who makes it, and which of its metadata is trusted.
 
-A caller proves who it is by ``authorization``. A process of ours that calls for somebody else adds its own token as
-``partstream-process``; only then, or when the caller itself is a process, is the client's address taken from the
+A caller is authenticated by ``authorization``. A process of the system that calls for a user adds its own token as
+``partstream-process``. Only then, or when the caller itself is a process, the client's address is taken from the
 metadata. Otherwise the address of the peer counts, on loopback too.
 """
 
@@ -28,7 +28,7 @@ CLIENT_IP_HEADER: Final = "partstream-client-ip"
 REQUEST_ID_HEADER: Final = "partstream-request-id"
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
-# Every method with another name changes something, or may.
+# Every other method is a write.
 _READS: Final = re.compile(r"(Get|BatchGet|List|Compare|Preview|Snapshot|Watch)(?![a-z])\w*")
 
 
@@ -40,7 +40,7 @@ def is_read(method: str) -> bool:
 def authenticate(
     metadata: Mapping[str, str], peer: str, verifier: TokenVerifier, revocations: RevocationList
 ) -> Caller:
-    """The caller of a call. ``TokenInvalid``, ``TokenExpired`` and ``TokenRevoked`` for a token that does not count."""
+    """Return the caller; raise ``TokenInvalid``, ``TokenExpired`` or ``TokenRevoked`` for a token that is not valid."""
     caller = ANONYMOUS
     if header := metadata.get("authorization", ""):
         caller = _verified(_bearer(header), verifier, revocations)
@@ -48,17 +48,17 @@ def authenticate(
     if token := metadata.get(PROCESS_HEADER, ""):
         vouched = bool(_verified(token, verifier, revocations).process)
         if not vouched:
-            message = f"The token in {PROCESS_HEADER} is not one of a process."
+            message = f"Invalid process token. Send the token of a process as {PROCESS_HEADER}, or omit it."
             raise TokenInvalid(message)
-    stated = valid_address(metadata.get(CLIENT_IP_HEADER, "")) if vouched else ""
-    client_ip = stated or peer_address(peer)
+    address = valid_address(metadata.get(CLIENT_IP_HEADER, "")) if vouched else ""
+    client_ip = address or peer_address(peer)
     if not client_ip and not vouched:
         return caller
     return dataclasses.replace(caller, client_ip=client_ip, by_process=vouched)
 
 
 def safe_request_id(text: str) -> str:
-    """The id that a caller gave its request; empty unless it is 1 to 100 harmless characters."""
+    """Return the request id of a caller; empty unless it has 1 to 100 permitted characters."""
     return text if _SAFE_ID.fullmatch(text) else ""
 
 
@@ -71,14 +71,14 @@ def _verified(token: str, verifier: TokenVerifier, revocations: RevocationList) 
 def _bearer(header: str) -> str:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
-        message = "The authorization must be of the form `Bearer <token>`."
+        message = "Invalid authorization. Send `Bearer <token>`."
         raise TokenInvalid(message)
     return token
 
 
 @lru_cache(4096)
 def valid_address(text: str) -> str:
-    """An IP address in its usual form; empty for any other text."""
+    """Return an IP address in canonical form; empty for any other text."""
     try:
         return str(ipaddress.ip_address(text)) if "%" not in text else ""
     except ValueError:
@@ -87,7 +87,7 @@ def valid_address(text: str) -> str:
 
 @lru_cache(1024)
 def peer_address(peer: str) -> str:
-    """The address in gRPC's name of a peer. Empty for a socket of the machine."""
+    """Return the IP address in gRPC's name of a peer; empty for a UNIX socket."""
     kind, _, place = peer.partition(":")
     if kind not in {"ipv4", "ipv6"}:
         return ""

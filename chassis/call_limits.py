@@ -1,7 +1,7 @@
-"""Limits of gRPC callers: calls by class and role, open streams, snapshots. Counted by each server for itself.
+"""Rate limits of gRPC callers: calls by class and role, open streams, snapshots. Each server counts for itself.
 
-Calls that a process of ours makes are not counted: an edge has counted the requests of its users already, and followers
-must not wait for anything. Others count by user, guests by address.
+Calls of the system's processes are not counted: the edge limits its users itself, and followers must not be delayed.
+Users are counted by id, guests by address.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SNAPSHOTS: Final = "snapshots"
 # A snapshot reads every row: about a second of a core for 30,000 parts.
 SNAPSHOT_RATE: Final = Rate(30, 60)
 STREAMS_PER_CALLER: Final = 50
-STREAMS: Final = 1_000  # of all callers that are no processes of ours; one costs about 50 KB and a task
+STREAMS: Final = 1_000  # of all callers but the system's processes; one costs about 50 KB and a task
 _STREAM_RETRY_SECONDS: Final = 5.0
 
 
@@ -38,7 +38,7 @@ class CallLimits:
     """The limits of one server."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        """Take the defaults, and what ``limits`` overrides."""
+        """Use the defaults with the overrides in ``limits``."""
         given = limits or Limits()
         self._quotas = Quotas(given)
         self._snapshots = Quota(SNAPSHOTS, GUEST, given.rate(SNAPSHOTS, SNAPSHOT_RATE))
@@ -59,15 +59,15 @@ class CallLimits:
 
     @contextlib.contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
-        """Count a stream while it is open; raise ``Overloaded`` for one too many of its caller, or of all callers."""
+        """Count a stream while it is open; raise ``Overloaded`` beyond the limit of its caller or of all callers."""
         if caller.by_process:
             yield
             return
         key = _key(caller)
         if self._open[key] >= self._per_caller:
-            self._refuse_stream(f"You have {self._per_caller} streams open, which is your limit.")
+            self._reject_stream(f"Stream limit reached: {self._per_caller} per caller. Close one, or retry later.")
         if self._total >= self._most:
-            self._refuse_stream("Too many streams are open here.")
+            self._reject_stream("Stream limit of the server reached. Retry later.")
         self._open[key] += 1
         self._total += 1
         try:
@@ -78,7 +78,7 @@ class CallLimits:
             if not self._open[key]:
                 del self._open[key]
 
-    def _refuse_stream(self, message: str) -> None:
+    def _reject_stream(self, message: str) -> None:
         call_metrics.refused("streams").inc()
         raise Overloaded(message, metadata={LIMIT: "streams"}, retry_after_seconds=_STREAM_RETRY_SECONDS)
 
@@ -98,7 +98,7 @@ def _take(quota: Quota, key: str) -> None:
     verdict = quota.take(key)
     if not verdict.allowed:
         call_metrics.refused(quota.name).inc()
-        message = f"Your limit is {quota.rate.amount} calls of class {quota.name} in {quota.rate.seconds} s."
-        if verdict.is_first_refusal:
+        message = f"Rate limit reached: {quota.rate.amount} {quota.name} in {quota.rate.seconds} s. Retry later."
+        if verdict.is_first_rejection:
             log.info("call limit reached class=%s role=%s caller=%s", quota.name, quota.role, key)
         raise Overloaded(message, metadata={LIMIT: quota.name}, retry_after_seconds=verdict.reset_seconds)

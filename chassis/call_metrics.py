@@ -1,4 +1,4 @@
-"""What a gRPC server counts of its calls, by method and status code."""
+"""Metrics of gRPC calls, by method and status code."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 CALLS: Final = Counter("partstream_grpc_calls_total", "Calls that ended.", ("method", "code"))
 # Time of unary calls.
 SECONDS: Final = Histogram("partstream_grpc_call_seconds", "Time of unary calls.", ("method",), buckets=_BUCKETS)
-# Watches and snapshots being sent now.
+# Open watches and snapshots.
 OPEN_STREAMS: Final = Gauge("partstream_grpc_open_streams", "Streams being sent.", ("method",))
 
-# Calls refused by a limit of their caller, by class (`reads`, `writes`, `reservations`, `snapshots`, `streams`).
+# Calls rejected by a limit of their caller, by class (`reads`, `writes`, `reservations`, `snapshots`, `streams`).
 REFUSED: Final = Counter("partstream_grpc_limited_calls_total", "Calls beyond a limit of their caller.", ("class",))
 
-# To look up a labelled series costs as much as to count in it; methods and codes are few.
+# Looking up a labelled series costs as much as counting; methods and codes are few.
 calls = lru_cache(1024)(CALLS.labels)
 seconds = lru_cache(256)(SECONDS.labels)
 open_streams = lru_cache(64)(OPEN_STREAMS.labels)

@@ -1,4 +1,4 @@
-"""Who asks, under which request id: set once per call by the border, read anywhere below it."""
+"""The caller and the request id of the call being served: set once by the interceptor, read anywhere below it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Caller:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     client_ip: str = ""
-    issued_at: float = math.inf  # seconds since the epoch, as is the next; nothing was issued to the anonymous caller
+    issued_at: float = math.inf  # seconds since the epoch, like `expires_at`
     expires_at: float = math.inf
     key_id: str = ""  # of the key that signed the token
-    process: str = ""  # name of the process whose credential was shown; empty for people and their programs
-    by_process: bool = False  # a process of ours makes the call, for the caller or for itself
+    process: str = ""  # the process whose credential was used; empty for users
+    by_process: bool = False  # a process of the system makes the call, for the caller or for itself
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether no token was brought."""
+        """Whether the call has no token."""
         return self.user_id == ANONYMOUS_ID
 
     def may(self, permission: str) -> bool:
@@ -42,36 +42,36 @@ ANONYMOUS = Caller(ANONYMOUS_ID, "anonymous")
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a call carries besides its message. ``request_id`` correlates logs; it is not the idempotency key."""
+    """The context of a call. ``request_id`` correlates logs; it is not the idempotency key."""
 
     caller: Caller = ANONYMOUS
     request_id: str = ""
     traceparent: str = ""
 
 
-_NOBODY = CallContext()
-_current: ContextVar[CallContext] = ContextVar("partstream_request", default=_NOBODY)
+_NO_CALL = CallContext()
+_current: ContextVar[CallContext] = ContextVar("partstream_request", default=_NO_CALL)
 
 
 def current_request() -> CallContext:
-    """The context of the call being served; an anonymous one outside any call."""
+    """Return the context of the call being served; an anonymous one outside any call."""
     return _current.get()
 
 
 def set_current_request(context: CallContext) -> None:
-    """Set the context for the present task. For borders only."""
+    """Set the context for the present task. For interceptors only."""
     _current.set(context)
 
 
 def current_caller() -> Caller:
-    """The caller of the call being served."""
+    """Return the caller of the call being served."""
     return _current.get().caller
 
 
 def require(permission: str) -> Caller:
-    """The caller, if it holds the permission; else ``TokenMissing`` or ``PermissionMissing``.
+    """Return the caller if it has the permission; else raise ``TokenMissing`` or ``PermissionMissing``.
 
-    Call it before looking whether anything exists, so that a refusal tells nothing about the data.
+    Call it before reading data, so that the error reveals nothing about the data.
     """
     caller = current_caller()
     if caller.may(permission):
@@ -84,12 +84,12 @@ def require(permission: str) -> Caller:
 
 
 def require_process() -> Caller:
-    """The caller, if it is one of our own processes; else ``TokenMissing`` or ``PermissionMissing``."""
+    """Return the caller if it is a process of the system; else raise ``TokenMissing`` or ``PermissionMissing``."""
     caller = current_caller()
     if caller.process:
         return caller
     if caller.is_anonymous:
-        message = "This call needs the credential of a process."
+        message = "This call requires the credential of a process. Send its token."
         raise TokenMissing(message)
-    message = "This call is for processes of the system only."
+    message = "Permission denied. Only processes of the system may make this call."
     raise PermissionMissing(message)

@@ -1,4 +1,4 @@
-"""Channels to our services: the options that client and server agree on, the caller's token, bounded retries."""
+"""gRPC channels to the services: the options that client and server agree on, and the caller's token."""
 
 from __future__ import annotations
 
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from chassis.tls import ClientTls
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-KEEPALIVE_MS = 20_000  # of the server: a client that is gone is found within 30 s
-# Of a client: a server process that is stopped keeps its connections, and is found within 3 s. The library responds to
+KEEPALIVE_MS = 20_000  # of the server: a dead client is detected within 30 s
+# Of a client: a suspended server process keeps its connections, and is detected within 3 s. The library responds to
 # pings from threads of its own, also while the event loop is busy.
 CLIENT_KEEPALIVE_MS = 1_000
 CLIENT_KEEPALIVE_TIMEOUT_MS = 2_000  # the library has two settings for this; the other one is 60 s unless set
 
-# A few times only: a budget keeps a sick service from being stormed.
-_SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],
-    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.2},
-}
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -33,7 +29,7 @@ OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.keepalive_time_ms", CLIENT_KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", CLIENT_KEEPALIVE_TIMEOUT_MS),
     ("grpc.http2.ping_timeout_ms", CLIENT_KEEPALIVE_TIMEOUT_MS),
-    ("grpc.http2.max_pings_without_data", 0),  # as many as it takes
+    ("grpc.http2.max_pings_without_data", 0),  # no limit
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -43,21 +39,8 @@ OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
-def _retry_policy(service: str, methods: Sequence[str]) -> dict[str, object]:
-    return {
-        "name": [{"service": service, "method": method} for method in methods],
-        "retryPolicy": {
-            "maxAttempts": 4,
-            "initialBackoff": "0.05s",
-            "maxBackoff": "1s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
-        },
-    }
-
-
 def address(targets: Sequence[str]) -> str:
-    """One gRPC target for several replicas on known addresses."""
+    """Return one gRPC target for several replicas on known addresses."""
     return targets[0] if len(targets) == 1 else "ipv4:" + ",".join(targets)
 
 
@@ -65,19 +48,15 @@ def open_channel(
     targets: Sequence[str],
     *,
     token: Callable[[], str] | None = None,
-    idempotent: tuple[str, Sequence[str]] | None = None,
     tls: ClientTls | None = None,
 ) -> grpc.aio.Channel:
-    """A channel over all replicas of one service.
+    """Return a channel over all replicas of one service.
 
-    ``token()`` is sent with calls that bring no ``authorization`` of their own. ``idempotent`` names a service and the
-    methods that may be retried on ``UNAVAILABLE``. Open one channel for unary calls and another for watches: a stream
-    that fills its connection's window must not delay a call. Without ``tls`` the channel is plaintext.
+    ``token()`` is sent with calls that have no ``authorization`` of their own. Open one channel for unary calls and
+    another for watches: a stream that fills its connection's window must not delay a call. Without ``tls`` the channel
+    is plaintext.
     """
-    config: dict[str, object] = dict(_SERVICE_CONFIG)
-    if idempotent is not None:
-        config["methodConfig"] = [_retry_policy(*idempotent)]
-    options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
+    options = [*OPTIONS, ("grpc.service_config", _SERVICE_CONFIG)]
     interceptors: list[grpc.aio.ClientInterceptor] = list(telemetry.client_interceptors())
     if token is not None:
         interceptors += [_UnaryToken(token), _StreamToken(token)]
@@ -96,7 +75,7 @@ class _Token:
         self._token = token
 
     def with_token(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
-        """The call's details with an ``authorization``."""
+        """Return the call's details with an ``authorization``."""
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
         if metadata.get("authorization") is None:
             metadata.add("authorization", f"Bearer {self._token()}")

@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: Piccolo's engine, and transactions that close the log."""
+"""The connection to PostgreSQL: Piccolo's engine, and write transactions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from chassis.store_state import StoreState
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-# Piccolo warns, in colour and with a line of its source, of what `Database.open` raises a moment later.
+# Piccolo warns of the same error that `Database.open` then raises.
 warnings.filterwarnings("ignore", message=".*Unable to connect to database")
 
-# Settings that make a server give up on a peer that is gone, instead of holding its locks until TCP does (2 h).
+# The server drops a dead peer and its locks by these settings, not by the default of TCP (2 h).
 _SERVER_SETTINGS = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -32,33 +32,33 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
-# How long a write transaction may wait for its own process. One that was stopped in it may hold the log's lock, and so
-# hold up every other writer: PostgreSQL ends its connection. Less than a writer waits for a row (1 s).
+# How long a write transaction may wait for its own process. A suspended process may hold the log's lock and block every
+# other writer: PostgreSQL ends its connection. Less than a writer waits for a row (1 s).
 WRITE_IDLE_TIMEOUT = "800ms"
 
-# How long a statement that was given up may take to end; then its connection is cut. A backend that hangs would
-# otherwise keep its place in the pool for as long as the driver waits for any statement.
+# How long a cancelled statement may take to end; then its connection is terminated. A backend that hangs would
+# otherwise occupy the pool until `command_timeout`.
 _CANCEL_SECONDS = 3.0
 
 
 class BoundedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
-    """A connection that is cut when the server does not confirm the cancellation of a statement."""
+    """A connection that is terminated when the server does not confirm the cancellation of a statement."""
 
     def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:
-        """Ask the server, as the driver does; the driver itself would wait for ``command_timeout``."""
+        """Cancel as the driver does, with a shorter limit than its ``command_timeout``."""
         super()._cancel_current_command(waiter, cancel_waiter)
         if cancel_waiter is not None:
-            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._cut_unless, cancel_waiter)
+            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._terminate_unless, cancel_waiter)
 
-    def _cut_unless(self, ended: asyncio.Future[Any]) -> None:
+    def _terminate_unless(self, ended: asyncio.Future[Any]) -> None:
         if not ended.done() and not self.is_closed():
             self.terminate()
 
 
 async def _keep_session(_connection: object) -> None:
-    """Nothing sets session state on a pooled connection, so none is reset: it was a round trip of each statement.
+    """Skip the reset of session state, one round trip per statement: pooled connections have none.
 
-    A transaction left open is rolled back by the pool itself.
+    The pool itself rolls back a transaction that was left open.
     """
 
 
@@ -66,7 +66,7 @@ class Database:
     """A pool of connections and the Piccolo engine over it."""
 
     def __init__(self, engine: PostgresEngine, name: str = "database") -> None:
-        """Wrap an engine whose pool is open; the name is for the log."""
+        """Use an engine whose pool is open; ``name`` is for the log."""
         self.engine = engine
         self.state = StoreState(name)
 
@@ -74,7 +74,7 @@ class Database:
     async def open(
         cls, dsn: str, *, application_name: str, min_size: int = 1, max_size: int = 10, command_timeout: float = 30
     ) -> Database:
-        """Connect; raises a driver error when the database cannot be reached.
+        """Connect; raise a driver error when the database is unavailable.
 
         ``command_timeout`` bounds a statement, in seconds.
         """
@@ -95,14 +95,14 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """The pool, for statements that the query builder cannot say."""
+        """Return the pool, for statements that the query builder cannot express."""
         if self.engine.pool is None:
             message = "The database is closed."
             raise StoreUnavailable(message)
         return self.engine.pool
 
     async def connect(self, **server_settings: str) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection outside the pool, for whoever keeps one; close it yourself."""
+        """Return a connection outside the pool; the caller closes it."""
         config = dict(self.engine.config)
         settings = {**config.pop("server_settings"), **server_settings}
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
@@ -112,10 +112,10 @@ class Database:
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """A connection outside the pool for one block, cut when that is left, whatever was going on in it.
+        """Yield a connection outside the pool, terminated at the end of the block.
 
-        For long reads in a transaction, which callers leave in the middle: a snapshot once came back to the pool with
-        its transaction open, and the next one to use it would have read an old state.
+        For long reads in a transaction that callers may abandon: a connection that returned to the pool with its
+        transaction open would read an old state.
         """
         connection = await self.connect()
         try:
@@ -124,19 +124,19 @@ class Database:
             connection.terminate()
 
     async def renew_connections(self) -> None:
-        """Replace the pooled connections as they are next used: a session keeps the settings it began with."""
+        """Replace the pooled connections at their next use: a session keeps the settings of its start."""
         await self.pool.expire_connections()
 
     async def ping(self) -> None:
-        """Return when the database answers; else raise ``StoreUnavailable``."""
+        """Return when the database responds; else raise ``StoreUnavailable``."""
         try:
             await self.pool.fetchval("SELECT 1", timeout=2)
         except CONNECTION_LOST as error:
-            message = "The database does not answer."
+            message = "Database unavailable. Retry later."
             raise StoreUnavailable(message) from error
 
     async def close(self) -> None:
-        """Close the pool; connections that do not end within a few seconds are cut."""
+        """Close the pool; connections that do not end within 3 s are terminated."""
         pool, self.engine.pool = self.engine.pool, None
         if pool is None:
             return
@@ -148,7 +148,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """Who writes and why: what the change log's triggers read where a row does not say it itself."""
+    """The actor and the reason of a write, for the change log's triggers."""
 
     actor_id: str
     actor_name: str
@@ -158,7 +158,7 @@ class WriteContext:
     reason: str = ""
 
 
-# Mark the transaction as the service's own and say on whose behalf it runs; one round trip. It may not be left waiting.
+# Mark the transaction as one of the service, with its actor, and limit its idle time; one round trip.
 SET_CONTEXT = f"""
 SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}', true),
        set_config('partstream.source', 'service', true), set_config('partstream.actor', $1, true),
@@ -169,24 +169,23 @@ SELECT set_config('idle_in_transaction_session_timeout', '{WRITE_IDLE_TIMEOUT}',
 
 
 class TransactionManager:
-    """Write transactions on behalf of a caller. Each ends with ``Handoff.seal``."""
+    """Write transactions on behalf of a caller."""
 
     def __init__(self, database: Database) -> None:
-        """Use the database's engine."""
         self._database = database
 
     @asynccontextmanager
     async def begin(self, context: WriteContext) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """A READ COMMITTED transaction; a second one inside it raises instead of being skipped silently.
+        """Yield the connection of a READ COMMITTED transaction; a nested one raises.
 
-        Piccolo's own would never give its connection back when its BEGIN, COMMIT or ROLLBACK failed or was cancelled:
-        fifty callers who went away left a pool of ten with none. So the driver begins and ends it, and Piccolo is told.
+        The driver runs the transaction and Piccolo is informed of it: Piccolo's own leaks its connection when BEGIN,
+        COMMIT or ROLLBACK fails or is cancelled.
         """
         engine = self._database.engine
         transaction = engine.transaction(allow_nested=False)
         async with self._database.pool.acquire() as connection, connection.transaction():
             transaction.connection = connection
-            told = engine.current_transaction.set(transaction)
+            token = engine.current_transaction.set(transaction)
             try:
                 await connection.execute(
                     SET_CONTEXT,
@@ -199,23 +198,25 @@ class TransactionManager:
                 )
                 yield connection
             finally:
-                engine.current_transaction.reset(told)
+                engine.current_transaction.reset(token)
 
     async def with_row_locking(
         self, connection: asyncpg.Connection[asyncpg.Record], query: str, *arguments: Any
     ) -> Sequence[asyncpg.Record]:
-        """Rows of a query that ends in ``ORDER BY <primary key> FOR UPDATE``, read after their locks are held."""
+        """Return the rows of a query that ends in ``ORDER BY <primary key> FOR UPDATE``, with their locks held."""
         rows: Sequence[asyncpg.Record] = await connection.fetch(query, *arguments)
         return rows
 
 
 class OptimisticLockingMixin:
-    """For rows with a dense ``version``: compare what the caller saw with what is there, under the row lock."""
+    """For rows with a dense ``version``: compares the expected version with the present one, under the row lock."""
 
     version: int
 
     def check_version(self, expected: int | None) -> None:
-        """Raise ``ConcurrencyError`` with this row as ``current`` when ``expected`` is given and stale."""
+        """Raise ``ConcurrencyError`` with this row as ``current`` when ``expected`` is stale."""
         if expected is not None and expected != self.version:
-            message = f"Version {expected} was expected, but {self.version} is there now."
+            message = (
+                f"Version conflict: expected {expected}, present {self.version}. Read the resource again and retry."
+            )
             raise VersionConflict(message, current=self, metadata={"current_version": str(self.version)})

@@ -1,4 +1,4 @@
-"""The border of a gRPC server: who calls, for how long, whether the message keeps its rules, and how errors leave."""
+"""The interceptor of a gRPC server: authentication, limits, validation, deadlines, errors as statuses."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _Parse: TypeAlias = "Callable[[bytes], Message]"
 _Context = Any  # grpc.aio.ServicerContext of whatever messages
 
 DEFAULT_DEADLINE_SECONDS = 10.0
-SLOW_SECONDS = 1.0  # an answer that took longer is worth a line at INFO
-STREAM_WRITE_SECONDS = 30.0  # a watcher that reads nothing for so long is gone or stuck
+SLOW_SECONDS = 1.0  # a call that took longer is logged at INFO
+STREAM_WRITE_SECONDS = 30.0  # a watcher that reads nothing for so long is disconnected or stuck
 _STATUS_DETAILS = "grpc-status-details-bin"
 
 
 class CallInterceptor(ServerInterceptor):
-    """Wraps every method of our own services; health and reflection pass untouched."""
+    """Wraps every method of the system's services; health and reflection are not wrapped."""
 
     def __init__(
         self,
@@ -66,9 +66,10 @@ class CallInterceptor(ServerInterceptor):
         limits: CallLimits | None = None,
         store: StoreState | None = None,
     ) -> None:
-        """``pack`` turns the domain object in an error into its protobuf message.
+        """``pack`` converts the domain object of an error to its protobuf message.
 
-        ``multi_line`` names the fields, in full, whose texts may have line ends; ``store`` notes what calls meet.
+        ``multi_line`` has the full names of the fields whose texts may have line ends; ``store`` receives the database
+        errors of calls.
         """
         self._store = store or StoreState("database")
         self._limits = limits or CallLimits()
@@ -77,14 +78,14 @@ class CallInterceptor(ServerInterceptor):
         self._pack = pack
         self._revocations = revocations
         self._wrapped: dict[str, Any] = {}  # handlers by method; a server's methods never change
-        self._given_up: set[asyncio.Future[Any]] = set()  # calls that are not over yet
+        self._abandoned: set[asyncio.Future[Any]] = set()  # cancelled calls that still run
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the handler of the method called."""
+        """Return the wrapped handler of the method."""
         method: str = handler_call_details.method
         known = self._wrapped.get(method)
         if known is not None:
@@ -116,14 +117,14 @@ class CallInterceptor(ServerInterceptor):
                 if writes and not self._revocations.is_known:
                     await self._revocations.require_known()
                 if context.time_remaining() is None:
-                    answer = await self._in_time(call(request, context))
+                    response = await self._within_deadline(call(request, context))
                 else:
-                    answer = await call(request, context)
+                    response = await call(request, context)
             except BaseException as error:
-                await self._refuse(context, method, began, error)
+                await self._abort(context, method, began, error)
                 raise
             _log_call(method, "OK", began)
-            return answer
+            return response
 
         return handle
 
@@ -135,14 +136,14 @@ class CallInterceptor(ServerInterceptor):
             try:
                 request = self._admit(raw, parse, method, context)
                 with self._limits.stream(current_caller()):
-                    async with self._while_token_counts(), contextlib.aclosing(call(request, context)) as messages:
+                    async with self._while_token_is_valid(), contextlib.aclosing(call(request, context)) as messages:
                         async for message in messages:
                             await _write(context, message)
             except asyncio.CancelledError:
                 _log_call(method, "CANCELLED", began, level=logging.DEBUG)  # how every watch ends
                 raise
             except BaseException as error:
-                await self._refuse(context, method, began, error)
+                await self._abort(context, method, began, error)
                 raise
             finally:
                 streaming.dec()
@@ -151,10 +152,10 @@ class CallInterceptor(ServerInterceptor):
         return handle
 
     @contextlib.asynccontextmanager
-    async def _while_token_counts(self) -> AsyncIterator[None]:
+    async def _while_token_is_valid(self) -> AsyncIterator[None]:
         """End the block when the caller's token is revoked or expires, and raise ``TokenRevoked`` or ``TokenExpired``.
 
-        A process is known by its key and not by the token that it happened to begin with: revoking the key ends it.
+        A process is identified by its key, not by its first token: only revoking the key ends its streams.
         """
         caller = current_caller()
         if caller.is_anonymous:
@@ -174,39 +175,39 @@ class CallInterceptor(ServerInterceptor):
             if not limit.expired():
                 raise
             self._revocations.check(caller)
-            message = "The token has expired: watch again from your last cursor with a new one."
+            message = "Access token expired. Reconnect from your last cursor with a new one."
             raise TokenExpired(message) from None
 
-    async def _in_time(self, call: Coroutine[Any, Any, Any]) -> Any:
-        """The answer within the time that a caller without a deadline gets.
+    async def _within_deadline(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Return the response within the deadline of callers that set none.
 
-        What goes on after that is cancelled and not waited for: while the database hangs it takes another 30 s until
-        the driver gives its connection up.
+        A late call is cancelled and not awaited: while the database hangs, the driver holds its connection for another
+        30 s.
         """
-        answering = asyncio.ensure_future(call)
+        running = asyncio.ensure_future(call)
         try:
-            await asyncio.wait((answering,), timeout=DEFAULT_DEADLINE_SECONDS)
+            await asyncio.wait((running,), timeout=DEFAULT_DEADLINE_SECONDS)
         finally:
-            if not answering.done():
-                answering.cancel()
-                self._given_up.add(answering)
-                answering.add_done_callback(self._end)
-        if answering.done():
-            return answering.result()
-        message = "Time ran out. Ask again with the same request_id to learn whether it was applied."
+            if not running.done():
+                running.cancel()
+                self._abandoned.add(running)
+                running.add_done_callback(self._end)
+        if running.done():
+            return running.result()
+        message = "Deadline exceeded. Retry with the same request_id: the request is applied at most once."
         raise DeadlinePassed(message)
 
-    def _end(self, given_up: asyncio.Future[Any]) -> None:
-        self._given_up.discard(given_up)
-        if not given_up.cancelled() and given_up.exception() is not None:
-            log.debug("a call that was given up ended with %r", given_up.exception())
+    def _end(self, abandoned: asyncio.Future[Any]) -> None:
+        self._abandoned.discard(abandoned)
+        if not abandoned.cancelled() and abandoned.exception() is not None:
+            log.debug("abandoned call failed error=%r", abandoned.exception())
 
     def _admit(self, raw: bytes, parse: _Parse, method: str, context: _Context) -> Message:
-        """Say who calls, for everything below; raise when the token or the message is not as it must be.
+        """Set the request context and return the parsed message; raise for an invalid token or message.
 
-        A token that proves nothing counts as a call of its address. What is beyond a limit is not even parsed.
+        A call with an invalid token counts for its address. A call beyond a limit is not parsed.
 
-        The message is read here and not by gRPC, which would tell the caller what Python says of a broken one.
+        The message is parsed here and not by gRPC, which would send Python's error text to the caller.
         """
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         request_id = safe_request_id(metadata.get(REQUEST_ID_HEADER, "")) or str(uuid.uuid4())
@@ -222,33 +223,37 @@ class CallInterceptor(ServerInterceptor):
         try:
             request = parse(raw)
         except (DecodeError, ValueError):
-            text = "The message cannot be read: it is not of the type that this method takes."
+            text = "The message cannot be parsed. Send the request type of this method."
             raise FieldInvalid(text) from None
         check_rules(request, self._multi_line)
         return request
 
-    async def _refuse(self, context: _Context, method: str, began: float, error: BaseException) -> None:
-        """End a call that failed with a status that says why; returns when the error has to go on as it is."""
+    async def _abort(self, context: _Context, method: str, began: float, error: BaseException) -> None:
+        """End a failed call with a rich status; return when the caller has to raise the error unchanged."""
         match error:
             case PartstreamError():
-                told = error
+                failure = error
             case asyncio.CancelledError():
                 _log_call(method, "CANCELLED", began)
                 return
             case _ if (by_store := translated(error)) is not None:
                 self._store.met(error)
-                told = by_store
+                failure = by_store
             case Exception():
-                log.error("%s failed", method, exc_info=error)
+                log.error("call failed method=%s", method, exc_info=error)
                 request_id = current_request().request_id
-                told = InternalFault("The service failed in an unexpected way.", metadata={"request_id": request_id})
+                failure = InternalFault(
+                    "Internal error. Report it with the request_id.", metadata={"request_id": request_id}
+                )
             case _:
                 return
-        is_limited = isinstance(told, Overloaded) and LIMIT in told.metadata  # a flood must not fill the log
-        _log_call(method, told.code, began, level=logging.DEBUG if is_limited else None)
-        status = to_status(told, self._pack)
+        is_limited = (
+            isinstance(failure, Overloaded) and LIMIT in failure.metadata
+        )  # rejected calls must not flood the log
+        _log_call(method, failure.code, began, level=logging.DEBUG if is_limited else None)
+        status = to_status(failure, self._pack)
         await context.abort(
-            grpc.StatusCode[told.code], status.message, ((_STATUS_DETAILS, status.SerializeToString()),)
+            grpc.StatusCode[failure.code], status.message, ((_STATUS_DETAILS, status.SerializeToString()),)
         )
 
 
@@ -257,15 +262,15 @@ async def _write(context: _Context, message: Any) -> None:
         async with asyncio.timeout(STREAM_WRITE_SECONDS):
             await context.write(message)
     except TimeoutError:
-        text = "You read nothing for too long: connect again from your last cursor."
+        text = "You read too slowly. Reconnect from your last cursor."
         raise WatcherTooSlow(text) from None
 
 
 def _log_call(method: str, code: str, began: float, *, level: int | None = None) -> None:
-    """A line for what was refused or slow. What was done is in the change log, with who did it."""
+    """Log a rejected or slow call. Successful writes are in the change log, with their actor."""
     seconds = time.perf_counter() - began
     call_metrics.calls(method, code).inc()
-    if level is None:  # a stream that goes on has none
+    if level is None:  # set for streams, which have no duration
         call_metrics.seconds(method).observe(seconds)
         level = logging.DEBUG if code == "OK" and seconds < SLOW_SECONDS else logging.INFO
     if log.isEnabledFor(level):
@@ -273,7 +278,7 @@ def _log_call(method: str, code: str, began: float, *, level: int | None = None)
 
 
 def check_rules(request: Message, multi_line: Collection[str] = frozenset()) -> None:
-    """Raise ``FieldInvalid`` naming every field that breaks a rule of the contract, or whose text nobody can show."""
+    """Raise ``FieldInvalid`` naming every field that violates a rule of the contract or has control characters."""
     violations = protovalidate.collect_violations(request)
     fields = text_violations(request, multi_line)
     if not violations and not fields:
@@ -286,12 +291,12 @@ def check_rules(request: Message, multi_line: Collection[str] = frozenset()) -> 
             subscript = getattr(element, "subscript", None)
             if subscript is not None:
                 path += f"[{getattr(subscript, 'value', subscript)}]"
-        if path not in reported:  # a pattern fails for the same character, and does not say why
+        if path not in reported:  # a pattern fails for the same character, with a worse message
             fields.append(FieldViolation(path, violation.proto.message))
     message = "; ".join(f"{item.path}: {item.message}" for item in fields[:3])
     raise FieldInvalid(message, fields=fields)
 
 
 def _serialized(message: Any) -> bytes:
-    """A stream may hand over bytes that were serialised once for all watchers."""
+    """Serialise a message of a stream; bytes were serialised once for all watchers."""
     return message if isinstance(message, bytes) else message.SerializeToString()

@@ -5,8 +5,7 @@
     reads=1000/s,writes.customer=50/10s,sign_in=10/min,connections_per_address=200,reservation_share=0.5
 
 A rate is an amount in a number of seconds, minutes or hours. ``reads=`` holds for every role, ``reads.customer=`` for
-that role and before the former. Each process reads the whole setting and uses what concerns it; a name that no process
-knows is an error.
+that role, with precedence. Each process reads the whole setting and uses its own limits; an unknown name is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 LIMITS_HELP = "overrides of default limits, for example `reads=1000/s,writes.customer=50/10s,reservation_share=0.5`"
 GUEST = "guest"  # a caller without a token
-# Whom a rate can be set for: guests, and the roles of accounts.
+# Roles that a rate can be set for: guests, and the roles of accounts.
 ROLES = (GUEST, "customer", "support", "stock_manager", "content_editor", "auditor", "admin", "service")
 RATES_BY_ROLE = ("reads", "writes", "reservations")
 
@@ -30,7 +29,7 @@ _RATE = re.compile(r"(?P<amount>[0-9]{1,9})/(?P<multiple>[0-9]{0,4})(?P<unit>s|m
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in so many seconds."""
+    """A number of requests in a number of seconds."""
 
     amount: int
     seconds: int
@@ -44,7 +43,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the setting overrides; every other limit has its default."""
+    """The overrides of the setting; every other limit has its default."""
 
     given: Mapping[str, Rate | int | float] = field(default_factory=dict)
 

@@ -1,8 +1,7 @@
-"""What a process says over and over while something is away, said once and then counted.
+"""Suppresses repeated log lines: the first one is written at once, the next ones are counted.
 
-A database that is away for ten seconds makes every loop that needs it say so with every attempt: hundreds of lines, in
-which the one that matters is not found. The first of equal lines is written at once; those that follow are held back
-for a pause that grows, and the next one says how many they were.
+While a database is unavailable every loop that needs it logs each attempt: hundreds of lines that hide the important
+one. Equal lines are held back for a pause that grows, and the next one written has their number.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
-_MOST_KEPT = 1_000  # kinds of lines; beyond it every line is written
-# Every line of these tells of another call or deed.
+_MAX_KINDS = 1_000  # kinds of lines; beyond it every line is written
+# Each line of these loggers is about another call or event.
 _EACH_COUNTS = frozenset({"edge.access", "edge.security", "partstream.alerts", "partstream.calls"})
 
 _Key = tuple[object, ...]
@@ -27,7 +26,7 @@ _Key = tuple[object, ...]
 
 @dataclass(slots=True)
 class _Kind:
-    """Lines that are the same but for numbers and the wording of an error."""
+    """Lines that differ only in numbers and in the text of an error."""
 
     written_at: float
     seen_at: float
@@ -37,26 +36,26 @@ class _Kind:
 
 
 class Repeats:
-    """Decides for each record what is written now; safe to use from several threads."""
+    """Decides which records are written now; thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` answers seconds."""
+        """``clock`` returns seconds."""
         self._clock = clock
         self._kinds: dict[_Key, _Kind] = {}
         self._lock = threading.Lock()
-        self._looked_at = 0.0
+        self._checked_at = 0.0
 
     def admitted(self, record: logging.LogRecord) -> list[logging.LogRecord]:
-        """The records to write now: what was held back and is over, then this one unless it is a repetition."""
+        """Return the records to write now: held-back ones that are due, then this one unless it is a repetition."""
         now = self._clock()
         with self._lock:
-            due = self._over(now) if now - self._looked_at >= 1.0 else []
+            due = self._ended(now) if now - self._checked_at >= 1.0 else []
             if self._is_held(record, now):
                 return due
         return [*due, record]
 
     def held(self) -> list[logging.LogRecord]:
-        """The last record of each kind that was held back; for the end of the process."""
+        """Return the last held-back record of each kind; for the end of the process."""
         with self._lock:
             found = [record for kind in self._kinds.values() if (record := _summary(kind)) is not None]
             self._kinds.clear()
@@ -68,7 +67,7 @@ class Repeats:
         key = _key(record)
         kind = self._kinds.get(key)
         if kind is None:
-            if len(self._kinds) < _MOST_KEPT:
+            if len(self._kinds) < _MAX_KINDS:
                 self._kinds[key] = _Kind(now, now)
             return False
         kind.seen_at = now
@@ -82,16 +81,16 @@ class Repeats:
         kind.pause = min(kind.pause * 2, LONGEST_PAUSE_SECONDS)
         return False
 
-    def _over(self, now: float) -> list[logging.LogRecord]:
-        """Forget the kinds that have not come for a pause."""
-        self._looked_at = now
+    def _ended(self, now: float) -> list[logging.LogRecord]:
+        """Remove the kinds without a line for a pause; return their held-back records."""
+        self._checked_at = now
         ended = [key for key, kind in self._kinds.items() if now - kind.seen_at >= kind.pause]
         return [record for key in ended if (record := _summary(self._kinds.pop(key))) is not None]
 
 
 def _key(record: logging.LogRecord) -> _Key:
     arguments = record.args if isinstance(record.args, tuple) else ()
-    # Pauses and errors differ from line to line; what the line is about does not.
+    # Numbers and errors differ from line to line; the texts name the subject.
     words = [argument for argument in arguments if isinstance(argument, str)]
     return (record.name, record.levelno, record.msg, *words)
 

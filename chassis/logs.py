@@ -1,6 +1,6 @@
 """Structured logs: one line per event, as text for people or JSON for machines, with the request id of the call.
 
-What is expected to pass by itself is a WARNING, one line without a trace; what somebody has to look into is an ERROR.
+A condition that ends by itself is a WARNING, one line without a traceback; one that needs a person is an ERROR.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from chassis.log_repeats import Repeats
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A line break in a path or a name must not look like a line of ours, nor speak to the reader's terminal.
-# The characters of chassis.text_rules, which are refused in requests; what was stored before, or by SQL, may have them.
+# Escaped, so that a path or a name cannot forge a log line or control the reader's terminal: the characters of
+# chassis.text_rules, which requests may not have; rows that were stored by SQL may.
 _BEYOND_ASCII = (
     *range(0x80, 0xA0),
     *range(0x2028, 0x202F),
@@ -31,7 +31,7 @@ _BEYOND_ASCII = (
 )
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, *_BEYOND_ASCII)}
 _VISIBLE_JSON = {code: f"\\u{code:04x}" for code in (127, *_BEYOND_ASCII)}
-# Whoever starts a process waits for its line; it is written whatever else is left out.
+# The supervisor waits for the line of this logger; it is written at every log level.
 READY = "partstream.ready"
 _GRPC_CALLS = "grpc._cython.cygrpc"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
@@ -51,7 +51,7 @@ def configure(process: str, *, format: str = "text", level: str = "INFO") -> Non
 
 
 def _is_fault_of_call(record: logging.LogRecord) -> bool:
-    """Return False for a call that its client cancelled before its handler began: grpc logs that as an error."""
+    """Return False for a call that its client cancelled before its handler started: grpc logs that as an error."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
@@ -67,7 +67,7 @@ def visible_json(document: str) -> str:
 
 @contextlib.contextmanager
 def filtered(by: logging.Filter) -> Iterator[None]:
-    """Let a filter decide over every line of this process, whichever logger it comes from."""
+    """Apply a filter to every line of this process, of any logger."""
     handlers = list(logging.getLogger().handlers)
     for handler in handlers:
         handler.addFilter(by)
@@ -81,7 +81,7 @@ def filtered(by: logging.Filter) -> Iterator[None]:
 def _extras(record: logging.LogRecord) -> dict[str, object]:
     found = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
     request_id = current_request().request_id
-    # A line that was held back belongs to another call than the one that happens to bring it out.
+    # A held-back line belongs to another call than the one during which it is written.
     if request_id and "request_id" not in found and "repeated" not in found:
         found["request_id"] = request_id
     if record.exc_info and not _is_traced(record):
@@ -94,20 +94,19 @@ def _is_traced(record: logging.LogRecord) -> bool:
 
 
 class CountingHandler(logging.StreamHandler[TextIO]):
-    """Writes to standard error, equal lines in quick succession once with their number."""
+    """Writes to standard error; repeated lines once, with their number."""
 
     def __init__(self) -> None:
-        """Nothing was said yet."""
         super().__init__(sys.stderr)
         self._repeats = Repeats()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write what is to be written now."""
+        """Write the records that are due."""
         for admitted in self._repeats.admitted(record):
             super().emit(admitted)
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Write the records that are held back."""
         for record in self._repeats.held():
             super().emit(record)
         super().close()
@@ -117,7 +116,7 @@ class TextFormatter(logging.Formatter):
     """``12:00:00.123 INFO  message key=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the trace of an exception below it."""
+        """Return one line, with the traceback of an exception below it."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         line = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.getMessage()}"
         extras = " ".join(f"{key}={value}" for key, value in _extras(record).items())
@@ -129,12 +128,12 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     def __init__(self, process: str) -> None:
-        """Name the process in every line."""
+        """``process`` is in every line."""
         super().__init__()
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON; times are RFC 3339 in UTC."""
+        """Return the record as JSON; timestamps are RFC 3339 in UTC."""
         clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, object] = {
             "time": f"{clock}.{int(record.msecs):03d}Z",

@@ -1,7 +1,7 @@
-"""The operations port of a process: its metrics, whether it is alive, and its health in detail.
+"""The operations port of a process: its metrics, its liveness, and its health in detail.
 
-It is served by threads of its own, so that it responds also while the event loop is blocked: liveness asks the loop for
-a sign within a bound. It is for operators and Prometheus, not for clients: it has no sign-in, and it changes nothing.
+Threads of its own serve it, so that it responds also while the event loop is blocked: liveness schedules a call on the
+loop and waits for a bounded time. It is for operators and Prometheus, has no authentication, and changes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOP_SECONDS: Final = 2.5  # a loop that gives no sign for so long is blocked
+LOOP_SECONDS: Final = 2.5  # a loop that does not respond for so long is blocked
 PING_SECONDS: Final = 2.0  # a dependency that takes longer is unavailable
 DETAIL_SECONDS: Final = 5.0  # longer than the pings that it waits for
 _CLIENT_SECONDS: Final = 10.0  # for a client to send its request and to read the response
@@ -62,7 +62,7 @@ class OperationsSettings:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What the ping of a dependency found."""
+    """The result of a dependency's ping."""
 
     status: Status
     required: bool = True
@@ -79,13 +79,13 @@ class HealthDetails:
 
 
 def summarised(checks: Mapping[str, CheckResult]) -> HealthDetails:
-    """Return the health that follows from the checks: a required one that fails makes the process ``down``."""
+    """Return the health of the process: a required check that fails makes it ``down``."""
     bad = [check for check in checks.values() if check.status != "ok"]
     return HealthDetails("down" if any(check.required for check in bad) else "degraded" if bad else "ok", checks)
 
 
 async def checked(ping: Callable[[], Awaitable[object]], *, required: bool = True) -> CheckResult:
-    """Return what a ping finds: it raises while its dependency is unavailable."""
+    """Return the result of a ping, which raises while its dependency is unavailable."""
     began = time.perf_counter()
     status: Status = "ok"
     detail = ""
@@ -109,20 +109,20 @@ class OperationsPort:
         self._server: _Server | None = None
 
     def start(self) -> None:
-        """Listen; ``PortTaken`` when that is not possible."""
+        """Listen; raise ``PortTaken`` when that is not possible."""
         if self._port is None:
             return
         try:
             self._server = _Server(self._host, self._port, asyncio.get_running_loop(), self._details)
         except OSError as error:
-            message = f"operations port {self._port} on {self._host} is taken: {error.strerror}"
+            message = f"operations port {self._port} on {self._host} is in use: {error.strerror}"
             raise PortTaken(message) from None
         threading.Thread(target=self._server.serve_forever, name="operations", daemon=True).start()
-        log.info("metrics and health on http://%s", joined(self._host, self.port))
+        log.info("operations port listening address=%s", joined(self._host, self.port))
 
     @property
     def port(self) -> int:
-        """The port listened on; 0 while there is none."""
+        """Return the port; 0 while the server does not listen."""
         return 0 if self._server is None else int(self._server.server_address[1])
 
     async def stop(self) -> None:
@@ -165,27 +165,27 @@ class _Server(ThreadingMixIn, TCPServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's signature
-        """A client that ended in the middle is no fault of this process."""
-        log.debug("a request to the operations port failed: %r", sys.exception())
+        """Log at DEBUG: a client that disconnects is no error of this process."""
+        log.debug("operations request failed error=%r", sys.exception())
 
     def live(self) -> HealthDetails:
-        """Return whether the event loop turns."""
+        """Return whether the event loop responds."""
 
-        async def sign() -> HealthDetails:
+        async def respond() -> HealthDetails:
             return HealthDetails("ok")
 
-        return self._asked(asyncio.run_coroutine_threadsafe(sign(), self._loop), LOOP_SECONDS)
+        return self._result(asyncio.run_coroutine_threadsafe(respond(), self._loop), LOOP_SECONDS)
 
     def ready(self) -> HealthDetails:
-        """Return what the process says of its dependencies."""
+        """Return the health of the dependencies."""
 
-        async def asked() -> HealthDetails:
+        async def details() -> HealthDetails:
             return await self._details()
 
-        return self._asked(asyncio.run_coroutine_threadsafe(asked(), self._loop), DETAIL_SECONDS)
+        return self._result(asyncio.run_coroutine_threadsafe(details(), self._loop), DETAIL_SECONDS)
 
     @staticmethod
-    def _asked(result: Future[HealthDetails], seconds: float) -> HealthDetails:
+    def _result(result: Future[HealthDetails], seconds: float) -> HealthDetails:
         try:
             return result.result(seconds)
         except TimeoutError:
@@ -225,4 +225,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Probes come every second and are not worth a line."""
+        """Log nothing: probes come every second."""

@@ -1,4 +1,4 @@
-"""Which passwords are accepted for an account, and the one form in which they are hashed.
+"""The rules for passwords, and the normal form in which they are hashed.
 
 The estimate is that of zxcvbn (Wheeler, USENIX Security 2016): how many guesses an attacker needs who knows common
 passwords, names, dates, keyboard patterns and the names of the account.

@@ -1,7 +1,7 @@
-"""The identities of our own processes: a key set that names the process of each key and what it may do.
+"""The identities of the system's processes: a key set with the process of each key and its permissions.
 
-It is a JWKS (RFC 7517) with members of our own. A process proves itself by a token that it signs with its key; what it
-may do stands in the key set and not in the token.
+It is a JWKS (RFC 7517) with additional members. A process authenticates with a token that it signs with its key; its
+permissions are in the key set, not in the token.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 PROCESS: Final = "partstream_process"  # name of the process
 PERMISSIONS: Final = "partstream_permissions"
-NAMES_ITSELF: Final = "partstream_names_itself"  # one key for many short-lived tools, each under a name of its own
-UNTIL: Final = "partstream_until"  # seconds since the epoch: when a rotated key ends
+NAMES_ITSELF: Final = "partstream_names_itself"  # one key for many short-lived tools, each with a name of its own
+UNTIL: Final = "partstream_until"  # seconds since the epoch: when a rotated key expires
 
 _TOOL_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 _READS: Final = frozenset({"content:read", "stock:read", "changes:read"})
-# What each process that calls another one may do. The worker and the scheduler call none.
+# Permissions of each process that calls another one. The worker and the scheduler call none.
 PROCESS_PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
     "edge": _READS | {"followers:write"},
     "inventory": frozenset({"content:read", "changes:read"}),
@@ -46,13 +46,13 @@ TOOLS: Final = "tools"
 
 
 def process_user_id(name: str) -> str:
-    """The id under which ledger and logs know a process; the same after each restart."""
+    """Return the id of a process in change logs; stable over restarts."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"partstream:service:{name}"))
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessKey:
-    """A key of the set: whose it is, what it permits and until when it counts."""
+    """A key of the set: its process, permissions and expiry."""
 
     jwk: jwt.PyJWK
     key_id: str
@@ -63,11 +63,11 @@ class ProcessKey:
 
     @property
     def is_current(self) -> bool:
-        """Whether the key counts."""
+        """Whether the key is not expired."""
         return self.until is None or time.time() < self.until
 
     def caller(self, claimed_name: str) -> Caller:
-        """The process as a caller. Only a tool may choose its name, and not that of another process."""
+        """Return the process as a caller. Only a tool may choose its name, and not that of another process."""
         own = self.names_itself and _TOOL_NAME.fullmatch(claimed_name) and claimed_name not in PROCESS_PERMISSIONS
         name = claimed_name if own else self.process
         return Caller(
@@ -81,17 +81,17 @@ class ProcessKey:
 
 
 def entry(jwk: Mapping[str, str], process: str) -> dict[str, Any]:
-    """The member of the key set for the public key of a process."""
+    """Return the member of the key set for the public key of a process."""
     found: dict[str, Any] = {**jwk, PROCESS: process, PERMISSIONS: sorted(PROCESS_PERMISSIONS[process])}
     return {**found, NAMES_ITSELF: True} if process == TOOLS else found
 
 
 def read_process_keys(raw: bytes) -> dict[str, ProcessKey]:
-    """The keys of a set by id; ``ValueError`` when it cannot be read."""
+    """Return the keys of a set by id; raise ``ValueError`` when it is malformed."""
     try:
         return {item["kid"]: _process_key(item) for item in json.loads(raw)["keys"]}
     except (KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
-        message = f"the key set of processes cannot be read: {error!r}"
+        message = f"malformed key set of processes: {error!r}"
         raise ValueError(message) from None
 
 

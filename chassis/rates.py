@@ -1,7 +1,7 @@
-"""Rate limits: which class a request belongs to, how many of a class a role may make, and the counts of a process.
+"""Rate limits: classes of requests, their quotas by role, and the counts of a process.
 
-Counts are of fixed windows that begin at multiples of their length since 1970, so that every process means the same
-one. A request costs a look-up; nothing is asked of another process.
+Counts are of fixed windows that start at multiples of their length since 1970, the same in every process. A request
+costs a look-up, no call to another process.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Rate]]] = {
     "service": _SERVICE,
 }
 
-MOST_KEYS: Final = 100_000  # callers of one quota remembered in a window; a count is about 200 bytes
+MOST_KEYS: Final = 100_000  # callers counted in one window; a count is about 200 bytes
 
 
 @dataclass(slots=True)
 class Count:
-    """Requests of one caller in a window: all that are known of, and those that no other process has heard of."""
+    """Requests of one caller in a window: of all known processes, and those not shared with the others yet."""
 
     used: int = 0
     unshared: int = 0
 
 
 class Verdict(NamedTuple):
-    """Whether a request is within the quota, how many are left, and the seconds until the window ends."""
+    """Whether a request is within the quota, how many remain, and the seconds until the window ends."""
 
     allowed: bool
     remaining: int
     reset_seconds: int
-    is_first_refusal: bool = False  # of the caller in this window
+    is_first_rejection: bool = False  # of the caller in this window
 
 
 class Quota:
-    """What callers of a role may do of a class, and how much of it each has used in the present window."""
+    """The quota of a class for each caller of a role, and the counts of the present window."""
 
     def __init__(
         self, name: str, role: str, rate: Rate, *, most_keys: int = MOST_KEYS, clock: Callable[[], float] = time.time
@@ -70,16 +70,16 @@ class Quota:
         self._most_keys = most_keys
         self._clock = clock
         self._counts: dict[str, Count] = {}
-        self._refused: set[str] = set()
+        self._rejected: set[str] = set()
         self._begins = self._ends = 0.0
 
     @property
     def window(self) -> int:
-        """Number of the window that was counted in last."""
+        """Return the number of the window that was counted last."""
         return int(self._begins) // self.rate.seconds
 
     def take(self, key: str) -> Verdict:
-        """Count a request of a caller, unless its quota is used up."""
+        """Count a request of a caller, unless its quota is exhausted."""
         now = self._clock()
         if not self._begins <= now < self._ends:
             self._open(now)
@@ -88,15 +88,15 @@ class Quota:
             count = self._add(key)
         reset = math.ceil(self._ends - now)
         if count.used >= self.rate.amount:
-            is_first = key not in self._refused
-            self._refused.add(key)
+            is_first = key not in self._rejected
+            self._rejected.add(key)
             return Verdict(False, 0, reset, is_first)
         count.used += 1
         count.unshared += 1
         return Verdict(True, self.rate.amount - count.used, reset)
 
     def busy(self) -> list[tuple[str, Count]]:
-        """Callers who have used a twentieth of their quota, with requests that no other process has heard of."""
+        """Return the callers with unshared requests who have used at least a twentieth of their quota."""
         least = max(1, self.rate.amount // 20)
         return [(key, count) for key, count in self._counts.items() if count.unshared and count.used >= least]
 
@@ -104,23 +104,23 @@ class Quota:
         self._begins = float(now // self.rate.seconds * self.rate.seconds)
         self._ends = self._begins + self.rate.seconds
         self._counts = {}
-        self._refused = set()
+        self._rejected = set()
 
     def _add(self, key: str) -> Count:
-        """Begin a caller's count; where there are too many, the one that began first is forgotten."""
+        """Start a caller's count; evict the oldest one beyond the limit."""
         if len(self._counts) >= self._most_keys:
             oldest = next(iter(self._counts))
             del self._counts[oldest]
-            self._refused.discard(oldest)
+            self._rejected.discard(oldest)
         count = self._counts[key] = Count()
         return count
 
 
 class Quotas:
-    """Every quota of a process, by class and role."""
+    """All quotas of a process, by class and role."""
 
     def __init__(self, limits: Limits | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        """Take the defaults, and what ``limits`` overrides."""
+        """Use the defaults with the overrides in ``limits``."""
         given = limits or Limits()
         self._quotas = {
             (name, role): Quota(name, role, given.rate_of_role(name, role, DEFAULTS[role][name]), clock=clock)

@@ -1,8 +1,7 @@
-"""Redis keys that hold what the product did not write: moved to another key, where they expire.
+"""Quarantine of Redis keys with foreign content: they are renamed, and the copies expire.
 
-Redis holds no facts, so that a key of another type, or with content that cannot be read, is as good as lost. It must
-not be an error that returns with every call. The last one moved from a key is kept for a day, as evidence of its
-writer.
+Redis holds no facts: a key of another type, or with unreadable content, can be lost, but must not fail every call. The
+last copy of each key is stored for a day, as evidence of its writer.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
     OnQuarantine = Callable[[str, str], None]
 
 LIFETIME_SECONDS: Final = 24 * 3600
-ANY_TYPE: Final = ""  # move whatever is there: its content cannot be read
+ANY_TYPE: Final = ""  # move a key of any type: its content is unreadable
 
-# KEYS keys; ARGV lifetime ms, then the type that each key must have. Returns key and found type of each one moved.
+# KEYS keys; ARGV lifetime in ms, then the required type of each key. Returns key and type of each one moved.
 # The new name has the same hash tag, and so the same slot of a cluster.
 MOVE_ASIDE: Final = """
 local moved = {}
@@ -42,6 +41,6 @@ def arguments(expected: Mapping[str, str]) -> tuple[list[str], list[Any]]:
 
 
 def moved(found: Sequence[bytes]) -> dict[str, str]:
-    """Return the keys that were moved, and what each held, from what ``MOVE_ASIDE`` returned."""
+    """Return the moved keys and their types, from the result of ``MOVE_ASIDE``."""
     texts = [text.decode(errors="replace") for text in found]
     return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -1,6 +1,6 @@
-"""Reflection under both of its names: tools ask for ``v1`` first, gRPC's Python package knows ``v1alpha`` only.
+"""gRPC reflection as ``v1`` and ``v1alpha``: tools try ``v1`` first, gRPC's Python package has ``v1alpha`` only.
 
-The two differ in the name of their package and in nothing that is on the wire.
+The two differ in the package name, not in the messages.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ V1_NAME = "grpc.reflection.v1.ServerReflection"
 
 
 def enable_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
-    """Let the server describe these services, and itself as it does so."""
-    _know_v1()
+    """Enable reflection of these services and of reflection itself."""
+    _register_v1()
     names = (*services, reflection.SERVICE_NAME, V1_NAME)
     reflection.enable_server_reflection(names, server)
     method = grpc.stream_stream_rpc_method_handler(
@@ -31,8 +31,8 @@ def enable_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
     server.add_generic_rpc_handlers((handler,))
 
 
-def _know_v1() -> None:
-    """Whoever asks what ``v1`` itself looks like finds it described."""
+def _register_v1() -> None:
+    """Register the descriptor of ``v1``, so that it can be described too."""
     described = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(described)
     text = text_format.MessageToString(described).replace("v1alpha", "v1")

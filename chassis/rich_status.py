@@ -1,4 +1,4 @@
-"""Errors as ``google.rpc.Status`` and back: the one file that knows both."""
+"""Converts errors to ``google.rpc.Status`` and back."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _BY_CODE: Final[dict[int, type[PartstreamError]]] = {
 }
 _UNAVAILABLE_RETRY_SECONDS = 1.0
 
-# Clients take trailers of 8 KiB unless told otherwise; from there on to 16 KiB they refuse some of them.
+# Clients accept trailers of 8 KiB by default; between 8 and 16 KiB they reject some of them.
 MOST_BYTES: Final = 6_000
-MOST_MESSAGE: Final = 500  # bytes; it travels twice, the second time percent-encoded
+MOST_MESSAGE: Final = 500  # bytes; it is sent twice, the second time percent-encoded
 _PACKING: Final = 100  # type URL and lengths of an `Any`
 _FRAMING: Final = 4  # tag and length of a repeated field
 
@@ -45,11 +45,10 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 
 def to_status(error: PartstreamError, pack: Callable[[object], Message | None]) -> status_pb2.Status:
-    """The rich status of an error; ``pack`` turns a domain object into its protobuf message.
+    """Return the rich status of an error; ``pack`` converts a domain object to its protobuf message.
 
-    Of what would make it larger than a client takes in, the current resource is left out first, then the last of the
-    violations; how many are missing is in the metadata as ``left_out``. A status that is too large does not arrive: its
-    client would see ``RESOURCE_EXHAUSTED`` instead, and try again for nothing.
+    To limit its size, the current resource is left out first, then the last violations; ``left_out`` in the metadata
+    counts those. A client receives ``RESOURCE_EXHAUSTED`` instead of a status that is too large, and retries in vain.
     """
     text = error.message.encode()[:MOST_MESSAGE].decode(errors="ignore")
     status = status_pb2.Status(code=_CODES[error.code].value[0], message=text)
@@ -84,7 +83,7 @@ def to_status(error: PartstreamError, pack: Callable[[object], Message | None]) 
 
 
 def _fitting(items: Sequence[MessageT], room: int) -> tuple[Sequence[MessageT], int]:
-    """The first items that fit into so many bytes, and how many do not."""
+    """Return the first items that fit into so many bytes, and how many do not."""
     for at, item in enumerate(items):
         room -= item.ByteSize() + _FRAMING
         if room < 0:
@@ -114,10 +113,10 @@ def _attach_retry(status: status_pb2.Status, error: PartstreamError) -> None:
 
 
 def from_rpc_error(error: grpc.RpcError) -> PartstreamError:
-    """The error a server meant, of the right class. A status that is not ours becomes the nearest one of ours."""
+    """Return the error of a failed call. A status without our details becomes the nearest error."""
     try:
         status = rpc_status.from_call(error) if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
-    except ValueError:  # the transport failed while it brought a status of ours: the two do not agree
+    except ValueError:  # the transport failed with another code than that of the status
         status = None
     if status is None:
         return _foreign(error)
@@ -125,7 +124,7 @@ def from_rpc_error(error: grpc.RpcError) -> PartstreamError:
 
 
 def is_foreign(error: grpc.RpcError) -> bool:
-    """Whether the transport raised an error, and no server of ours."""
+    """Whether the error is one of the transport, not of a server of the system."""
     try:
         return not isinstance(error, grpc.Call | grpc.aio.AioRpcError) or rpc_status.from_call(error) is None
     except ValueError:
@@ -150,7 +149,7 @@ def from_status(status: status_pb2.Status) -> PartstreamError:
 
 
 class _Details:
-    """What the details of a status say."""
+    """The details of a status."""
 
     def __init__(self, status: status_pb2.Status) -> None:
         self.reason = ""
@@ -191,9 +190,9 @@ def _unpack(detail: any_pb2.Any) -> Message | None:
 def _foreign(error: grpc.RpcError) -> PartstreamError:
     code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return errors.DeadlinePassed("Time ran out before the answer came.")
+        return errors.DeadlinePassed("Deadline exceeded before the response arrived. Retry.")
     if code is grpc.StatusCode.UNAVAILABLE:
-        return errors.StoreUnavailable("The service cannot be reached just now.")
+        return errors.StoreUnavailable("Service unavailable. Retry later.")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return errors.Overloaded("The service refused the message: too large, or too many at once.")
-    return errors.InternalFault("The service failed in an unexpected way.")
+        return errors.Overloaded("The service rejected the message: it is too large, or too many are sent at once.")
+    return errors.InternalFault("Internal error of the service.")

@@ -1,4 +1,4 @@
-"""A gRPC server as every service runs it: border, health from the dependencies, reflection, graceful drain."""
+"""The gRPC server of every service: interceptor, health of the dependencies, reflection, graceful stop."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Old connections end by and by, so that new replicas get their share; gRPC adds 10 % jitter itself.
+    # Old connections end, so that new replicas get their share; gRPC adds 10 % jitter itself.
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 10_000),
-    # Two processes on one port would share its calls silently.
+    # Otherwise two processes could share a port and its calls.
     ("grpc.so_reuseport", 0),
 )
-LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # of a service that has a log
-WRITES_SUFFIX = ".Writes"  # of a name at the health service: whether writes work while the service serves
+LOG_SERVICE: str = DESCRIPTOR.services_by_name["ChangeLogService"].full_name  # of a service with a change log
+WRITES_SUFFIX = ".Writes"  # of a health service name: whether writes work while the service serves
 _HEALTH_SECONDS = 1.0
-_PING_SECONDS = 2.5  # a dependency that takes longer is away: a ping may wait for a pool that never gets free
+_PING_SECONDS = 2.5  # a dependency that takes longer is unavailable: a ping may wait for a full pool
 DRAIN_SECONDS = 5.0
 
 
@@ -80,9 +80,9 @@ class Server:
         self._pings = pings
         self._store = store
         self._health = health.aio.HealthServicer()
-        border = CallInterceptor(verifier, pack, revocations, multi_line, CallLimits(limits), store)
+        interceptor = CallInterceptor(verifier, pack, revocations, multi_line, CallLimits(limits), store)
         self._server = grpc.aio.server(
-            interceptors=[*telemetry.server_interceptors(), border],
+            interceptors=[*telemetry.server_interceptors(), interceptor],
             options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -92,27 +92,27 @@ class Server:
 
     @property
     def grpc_server(self) -> grpc.aio.Server:
-        """The server to add servicers to."""
+        """Return the server to add servicers to."""
         return self._server
 
     async def start(self, host: str, port: int, tls: ServerTls | None = None, *, reflection: str = "auto") -> None:
-        """Listen; port 0 takes a free one. ``PortTaken`` when the port is taken.
+        """Listen; port 0 selects a free one. Raise ``PortTaken`` when the port is in use.
 
-        ``reflection`` is ``on``, ``off``, or ``auto``: on where only this machine reaches the server.
+        ``reflection`` is ``on``, ``off``, or ``auto``: on for a loopback address.
         """
         if reflection == "on" or (reflection == "auto" and is_loopback(host)):
             enable_reflection(self._server, (*self._services, health.SERVICE_NAME))
         self.port = self._bind(host, port, tls)
         if tls is None and not is_loopback(host):
             log.warning(
-                "gRPC is plaintext on %s: anyone on the network reads tokens and data; set PARTSTREAM_GRPC_TLS_CERT, "
-                "or PARTSTREAM_GRPC_HOST to a loopback address",
+                "gRPC without TLS address=%s: tokens and data can be read on the network; set "
+                "PARTSTREAM_GRPC_TLS_CERT, or PARTSTREAM_GRPC_HOST to a loopback address",
                 joined(host, self.port),
             )
         await self._server.start()
         await self._check_health()
         self._watch = asyncio.create_task(self._keep_health(), name="health")
-        log.info("%s listens on %s (%s)", self.name, joined(host, self.port), "TLS" if tls else "plaintext")
+        log.info("listening service=%s address=%s tls=%s", self.name, joined(host, self.port), "on" if tls else "off")
 
     def _bind(self, host: str, port: int, tls: ServerTls | None) -> int:
         address = joined(host, port)
@@ -124,12 +124,12 @@ class Server:
         except RuntimeError:
             bound = 0
         if bound == 0:
-            message = f"port {port} on {host} is taken"
+            message = f"Port {port} on {host} is in use. Stop the other process, or choose another port."
             raise PortTaken(message)
         return bound
 
     async def stop(self, drain: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Say NOT_SERVING, end streams through ``drain``, finish unary calls, stop."""
+        """Report NOT_SERVING, end streams by ``drain``, finish unary calls, stop."""
         if self._watch is not None:
             await end(self._watch)
         await self._health.enter_graceful_shutdown()
@@ -149,7 +149,7 @@ class Server:
                 async with asyncio.timeout(_PING_SECONDS):
                     await ping()
         except Exception as error:  # noqa: BLE001 - whatever a ping meets, the dependency is not as it must be
-            log.warning("not serving: %s", str(error) or type(error).__name__)
+            log.warning("not serving service=%s error=%s", self.name, str(error) or type(error).__name__)
             status = health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, status)

@@ -1,4 +1,4 @@
-"""Settings from the environment: declared as data, read once, every problem reported at once."""
+"""Settings from the environment: declared as data, read once, all problems reported together."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SettingsT = TypeVar("SettingsT")
 
 
 class SettingsError(Exception):
-    """One or more settings are missing or wrong; ``problems`` has a line for each."""
+    """One or more settings are missing or invalid; ``problems`` has a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Hold every problem, so that a person mends them in one go."""
+        """Hold every problem, so that all can be fixed together."""
         super().__init__("\n".join(problems))
         self.problems = problems
 
@@ -34,7 +34,7 @@ class Checked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable: how it is read and what it is for.
+    """One environment variable: its parser and its purpose.
 
     Where it is unset, the variable ``fallback`` is read, if it names one.
     """
@@ -58,12 +58,12 @@ def setting(
 
 
 def declared(settings: type[Any]) -> list[tuple[Setting, Any]]:
-    """The settings a class declares, each with its default (``MISSING`` when it is required)."""
+    """Return the settings that a class declares, each with its default (``MISSING`` when it is required)."""
     return [(item.metadata["setting"], item.default) for item in fields(settings) if "setting" in item.metadata]
 
 
 def load(settings: type[SettingsT], environment: Mapping[str, str] | None = None) -> SettingsT:
-    """Read every setting of a dataclass; raise ``SettingsError`` naming all that are missing or wrong."""
+    """Read every setting of a dataclass; raise ``SettingsError`` naming all that are missing or invalid."""
     source = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -93,12 +93,12 @@ def load(settings: type[SettingsT], environment: Mapping[str, str] | None = None
 
 
 def text(raw: str) -> str:
-    """Any text."""
+    """Parse any text."""
     return raw
 
 
 def port(raw: str) -> int:
-    """A TCP port, 1 to 65535."""
+    """Parse a TCP port, 1 to 65535."""
     value = _integer(raw)
     if not 1 <= value <= 65535:
         message = f"{value} is not a port (1 to 65535)"
@@ -107,7 +107,7 @@ def port(raw: str) -> int:
 
 
 def positive_int(raw: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     value = _integer(raw)
     if value < 1:
         message = f"{value} is not at least 1"
@@ -124,7 +124,7 @@ def _integer(raw: str) -> int:
 
 
 def seconds(raw: str) -> float:
-    """A positive number of seconds."""
+    """Parse a positive number of seconds."""
     try:
         value = float(raw)
     except ValueError:
@@ -136,7 +136,7 @@ def seconds(raw: str) -> float:
 
 
 def days(raw: str) -> timedelta:
-    """A positive number of days."""
+    """Parse a positive number of days."""
     try:
         value = float(raw)
     except ValueError:
@@ -148,7 +148,7 @@ def days(raw: str) -> timedelta:
 
 
 def dsn(raw: str) -> str:
-    """A ``postgresql://`` address. The password is never repeated in the message."""
+    """Parse a ``postgresql://`` URL. The error never contains the password."""
     parts = urlsplit(raw)
     if parts.scheme not in {"postgresql", "postgres"} or len(parts.path) <= 1:
         message = "not of the form postgresql://role:password@host:port/database"
@@ -157,7 +157,7 @@ def dsn(raw: str) -> str:
 
 
 def redis_url(raw: str) -> str | None:
-    """A ``redis://`` address, or ``none`` to run without Redis."""
+    """Parse a ``redis://`` URL, or ``none`` to run without Redis."""
     if raw == "none":
         return None
     if urlsplit(raw).scheme not in {"redis", "rediss", "unix"}:
@@ -167,7 +167,7 @@ def redis_url(raw: str) -> str | None:
 
 
 def targets(raw: str) -> tuple[str, ...]:
-    """``host:port`` addresses, comma-separated."""
+    """Parse ``host:port`` addresses, comma-separated."""
     found = tuple(item.strip() for item in raw.split(",") if item.strip())
     for item in found:
         host, _, number = item.rpartition(":")
@@ -181,12 +181,12 @@ def targets(raw: str) -> tuple[str, ...]:
 
 
 def targets_or_none(raw: str) -> tuple[str, ...] | None:
-    """``host:port`` addresses, comma-separated, or ``none``."""
+    """Parse ``host:port`` addresses, comma-separated, or ``none``."""
     return None if raw == "none" else targets(raw)
 
 
 def urls(raw: str) -> tuple[str, ...]:
-    """``http(s)://`` base addresses, comma-separated, without a trailing slash."""
+    """Parse ``http(s)://`` base URLs, comma-separated; a trailing slash is removed."""
     found = tuple(item.strip().rstrip("/") for item in raw.split(",") if item.strip())
     for item in found:
         if urlsplit(item).scheme not in {"http", "https"}:
@@ -196,7 +196,7 @@ def urls(raw: str) -> tuple[str, ...]:
 
 
 def file(raw: str) -> Path:
-    """A file that exists."""
+    """Parse the path of an existing file."""
     path = Path(raw)
     if not path.is_file():
         message = f"no file at {raw}"
@@ -205,7 +205,7 @@ def file(raw: str) -> Path:
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """One of a few words."""
+    """Return a parser of one of these words."""
 
     def parse(raw: str) -> str:
         if raw not in allowed:

@@ -1,8 +1,8 @@
-"""What each failure of PostgreSQL means to a caller. The one place that knows SQLSTATEs.
+"""The error that a caller gets for each failure of PostgreSQL. The only place that knows SQLSTATEs.
 
-A failure is one of three: a *condition* of the database (read-only, full, unavailable), in which a write may be sent
-again later; a matter of one statement (a lock that is held, a deadlock, a time limit); or a fault of ours. Violated
-constraints are the services' own matter: their ``errors`` modules know the names.
+A failure is one of three: a *condition* of the database (read-only, full, unavailable), in which a write can be retried
+later; a failure of one statement (a lock, a deadlock, a timeout); or a defect of the code. The services' ``errors``
+modules map violated constraints by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chassis.errors import DeadlinePassed, FieldInvalid, InternalFault, Overload
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What a driver raises when the connection is lost or cannot be made, as opposed to a rejected statement.
+# What the driver raises when the connection is lost or cannot be made, as opposed to a rejected statement.
 CONNECTION_LOST = (
     OSError,
     TimeoutError,
@@ -29,31 +29,31 @@ CONNECTION_LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,  # this process was stopped in a transaction
-    asyncpg.InternalClientError,  # a statement sent while the server was telling that it shuts down
-    asyncpg.InvalidCatalogNameError,  # a restore swaps the database: it is not there for a moment
+    asyncpg.InternalClientError,  # a statement sent while the server announced its shutdown
+    asyncpg.InvalidCatalogNameError,  # a restore swaps the database: it is missing for a moment
 )
 
-# Everything the driver raises of the server or the connection; ``translated`` says what it means.
+# Everything that the driver raises of the server or the connection; ``translated`` converts it.
 STORE_FAILURES: Final = (*CONNECTION_LOST, asyncpg.PostgresError)
 
 _RETRY_SECONDS: Final = 1.0
-_LONG_RETRY_SECONDS: Final = 5.0  # a disk is not cleared in a second
+_LONG_RETRY_SECONDS: Final = 5.0  # for conditions that a person ends
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The error that a caller gets: its class, a word for its cause, a sentence, and when to retry."""
+    """The error that a caller gets: its class, its cause in one word, a sentence, and when to retry."""
 
     kind: type[PartstreamError]
     cause: str
     message: str = ""
     retry_after_seconds: float | None = None
-    is_condition: bool = False  # of the database as a whole, until somebody or something ends it
-    sentence: str = ""  # a condition in words, for an operator
+    is_condition: bool = False  # of the database as a whole
+    sentence: str = ""  # describes a condition to an operator
 
     @property
     def is_fault(self) -> bool:
-        """Whether the service itself is at fault, so that somebody has to look into it."""
+        """Whether it is a defect of the service that a person has to fix."""
         return self.kind is InternalFault
 
     def error(self) -> PartstreamError:
@@ -79,14 +79,14 @@ MISCONFIGURED: Final = _condition("misconfigured", "The database is configured w
 INTERNAL: Final = _condition("database_fault", "The database failed internally.")
 
 LOCKED: Final = Meaning(
-    Overloaded, "locked", "What the request needs is locked by another session. Retry shortly.", _RETRY_SECONDS
+    Overloaded, "locked", "The rows of the request are locked by another session. Retry shortly.", _RETRY_SECONDS
 )
-CONFLICT: Final = Meaning(Overloaded, "conflict", "Other writes were in the way. Retry shortly.", _RETRY_SECONDS)
+CONFLICT: Final = Meaning(Overloaded, "conflict", "Conflict with concurrent writes. Retry shortly.", _RETRY_SECONDS)
 TOO_LATE: Final = Meaning(
     DeadlinePassed, "statement_timeout", "The database did not finish in time. Retry with the same request_id."
 )
 BAD_TEXT: Final = Meaning(FieldInvalid, "bad_text", "A text has a character that cannot be stored, such as NUL.")
-RULE: Final = Meaning(InternalFault, "rule")  # the services explain those that callers can violate
+RULE: Final = Meaning(InternalFault, "rule")  # the services map those that callers can violate
 FAULT: Final = Meaning(InternalFault, "fault")
 
 # Every class of SQLSTATEs (PostgreSQL's appendix A). ``tests/chassis/test_store_errors.py`` fails when one is missing.
@@ -110,7 +110,7 @@ CLASSES: Final[Mapping[str, Meaning]] = MappingProxyType(
     }
 )
 
-# Codes that mean something else than the rest of their class.
+# Codes with another meaning than their class.
 CODES: Final[Mapping[str, Meaning]] = MappingProxyType(
     {
         "22021": BAD_TEXT,  # character_not_in_repertoire
@@ -133,18 +133,18 @@ CODES: Final[Mapping[str, Meaning]] = MappingProxyType(
 
 
 def meaning_of_code(sqlstate: str) -> Meaning:
-    """Return what a SQLSTATE means; one of an unknown class is a fault."""
+    """Return the meaning of a SQLSTATE; one of an unknown class is a fault."""
     return CODES.get(sqlstate) or CLASSES.get(sqlstate[:2], FAULT)
 
 
 def meaning_of(error: BaseException) -> Meaning | None:
-    """Return what an error of the driver means; ``None`` when it is none of the driver's."""
+    """Return the meaning of an error of the driver; ``None`` for any other error."""
     if isinstance(error, asyncpg.PostgresError):
         return meaning_of_code(error.sqlstate or "")
     return UNAVAILABLE if isinstance(error, CONNECTION_LOST) else None
 
 
 def translated(error: BaseException) -> PartstreamError | None:
-    """Return the error for the caller; ``None`` for a fault of ours, a violated rule, and what no driver raised."""
+    """Return the error for the caller; ``None`` for a defect, a violated constraint, and errors of no driver."""
     meaning = meaning_of(error)
     return None if meaning is None or meaning.is_fault else meaning.error()

@@ -1,4 +1,4 @@
-"""Tries from time to time whether a database takes writes: what a ping of it does not show."""
+"""Probes whether a database accepts writes, which a ping does not show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PROBE_SECONDS: Final = 5.0  # a new connection each time: about 5 ms of the server
 PROBE_FAILING_SECONDS: Final = 1.0
 
-# Whether new sessions may write: a standby and `default_transaction_read_only` say no.
+# Whether new sessions are read-only: on a standby, and by `default_transaction_read_only`.
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
 
 # Needs space in the database's own tablespace; the transaction is rolled back.
@@ -24,23 +24,23 @@ _TAKE_SPACE = (
 
 
 class StoreProbe(BackgroundService):
-    """Tries from time to time, and every second while writes fail, whether they work."""
+    """Probes at intervals, and every second while writes fail."""
 
     def __init__(self, database: Database) -> None:
-        """Probe this database for its own state."""
+        """Update the state of this database."""
         super().__init__(f"{database.state.name}-store-probe", PROBE_SECONDS)
         self._database = database
         self._state = database.state
         self._state.on_change = self.nudge
 
     async def run_once(self) -> None:
-        """Probe once, over a new connection: old sessions keep the settings they began with."""
+        """Probe once, over a new connection: old sessions keep the settings of their start."""
         try:
             if await self._is_read_only():
                 self._state.fails(READ_ONLY)
             else:
                 if self._state.cause == READ_ONLY.cause:
-                    # Old sessions are read-only still: as long as requests meet one, writes do not count as working.
+                    # Pooled sessions are still read-only and have to be replaced before writes work.
                     await self._database.renew_connections()
                 self._state.works()
         except STORE_FAILURES as error:
@@ -63,4 +63,4 @@ class StoreProbe(BackgroundService):
 
 
 class _RolledBackError(Exception):
-    """The probe's transaction is to leave nothing."""
+    """Rolls the transaction of the probe back."""

@@ -1,7 +1,7 @@
-"""Whether writes to a database work: found by what fails and by a probe, logged when it changes, shown by health.
+"""Whether writes to a database work: from failed requests and a probe; logged when it changes, reported by health.
 
-A database that is read-only or full goes on serving reads, so a ping says nothing about it. What requests meet begins
-the condition; only the probe ends it, because a full disk still takes some writes.
+A database that is read-only or full still serves reads, so a ping does not show it. A failed request starts the
+condition; only the probe ends it, because a full disk still accepts some writes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ QUIET_SECONDS: Final = 2.0  # without a failed write before writes count as work
 
 
 class StoreState:
-    """What writes to one database meet; one log line when that changes."""
+    """The state of writes to one database; logs each change once."""
 
     def __init__(self, name: str) -> None:
-        """Name the database for the log; writes are taken to work."""
+        """``name`` is for the log; writes are assumed to work."""
         self.name = name
         self.cause = ""  # why writes fail; empty while they work
         self.on_change: Callable[[], None] = lambda: None
@@ -35,13 +35,13 @@ class StoreState:
         self._met_at = 0.0
 
     def met(self, error: BaseException) -> None:
-        """Note an error of the driver; what is no condition of the whole database changes nothing."""
+        """Record an error of the driver; only a condition of the whole database changes the state."""
         meaning = meaning_of(error)
         if meaning is not None and meaning.is_condition:
             self.fails(meaning, error)
 
     def fails(self, meaning: Meaning, error: BaseException | None = None) -> None:
-        """Note that the database is in this condition."""
+        """Record that the database is in this condition."""
         self._met_at = time.monotonic()
         if self.cause == meaning.cause:
             return
@@ -52,7 +52,7 @@ class StoreState:
         self.on_change()
 
     def works(self) -> None:
-        """Note that the probe wrote: ends the condition unless a request met it just now."""
+        """Record a successful probe: it ends the condition unless a request failed in the last 2 s."""
         now = time.monotonic()
         if not self.cause or now - self._met_at < QUIET_SECONDS:
             return
@@ -61,7 +61,7 @@ class StoreState:
         self.on_change()
 
     async def check_writes(self) -> None:
-        """Return while writes work, else raise ``StoreUnavailable``: the ping of an optional dependency."""
+        """Raise ``StoreUnavailable`` while writes fail; the ping of an optional dependency."""
         if self.cause:
             message = f"Writes fail: {self.cause}."
             raise StoreUnavailable(message, metadata={"cause": self.cause})

@@ -1,4 +1,4 @@
-"""OpenTelemetry: traces of unary calls on both sides of gRPC, exported where a setting says."""
+"""OpenTelemetry: traces of unary gRPC calls on both sides, exported as configured."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _NEVER = ParentBased(ALWAYS_OFF)
-_LINKS_AT_MOST = 32  # writes that one span names; a batch of a busy log has a thousand
+_LINKS_AT_MOST = 32  # writes that one span links; a batch of a busy log has a thousand
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_LAST_EXPORT_SECONDS = 1.0  # a process has 2.5 s to end in
+_LAST_EXPORT_SECONDS = 1.0  # a process has 2.5 s to stop
 EXPORTERS = ("none", "otlp", "console")
 
 
 class _Batches(BatchSpanProcessor):
-    """Batches whose last one does not hold up the end of the process when no collector answers."""
+    """Exports batches; the last one does not delay the stop of the process when no collector responds."""
 
     def shutdown(self) -> None:
-        """Send what is waiting; an exporter that is still trying after a while is told to give up."""
-        gives_up = threading.Timer(_LAST_EXPORT_SECONDS, self.span_exporter.shutdown)
-        gives_up.daemon = True
-        gives_up.start()
+        """Export what is queued, for a bounded time."""
+        timer = threading.Timer(_LAST_EXPORT_SECONDS, self.span_exporter.shutdown)
+        timer.daemon = True
+        timer.start()
         super().shutdown()  # type: ignore[no-untyped-call]
-        gives_up.cancel()
+        timer.cancel()
 
 
 def configure(process: str, exporter: str = "none") -> None:
     """Install a tracer provider for this process; ``otlp`` reads the standard ``OTEL_EXPORTER_OTLP_*`` settings."""
-    # Without an exporter only the trace's identity travels on: recording a span that nobody reads costs 0.1 ms a call.
+    # Without an exporter only the trace id is propagated: recording an unused span costs 0.1 ms per call.
     provider = TracerProvider(
         sampler=_NEVER if exporter == "none" else ParentBased(ALWAYS_ON),
         resource=Resource.create({"service.name": process, "service.namespace": "partstream"}),
@@ -55,7 +55,7 @@ def configure(process: str, exporter: str = "none") -> None:
 
 
 def shutdown() -> None:
-    """Send what is waiting to be exported."""
+    """Export what is queued."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
@@ -69,7 +69,7 @@ def _is_long_stream(call: Any) -> bool:
 
 
 def server_interceptors() -> Sequence[grpc.aio.ServerInterceptor]:
-    """The instrumentation of servers; none while nobody exports, see ``traceparent_of_call``. Configure first."""
+    """Return the interceptors of servers; none without an exporter, see ``traceparent_of_call``. Configure first."""
     if not _exports():
         return ()
     return (aio_server_interceptor(filter_=filters.negate(_is_long_stream)),)  # type: ignore[no-untyped-call]
@@ -81,22 +81,22 @@ def _exports() -> bool:
 
 
 def client_interceptors() -> Sequence[grpc.aio.ClientInterceptor]:
-    """The instrumentation of channels."""
+    """Return the interceptors of channels."""
     return list(aio_client_interceptors(filter_=filters.negate(_is_long_stream)))  # type: ignore[no-untyped-call]
 
 
 def current_traceparent() -> str:
-    """The W3C trace context of the span being served; empty when there is none."""
+    """Return the W3C trace context of the present span; empty when there is none."""
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier.get("traceparent", "")
 
 
 def traceparent_of_call(received: str) -> str:
-    """The trace context of the call being served, given what its caller sent.
+    """Return the trace context of the call being served, given the one that its caller sent.
 
-    That of its span, if the server is instrumented. Otherwise the caller's own or a new one, unsampled: a span that
-    nobody reads would cost a twelfth of a call.
+    That of its span if the server is instrumented. Otherwise the caller's or a new, unsampled one: an unused span would
+    cost a twelfth of a call.
     """
     if _exports():
         return current_traceparent()
@@ -108,10 +108,10 @@ def traceparent_of_call(received: str) -> str:
 
 @contextlib.contextmanager
 def following(name: str, traceparents: Sequence[str]) -> Iterator[None]:
-    """A span in which changes are applied: part of the write's own trace, or linked to each when there are several."""
+    """Run the block in a span that applies changes: part of the write's trace, or linked to each of several writes."""
     distinct = list(dict.fromkeys(filter(None, traceparents)))
     if not distinct or (len(distinct) > 1 and not _exports()):
-        yield  # links are for whoever reads the span
+        yield  # links are of use only in an exported span
         return
     if not _exports():
         token = context.attach(propagate.extract({"traceparent": distinct[0]}))

@@ -1,8 +1,7 @@
-"""Which characters no text may hold, and where a request has one of them.
+"""Characters that texts may not have, and the fields of a request that have one.
 
-They look like nothing, like a line of ours, or like another text: control characters, the separators of lines and
-paragraphs, the marks that turn the direction of what follows, annotation marks, surrogates and noncharacters. What
-scripts and emoji need, such as joiners, is text.
+They are invisible, forge lines, or disguise other text: control characters, line and paragraph separators, marks of the
+writing direction, annotation marks, surrogates and noncharacters. Joiners, which scripts and emoji need, are permitted.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 _BEYOND_C0: Final = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb\ufffe\uffff"
 CONTROL: Final = re.compile(f"[\x00-\x1f{_BEYOND_C0}]")
-# For texts of several lines: tabs and line ends are part of them.
+# For multi-line texts: tabs and line ends are permitted.
 CONTROL_BUT_LINES: Final = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_BEYOND_C0}]")
 ONE_LINE: Final = "must be one line without control characters"
 NO_CONTROL: Final = "must not hold control characters"
@@ -33,10 +32,10 @@ _STRUCT: Final = "google.protobuf.Struct"
 
 
 def text_violations(request: Message, multi_line: Collection[str]) -> list[FieldViolation]:
-    """Return each text of a request that holds such a character, by its path.
+    """Return a violation for each text of a request that has such a character, with its path.
 
-    ``multi_line`` names the fields, in full, whose texts may have tabs and line ends. Items of a list that the contract
-    leaves to be checked one by one are skipped, because one of them must not spoil the others.
+    ``multi_line`` has the full names of the fields whose texts may have tabs and line ends. Lists whose items the
+    contract validates one by one are skipped, because an invalid item must not fail the others.
     """
     return [FieldViolation(path, message) for path, message in _walk(request, "", frozenset(multi_line))]
 
@@ -66,7 +65,7 @@ def _items(field: FieldDescriptor, value: Any, path: str) -> Iterator[tuple[str,
 
 
 def _struct(value: Any, path: str, *, lines: bool) -> Iterator[tuple[str, str]]:
-    """Names and texts of an object, by the path that the rules of its owner use too."""
+    """Yield the violations in names and texts of an object, with the paths of the domain's rules."""
     for name, inner in value.fields.items():
         place = f'{path}["{name}"]'
         yield from _checked(name, place, lines=lines)
@@ -89,7 +88,7 @@ def _checked(text: str, path: str, *, lines: bool) -> Iterator[tuple[str, str]]:
 
 @lru_cache(512)
 def _may_hold_text(field: FieldDescriptor) -> bool:
-    """Return whether a message field is to be looked into."""
+    """Return whether a message field can contain texts to check."""
     rules = field.GetOptions().Extensions[validate_pb2.field]
     if rules.repeated.items.ignore == validate_pb2.IGNORE_ALWAYS:
         return False

@@ -1,6 +1,6 @@
-"""Timestamps in texts and in messages: the one parser. What it returns is in UTC, in the years 1 to 9999.
+"""Parses timestamps in texts and in messages; the results are in UTC, in the years 1 to 9999.
 
-The limits are of the time in UTC: `0001-01-01T00:00:00+01:00` names a time in the year before the first one.
+The limits are of the timestamp in UTC: `0001-01-01T00:00:00+01:00` is out of range.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
-NO_TIMESTAMP: Final = "is no time of RFC 3339, like 2026-01-31T12:00:00Z"
-OUT_OF_RANGE: Final = "must be a time of the years 1 to 9999 in UTC"
-_OUT_OF_RANGE_MESSAGE: Final = "must be a time of the years 1 to 9999, with nanoseconds from 0 to 999,999,999"
+NO_TIMESTAMP: Final = "is no timestamp of RFC 3339, like 2026-01-31T12:00:00Z"
+OUT_OF_RANGE: Final = "must be a timestamp of the years 1 to 9999 in UTC"
+_OUT_OF_RANGE_MESSAGE: Final = "must be a timestamp of the years 1 to 9999, with nanoseconds from 0 to 999,999,999"
 
 _DATE: Final = r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
 _CLOCK: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,30}))?"
@@ -33,14 +33,14 @@ class TimestampMalformed(ValueError):
 
 
 class TimestampOutOfRange(ValueError):
-    """The text is a timestamp that no calendar of ours has."""
+    """The timestamp is not in the years 1 to 9999."""
 
 
 def parse_timestamp(text: str, *, day_alone: bool = False) -> datetime:
-    """Return the time in a text of RFC 3339, in UTC also when no zone is given, to the microsecond.
+    """Return the timestamp in a text of RFC 3339, to the microsecond; without a zone it is in UTC.
 
-    Raises ``TimestampMalformed`` or ``TimestampOutOfRange``, whose texts complete a sentence about the value.
-    ``day_alone``: a date names its beginning.
+    Raise ``TimestampMalformed`` or ``TimestampOutOfRange``, whose messages complete a sentence about the value.
+    ``day_alone`` permits a date, which means the start of the day.
     """
     match = _TIMESTAMP.fullmatch(text) or (_DAY.fullmatch(text) if day_alone else None)
     if match is None:
@@ -74,7 +74,7 @@ def _offset(found: dict[str, str]) -> timedelta:
 
 
 def timestamp_of(stamp: Timestamp, path: str) -> datetime:
-    """Return a timestamp of a request to the microsecond; ``FieldInvalid`` of this path when it is out of range."""
+    """Return a timestamp of a request, to the microsecond; raise ``FieldInvalid`` when it is out of range."""
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Certificates of servers and of callers: read once at startup, checked before anything listens or connects."""
+"""Certificates of servers and clients: read once at startup, checked before anything listens or connects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """What a server shows its callers, and which callers it accepts: all, or those of an authority."""
+    """The certificate of a server, and the clients it accepts: all, or those of an authority."""
 
     certificate: Path
     key: Path
@@ -33,7 +33,7 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """Which servers a caller accepts, and the certificate that it shows them, if it has one."""
+    """The servers that a client accepts, and its own certificate, if it has one."""
 
     authority: Path
     certificate: Path | None = None
@@ -51,7 +51,7 @@ class ClientTls:
 # Not slotted: a class with slots of its own could not be combined with the settings of a process.
 @dataclass(frozen=True, kw_only=True)
 class GrpcServerSettings:
-    """TLS of a gRPC server, and what it shows of itself."""
+    """TLS and reflection of a gRPC server."""
 
     grpc_certificate: Path | None = setting(
         "PARTSTREAM_GRPC_TLS_CERT",
@@ -86,7 +86,7 @@ class GrpcServerSettings:
 
     @property
     def grpc_server_tls(self) -> ServerTls | None:
-        """What the server shows; ``None`` for plaintext."""
+        """Return the server's TLS; ``None`` for plaintext."""
         if self.grpc_certificate is None or self.grpc_key is None:
             return None
         return ServerTls(self.grpc_certificate, self.grpc_key, self.grpc_client_authority)
@@ -94,7 +94,7 @@ class GrpcServerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class GrpcClientSettings:
-    """TLS of those who call the services."""
+    """TLS of the services' clients."""
 
     grpc_authority: Path | None = setting(
         "PARTSTREAM_GRPC_TLS_CA",
@@ -124,7 +124,7 @@ class GrpcClientSettings:
 
     @property
     def grpc_tls(self) -> ClientTls | None:
-        """What callers accept and show; ``None`` for plaintext."""
+        """Return the clients' TLS; ``None`` for plaintext."""
         if self.grpc_authority is None:
             return None
         return ClientTls(self.grpc_authority, self.grpc_client_certificate, self.grpc_client_key)
@@ -149,24 +149,24 @@ class HttpTlsSettings:
 
     @property
     def http_tls(self) -> ServerTls | None:
-        """What the edge shows; ``None`` for plain http."""
+        """Return the edge's TLS; ``None`` for plain HTTP."""
         if self.http_certificate is None or self.http_key is None:
             return None
         return ServerTls(self.http_certificate, self.http_key)
 
 
 def pair_problems(certificate: tuple[str, Path | None], key: tuple[str, Path | None]) -> list[str]:
-    """Return what is wrong with a certificate and its key, each given with the name of its setting."""
+    """Return the problems of a certificate and its key, each given with the name of its setting."""
     (certificate_name, certificate_file), (key_name, key_file) = certificate, key
     if certificate_file is None and key_file is None:
         return []
     if certificate_file is None or key_file is None:
         given, missing = (key_name, certificate_name) if certificate_file is None else (certificate_name, key_name)
         return [f"{given} is set, but {missing} is not: TLS needs both"]
-    if unreadable := _unread(certificate_name, certificate_file) + _unread(key_name, key_file):
+    if unreadable := _unreadable(certificate_name, certificate_file) + _unreadable(key_name, key_file):
         return unreadable
     try:
-        # An encrypted key would ask the terminal for its password; none is given instead.
+        # Without a callback an encrypted key would prompt on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_file, key_file, password=lambda: "")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
@@ -178,10 +178,10 @@ def pair_problems(certificate: tuple[str, Path | None], key: tuple[str, Path | N
 
 
 def authority_problems(name: str, path: Path | None) -> list[str]:
-    """Return what is wrong with the certificate of an authority, given with the name of its setting."""
+    """Return the problems of the certificate of an authority, given with the name of its setting."""
     if path is None:
         return []
-    if unreadable := _unread(name, path):
+    if unreadable := _unreadable(name, path):
         return unreadable
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -191,7 +191,7 @@ def authority_problems(name: str, path: Path | None) -> list[str]:
     return []
 
 
-def _unread(name: str, path: Path) -> list[str]:
+def _unreadable(name: str, path: Path) -> list[str]:
     try:
         path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Access tokens: Ed25519-signed JWTs. The edge mints them, every service verifies them itself."""
+"""Access tokens: JWTs signed with Ed25519. The edge issues them; every service verifies them itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 ISSUER = AUDIENCE = "partstream"
 _REMOTE = ("http://", "https://")
-LEEWAY_SECONDS = 5  # clocks of one fleet differ by less
+LEEWAY_SECONDS = 5  # the clocks of the hosts differ by less
 SERVICE_PERMISSIONS = frozenset(
     {
         "content:read",
@@ -51,7 +51,7 @@ def _b64(raw: bytes) -> str:
 
 
 def public_jwk(key: Ed25519PublicKey) -> dict[str, str]:
-    """The public key as a JSON Web Key (RFC 8037); its id is the RFC 7638 thumbprint."""
+    """Return the public key as a JSON Web Key (RFC 8037); its id is the RFC 7638 thumbprint."""
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     core = {"crv": "Ed25519", "kty": "OKP", "x": _b64(raw)}
     thumbprint = hashlib.sha256(json.dumps(core, separators=(",", ":"), sort_keys=True).encode()).digest()
@@ -68,12 +68,12 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """A new key."""
+        """Return a new key."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def load(cls, path: Path) -> SigningKey:
-        """The key of a PEM file; ``ValueError`` when it is not an Ed25519 private key."""
+        """Return the key of a PEM file; raise ``ValueError`` unless it is an Ed25519 private key."""
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, Ed25519PrivateKey):
             message = f"{path} holds no Ed25519 private key"
@@ -81,27 +81,27 @@ class SigningKey:
         return cls(key)
 
     def pem(self) -> bytes:
-        """The key as unencrypted PKCS #8 PEM; store it with mode 0600."""
+        """Return the key as unencrypted PKCS #8 PEM; store it with mode 0600."""
         return self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
     @property
     def key_id(self) -> str:
-        """The id (``kid``) that tokens name the key by."""
+        """Return the key id (``kid``) in the header of tokens."""
         return self.jwk["kid"]
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The key set that verifiers read."""
+        """Return the key set for verifiers."""
         return {"keys": [self.jwk]}
 
     @property
     def public_key(self) -> Ed25519PublicKey:
-        """The key that verifies what this one signs."""
+        """Return the public key."""
         return self._key.public_key()
 
     def sign(self, message: bytes) -> bytes:
-        """The Ed25519 signature of a message."""
+        """Return the Ed25519 signature of a message."""
         return self._key.sign(message)
 
     def mint(
@@ -115,9 +115,9 @@ class SigningKey:
         ttl_seconds: int = 600,
         not_before: datetime | None = None,
     ) -> str:
-        """A signed access token.
+        """Return a signed access token.
 
-        ``not_before`` is from when on tokens of the subject count: the token is never older, whatever the clocks say.
+        Tokens of the subject issued before ``not_before`` are revoked: the token is never older, even if clocks differ.
         """
         now = time.time()
         issued_at = now if not_before is None else max(now, not_before.timestamp())
@@ -137,10 +137,10 @@ class SigningKey:
 
 
 class ServiceToken:
-    """The token of a process, signed with the process's own key; renewed before it ends."""
+    """The token of a process, signed with the process's own key; renewed before it expires."""
 
     def __init__(self, key: SigningKey | Path, name: str, *, ttl_seconds: int = 600) -> None:
-        """Name the process; a key in a file is read again for each token, so that a rotated one is taken up."""
+        """``name`` is the process; a key file is read again for each token, so that a rotated key is used."""
         self._key = key
         self._name = name
         self._ttl = ttl_seconds
@@ -149,7 +149,7 @@ class ServiceToken:
         self._file_time = 0
 
     def __call__(self) -> str:
-        """A token with at least half of its life before it."""
+        """Return a token with at least half of its lifetime left."""
         if time.monotonic() >= self._renew_at or self._is_rotated():
             key = self._key if isinstance(self._key, SigningKey) else SigningKey.load(self._key)
             self._token = key.mint(
@@ -163,7 +163,7 @@ class ServiceToken:
         return self._token
 
     def _is_rotated(self) -> bool:
-        """Whether the file is another one than the token was signed from: a look costs 1 us."""
+        """Whether the key file has changed since the token was signed; costs 1 us."""
         if isinstance(self._key, SigningKey):
             return False
         changed_at, self._file_time = self._file_time, self._key.stat().st_mtime_ns
@@ -177,15 +177,15 @@ class _Verified:
 
 
 class TokenVerifier:
-    """Checks tokens against key sets from a file or an address; verified tokens are remembered until they end."""
+    """Verifies tokens with key sets from a file or a URL; verified tokens are cached until they expire."""
 
     REMEMBERED = 4096  # an Ed25519 check costs about 100 us, a look-up 0.1 us
-    # A token with an unknown key id makes the sets be read again at most this often; a file costs 0.1 ms.
+    # After an unknown key id the sets are read again, at most this often; a file costs 0.1 ms.
     RELOAD_SECONDS = 10.0
     RELOAD_FILE_SECONDS = 0.5
 
     def __init__(self, source: str, *, processes: str = "") -> None:
-        """Name the key set of users and, where processes may call, that of processes: paths, or http(s) addresses."""
+        """``source`` is the key set of users, ``processes`` that of processes: paths or http(s) URLs."""
         self._source = source
         self._process_source = processes
         remote = any(one.startswith(_REMOTE) for one in (source, processes))
@@ -196,7 +196,7 @@ class TokenVerifier:
         self._verified: dict[str, _Verified] = {}
 
     def verify(self, token: str) -> Caller:
-        """The caller behind a token; ``TokenExpired`` or ``TokenInvalid`` otherwise."""
+        """Return the caller of a token; raise ``TokenExpired`` or ``TokenInvalid``."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > time.time():
             return known.caller
@@ -235,10 +235,10 @@ class TokenVerifier:
             )
             uuid.UUID(claims["sub"])
         except jwt.ExpiredSignatureError:
-            message = "The token has expired: sign in again or refresh it."
+            message = "Access token expired. Refresh it, or sign in again."
             raise TokenExpired(message) from None
         except (jwt.PyJWTError, ValueError, TypeError):
-            message = "The token cannot be accepted."
+            message = "Invalid access token. Sign in again."
             raise TokenInvalid(message) from None
         return key_id, claims
 
@@ -248,7 +248,7 @@ class TokenVerifier:
             self._load()
             found = self._find(key_id)
         if found is None:
-            message = "The token is signed with a key that is not ours."
+            message = "Invalid access token: unknown signing key. Sign in again."
             raise TokenInvalid(message)
         return found
 
@@ -264,7 +264,7 @@ class TokenVerifier:
             raw = _read(self._source)
             processes = read_process_keys(_read(self._process_source)) if self._process_source else {}
         except (OSError, ValueError) as error:
-            log.warning("key set unreadable: %s", error)
+            log.warning("key set unreadable error=%r", error)
             return
         self._keys = {key.key_id or "": key for key in jwt.PyJWKSet.from_json(raw.decode()).keys}
         self._processes = processes

@@ -1,1 +1,1 @@
-"""The content service: what parts say, where they stand in the tree, and every version they have had."""
+"""The content service: parts, categories and their versions."""

@@ -8,16 +8,17 @@ from chassis.background import LeaderElection
 from chassis.database import Database, TransactionManager
 from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_with_retry
-from chassis.request_claims import forget_old_claims
+from chassis.request_claims import delete_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.store_probe import StoreProbe
 from chassis.tokens import TokenVerifier
 from content_svc import changes, tables
 from content_svc.queries import Queries
-from content_svc.servicer import MULTI_LINE, ContentServicer, pack
+from content_svc.servicer import MULTI_LINE, ContentServicer
+from content_svc.servicer.base import pack
 from content_svc.settings import Settings
-from content_svc.writes import Writes
+from content_svc.store.write_transactions import WriteTransactions
 from partstream.content.v1 import part_service_pb2
 from partstream.content.v1.part_service_pb2_grpc import add_ContentServiceServicer_to_server
 
@@ -28,10 +29,10 @@ _CLAIMS_LOCK = (7302, 2)
 
 
 class App:
-    """The service, made and running."""
+    """The service and its resources."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        """Construct everything on an open database; nothing runs yet."""
+        """Construct everything on an open database; ``start`` runs it."""
         self._settings = settings
         self._database = database
         tables.bind(database.engine)
@@ -62,23 +63,23 @@ class App:
             multi_line=MULTI_LINE,
             limits=settings.limits,
         )
-        writes = Writes(TransactionManager(database), self._log.begin_handoff, self._log.committed)
-        servicer = ContentServicer(writes, Queries(database), self.feed)
+        transactions = WriteTransactions(TransactionManager(database), self._log.begin_handoff, self._log.committed)
+        servicer = ContentServicer(transactions, Queries(database), self.feed)
         add_ContentServiceServicer_to_server(servicer, self.server.grpc_server)
         self._log.add_to(self.server.grpc_server)
 
     async def start(self) -> None:
-        """Load the window, then listen."""
+        """Load the window of the change log, then listen."""
         await self._log.start()
         self._probe.start()
-        self._retention.start(lambda: forget_old_claims(self._database))
+        self._retention.start(lambda: delete_old_claims(self._database))
         self._followed.start()
         settings = self._settings
         tls = settings.grpc_server_tls
         await self.server.start(settings.host, settings.port, tls, reflection=settings.grpc_reflection)
 
     async def health(self) -> HealthDetails:
-        """Return whether the database responds, and whether it takes writes."""
+        """Return whether the database responds and accepts writes."""
         return summarised(
             {
                 "database": await checked(self._database.ping),
@@ -87,7 +88,7 @@ class App:
         )
 
     async def stop(self) -> None:
-        """Drain: streams end with ``DRAINING``, calls are finished, connections closed."""
+        """Drain: streams end with ``DRAINING``, calls finish, connections close."""
         await self._retention.stop()
         await self.server.stop(self._log.drain)
         await self._followed.stop()
@@ -97,7 +98,7 @@ class App:
 
 
 async def start(settings: Settings) -> App:
-    """A running app; while the database is away it is tried again and again."""
+    """Return the running app; retry while the database is unavailable."""
     return await start_with_retry(lambda: _start_once(settings))
 
 
@@ -113,5 +114,5 @@ async def _start_once(settings: Settings) -> App:
 
 
 async def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; answers the exit code."""
+    """Run until SIGTERM or SIGINT; return the exit code."""
     return await serve_until_stopped(PROCESS, settings, lambda: start(settings))

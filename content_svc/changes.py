@@ -1,14 +1,11 @@
-"""The content log as watchers see it: entries as ``PartChange``, each for the audiences that watch."""
+"""Entries of the content change log as ``PartChange`` messages, one per audience."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from changelog.visibility import AUDIENCES, PUBLIC, hidden_fields, redact
-from content_svc.convert import STATUS_NUMBER, fill_struct, timestamp
-from content_svc.rows import specifications_from_json
-from content_svc.sanitise import safe_html
+from content_svc.convert.responses import category_from_snapshot, fill_part_from_snapshot, timestamp
 from partstream.changes.v1 import origin_pb2
 from partstream.content.v1 import part_change_pb2, part_pb2
 
@@ -26,17 +23,17 @@ _PART: str = part_pb2.Part.DESCRIPTOR.full_name
 
 
 def watched_keys(entry: LogEntry) -> frozenset[str]:
-    """The part ids a watcher's filter is compared with; none for categories."""
+    """Return the part ids that a watcher's filter is compared with; none for categories."""
     return frozenset((entry.entity_id,)) if entry.entity == "part" else frozenset()
 
 
 async def entity_ids_of(part_ids: Sequence[str]) -> Sequence[str]:
-    """Under which ids the log has what happens to some parts: their own."""
+    """Return the ids of the entries that concern some parts: their own."""
     return part_ids
 
 
 def encode(entry: LogEntry, audience: str) -> bytes:
-    """The serialised ``PartChange`` for an audience; ``b""`` where the public must not even know."""
+    """Return the serialised ``PartChange`` for an audience; ``b""`` when the audience cannot see the change."""
     change = part_change_pb2.PartChange(
         revision=entry.revision,
         version=entry.version,
@@ -51,7 +48,7 @@ def encode(entry: LogEntry, audience: str) -> bytes:
     if entry.entity == "category":
         for state, target in ((entry.before, change.category.before), (entry.after, change.category.after)):
             if state is not None:
-                target.CopyFrom(_category(state))
+                target.CopyFrom(category_from_snapshot(state))
     else:
         change.part_id = entry.entity_id
         if audience == PUBLIC and not _shape_for_public(change, entry):
@@ -76,7 +73,7 @@ def _is_public(state: dict[str, Any] | None) -> bool:
 
 
 def _shape_for_public(change: part_change_pb2.PartChange, entry: LogEntry) -> bool:
-    """Make the change what it is to those who see published parts only; false when it is nothing to them."""
+    """Reduce a change to what it is for a reader of published parts; return false when it is none."""
     before, after = _is_public(entry.before), _is_public(entry.after)
     if before and after:
         change.operation = origin_pb2.OPERATION_UPDATED
@@ -87,9 +84,9 @@ def _shape_for_public(change: part_change_pb2.PartChange, entry: LogEntry) -> bo
     else:
         return False
     hidden = hidden_fields(_PART, AUDIENCES[PUBLIC])
-    kept = [name for name in change.changed_fields if name not in hidden] if after else []
+    visible = [name for name in change.changed_fields if name not in hidden] if after else []
     del change.changed_fields[:]
-    change.changed_fields.extend(kept)
+    change.changed_fields.extend(visible)
     return True
 
 
@@ -98,40 +95,4 @@ def _fill_states(change: part_change_pb2.PartChange, entry: LogEntry, audience: 
     for state, target in ((entry.before, change.before), (entry.after, change.after)):
         if state is None or (is_public and not (_is_public(state) and _is_public(entry.after))):
             continue
-        fill_part(target, state)
-
-
-def fill_part(message: part_pb2.Part, state: dict[str, Any]) -> None:
-    """Set a part from a snapshot, as change log and versions hold it."""
-    for name in ("part_id", "category_id", "title", "summary", "mpn", "manufacturer", "datasheet_url"):
-        setattr(message, name, state[name])
-    message.description = safe_html(state["description"])
-    message.description_sanitised = message.description != state["description"]
-    message.category_path.extend(state["category_path"])
-    message.version = state["version"]
-    message.published_version = state["published_version"]
-    message.status = STATUS_NUMBER[state["status"]]
-    message.specifications.SetInParent()
-    fill_struct(message.specifications, specifications_from_json(state["specifications"]))
-    for image in state["images"]:
-        message.images.add(**image)
-    for step in state["price_breaks"]:
-        message.price_breaks.add(**step)
-    for name in ("price", "cost"):
-        if state[name] is not None:
-            getattr(message, name).CopyFrom(part_pb2.Money(**state[name]))
-    for name in ("create_time", "update_time", "delete_time"):
-        if state[name] is not None:
-            getattr(message, name).FromDatetime(datetime.fromisoformat(state[name]))
-    message.updated_by.CopyFrom(origin_pb2.Actor(**state["updated_by"]))
-
-
-def _category(state: dict[str, Any]) -> part_pb2.Category:
-    return part_pb2.Category(
-        category_id=state["category_id"],
-        parent_id=state["parent_id"],
-        name=state["name"],
-        path=state["path"],
-        position=state["position"],
-        version=state["version"],
-    )
+        fill_part_from_snapshot(target, state)

@@ -1,4 +1,4 @@
-"""What Piccolo needs to know to migrate this service's database."""
+"""The Piccolo app of this service: its tables and migrations."""
 
 from __future__ import annotations
 

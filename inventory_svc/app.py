@@ -13,7 +13,7 @@ from chassis.channels import open_channel
 from chassis.database import Database
 from chassis.operations import HealthDetails, checked, summarised
 from chassis.process import serve_until_stopped, start_with_retry
-from chassis.request_claims import forget_old_claims
+from chassis.request_claims import delete_old_claims
 from chassis.revocation.followed import FollowedRevocations
 from chassis.server import Server
 from chassis.store_probe import StoreProbe
@@ -97,7 +97,7 @@ class App:
         self._probe.start()
         self.writer.start()
         self.expiry.start(lambda: expire_reservations(self._database, self.writer))
-        self._retention.start(lambda: forget_old_claims(self._database))
+        self._retention.start(lambda: delete_old_claims(self._database))
         if self._content is not None:
             self._publication.start(self.published.follow)
         self._followed.start()

@@ -1,1 +1,1 @@
-"""Which tokens no longer count: kept in memory by every server, followed from the edges."""
+"""Revoked tokens: every server holds the list in memory and follows it from the edges."""

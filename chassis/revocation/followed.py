@@ -1,4 +1,4 @@
-"""The revocations of a service as its settings say: followed from the edges, or explicitly not known at all."""
+"""The revocation list of a service and what keeps it up to date, by its settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class FollowedRevocations:
-    """A list of revocations and what keeps it up to date."""
+    """A revocation list, followed from the edges unless there are none."""
 
     def __init__(
         self,
@@ -29,11 +29,11 @@ class FollowedRevocations:
         process: str,
         tls: ClientTls | None = None,
     ) -> None:
-        """``targets`` are the edges; ``None`` is for a service that is run without any. ``SettingsError`` otherwise."""
+        """``targets`` are the edges; ``None`` runs without any. ``SettingsError`` for targets without a credential."""
         self.entries = RevocationList(followed=targets is not None)
         self._follower: RevocationFollower | None = None
         if targets is None:
-            log.warning("no source of revocations: revoked tokens count until they expire")
+            log.warning("no source of revocations: revoked tokens are valid until they expire")
             return
         if credential is None:
             raise SettingsError(["PARTSTREAM_CREDENTIAL_FILE is not set: PARTSTREAM_REVOCATION_TARGETS needs it"])

@@ -1,4 +1,4 @@
-"""Following the edges' revocations: one stream at a time, from any of them."""
+"""Follows the revocations of the edges: one stream at a time, from any of them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SILENCE_SECONDS: Final = 3.0  # three heartbeats: the edge or the connection is dead, another edge may not be
+SILENCE_SECONDS: Final = 3.0  # three heartbeats: the connection is dead, use another edge
 
 
 class RevocationFollower:
-    """Keeps a list up to date from the edges. The list itself says when it is too old."""
+    """Keeps a list up to date from the edges. The list knows when it is too old."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class RevocationFollower:
         revocations: RevocationList,
         tls: ClientTls | None = None,
     ) -> None:
-        """``targets`` are the addresses of the edges' gRPC servers; ``token`` is that of this process."""
+        """``targets`` are the addresses of the edges' gRPC servers; ``token`` returns that of this process."""
         self._targets = targets
         self._token = token
         self._revocations = revocations
@@ -65,7 +65,7 @@ class RevocationFollower:
                 await self._follow(target, backoff)
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 why = error.details() if isinstance(error, grpc.aio.AioRpcError) else "no heartbeat"
-                # Services start before the edges that they follow: silence at the start is no news.
+                # Services start before the edges that they follow.
                 age = self._revocations.age
                 is_starting = math.isinf(age) and time.monotonic() < quiet_until
                 level = logging.DEBUG if is_starting else logging.WARNING
@@ -93,7 +93,7 @@ class RevocationFollower:
 
 
 def from_message(message: messages.Revocation) -> Revocation:
-    """The revocation that a message holds."""
+    """Return the revocation in a message."""
     expires_at = _seconds(message, "expire_time")
     match message.WhichOneof("subject"):
         case "user_id":
@@ -105,5 +105,5 @@ def from_message(message: messages.Revocation) -> Revocation:
 
 
 def _seconds(message: messages.Revocation, name: Literal["not_before", "expire_time"]) -> float:
-    """A time as seconds since the epoch; not set is never over."""
+    """Return a timestamp as seconds since the epoch; infinite when it is not set."""
     return getattr(message, name).ToMicroseconds() / 1_000_000 if message.HasField(name) else math.inf

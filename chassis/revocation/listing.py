@@ -1,4 +1,4 @@
-"""The list of revocations in memory. Every call and every open stream is checked against it, without a query."""
+"""The list of revocations in memory. Every call and every open stream is checked with it, without a query."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["session", "user", "key"]
 
-KNOWN_SECONDS: Final = 10.0  # a list that has not been confirmed for longer ends writes
+KNOWN_SECONDS: Final = 10.0  # without a confirmation for longer, writes are rejected
 _FIRST_SECONDS: Final = 1.0  # a process that has just started waits for its first list
 _PRUNE_ABOVE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Tokens that no longer count: of a session, of a user if issued before a time, or signed with a key.
+    """Revoked tokens: of a session, of a user if issued before a timestamp, or signed with a key.
 
-    Times are seconds since the epoch. After ``expires_at`` no token is left that this concerns.
+    Timestamps are seconds since the epoch. After ``expires_at`` every such token is expired.
     """
 
     kind: Kind
@@ -37,34 +37,34 @@ class Revocation:
 
 
 class RevocationList:
-    """What is revoked, whether that is certain, and whom to tell. It only grows, until entries expire."""
+    """The revocations, whether they are up to date, and callbacks of open streams. Entries leave only by expiry."""
 
     def __init__(self, *, followed: bool = True) -> None:
-        """``followed=False`` is for a server that has no source: nothing is ever revoked, and that is certain."""
+        """``followed=False`` is for a server without a source: nothing is revoked, and the list is complete."""
         self._followed = followed
         self._entries: dict[tuple[Kind, str], Revocation] = {}
         self._holders: dict[tuple[Kind, str], set[_Holder]] = {}
-        self._heard_at = -math.inf
-        self._heard = asyncio.Event()
+        self._confirmed_at = -math.inf
+        self._confirmed = asyncio.Event()
         self._prune_at = _PRUNE_ABOVE
 
     @property
     def age(self) -> float:
-        """Seconds since the list was last confirmed to be complete."""
-        return time.monotonic() - self._heard_at if self._followed else 0.0
+        """Return the seconds since the list was last confirmed to be complete."""
+        return time.monotonic() - self._confirmed_at if self._followed else 0.0
 
     @property
     def is_known(self) -> bool:
-        """Whether the list is confirmed recently enough to take writes."""
+        """Whether the list was confirmed recently enough for writes."""
         return self.age < KNOWN_SECONDS
 
     def entries(self) -> list[Revocation]:
-        """Every revocation that may still concern a token."""
+        """Return every revocation that is not expired."""
         now = time.time()
         return [entry for entry in self._entries.values() if entry.expires_at > now]
 
     def apply(self, revocations: Iterable[Revocation]) -> None:
-        """Take revocations in; open streams and sockets that they concern are told at once. Twice is as once."""
+        """Add revocations and call back the open streams and sockets that they concern. Idempotent."""
         for new in revocations:
             key = (new.kind, new.subject)
             known = self._entries.get(key)
@@ -79,13 +79,13 @@ class RevocationList:
             self._prune_at = max(_PRUNE_ABOVE, 2 * len(self._entries))
 
     def confirm(self) -> None:
-        """Everything that was revoked up to now has been taken in."""
-        self._heard_at = time.monotonic()
-        self._heard.set()
+        """Note that the list is complete up to now."""
+        self._confirmed_at = time.monotonic()
+        self._confirmed.set()
 
-    async def until_heard(self) -> None:
-        """Return once the list has been complete for the first time."""
-        await self._heard.wait()
+    async def until_confirmed(self) -> None:
+        """Return once the list is complete for the first time."""
+        await self._confirmed.wait()
 
     def is_revoked(self, caller: Caller) -> bool:
         """Whether the token of this caller was revoked."""
@@ -96,26 +96,26 @@ class RevocationList:
         return caller.issued_at < self.not_before(caller.user_id)
 
     def not_before(self, user_id: str) -> float:
-        """Tokens of the user that were issued earlier do not count; ``-inf`` when all do."""
+        """Return the timestamp before which tokens of the user are revoked; ``-inf`` when none is."""
         entry = self._entries.get(("user", user_id))
         return -math.inf if entry is None else entry.not_before
 
     def check(self, caller: Caller) -> None:
         """Raise ``TokenRevoked`` when the token of this caller was revoked."""
         if self._entries and self.is_revoked(caller):
-            message = "The session was ended or its rights have changed: sign in again, or refresh the token."
+            message = "Access token revoked: the session ended or permissions changed. Refresh it, or sign in again."
             raise TokenRevoked(message)
 
     async def require_known(self) -> None:
-        """Raise ``RevocationUnknown`` unless the list is certain. A process that has just started waits a moment."""
+        """Raise ``RevocationUnknown`` unless the list is up to date. A process that has just started waits for 1 s."""
         if self.is_known:
             return
-        if not self._heard.is_set():
+        if not self._confirmed.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_SECONDS):
-                    await self.until_heard()
+                    await self.until_confirmed()
         if not self.is_known:
-            message = "It is not known which tokens are revoked, so nothing is written. Retry with the same request id."
+            message = "Revocation list out of date: writes are rejected. Retry with the same request_id."
             raise RevocationUnknown(message, retry_after_seconds=1)
 
     @contextlib.contextmanager

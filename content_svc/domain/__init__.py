@@ -1,1 +1,1 @@
-"""The rules: what parts and categories may say, and what becomes of a write. Standard library only."""
+"""The rules for parts and categories. Standard library and ``chassis.errors`` only."""

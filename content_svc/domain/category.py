@@ -14,7 +14,7 @@ CATEGORY_ID = re.compile(r"[a-z0-9-]{1,128}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
-    """A place in the tree of parts."""
+    """A node of the tree of categories."""
 
     category_id: str
     parent_id: str = ""
@@ -26,7 +26,7 @@ class Category:
 
 
 def validate_category(category: Category, *, prefix: str = "category.") -> None:
-    """Raise ``FieldInvalid`` naming every field of a new category that breaks a rule."""
+    """Raise ``FieldInvalid`` with every invalid field of a new category."""
     raise_any(_violations(category), prefix)
 
 
@@ -39,7 +39,7 @@ def _violations(category: Category) -> Violations:
 
 
 def depth_first(categories: Iterable[Category]) -> list[Category]:
-    """The tree, parents before children, siblings by position, then name; counts of parts summed up from below."""
+    """Return the tree, parents before children, siblings by position, then name; part counts include descendants."""
     below: dict[str, list[Category]] = {}
     for category in categories:
         below.setdefault(category.parent_id, []).append(category)

@@ -1,4 +1,4 @@
-"""A part: what it says, which version that is, and what the public may see of it."""
+"""A part: its content, its version, and whether it is public."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class PriceBreak:
-    """The unit price from a quantity on, as an exact decimal text in major units."""
+    """The unit price from a quantity on: a decimal number in major units, as text."""
 
     from_quantity: int
     unit_price: str
@@ -32,7 +32,7 @@ class PriceBreak:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One picture. A size of 0 is unknown."""
+    """One image. A width or height of 0 is unknown."""
 
     url: str
     alt: str = ""
@@ -42,7 +42,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartContent:
-    """All that a caller may set. A ``status`` of ``None``, in requests, leaves the present one."""
+    """All fields that a caller can set. A ``status`` of ``None``, in requests, keeps the present one."""
 
     category_id: str
     title: str
@@ -64,7 +64,7 @@ CONTENT_FIELDS = tuple(item.name for item in fields(PartContent))
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who wrote a version."""
+    """The user who wrote a version."""
 
     user_id: str
     username: str
@@ -72,10 +72,10 @@ class Author:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What a writer says of the version that it replaces.
+    """The precondition of a write on the version that it replaces.
 
-    ``if_match`` holds states (epoch, version) of which one must be the present one; ``epochs`` are the names of the
-    log's present epoch.
+    ``if_match`` holds states (epoch, version), one of which must be the present one; ``epochs`` are the names of the
+    change log's present epoch.
     """
 
     expected_version: int | None = None
@@ -84,9 +84,15 @@ class Condition:
     epochs: frozenset[str] = frozenset()
 
 
+def deleted_part(part_id: str) -> PartArchived:
+    """Return the error for a write to a deleted part."""
+    message = f"The part {part_id} is deleted. Restore it first."
+    return PartArchived(message, resource=ResourceRef("part", part_id), metadata={"state": "deleted"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part as it is stored."""
+    """A part as stored."""
 
     part_id: str
     content: PartContent
@@ -100,23 +106,22 @@ class Part:
 
     @property
     def is_public(self) -> bool:
-        """Whether everyone may see it."""
+        """Whether any client can read it."""
         return self.content.status == "published" and self.deleted_at is None
 
     def check_writable(self, condition: Condition) -> None:
-        """Raise unless the part is live and the caller saw this version, or said that it does not matter."""
+        """Raise unless the part is live and the precondition holds."""
         if self.deleted_at is not None:
-            message = f"The part {self.part_id} is deleted; undelete it first."
-            raise PartArchived(message, resource=ResourceRef("part", self.part_id), metadata={"state": "deleted"})
+            raise deleted_part(self.part_id)
         if condition.if_match is not None:
             if not any((epoch, self.version) in condition.if_match for epoch in condition.epochs):
                 message = f"No entity tag in If-Match matches: the part {self.part_id} is at version {self.version}."
                 raise self._conflict(message, epoch=max(condition.epochs, default=""))
         elif condition.expected_version is None and not condition.unconditional:
-            message = "Say which version this replaces (expected_version), or that it does not matter (unconditional)."
+            message = "The write needs a precondition: set expected_version, if_match or unconditional."
             raise VersionRequired(message, resource=ResourceRef("part", self.part_id))
         if condition.expected_version not in {None, self.version}:
-            message = f"Version {condition.expected_version} was expected, but version {self.version} is there now."
+            message = f"Version {condition.expected_version} was expected, but the part is at version {self.version}."
             raise self._conflict(message)
 
     def _conflict(self, message: str, **facts: str) -> VersionConflict:

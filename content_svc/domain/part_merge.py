@@ -1,4 +1,4 @@
-"""What a write makes of a part: which fields it takes, and which of them differ."""
+"""Merge a write into a part: the fields it sets, and those that differ."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from content_svc.domain.violations import field_invalid
 
 
 def merge_content(present: PartContent, wanted: PartContent, mask: Collection[str]) -> PartContent:
-    """The present content with the masked fields taken from ``wanted``; an unset status stays as it is.
+    """Return the present content with the masked fields of ``wanted``; an unset status keeps the present one.
 
-    An empty mask, or one of ``*``, takes every field. ``FieldInvalid`` names paths that no caller may set.
+    An empty mask, or ``*``, names every field. Raise ``FieldInvalid`` for paths that no caller can set.
     """
     names = settable_fields(mask)
     taken = {name: getattr(wanted, name) for name in names if name != "status" or wanted.status is not None}
@@ -21,7 +21,7 @@ def merge_content(present: PartContent, wanted: PartContent, mask: Collection[st
 
 
 def settable_fields(mask: Collection[str]) -> tuple[str, ...]:
-    """The fields of content that a mask names."""
+    """Return the fields that a mask names. Raise ``FieldInvalid`` for unknown paths."""
     if not mask or "*" in mask:
         return CONTENT_FIELDS
     unknown = [path for path in mask if path not in CONTENT_FIELDS]
@@ -33,7 +33,7 @@ def settable_fields(mask: Collection[str]) -> tuple[str, ...]:
 
 
 def changed_fields(before: PartContent, after: PartContent) -> tuple[str, ...]:
-    """Names of the fields that differ, sorted. ``true`` differs from 1, as it does in JSON."""
+    """Return the names of the fields that differ, sorted. ``true`` differs from 1, as in JSON."""
     names = [
         name for name in CONTENT_FIELDS if name != "specifications" and getattr(before, name) != getattr(after, name)
     ]
@@ -47,6 +47,6 @@ def _typed(specifications: Mapping[str, Scalar]) -> dict[str, tuple[bool, Scalar
 
 
 def changes_publication(before: PartContent | None, after: PartContent) -> bool:
-    """Whether a write shows a part to the public or hides it, which needs a permission of its own."""
+    """Return whether a write publishes a part or hides it, which needs a permission of its own."""
     was_public = before is not None and before.status == "published"
     return was_public != (after.status == "published")

@@ -1,4 +1,4 @@
-"""What a part may say: every rule of a field, checked before anything is written. The database keeps them too."""
+"""The rules for the fields of a part, checked before a write. The database has them too, as constraints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_SHORT_TEXT = 200  # mpn, manufacturer
 MAX_AMOUNT_MINOR = 9_000_000_000_000_000
 MAX_PIXELS = 2**31 - 1
 MAX_QUANTITY = 2**53 - 1  # JSON numbers are exact up to here
-# Whole doubles up to here are whole numbers; beyond, a double no longer tells one whole number from the next.
+# Up to here a double distinguishes every whole number from the next one.
 EXACT_INTEGER = 2**53
 
 _PART_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -45,7 +45,7 @@ _SPACE = re.compile(r"\s")
 
 
 def canonical_scalar(value: Scalar) -> Scalar:
-    """A number as it is stored: whole ones as ``int``, because a double cannot say which it was (5.0 is 5)."""
+    """Return a value as it is stored: a whole number as ``int``, because JSON and protobuf do not tell 5.0 from 5."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     try:
@@ -55,20 +55,25 @@ def canonical_scalar(value: Scalar) -> Scalar:
     return int(number) if number.is_integer() and abs(number) < EXACT_INTEGER else number
 
 
+def canonical_specifications(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return specifications as they are stored."""
+    return {name: canonical_scalar(value) for name, value in values.items()}
+
+
 def canonical(content: PartContent) -> PartContent:
-    """The content as it is stored: outer blanks of one-line texts trimmed, numbers in one form."""
+    """Return the content as it is stored: one-line texts trimmed, numbers in one form."""
     return replace(
         content,
         title=content.title.strip(),
         mpn=content.mpn.strip(),
         manufacturer=content.manufacturer.strip(),
         datasheet_url=content.datasheet_url.strip(),
-        specifications={name: canonical_scalar(value) for name, value in content.specifications.items()},
+        specifications=canonical_specifications(content.specifications),
     )
 
 
 def validate_part(part_id: str, content: PartContent, *, prefix: str = "part.") -> None:
-    """Raise ``FieldInvalid`` naming every field that breaks a rule, by its path."""
+    """Raise ``FieldInvalid`` with the path of every invalid field."""
     raise_any(_part_violations(part_id, content), prefix)
 
 
@@ -97,7 +102,7 @@ def _specifications(specifications: Mapping[str, object]) -> Violations:
         path = f'specifications["{name[:MAX_SPECIFICATION_NAME]}"]'
         if not name.strip() or len(name) > MAX_SPECIFICATION_NAME or CONTROL_BUT_LINES.search(name):
             yield path, f"must have a name of 1-{MAX_SPECIFICATION_NAME} characters"
-        # `é` in one code point or in two: no reader can see that these are two names (Unicode, canonical equivalence).
+        # `é` in one code point or in two: the two names look the same (Unicode canonical equivalence).
         if first_spellings.setdefault(unicodedata.normalize("NFC", name), name) != name:
             yield path, "has the name of another one, in another Unicode form"
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What became of one part of a batch."""
+"""The result of one part of a batch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal, TypeAlias
 
 from chassis.errors import PartstreamError
 
-Outcome: TypeAlias = Literal["created", "updated", "unchanged", "refused"]
+Outcome: TypeAlias = Literal["created", "updated", "unchanged", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """What became of one part; ``version`` is the one it has now, 0 when it is not there."""
+    """The outcome for one part; ``version`` is its present one, 0 when it does not exist."""
 
     part_id: str
     outcome: Outcome

@@ -231,9 +231,9 @@ async def test_no_token_is_given_while_the_database_may_be_another(empty_dsn: st
         await database.pool.execute(END_OTHER_SESSIONS)
         unsure = False
         async with asyncio.timeout(20):
-            while not (unsure and feed.tailer.is_sure):
-                unsure = unsure or not feed.tailer.is_sure
-                if not feed.tailer.is_sure:
+            while not (unsure and feed.tailer.is_certain):
+                unsure = unsure or not feed.tailer.is_certain
+                if not feed.tailer.is_certain:
                     with pytest.raises(StoreUnavailable):
                         feed.token_for(1)
                 await asyncio.sleep(0)

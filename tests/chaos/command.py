@@ -1,4 +1,4 @@
-"""`./partstream chaos stream --seeds 1000`: play scenarios of faults, and report each seed that broke a promise."""
+"""`./partstream chaos stream --seeds 1000`: run scenarios of faults, and report each seed that violates a property."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.redis_faults.scenario import open_redis_stage, summarise_redis
 from tests.chaos.stream.faults import FAULTS
-from tests.chaos.stream.scenario import Outcome, PropertyBrokenError
+from tests.chaos.stream.scenario import Outcome, PropertyViolatedError
 from tests.chaos.stream.stage import open_stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-_SCENARIO_SECONDS = 120.0  # one that takes longer has hung
+_SCENARIO_SECONDS = 120.0  # one that takes longer hangs
 
 
 def run(given: argparse.Namespace) -> int:
-    """Play; 1 when a promise was broken."""
+    """Run the scenarios; return 1 when a property is violated."""
     names = [fault.__name__ for fault, _ in FAULTS]
     if given.fault and given.fault not in names:
-        _say(f"there is no fault {given.fault}: {', '.join(names)}")
+        _print(f"unknown fault {given.fault}: choose one of {', '.join(names)}")
         return 2
     if given.jobs > 1:
-        return _share_out(given)
+        return _run_in_processes(given)
     seeds = range(given.first, given.first + given.seeds)
     codes = [_play_all(name, seeds, given.fault, keep_going=given.keep_going) for name in _names(given.what)]
     return max(codes)
@@ -56,23 +56,23 @@ async def _play(
 ) -> int:
     began = time.monotonic()
     outcomes: list[Any] = []
-    broken: list[int] = []
+    failed: list[int] = []
     for seed in seeds:
         try:
             async with asyncio.timeout(_SCENARIO_SECONDS):
                 outcome = await play(seed)
-        except (PropertyBrokenError, TimeoutError) as error:
-            broken.append(seed)
-            _say(f"seed {seed} BROKEN\n{error}")
+        except (PropertyViolatedError, TimeoutError) as error:
+            failed.append(seed)
+            _print(f"seed {seed} FAILED\n{error}")
             if not keep_going:
                 break
         else:
             outcomes.append(outcome)
-            _say(f"seed {seed}: {outcome.described()}")
-    verdict = f"broken: seeds {broken}" if broken else "every promise was kept"
-    count = len(outcomes) + len(broken)
-    _say(f"{count} scenarios in {time.monotonic() - began:.0f} s, {summarise(outcomes)}: {verdict}")
-    return 1 if broken else 0
+            _print(f"seed {seed}: {outcome.described()}")
+    verdict = f"failed seeds: {failed}" if failed else "all properties hold"
+    count = len(outcomes) + len(failed)
+    _print(f"{count} scenarios in {time.monotonic() - began:.0f} s, {summarise(outcomes)}: {verdict}")
+    return 1 if failed else 0
 
 
 def _summarise_stream(outcomes: Sequence[Outcome]) -> str:
@@ -89,8 +89,8 @@ _STAGES: dict[str, tuple[Callable[[], Any], Callable[[Sequence[Any]], str]]] = {
 }
 
 
-def _share_out(given: argparse.Namespace) -> int:
-    """Give each process of its own a range of seeds."""
+def _run_in_processes(given: argparse.Namespace) -> int:
+    """Run ranges of seeds in several processes."""
     command = [sys.executable, "-m", "cli", "chaos", given.what]
     extra = ["--keep-going"] if given.keep_going else []
     extra += ["--fault", given.fault] if given.fault else []
@@ -105,5 +105,5 @@ def _share_out(given: argparse.Namespace) -> int:
     return max(process.wait() for process in processes)
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a verb talks to a person
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - output of a command

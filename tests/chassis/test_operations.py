@@ -108,7 +108,7 @@ async def test_a_client_that_sends_nothing_holds_up_no_other(free_port: int) -> 
 
 async def test_a_port_that_is_taken_is_said_plainly(free_port: int) -> None:
     async with served(OperationsPort("127.0.0.1", free_port, well)):
-        with pytest.raises(PortTaken, match=f"operations port {free_port} on 127.0.0.1 is taken"):
+        with pytest.raises(PortTaken, match=f"operations port {free_port} on 127.0.0.1 is in use"):
             OperationsPort("127.0.0.1", free_port, well).start()
 
 

@@ -31,7 +31,7 @@ def test_a_caller_has_its_quota_once_in_a_window() -> None:
 
     assert [(item.allowed, item.remaining) for item in taken] == [(True, 1), (True, 0), (False, 0), (False, 0)]
     assert [item.reset_seconds for item in taken] == [7] * 4
-    assert [item.is_first_refusal for item in taken] == [False, False, True, False]
+    assert [item.is_first_rejection for item in taken] == [False, False, True, False]
     assert reads.take("192.0.2.2").allowed
 
 
@@ -61,7 +61,7 @@ def test_callers_without_end_take_bounded_memory() -> None:
         reads.take(f"address-{number}")
 
     assert len(reads._counts) == 100
-    assert len(reads._refused) == 100
+    assert len(reads._rejected) == 100
     assert not reads.take("address-999").allowed
 
 

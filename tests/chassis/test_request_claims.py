@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chassis.database import Database
-from chassis.request_claims import forget_once
+from chassis.request_claims import delete_once
 
 CLAIMS = """
 INSERT INTO request (principal, request_id, body_hash, created_at)
@@ -22,7 +22,7 @@ async def test_more_claims_than_one_statement_forgets(room: str, request: pytest
     try:
         await database.pool.execute(CLAIMS)
 
-        assert await forget_once(database, at_once=16) == 80
+        assert await delete_once(database, at_once=16) == 80
         assert tuple(await database.pool.fetchrow(LEFT) or ()) == (20, True)
     finally:
         await database.close()

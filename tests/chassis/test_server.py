@@ -316,7 +316,7 @@ async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
             NAME, verifier=TokenVerifier(""), revocations=RevocationList(followed=False), pack=lambda _: None, pings=[]
         )
 
-        with pytest.raises(PortTaken, match="is taken"):
+        with pytest.raises(PortTaken, match="is in use"):
             await other.start("127.0.0.1", service.server.port)
         await other.grpc_server.stop(0)
 

@@ -1,4 +1,4 @@
-"""A real content service in the test's own process: real database, real gRPC on a free port."""
+"""A content service in the test process: real database, real gRPC on a free port."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ async def _running(dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[Runni
 
 @pytest.fixture
 def key() -> SigningKey:
-    """The key that all replicas trust."""
+    """The signing key that all replicas trust."""
     return SigningKey.generate()
 
 
 @pytest.fixture
 def jwks(key: SigningKey, tmp_path: Path) -> Path:
-    """The key set that they read."""
+    """The key set file of the replicas."""
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps(key.jwks()))
     return path
@@ -49,21 +49,21 @@ def jwks(key: SigningKey, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def service(content_dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
-    """A running service, and clients for staff and for the public."""
+    """A running service with a client for staff and one without a token."""
     async with _running(content_dsn, key, jwks) as running:
         yield running
 
 
 @pytest.fixture
 async def replica(content_dsn: str, key: SigningKey, jwks: Path) -> AsyncIterator[RunningService]:
-    """A second process's worth of the same service on the same database."""
+    """A second replica of the service on the same database."""
     async with _running(content_dsn, key, jwks) as running:
         yield running
 
 
 @pytest.fixture
 async def sql(content_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A session as a person at ``psql`` has it."""
+    """A plain SQL session."""
     connection = await asyncpg.connect(content_dsn)
     try:
         yield connection

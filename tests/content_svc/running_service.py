@@ -1,4 +1,4 @@
-"""A running content service as its tests use it."""
+"""A running content service and its clients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Watching:
     seen: list[part_change_pb2.PartChange] = field(default_factory=list)
 
     async def next_message(self) -> pb.WatchPartsResponse:
-        """The next message: changes or a bookmark."""
+        """Return the next message: changes or a bookmark."""
         message = await self.call.read()
         assert isinstance(message, pb.WatchPartsResponse)
         self.cursor = message.cursor
@@ -43,7 +43,7 @@ class Watching:
         return message
 
     async def changes(self, count: int) -> list[part_change_pb2.PartChange]:
-        """The next changes, however they are split into messages."""
+        """Return the next changes, however they are split into messages."""
         taken: list[part_change_pb2.PartChange] = []
         while len(taken) < count:
             taken.extend((await self.next_message()).changes)
@@ -65,7 +65,7 @@ class RunningService:
     def client(
         self, username: str = "", permissions: Iterable[str] = (), user_id: str = USER_ID
     ) -> ContentServiceAsyncStub:
-        """A client with these permissions; without a name, one that brings no token."""
+        """Return a client with these permissions; without a name, one without a token."""
         token: Callable[[], str] | None = None
         if username:
             minted = self.key.mint(subject=user_id, name=username, permissions=permissions)
@@ -80,18 +80,18 @@ class RunningService:
             await channel.close()
 
     async def add_category(self, category_id: str, name: str, parent_id: str = "", position: int = 0) -> str:
-        """A category; answers its id."""
+        """Create a category; return its id."""
         category = part_pb2.Category(category_id=category_id, name=name, parent_id=parent_id, position=position)
         await self.staff.CreateCategory(pb.CreateCategoryRequest(category=category))
         return category_id
 
     async def add_part(self, part: part_pb2.Part) -> part_pb2.Part:
-        """A part, as stored."""
+        """Create a part; return it as stored."""
         response = await self.staff.CreatePart(pb.CreatePartRequest(part=part))
         return response.part
 
     async def update(self, part: part_pb2.Part, *paths: str, expected_version: int) -> part_pb2.Part:
-        """An update of some fields; answers the part as stored."""
+        """Update some fields; return the part as stored."""
         request = pb.UpdatePartRequest(part=part, expected_version=expected_version)
         request.update_mask.paths.extend(paths)
         response = await self.staff.UpdatePart(request)
@@ -101,7 +101,7 @@ class RunningService:
     async def watching(
         self, *, cursor: str = "", part_ids: Iterable[str] = (), staff: bool = True
     ) -> AsyncIterator[Watching]:
-        """A watch that has begun: its first bookmark has come. Without a cursor, of all that is not committed yet."""
+        """Open a watch and read its first bookmark. Without a cursor, it starts at the present revision."""
         stub = self.staff if staff else self.public
         cursor = cursor or (await stub.ListCategories(pb.ListCategoriesRequest())).revision_token
         call = stub.WatchParts(pb.WatchPartsRequest(cursor=cursor, part_ids=part_ids))
@@ -114,8 +114,8 @@ class RunningService:
 
 
 @asynccontextmanager
-async def refused(kind: type[PartstreamError]) -> AsyncIterator[list[PartstreamError]]:
-    """Expect a call to be refused; the list holds the error afterwards."""
+async def rejected(kind: type[PartstreamError]) -> AsyncIterator[list[PartstreamError]]:
+    """Expect a call to be rejected; the list holds the error afterwards."""
     found: list[PartstreamError] = []
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield found
@@ -125,7 +125,7 @@ async def refused(kind: type[PartstreamError]) -> AsyncIterator[list[PartstreamE
 
 
 def resistor(part_id: str = "R1", **fields: object) -> part_pb2.Part:
-    """A published part in the category ``resistors``."""
+    """Return a published part of the category ``resistors``."""
     values: dict[str, object] = {
         "category_id": "resistors",
         "title": "Resistor 10 kΩ",
@@ -138,5 +138,5 @@ def resistor(part_id: str = "R1", **fields: object) -> part_pb2.Part:
 
 
 def new_id() -> str:
-    """A request id."""
+    """Return a request id."""
     return str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""A change made by SQL is announced at its commit; the service's own transactions send no notification."""
+"""A commit by SQL sends a notification; the service's own transactions send none."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ UNDO_MIGRATION = "DELETE FROM migration WHERE name = '2026-11-22T21:00:00:000000
 
 @pytest.fixture(autouse=True)
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but a notification tells the service of what others commit."""
+    """Without the poll, only a notification reports commits of other sessions."""
     monkeypatch.setattr(tailer, "POLL_SECONDS", 3600)
 
 
-async def test_a_watch_has_a_change_by_sql_without_the_poll(
+async def test_a_change_by_sql_reaches_a_watch_without_the_poll(
     service: RunningService, resistors: str, sql: asyncpg.Connection
 ) -> None:
     await service.add_part(resistor("R1", category_id=resistors))
     titles = ["first", "second", "third", "fourth"]
 
-    # Several, because the service looks at the log once by itself when it has begun to listen.
+    # Several, because the service reads the log once by itself when it starts to listen.
     async with service.watching() as watching:
         for title in titles:
             await sql.execute(SET_TITLE, title)
@@ -42,7 +42,7 @@ async def test_a_watch_has_a_change_by_sql_without_the_poll(
     ]
 
 
-async def test_transactions_of_the_service_send_none(
+async def test_transactions_of_the_service_send_no_notification(
     service: RunningService, resistors: str, content_dsn: str, sql: asyncpg.Connection
 ) -> None:
     await service.app._log._notifier.stop()  # it sends after the commits, on a connection of its own

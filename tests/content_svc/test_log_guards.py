@@ -1,4 +1,4 @@
-"""Versions are made by commits only; a row that was changed behind the log's back is found."""
+"""Only commits make versions; a row changed without a log entry is found."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def part(sql: asyncpg.Connection) -> str:
     return "R1"
 
 
-async def test_a_version_ahead_of_its_part_is_refused(sql: asyncpg.Connection, part: str) -> None:
-    """It passed for the version of the part's next change, which then came without an entry of the log."""
+async def test_a_version_ahead_of_its_part_is_rejected(sql: asyncpg.Connection, part: str) -> None:
+    """It was once taken for the version of the part's next change, which was then not logged."""
     with pytest.raises(asyncpg.IntegrityConstraintViolationError) as caught:
         await sql.execute(AHEAD)
 
@@ -35,7 +35,9 @@ async def test_a_version_ahead_of_its_part_is_refused(sql: asyncpg.Connection, p
 
 
 @pytest.mark.parametrize("table", ["change_log", "part_version", "part_image", "category"])
-async def test_a_temporary_table_of_the_same_name_takes_nothing(sql: asyncpg.Connection, part: str, table: str) -> None:
+async def test_a_temporary_table_of_the_same_name_receives_no_rows(
+    sql: asyncpg.Connection, part: str, table: str
+) -> None:
     await sql.execute(f"CREATE TEMPORARY TABLE {table} AS SELECT * FROM {table} LIMIT 0")  # noqa: S608
 
     await sql.execute("UPDATE part SET title = 'Better'")

@@ -1,4 +1,4 @@
-"""The tree of categories in the database: paths, circles, entries of the log."""
+"""The tree of categories in the database: paths, cycles, log entries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def path(sql: asyncpg.Connection, category_id: str) -> str:
     return " > ".join(await sql.fetchval("SELECT path FROM category WHERE category_id = $1", category_id))
 
 
-async def test_a_path_follows_the_names_above(sql: asyncpg.Connection, tree: None) -> None:
+async def test_a_path_follows_the_names_of_its_ancestors(sql: asyncpg.Connection, tree: None) -> None:
     await sql.execute("UPDATE category SET name = 'Passive parts' WHERE category_id = 'passives'")
     await sql.execute("UPDATE category SET parent_id = 'actives' WHERE category_id = 'resistors'")
 
@@ -34,7 +34,7 @@ async def test_a_path_follows_the_names_above(sql: asyncpg.Connection, tree: Non
     assert [(entry["version"], json.loads(entry["changed"])) for entry in entries[1:]] == [(2, ["path"]), (3, ["path"])]
 
 
-async def test_a_path_cannot_be_set_by_hand(sql: asyncpg.Connection, tree: None) -> None:
+async def test_a_path_cannot_be_set_directly(sql: asyncpg.Connection, tree: None) -> None:
     await sql.execute("UPDATE category SET path = '{x}' WHERE category_id = 'chip'")
 
     assert await path(sql, "chip") == "Passives > Resistors > Chip"
@@ -48,7 +48,7 @@ async def test_a_category_cannot_be_moved_below_itself(sql: asyncpg.Connection, 
     assert caught.value.constraint_name == "category_no_cycle"
 
 
-async def test_a_category_goes_only_when_it_is_empty(sql: asyncpg.Connection, tree: None) -> None:
+async def test_only_an_empty_category_can_be_deleted(sql: asyncpg.Connection, tree: None) -> None:
     with pytest.raises(asyncpg.RestrictViolationError):
         await sql.execute("UPDATE category SET deleted_at = now() WHERE category_id = 'resistors'")
 
@@ -59,7 +59,7 @@ async def test_a_category_goes_only_when_it_is_empty(sql: asyncpg.Connection, tr
     assert [record["operation"] for record in operations] == ["created", "deleted"]
 
 
-async def test_nothing_can_be_put_into_a_deleted_category(sql: asyncpg.Connection, tree: None) -> None:
+async def test_a_deleted_category_accepts_no_dependents(sql: asyncpg.Connection, tree: None) -> None:
     await sql.execute("UPDATE category SET deleted_at = now() WHERE category_id = 'chip'")
 
     with pytest.raises(asyncpg.ForeignKeyViolationError):

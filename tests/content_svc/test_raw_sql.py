@@ -1,4 +1,4 @@
-"""What the database keeps true when someone writes with plain SQL."""
+"""Rules that the database enforces for plain SQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLE_USER = uuid.UUID(hashlib.md5(f"role:{ROLE}".encode(), usedforsecurity=False
 
 @pytest.fixture
 async def part(sql: asyncpg.Connection) -> str:
-    """A part with two pictures, made by plain SQL in one transaction."""
+    """A part with two images, inserted by SQL in one transaction."""
     await sql.execute("""
         INSERT INTO category (category_id, name) VALUES ('resistors', 'Resistors');
         BEGIN;
@@ -42,7 +42,7 @@ async def versions_of(sql: asyncpg.Connection, part_id: str) -> list[dict[str, A
 
 
 async def state_is_consistent(sql: asyncpg.Connection, part_id: str) -> None:
-    """Every version has one snapshot and one entry, the last of which says what the row says."""
+    """Every version has one snapshot and one log entry; the last one equals the row."""
     versions, entries = await versions_of(sql, part_id), await log_of(sql, part_id)
     row = await sql.fetchrow("SELECT version, part_snapshot(part) AS now FROM part WHERE part_id = $1", part_id)
     assert row is not None
@@ -62,7 +62,7 @@ async def test_several_statements_of_one_transaction_make_one_version(sql: async
     await state_is_consistent(sql, part)
 
 
-async def test_an_update_is_versioned_and_logged_in_the_name_of_the_role(sql: asyncpg.Connection, part: str) -> None:
+async def test_an_update_by_sql_is_versioned_and_logged_under_the_role(sql: asyncpg.Connection, part: str) -> None:
     await sql.execute("UPDATE part SET title = 'Better', specifications = '{\"a\": 1}' WHERE part_id = 'R1'")
 
     entry = (await log_of(sql, part))[-1]
@@ -74,7 +74,7 @@ async def test_an_update_is_versioned_and_logged_in_the_name_of_the_role(sql: as
     await state_is_consistent(sql, part)
 
 
-async def test_settings_left_by_a_person_do_not_make_him_the_service(sql: asyncpg.Connection, part: str) -> None:
+async def test_session_settings_do_not_make_a_session_the_service(sql: asyncpg.Connection, part: str) -> None:
     await sql.execute("""
         BEGIN;
         SELECT set_config('partstream.actor', '00000000-0000-0000-0000-000000000000', true),
@@ -121,7 +121,7 @@ async def test_one_transaction_is_one_version_whatever_it_did(
         "UPDATE category SET name = name",
     ],
 )
-async def test_a_write_that_changes_nothing_leaves_no_trace(sql: asyncpg.Connection, part: str, statement: str) -> None:
+async def test_a_write_without_a_difference_is_not_logged(sql: asyncpg.Connection, part: str, statement: str) -> None:
     before = await sql.fetchval("SELECT count(*) FROM change_log")
 
     await sql.execute(statement)
@@ -141,7 +141,7 @@ async def test_a_rolled_back_write_leaves_no_gap(sql: asyncpg.Connection, part: 
     await state_is_consistent(sql, part)
 
 
-async def test_writers_of_one_part_at_once_make_dense_versions(
+async def test_concurrent_writers_of_one_part_make_dense_versions(
     sql: asyncpg.Connection, part: str, content_dsn: str
 ) -> None:
     async def write(number: int) -> None:
@@ -160,7 +160,7 @@ async def test_writers_of_one_part_at_once_make_dense_versions(
     await state_is_consistent(sql, part)
 
 
-async def test_publishing_and_deleting_are_told_as_such(sql: asyncpg.Connection, part: str) -> None:
+async def test_publishing_and_deleting_have_their_operations(sql: asyncpg.Connection, part: str) -> None:
     await sql.execute("UPDATE part SET status = 'published'")
     await sql.execute("UPDATE part SET title = 'A'")
     await sql.execute("UPDATE part SET deleted_at = now()")
@@ -216,7 +216,7 @@ async def test_publishing_and_deleting_are_told_as_such(sql: asyncpg.Connection,
         ("INSERT INTO category (category_id, name, parent_id) VALUES ('x', 'x', 'x')", "category_no_cycle"),
     ],
 )
-async def test_what_is_wrong_is_refused_by_the_name_of_its_rule(
+async def test_invalid_states_are_rejected_by_constraint(
     sql: asyncpg.Connection, part: str, statement: str, constraint: str
 ) -> None:
     before = await sql.fetchval("SELECT count(*) FROM change_log")

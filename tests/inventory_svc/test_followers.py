@@ -157,6 +157,6 @@ async def test_a_follower_that_stays_away_holds_retention_to_a_bound_only(
         status = await log.GetLogStatus(messages.GetLogStatusRequest())
         assert held == ("gone", 1)
         assert (status.held_by, status.oldest_revision, status.followers[0].inactive) == ("", 256, True)
-        assert "follower inactive, entries are no longer kept for it log=inventory follower=gone" in caplog.text
+        assert "follower inactive, retention no longer waits for it log=inventory follower=gone" in caplog.text
         assert "entries dropped that inactive followers have not read log=inventory followers=gone" in caplog.text
         assert FOLLOWERS_INACTIVE.labels("inventory")._value.get() == 1

@@ -136,7 +136,7 @@ async def test_nothing_is_taken_while_the_log_is_lost_sight_of(inventory: Runnin
     await inventory.have(1)
     known = await newest(inventory)
     tailer = inventory.app.feed.tailer
-    tailer.is_sure = False
+    tailer.is_certain = False
 
     assert not tailer.take([known, msgspec.structs.replace(known, revision=known.revision + 1)])
 

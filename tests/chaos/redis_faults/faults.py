@@ -1,4 +1,4 @@
-"""What goes wrong with Redis, one function each. None is mended by the scenario: the system has to recover."""
+"""Faults of Redis, one function each. The scenario repairs none: the system has to recover."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MESSAGES = (b"", b"\xff\x00", b"[]", b'{"queue_name": 1}', b"{" * 10_000)
 
 
 async def damage_files(world: World) -> None:
-    """Kill Redis, damage a file of its, and start it again."""
+    """Kill Redis, damage one of its files, and start it again."""
     damage = world.rng.choice(DAMAGES)
     world.story.append(f"       {damage.__name__}")
     await asyncio.to_thread(world.redis.kill)
@@ -35,20 +35,20 @@ async def damage_files(world: World) -> None:
 
 
 async def kill_redis(world: World) -> None:
-    """Kill Redis, and leave it down for a moment."""
+    """Kill Redis, and start it again within 1 s."""
     await asyncio.to_thread(world.redis.kill)
     await asyncio.sleep(world.rng.uniform(0, 1.0))
     await asyncio.to_thread(world.redis.start)
 
 
 async def flush(world: World) -> None:
-    """Lose everything that Redis holds."""
+    """Delete all keys."""
     with redis.Redis.from_url(world.redis.url) as client:
         client.flushall()
 
 
 async def plant_type(world: World) -> None:
-    """Another program writes another type under keys of the product."""
+    """Write other types to keys of the product."""
     with redis.Redis.from_url(world.redis.url) as client:
         present = [key.decode() for key in client.scan_iter() if not key.startswith(b"quarantine:")]
         for _ in range(world.rng.randint(1, 4)):
@@ -58,7 +58,7 @@ async def plant_type(world: World) -> None:
 
 
 async def plant_messages(world: World) -> None:
-    """Another program puts messages of no known form into a queue."""
+    """Add malformed messages to a queue."""
     queue = f"{NAMESPACE}:{world.rng.choice(QUEUES)}"
     found = {f"planted-{world.rng.random()}": world.rng.choice(MESSAGES) for _ in range(world.rng.randint(1, 20))}
     with redis.Redis.from_url(world.redis.url) as client:
@@ -66,11 +66,11 @@ async def plant_messages(world: World) -> None:
             client.hset(f"{queue}.msgs", mapping=found)
             client.rpush(queue, *found, "of no message")
         except redis.ResponseError:
-            return  # an earlier fault is still in the way
+            return  # an earlier fault left a key of another type
 
 
 async def plant_fields(world: World) -> None:
-    """Another program overwrites fields of hashes."""
+    """Overwrite fields of hashes."""
     with redis.Redis.from_url(world.redis.url) as client:
         hashes = [key for key in client.scan_iter(_type="hash") if not key.startswith(b"quarantine:")]
         for key in world.rng.sample(hashes, min(3, len(hashes))):

@@ -1,4 +1,4 @@
-"""One scenario: a schedule drawn from its seed, played, and judged."""
+"""One scenario: runs a schedule drawn from its seed, and checks the properties."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.audit.queries import position_of
 from tests.chaos.redis_faults.faults import FAULTS
 from tests.chaos.redis_faults.world import open_world
 from tests.chaos.stream.own_postgres import OwnPostgres
-from tests.chaos.stream.scenario import PropertyBrokenError
+from tests.chaos.stream.scenario import PropertyViolatedError
 from tests.flow.eventually import eventually
 from tests.harness.templates import database, ensure_template
 from tests.tasks.live_log import stored_revisions
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 _STEPS = (3, 6)
 _PAUSE_SECONDS = (0.05, 0.6)
-_RECOVERY_SECONDS = 90.0  # of a machine that does much else; a quiet one needs 2 to 10
+_RECOVERY_SECONDS = 90.0  # on a loaded machine; an idle one needs 2 to 10
 HEAD = "SELECT max(revision) FROM change_log"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisOutcome:
-    """What a scenario was made of."""
+    """The figures of a scenario."""
 
     seed: int
     revisions: int
@@ -47,21 +47,21 @@ class RedisOutcome:
     seconds: float
 
     def described(self) -> str:
-        """Return the figures for a person."""
+        """Return the figures as text."""
         return (
-            f"{self.revisions} revisions, {self.moved} keys of the cache moved aside, complete "
+            f"{self.revisions} revisions, {self.moved} keys quarantined, recovered "
             f"{self.recovery_seconds:.1f} s after the last fault, {self.seconds:.1f} s"
         )
 
 
 def summarise_redis(outcomes: Sequence[RedisOutcome]) -> str:
-    """Return the figures of all scenarios together."""
+    """Return the totals of all scenarios."""
     slowest = max((item.recovery_seconds for item in outcomes), default=0.0)
     return f"{sum(item.revisions for item in outcomes)} revisions, slowest recovery {slowest:.1f} s"
 
 
 def schedule(seed: int) -> list[tuple[Callable[[World], Awaitable[None]], float]]:
-    """Faults, and the pause after each."""
+    """Return the faults, and the pause after each."""
     rng = random.Random(f"schedule-{seed}")
     faults, weights = zip(*FAULTS, strict=True)
     chosen = rng.choices(faults, weights, k=rng.randint(*_STEPS))
@@ -69,7 +69,7 @@ def schedule(seed: int) -> list[tuple[Callable[[World], Awaitable[None]], float]
 
 
 async def play(seed: int, log_dsn: str, audit_dsn: str, folder: Path) -> RedisOutcome:
-    """Play a scenario; ``PropertyBrokenError`` says which promise was broken, and what led to it."""
+    """Run a scenario; raise ``PropertyViolatedError`` with the property and the faults before it."""
     began = time.monotonic()
     async with open_world(seed, log_dsn, audit_dsn, folder) as world:
         writer = asyncio.create_task(world.write())
@@ -80,15 +80,15 @@ async def play(seed: int, log_dsn: str, audit_dsn: str, folder: Path) -> RedisOu
                 await asyncio.sleep(pause)
             world.writing = False
             await writer
-            # What is planted after the last change is found by the next one.
+            # Keys planted after the last change are detected by the next one.
             await world.log.write("last-", 1)
             settled = time.monotonic()
             head: int = await world.log.database.pool.fetchval(HEAD)
-            await _judge(world, head)
+            await _check(world, head)
         except (AssertionError, TimeoutError) as error:
             story = "\n".join(f"  {line}" for line in world.story)
             message = f"seed {seed}: {error!r}\n{story}\n{world.worker.read_log()[-4000:]}"
-            raise PropertyBrokenError(message) from error
+            raise PropertyViolatedError(message) from error
         finally:
             world.writing = False
             await writer
@@ -96,15 +96,15 @@ async def play(seed: int, log_dsn: str, audit_dsn: str, folder: Path) -> RedisOu
         return RedisOutcome(seed, head, len(world.moved), now - settled, now - began)
 
 
-async def _judge(world: World, head: int) -> None:
-    """The trail is whole; the shared cache stands at the end of the log, takes a fill, and serves it."""
+async def _check(world: World, head: int) -> None:
+    """Check that the audit trail is complete, and that the shared cache is at the end of the log, stores and serves."""
     await eventually(lambda: _is_stored(world, head), _RECOVERY_SECONDS)
     stored = await position_of(world.audit.pool, "inventory")
     assert stored is not None
     end = Position(keys.INVENTORY, stored.epoch, head)
     await eventually(lambda: _is_applied(world, end), _RECOVERY_SECONDS)
     await eventually(lambda: _serves(world, end), _RECOVERY_SECONDS)
-    assert await stored_revisions(world.audit.pool) == list(range(1, head + 1)), "the trail has a gap or a repeat"
+    assert await stored_revisions(world.audit.pool) == list(range(1, head + 1)), "the trail has a gap or a duplicate"
     assert world.worker.runs, "the worker has ended"
 
 
@@ -114,9 +114,9 @@ async def _is_stored(world: World, head: int) -> bool:
 
 
 async def _is_applied(world: World, end: Position) -> bool:
-    """Whether the shared cache stands at the end of the log.
+    """Whether the shared cache is at the end of the log.
 
-    Its head, which names the epoch for the next process that applies the log, may be lost: that one begins there.
+    Its head, which has the epoch for the next process that applies the log, may be lost: that process starts there.
     """
     state = f"{keys.namespace(end.log, end.epoch)}:state"
     with redis.Redis.from_url(world.redis.url) as client, contextlib.suppress(redis.RedisError):
@@ -133,7 +133,7 @@ async def _serves(world: World, position: Position) -> bool:
 
 
 class RedisStage:
-    """Plays one scenario at a time, on a PostgreSQL server of its own."""
+    """Runs one scenario at a time, on a PostgreSQL server of its own."""
 
     def __init__(self, folder: Path) -> None:
         """Nothing runs before ``set_up``."""
@@ -141,16 +141,16 @@ class RedisStage:
         self._postgres = OwnPostgres(folder / "postgres")
 
     def set_up(self) -> None:
-        """Return once scenarios can be played."""
+        """Return once scenarios can run."""
         self._postgres.start()
         self._template = ensure_template(self._postgres.servers, "audit", self._folder)
 
     def tear_down(self) -> None:
-        """End everything."""
+        """Stop the server."""
         self._postgres.stop()
 
     async def play(self, seed: int) -> RedisOutcome:
-        """Play a scenario on fresh databases."""
+        """Run a scenario on new databases."""
         folder = self._folder / f"seed-{seed}"
         folder.mkdir()
         servers = self._postgres.servers
@@ -160,7 +160,7 @@ class RedisStage:
 
 @contextlib.contextmanager
 def open_redis_stage() -> Iterator[RedisStage]:
-    """A stage; everything has ended afterwards."""
+    """Yield a stage, and stop it afterwards."""
     with tempfile.TemporaryDirectory(prefix="partstream-chaos-", ignore_cleanup_errors=True) as name:
         stage = RedisStage(Path(name))
         try:

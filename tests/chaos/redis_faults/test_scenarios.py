@@ -1,4 +1,4 @@
-"""Scenarios that every run of the tests plays; ``./partstream chaos redis --seeds 100`` plays more."""
+"""The scenarios of every test run; ``./partstream chaos redis --seeds 100`` runs more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stage() -> Iterator[RedisStage]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_facts_survive_whatever_becomes_of_redis(stage: RedisStage, seed: int) -> None:
+async def test_no_fact_is_lost_when_redis_fails(stage: RedisStage, seed: int) -> None:
     outcome = await stage.play(seed)
 
     assert outcome.revisions > 0

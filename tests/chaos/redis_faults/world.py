@@ -1,4 +1,4 @@
-"""Where a scenario takes place: a log with a writer, a dispatcher, a worker, a shared cache, and one Redis."""
+"""The processes of a scenario: a log with a writer, a dispatcher, a worker, a shared cache, and one Redis."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_AT_ONCE = 40
 
 @dataclass
 class World:
-    """Everything a fault may touch."""
+    """Everything that a fault can affect."""
 
     rng: random.Random
     log: LiveLog
@@ -44,7 +44,7 @@ class World:
     writing: bool = True
 
     async def write(self) -> None:
-        """Write until told to stop."""
+        """Write until ``writing`` is false."""
         number = 0
         while self.writing:
             number += 1
@@ -54,7 +54,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def open_world(seed: int, log_dsn: str, audit_dsn: str, folder: Path) -> AsyncIterator[World]:
-    """A world in which everything runs; everything has ended afterwards."""
+    """Start everything, and stop it afterwards."""
     rng = random.Random(seed)
     own_redis = OwnRedis(folder / "redis")
     own_redis.start()

@@ -1,6 +1,6 @@
-"""The change stream under faults: what a watcher is promised holds whatever is killed, cut, stalled or restarted.
+"""The change stream under faults: its properties hold whatever is killed, disconnected, stalled or restarted.
 
 A scenario is a schedule of faults drawn from a seed. Two replicas of the inventory service run as real processes on a
-real database, writers storm both, recorders follow through networks that break. When everything is well again, what
-each recorder got is compared with the log itself.
+real database, writers write to both, recorders follow over networks that fail. After the faults end, the messages of
+each recorder are compared with the log itself.
 """

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the scenarios' own, which they may restart and crash."""
+"""A PostgreSQL server for scenarios, which restart and crash it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stack.servers.ports import free_port
 from stack.servers.postgres import EmbeddedPostgres
 from tests.harness.servers import PASSWORD, TestServers
 
-# Survives the death of its processes, which is what scenarios bring about, but not that of the machine.
+# Survives a crash of its processes, but not of the machine.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on", "max_wal_size": "1GB"}
 
 
 class OwnPostgres:
-    """Keeps its port and its data over a restart and a crash."""
+    """A server with the same port and data after a restart or a crash."""
 
     def __init__(self, folder: Path) -> None:
         self._server = EmbeddedPostgres(folder, password=PASSWORD, settings=_SETTINGS)
@@ -30,21 +30,21 @@ class OwnPostgres:
 
     @property
     def servers(self) -> TestServers:
-        """The server as the templates' tools want it."""
+        """Return the server for the template tools."""
         return TestServers(0, self.admin_dsn, "")
 
     def start(self) -> None:
-        """Return once it answers and the roles are there."""
+        """Return once it responds and the roles exist."""
         self._thread.submit(self._server.start, self._port).result()
         ensure_databases(self.admin_dsn, dict.fromkeys(NAMES, PASSWORD))
 
     def stop(self) -> None:
-        """Return once it is gone."""
+        """Return once it has stopped."""
         self._thread.submit(self._server.stop).result()
         self._thread.shutdown()
 
     async def restart(self, *, crash: bool) -> None:
-        """End every session, orderly or not, and come back."""
+        """Stop, orderly or by a crash, and start again."""
         await asyncio.wrap_future(self._thread.submit(self._restart, crash))
 
     def _restart(self, crash: bool) -> None:

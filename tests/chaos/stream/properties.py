@@ -1,4 +1,4 @@
-"""What must hold of every recorder, compared with the log itself."""
+"""The properties of every recorder, checked against the log itself."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.chaos.stream.storm import PARTS
 if TYPE_CHECKING:
     from tests.chaos.stream.recorders import Message, Recorder, StateSink
 
-# Every entry there ever was: those that retention has dropped were put aside before.
+# Every entry ever written: those that retention has dropped were archived before.
 EVERYTHING = """
 SELECT revision, transaction_id, epoch, entity, entity_id, version, after::text, details::text FROM change_log
-UNION SELECT revision, transaction_id, epoch, entity, entity_id, version, after, details FROM put_aside
+UNION SELECT revision, transaction_id, epoch, entity, entity_id, version, after, details FROM archived_entries
 ORDER BY revision
 """
 
 HEAD = "SELECT epoch, (SELECT max(revision) FROM change_log) AS revision FROM change_log_identity"
 LEVELS = "SELECT part_id, location_id, version, on_hand, reserved FROM stock_level"
 
-PUBLISHED = frozenset(PARTS)  # parts made by hand meanwhile are not
+PUBLISHED = frozenset(PARTS)  # parts created by SQL in a scenario are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Log:
         return self.entries[revision].transaction != self.entries[revision + 1].transaction
 
     def wanted(self, recorder: Recorder, revision: int) -> bool:
-        """Whether a recorder is to be told of a revision."""
+        """Whether a recorder must receive a revision."""
         entry = self.entries[revision]
         if recorder.is_public and not (entry.seen.entity == "stock_level" and entry.keys <= PUBLISHED):
             return False
@@ -61,7 +61,7 @@ class Log:
 
 
 async def read_log(dsn: str) -> Log:
-    """Read it; it must be gap-free and whole."""
+    """Return the log; it must be gap-free and its hash chain valid."""
     connection = await asyncpg.connect(dsn)
     try:
         verdict = await verify_chain(connection)
@@ -75,7 +75,7 @@ async def read_log(dsn: str) -> Log:
 
 
 async def read_levels(dsn: str) -> tuple[cursors.Position, dict[tuple[str, str], tuple[int, int, int]]]:
-    """Every level and the log's head, as of one moment."""
+    """Return every level and the log's head, in one snapshot."""
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -96,8 +96,8 @@ def _truth(row: asyncpg.Record) -> Truth:
         on_hand = after["on_hand"]
     elif row["entity"] == "reservation":
         keys = frozenset(line["part_id"] for line in details["lines"])
-    told = Seen(row["revision"], row["entity"], row["entity_id"], row["version"], on_hand)
-    return Truth(told, (str(row["epoch"]), row["transaction_id"]), keys)
+    seen = Seen(row["revision"], row["entity"], row["entity_id"], row["version"], on_hand)
+    return Truth(seen, (str(row["epoch"]), row["transaction_id"]), keys)
 
 
 def check_recorder(recorder: Recorder, log: Log) -> None:
@@ -107,7 +107,7 @@ def check_recorder(recorder: Recorder, log: Log) -> None:
     for session in recorder.sessions:
         if before is not None and session.cursor != before:
             jump = jumps.pop(0)
-            assert jump[:2] == (before, session.cursor), f"{recorder.name} went on from a cursor nobody gave it"
+            assert jump[:2] == (before, session.cursor), f"{recorder.name} resumed from a cursor that was never sent"
             _check_jump(jump, log)
         before = _check_session(recorder, session.cursor, session.messages, log)
 
@@ -115,32 +115,34 @@ def check_recorder(recorder: Recorder, log: Log) -> None:
 def _check_jump(jump: tuple[str, str, str], log: Log) -> None:
     start, end = (_position(text).revision for text in jump[:2])
     if jump[2] == "CURSOR_COMPACTED":
-        assert start < end <= log.dropped_to, f"{jump}: what was said to be dropped was not"
+        assert start < end <= log.dropped_to, f"{jump}: the entries are not dropped"
     else:
         assert end <= start, f"{jump}: a new epoch must not hide entries"
 
 
 def _check_session(recorder: Recorder, cursor: str, messages: list[Message], log: Log) -> str:
-    """One connection: each message holds exactly what is due between the cursor before it and its own."""
+    """Check a connection: each message has exactly the changes between the previous cursor and its own."""
     at = _position(cursor)
     for number, message in enumerate(messages):
         where = f"{recorder.name}, message {number} after {cursor} ({at.revision} → {message.revision})"
         assert message.epoch == at.epoch, f"{where}: histories are mixed"
         assert message.revision >= at.revision, f"{where}: the cursor went back"
         due = [
-            recorder.sees(log.entries[revision].seen)
+            recorder.expected(log.entries[revision].seen)
             for revision in range(at.revision + 1, message.revision + 1)
             if log.wanted(recorder, revision)
         ]
-        assert list(message.changes) == due, f"{where}: due were {due}, {message.changes} came"
+        assert list(message.changes) == due, f"{where}: expected {due}, received {message.changes}"
         if message.changes:
-            assert message.fragment != log.is_boundary(message.revision), f"{where}: a transaction was split unflagged"
+            assert message.fragment != log.is_boundary(message.revision), (
+                f"{where}: a transaction is split without a flag"
+            )
         at = cursors.Position("inventory", message.epoch, message.revision)
     return cursors.encode(at) if messages else cursor
 
 
 def check_state(sink: StateSink, levels: dict[tuple[str, str], tuple[int, int, int]]) -> None:
-    """A follower's state is the database's, and each run of its revisions has no gap and no repeat."""
+    """Check that a follower's state is the database's, and that its revisions have no gap and no duplicate."""
     for cursor, revisions in sink.runs:
         start = _position(cursor).revision
         assert revisions == list(range(start + 1, start + 1 + len(revisions))), f"after {cursor}"

@@ -1,4 +1,4 @@
-"""Watchers that write down every message they get, and resume by themselves from their last cursor."""
+"""Watchers that record every message, and resume from their last cursor."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from changelog.sources import StockSource
 
 BOOKMARK_SECONDS = 0.25
-_SILENCE_SECONDS = 4.0  # less than this a busy machine needs now and then
+_SILENCE_SECONDS = 4.0  # a loaded machine may be silent for less
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A change as it came: what is compared with the log."""
+    """The fields of a received change that are compared with the log."""
 
     revision: int
     entity: str
@@ -45,7 +45,7 @@ class Message:
 
 @dataclass(slots=True)
 class Session:
-    """What one connection brought after the cursor it was opened with."""
+    """The messages of one connection after its first cursor."""
 
     cursor: str
     messages: list[Message] = field(default_factory=list)
@@ -53,20 +53,20 @@ class Session:
 
 
 def seen(change: Any) -> Seen:
-    """The parts of a change that are compared."""
+    """Return the fields of a change that are compared."""
     on_hand = change.after.on_hand if change.HasField("after") else None
     return Seen(change.revision, change.entity, change.entity_id, change.version, on_hand)
 
 
 def message_of(batch: ChangeBatch) -> Message:
-    """A message as it came."""
+    """Return a received message."""
     position = cursors.position_in(batch.cursor, "inventory")
     assert position is not None
     return Message(position.epoch, position.revision, tuple(map(seen, batch.changes)), batch.fragment)
 
 
 class Recorder:
-    """A watcher that trusts the stream: it drops nothing and repairs nothing."""
+    """A watcher that records messages as received, without checks or repair."""
 
     def __init__(self, name: str, source: StockSource, cursor: str, part_ids: Sequence[str] = ()) -> None:
         self.name = name
@@ -82,16 +82,16 @@ class Recorder:
 
     @property
     def is_public(self) -> bool:
-        """Whether it belongs to the public by its name."""
+        """Whether it watches without a token."""
         return self.name.startswith("public")
 
-    def sees(self, change: Seen) -> Seen:
-        """What it is told of a change: the public hears that the stock of a part changed, and no number."""
+    def expected(self, change: Seen) -> Seen:
+        """Return what it receives of a change: the public receives no quantity."""
         return replace(change, entity_id="", version=0, on_hand=None) if self.is_public else change
 
     @property
     def position(self) -> cursors.Position:
-        """Where it is."""
+        """Return its position."""
         position = cursors.position_in(self.cursor, "inventory")
         assert position is not None
         return position
@@ -101,14 +101,14 @@ class Recorder:
         self._task = asyncio.create_task(self._run(), name=f"recorder-{self.name}")
 
     async def stop(self) -> None:
-        """Stop; a recorder that failed says so here."""
+        """Stop; raise the error of a recorder that failed."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
     async def reached(self, revision: int) -> None:
-        """Return once the cursor is there."""
+        """Return once the cursor is at the revision."""
         while self.position.revision < revision:
             if self._task is not None and self._task.done():
                 self._task.result()
@@ -142,13 +142,13 @@ class Recorder:
                 await self.reading.wait()
 
     def _jump(self, error: PartstreamError) -> None:
-        """Go on where the server says that it can be gone on."""
+        """Continue at the cursor that the error names."""
         if isinstance(error, CursorCompacted):
             to = error.metadata["oldest_cursor"]
         else:
             found = error.metadata.get("epoch_start_cursor", "")
             if not found:
-                return  # a stream that was open does not know more; the next one is told at its start
+                return  # only the error of a new stream has the cursor
             start = cursors.position_in(found, "inventory")
             assert start is not None
             revision = min(start.revision, self.position.revision)
@@ -158,19 +158,19 @@ class Recorder:
 
 
 class StateSink:
-    """What a follower feeds: the levels as the stream makes them, from a snapshot and the changes after it."""
+    """A sink with the stock levels of a snapshot and the changes after it."""
 
     def __init__(self) -> None:
         self.levels: dict[tuple[str, str], tuple[int, int, int]] = {}
-        self.runs: list[tuple[str, list[int]]] = []  # each reset or start begins a run of revisions
+        self.runs: list[tuple[str, list[int]]] = []  # each reset starts a run of revisions
         self.positions: list[str] = []
 
     async def position(self) -> str | None:
-        """A snapshot is needed."""
+        """Return ``None``: start from a snapshot."""
         return None
 
     async def reset(self, cursor: str, pages: AsyncIterator[Sequence[Any]]) -> None:
-        """Take the snapshot in one step."""
+        """Replace the levels by a snapshot."""
         levels = {}
         async for page in pages:
             for level in page:
@@ -179,7 +179,7 @@ class StateSink:
         self.runs.append((cursor, []))
 
     async def apply(self, batch: ChangeBatch) -> None:
-        """Take a batch; a version that is older than what is here does nothing."""
+        """Apply a batch; an older version changes nothing."""
         for change in batch.changes:
             self.runs[-1][1].append(change.revision)
             if change.HasField("after"):

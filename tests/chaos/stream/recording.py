@@ -1,4 +1,4 @@
-"""What recorders and a follower saw, as JSON, so that another process can judge it."""
+"""The messages of recorders and a follower as JSON, for a check in another process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from changelog.follower import FollowerCounts
 
 
-def written_down(recorders: Sequence[Recorder], state: StateSink, counts: FollowerCounts) -> dict[str, Any]:
-    """Everything that the properties look at."""
+def encode_record(recorders: Sequence[Recorder], state: StateSink, counts: FollowerCounts) -> dict[str, Any]:
+    """Return everything that the properties need."""
     return {
         "recorders": [
             {
@@ -33,15 +33,15 @@ def written_down(recorders: Sequence[Recorder], state: StateSink, counts: Follow
     }
 
 
-def read_back(record: dict[str, Any]) -> tuple[list[Recorder], StateSink]:
-    """Recorders and a follower's state as they were."""
+def decode_record(record: dict[str, Any]) -> tuple[list[Recorder], StateSink]:
+    """Return the recorders and the follower's state."""
     recorders = []
-    for told in record["recorders"]:
-        recorder = Recorder(told["name"], None, "", told["part_ids"])  # type: ignore[arg-type] # it watches no more
-        recorder.jumps = [(start, end, reason) for start, end, reason in told["jumps"]]
+    for item in record["recorders"]:
+        recorder = Recorder(item["name"], None, "", item["part_ids"])  # type: ignore[arg-type] # it does not watch
+        recorder.jumps = [(start, end, reason) for start, end, reason in item["jumps"]]
         recorder.sessions = [
             Session(session["cursor"], [_message(message) for message in session["messages"]], session["ended_by"])
-            for session in told["sessions"]
+            for session in item["sessions"]
         ]
         recorders.append(recorder)
     state = StateSink()
@@ -65,6 +65,6 @@ def _session(session: Session) -> dict[str, Any]:
     return {"cursor": session.cursor, "ended_by": session.ended_by, "messages": messages}
 
 
-def _message(told: list[Any]) -> Message:
-    epoch, revision, fragment, changes = told
+def _message(item: list[Any]) -> Message:
+    epoch, revision, fragment, changes = item
     return Message(UUID(epoch), revision, tuple(Seen(*change) for change in changes), fragment)

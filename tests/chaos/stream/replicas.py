@@ -1,4 +1,4 @@
-"""Replicas of the inventory service as a scenario handles them: started, killed, drained, always on the same port."""
+"""Replicas of the inventory service: started, killed, drained, always on the same port."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from stack.servers.ports import free_port
 from tests.harness.no_limits import RATES
 
 ROOT = Path(__file__).resolve().parents[3]
-_POOL_COMPLAINS = "Failed to restore the pool connection floor"  # asyncpg tells a lost database by a traceback
-_WINDOW_BYTES = 200_000  # about 200 entries: watchers that lag fall out of it and page through the table
+_POOL_ERROR = "Failed to restore the pool connection floor"  # asyncpg logs a lost database with a traceback
+_WINDOW_BYTES = 200_000  # about 200 entries: watchers that lag read from the table
 
 
-class Nursery:
+class ForkServer:
     """The process that forks replicas."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Begin; the first replica waits until everything is imported."""
+        """Start; the first replica waits for the imports."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.stream.nursery"],
+            [sys.executable, "-m", "tests.chaos.stream.fork_server"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -40,14 +40,14 @@ class Nursery:
         )
 
     def stop(self) -> None:
-        """End it and every replica."""
+        """Stop it and every replica."""
         if self._process is not None and self._process.stdin is not None and self._process.stdout is not None:
             self._process.stdin.close()
             self._process.wait()
             self._process.stdout.close()
 
     async def fork(self, given: dict[str, Any]) -> int:
-        """A new replica's pid."""
+        """Return the pid of a new replica."""
         return await asyncio.to_thread(self._fork, given)
 
     def _fork(self, given: dict[str, Any]) -> int:
@@ -61,15 +61,15 @@ class Nursery:
 
 @dataclass
 class Replica:
-    """One replica: a port that stays, a process that may not."""
+    """One replica: its port is constant, its process is not."""
 
-    nursery: Nursery
+    fork_server: ForkServer
     dsn: str
     jwks: Path
     log: Path
     clock_ahead: float = 0.0
     pid: int | None = None
-    # Knows when it started: its number may long be another process's, of another test even, when it is to end.
+    # Has the start time too: the pid may belong to another process later.
     _process: psutil.Process | None = None
 
     def __post_init__(self) -> None:
@@ -87,14 +87,14 @@ class Replica:
             "PARTSTREAM_LOG_FORMAT": "json",
             "PARTSTREAM_LIMITS": RATES,
         }
-        self.pid = await self.nursery.fork(
+        self.pid = await self.fork_server.fork(
             {"environment": environment, "log": str(self.log), "clock_ahead": self.clock_ahead}
         )
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process = psutil.Process(self.pid)
 
     async def listens(self, seconds: float = 30.0) -> None:
-        """Return once somebody accepts connections on the port."""
+        """Return once the port accepts connections."""
         async with asyncio.timeout(seconds):
             while True:
                 try:
@@ -106,38 +106,38 @@ class Replica:
                     return
 
     def hang(self) -> None:
-        """Stop the process: its connections stay, and nothing it was sent is responded to."""
+        """Suspend the process: its connections stay open, without responses."""
         if self._process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._process.suspend()
 
     def resume(self) -> None:
-        """Let it go on, as if nothing had happened."""
+        """Resume the process."""
         if self._process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._process.resume()
 
     async def end(self, how: signal.Signals) -> None:
-        """Send a signal and return once the process is gone."""
+        """Send a signal and return once the process has ended."""
         process, self._process, self.pid = self._process, None, None
         if process is None:
             return
         async with asyncio.timeout(20):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(how)
-                process.resume()  # one that hangs ends by force only
-            while process.is_running():  # noqa: ASYNC110 - the nursery buries it, and tells nobody
+                process.resume()  # a suspended process handles no signal
+            while process.is_running():  # noqa: ASYNC110 - the fork server reaps it
                 await asyncio.sleep(0.005)
 
-    def troubles(self) -> str:
-        """What the log has of failures that must not be, whatever happens around the process."""
+    def errors(self) -> str:
+        """Return log lines of failures that no fault explains."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join([line for line in lines if _is_trouble(line)][:3])
+        return "\n".join([line for line in lines if _is_error(line)][:3])
 
 
-def _is_trouble(line: str) -> bool:
+def _is_error(line: str) -> bool:
     try:
         event = json.loads(line)
     except ValueError:
         return any(word in line for word in ("Traceback", "was never retrieved", "the replica failed"))
-    return bool(event["level"] == "error" or event.get("exception")) and _POOL_COMPLAINS not in event["message"]
+    return bool(event["level"] == "error" or event.get("exception")) and _POOL_ERROR not in event["message"]

@@ -1,4 +1,4 @@
-"""One scenario: a schedule drawn from its seed, played, and judged."""
+"""One scenario: runs a schedule drawn from its seed, and checks the properties."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _PAUSE_SECONDS = (0.02, 0.3)
 _RESUMED = 4
 
 
-class PropertyBrokenError(AssertionError):
-    """A promise was broken; the message has the seed and the story."""
+class PropertyViolatedError(AssertionError):
+    """A property is violated; the message has the seed and the faults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a scenario was made of."""
+    """The figures of a scenario."""
 
     seed: int
     revisions: int
@@ -41,20 +41,20 @@ class Outcome:
     sessions: int
     jumps: int
     acknowledged: int
-    refused: int
+    rejected: int
     dropped: int
     seconds: float
 
     def described(self) -> str:
-        """Return the figures for a person."""
+        """Return the figures as text."""
         return (
             f"{self.revisions} revisions, {self.messages} messages, {self.sessions} sessions, {self.jumps} resyncs, "
-            f"{self.acknowledged} writes ({self.refused} refused), {self.dropped} entries dropped, {self.seconds:.1f} s"
+            f"{self.acknowledged} writes ({self.rejected} failed), {self.dropped} entries dropped, {self.seconds:.1f} s"
         )
 
 
 def schedule(seed: int, fault: str = "") -> list[tuple[Callable[[World], Awaitable[None]], float]]:
-    """Faults, and the pause after each; with a name, this fault only."""
+    """Return the faults, and the pause after each; with a name, this fault only."""
     rng = random.Random(f"schedule-{seed}")
     faults, weights = zip(*(item for item in FAULTS if fault in {"", item[0].__name__}), strict=True)
     steps = rng.randint(*_STEPS)
@@ -62,7 +62,7 @@ def schedule(seed: int, fault: str = "") -> list[tuple[Callable[[World], Awaitab
 
 
 async def play(seed: int, place: Place, fault: str = "") -> Outcome:
-    """Play a scenario; ``PropertyBrokenError`` tells which promise was broken, and how it came to that."""
+    """Run a scenario; raise ``PropertyViolatedError`` with the property and the faults before it."""
     began = time.monotonic()
     async with open_world(seed, place) as world:
         try:
@@ -72,11 +72,11 @@ async def play(seed: int, place: Place, fault: str = "") -> Outcome:
                 await asyncio.sleep(pause)
             world.story.append(f"{time.monotonic() - began:6.2f} settle")
             await world.settle()
-            log = await _judge(world)
-            troubles = "\n".join(replica.troubles() for replica in world.replicas)
-            assert not troubles.strip(), troubles
+            log = await _check(world)
+            errors = "\n".join(replica.errors() for replica in world.replicas)
+            assert not errors.strip(), errors
         except (AssertionError, TimeoutError) as error:
-            raise PropertyBrokenError(_told(seed, world, error)) from error
+            raise PropertyViolatedError(_report(seed, world, error)) from error
         return Outcome(
             seed,
             log.head,
@@ -84,13 +84,13 @@ async def play(seed: int, place: Place, fault: str = "") -> Outcome:
             sum(len(recorder.sessions) for recorder in world.recorders),
             sum(len(recorder.jumps) for recorder in world.recorders) + world.follower.counts.resyncs - 1,
             sum(len(storm.acknowledged) for storm in world.storms),
-            sum(storm.refused for storm in world.storms),
+            sum(storm.rejected for storm in world.storms),
             log.dropped_to,
             time.monotonic() - began,
         )
 
 
-async def _judge(world: World) -> Log:
+async def _check(world: World) -> Log:
     await _check_follower(world)
     for recorder in world.recorders:
         await recorder.stop()
@@ -103,7 +103,7 @@ async def _judge(world: World) -> Log:
 
 
 async def _check_follower(world: World) -> None:
-    """Its state is the database's; a service may write yet what was asked of it before, so both are read at rest."""
+    """Compare its state with the database's, once late writes have ended."""
     while True:
         head, levels = await read_levels(world.dsn)
         await world.follower.reached(head, 30)
@@ -111,12 +111,12 @@ async def _check_follower(world: World) -> None:
             break
     check_state(world.state, levels)
     await world.follower.stop()
-    assert world.follower.counts.gaps == 0, "the follower met a gap"
-    assert world.follower.counts.duplicates == 0, "the follower met a repeat"
+    assert world.follower.counts.gaps == 0, "the follower found a gap"
+    assert world.follower.counts.duplicates == 0, "the follower received a duplicate"
 
 
 def _check_acknowledged(world: World, log: Log) -> None:
-    """Every write that was acknowledged is in the log, at or before the revision it was given."""
+    """Check that every acknowledged write is in the log."""
     for storm in world.storms:
         for part_id, token in storm.acknowledged:
             position = cursors.position_in(token, "inventory")
@@ -125,7 +125,7 @@ def _check_acknowledged(world: World, log: Log) -> None:
 
 
 async def _check_resuming(world: World, log: Log) -> None:
-    """Any cursor ever given leads to exactly what follows it, or is refused for a reason that is true."""
+    """Check that any cursor ever sent resumes after it exactly, or is rejected for a valid reason."""
     given = [
         (recorder, session, number)
         for recorder in world.recorders
@@ -147,7 +147,7 @@ async def _resume(world: World, model: Recorder, cursor: str, log: Log) -> None:
         async with asyncio.timeout(20):
             await again.reached(log.head)
         await again.stop()
-        log = await read_log(world.dsn)  # a service may write yet what was asked of it before
+        log = await read_log(world.dsn)  # late writes may follow
         allowed = {CursorCompacted.reason, EpochChanged.reason}
         assert all(reason in allowed for _, _, reason in again.jumps)
         check_recorder(again, log)
@@ -156,7 +156,7 @@ async def _resume(world: World, model: Recorder, cursor: str, log: Log) -> None:
         await channel.close()
 
 
-def _told(seed: int, world: World, error: BaseException) -> str:
+def _report(seed: int, world: World, error: BaseException) -> str:
     recorders = "\n".join(
         f"  {recorder.name}: at {recorder.position.revision} after {len(recorder.sessions)} sessions, "
         f"ended by {[session.ended_by for session in recorder.sessions][-6:]}, jumps {recorder.jumps}"

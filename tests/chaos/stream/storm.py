@@ -1,4 +1,4 @@
-"""Writers that storm both replicas, and people with SQL shells beside them."""
+"""Concurrent writers of both replicas, and SQL transactions outside the service."""
 
 from __future__ import annotations
 
@@ -34,44 +34,44 @@ SELECT part, location, 500 FROM unnest($1::text[]) AS part, unnest($2::text[]) A
 
 
 class Storm:
-    """Writers of one replica. What was acknowledged is kept: part and revision token."""
+    """Writers of one replica. ``acknowledged`` has part and revision token of each successful write."""
 
     def __init__(self, port: int, token: Callable[[], str], rng: random.Random) -> None:
         self._channel = open_channel([f"127.0.0.1:{port}"], token=token)
         self._stub: Any = InventoryServiceStub(self._channel)
         self._rng = rng
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_over = False
+        self._is_stopped = False
         self.acknowledged: list[tuple[str, str]] = []
-        self.refused = 0
+        self.rejected = 0
 
     def start(self, writers: int) -> None:
-        """Begin to write."""
+        """Start to write."""
         self._tasks = [asyncio.create_task(self._write()) for _ in range(writers)]
 
     async def stop(self) -> None:
-        """Stop writing and hang up; a writer that failed says so here.
+        """Stop writing and disconnect; raise the error of a writer that failed.
 
-        A call under way is waited for: one that is given up may be written all the same, later.
+        Running calls are awaited: one that is cancelled may still be written later.
         """
-        self._is_over = True
+        self._is_stopped = True
         await asyncio.gather(*self._tasks)
         await self._channel.close()
 
     async def _write(self) -> None:
         calls = (self._adjust, self._adjust, self._adjust_many, self._set, self._transfer, self._reserve)
-        while not self._is_over:
+        while not self._is_stopped:
             await asyncio.sleep(self._rng.uniform(0, _PAUSE_SECONDS))
             part_id = self._rng.choice(PARTS)
             try:
-                answer = await self._rng.choice(calls)(part_id)
+                response = await self._rng.choice(calls)(part_id)
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                     raise
-                self.refused += 1
+                self.rejected += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                self.acknowledged.append((part_id, answer.revision_token))
+                self.acknowledged.append((part_id, response.revision_token))
 
     async def _adjust(self, part_id: str) -> Any:
         delta = self._rng.choice((-3, -1, 1, 5))
@@ -107,8 +107,8 @@ class Storm:
         return await self._stub.CreateReservation(request, timeout=_CALL_SECONDS)
 
 
-async def by_hand(dsn: str, *statements: str, commit: bool = True, hold: asyncio.Event | None = None) -> bool:
-    """A person's transaction; with ``hold`` it stays open until told. Whether it was committed."""
+async def run_sql(dsn: str, *statements: str, commit: bool = True, hold: asyncio.Event | None = None) -> bool:
+    """Run a SQL transaction, open until ``hold`` is set; return whether it was committed."""
     try:
         connection = await asyncpg.connect(dsn, timeout=3, command_timeout=20)
     except STORE_FAILURES:

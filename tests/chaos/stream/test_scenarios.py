@@ -1,4 +1,4 @@
-"""Scenarios that every run of the tests plays; ``./partstream chaos stream --seeds 1000`` plays more."""
+"""The scenarios of every test run; ``./partstream chaos stream --seeds 1000`` runs more."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_the_stream_keeps_its_promises_under_faults(stage: Stage, seed: int) -> None:
+async def test_the_properties_of_the_stream_hold_under_faults(stage: Stage, seed: int) -> None:
     outcome = await stage.play(seed)
 
     assert outcome.messages > 0
 
 
 @pytest.mark.parametrize("fault", ["hang_replica", "make_read_only", "fill_disk"])
-async def test_each_condition_of_its_own_is_survived_without_a_restart(stage: Stage, fault: str) -> None:
+async def test_the_service_recovers_from_each_condition_without_a_restart(stage: Stage, fault: str) -> None:
     outcome = await stage.play(1, fault)
 
     assert outcome.messages > 0

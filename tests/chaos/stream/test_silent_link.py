@@ -1,4 +1,4 @@
-"""Watchers behind a link that at times drops everything and says nothing: the properties hold, and silence tells."""
+"""Watchers behind a link that drops packets silently: the properties hold, and silence is detected."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import pytest
 
 from changelog.cursor import Position, encode
 from chassis.tokens import ServiceToken, SigningKey
-from tests.chaos.stream.island import pass_on, way_in
+from tests.chaos.stream.network_namespace import namespace_command, relay
 from tests.chaos.stream.properties import HEAD, check_recorder, check_state, read_levels, read_log
-from tests.chaos.stream.recording import read_back
-from tests.chaos.stream.replicas import ROOT, Nursery, Replica
+from tests.chaos.stream.recording import decode_record
+from tests.chaos.stream.replicas import ROOT, ForkServer, Replica
 from tests.chaos.stream.storm import LOCATIONS, PARTS, SEED, Storm
 from tests.chaos.stream.world import PREPARE
 
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _OUTAGES = 2
-_SHORT_SECONDS = (0.1, 0.5)  # too short to be noticed: the network repeats what it lost
+_SHORT_SECONDS = (0.1, 0.5)  # too short to be detected: TCP retransmits
 
 
 @pytest.fixture(scope="session")
 def way() -> tuple[str, ...]:
-    """How to run something in a network of its own."""
-    found, reason = way_in()
+    """Return the command that runs another one in its own network."""
+    found, reason = namespace_command()
     if found is None:
         pytest.skip(reason)
     return found
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
+def fork_server() -> Iterator[ForkServer]:
+    made = ForkServer()
     made.start()
     yield made
     made.stop()
@@ -56,29 +56,29 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-class Island:
-    """The watcher's side of the link, by its standard input and output."""
+class IsolatedWatchers:
+    """The watchers behind the link, by standard input and output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def ask(self, command: Any, seconds: float = 60.0) -> dict[str, Any]:
-        """Send a command; its answer."""
-        self.tell(command)
+        """Send a command; return its response."""
+        self.send(command)
         assert self._process.stdout is not None
         async with asyncio.timeout(seconds):
             line = await self._process.stdout.readline()
         assert line, "the watcher has ended"
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        response: dict[str, Any] = json.loads(line)
+        return response
 
-    def tell(self, command: Any) -> None:
-        """Send a command that nobody answers."""
+    def send(self, command: Any) -> None:
+        """Send a command without a response."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def everybody_noticed(self) -> None:
-        """Return once every stream that was open has ended."""
+    async def all_streams_ended(self) -> None:
+        """Return once every open stream has ended."""
         before = await self.ask("endings")
         async with asyncio.timeout(60):
             while True:
@@ -90,26 +90,26 @@ class Island:
 
 
 @contextlib.asynccontextmanager
-async def island_before(port: int, way: tuple[str, ...], folder: Path) -> AsyncIterator[Island]:
-    """An island from which a port of this machine can be reached, over the link only."""
+async def isolated_watchers(port: int, way: tuple[str, ...], folder: Path) -> AsyncIterator[IsolatedWatchers]:
+    """Yield watchers that reach a port of this machine over the link only."""
     socket = str(folder / "link")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await pass_on(reader, writer, await asyncio.open_connection("127.0.0.1", port))
+        await relay(reader, writer, await asyncio.open_connection("127.0.0.1", port))
 
     server = await asyncio.start_unix_server(serve, socket)
     process = await asyncio.create_subprocess_exec(
         *way,
         sys.executable,
         "-m",
-        "tests.chaos.stream.island",
+        "tests.chaos.stream.network_namespace",
         socket,
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
-        yield Island(process)
+        yield IsolatedWatchers(process)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -118,7 +118,7 @@ async def island_before(port: int, way: tuple[str, ...], folder: Path) -> AsyncI
 
 
 async def prepared(dsn: str) -> str:
-    """Levels to storm; the cursor of the log's end."""
+    """Create levels; return the cursor of the log's end."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(PREPARE)
@@ -130,8 +130,8 @@ async def prepared(dsn: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_watchers_behind_a_silent_link_miss_nothing_and_repeat_nothing(
-    inventory_dsn: str, nursery: Nursery, folder: Path, way: tuple[str, ...], seed: int
+async def test_watchers_behind_a_silent_link_receive_every_change_once(
+    inventory_dsn: str, fork_server: ForkServer, folder: Path, way: tuple[str, ...], seed: int
 ) -> None:
     rng = random.Random(seed)
     key = SigningKey.generate()
@@ -139,41 +139,41 @@ async def test_watchers_behind_a_silent_link_miss_nothing_and_repeat_nothing(
     jwks.write_text(json.dumps(key.jwks()))
     token = ServiceToken(key, "chaos")
     cursor = await prepared(inventory_dsn)
-    replica = Replica(nursery, inventory_dsn, jwks, folder / "replica.log")
+    replica = Replica(fork_server, inventory_dsn, jwks, folder / "replica.log")
     await replica.start()
     await replica.listens()
     storm = Storm(replica.port, token, rng)
     storm.start(2)
     try:
-        async with island_before(replica.port, way, folder) as island:
-            island.tell({"cursor": cursor, "token": token(), "part_ids": rng.sample(PARTS, 3)})
-            await island.ask({"reach": (await read_levels(inventory_dsn))[0].revision})
+        async with isolated_watchers(replica.port, way, folder) as watchers:
+            watchers.send({"cursor": cursor, "token": token(), "part_ids": rng.sample(PARTS, 3)})
+            await watchers.ask({"reach": (await read_levels(inventory_dsn))[0].revision})
             for _ in range(_OUTAGES):
-                assert await island.ask("down") == {"link": "down"}
+                assert await watchers.ask("down") == {"link": "down"}
                 await asyncio.sleep(rng.uniform(*_SHORT_SECONDS))
-                await island.ask("up")
-                await island.ask({"reach": (await read_levels(inventory_dsn))[0].revision})
-                await island.ask("down")
-                await island.everybody_noticed()
-                await island.ask("up")
-                await island.ask({"reach": (await read_levels(inventory_dsn))[0].revision})
+                await watchers.ask("up")
+                await watchers.ask({"reach": (await read_levels(inventory_dsn))[0].revision})
+                await watchers.ask("down")
+                await watchers.all_streams_ended()
+                await watchers.ask("up")
+                await watchers.ask({"reach": (await read_levels(inventory_dsn))[0].revision})
             await storm.stop()
             head, levels = await read_levels(inventory_dsn)
-            await island.ask({"reach": head.revision})
-            await island.ask({"record": str(folder / "record.json")})
+            await watchers.ask({"reach": head.revision})
+            await watchers.ask({"record": str(folder / "record.json")})
     finally:
         await storm.stop()
         await replica.end(signal.SIGKILL)
 
     record = json.loads((folder / "record.json").read_text())
-    recorders, state = read_back(record)
+    recorders, state = decode_record(record)
     log = await read_log(inventory_dsn)
     for recorder in recorders:
         check_recorder(recorder, log)
-        # Before the island's way out is open, a watcher is refused once or twice.
+        # Until the relay listens, connections of a watcher are refused.
         endings = [session.ended_by for session in recorder.sessions if session.messages]
-        assert endings[0] == "TimeoutError", endings  # nothing but silence told of the first outage
+        assert endings[0] == "TimeoutError", endings  # the first outage is detected by silence only
         assert endings.count("TimeoutError") >= _OUTAGES
     check_state(state, levels)
     assert (record["gaps"], record["duplicates"]) == (0, 0)
-    assert not replica.troubles()
+    assert not replica.errors()

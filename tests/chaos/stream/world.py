@@ -1,4 +1,4 @@
-"""Where a scenario takes place: a database, two replicas, a network before each, writers and recorders."""
+"""The processes of a scenario: a database, two replicas with a network each, writers and recorders."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     import grpc
 
     from tests.chaos.stream.own_postgres import OwnPostgres
-    from tests.chaos.stream.replicas import Nursery
+    from tests.chaos.stream.replicas import ForkServer
     from tests.harness.small_disk import SmallDisk
     from tests.harness.store_conditions import Conditions
 
 _PARTITION_REVISIONS = 256
 _WRITERS = 2
 
-# Where retention's victims are put, and a clock of the database that jumps about, which only `committed_at` may show.
+# A copy of the entries that retention drops, and a database clock that jumps, which affects `committed_at` only.
 PREPARE = """
-CREATE TABLE put_aside AS
+CREATE TABLE archived_entries AS
     SELECT revision, transaction_id, epoch, entity, entity_id, version, after::text, details::text
     FROM change_log WITH NO DATA;
 INSERT INTO location (location_id, name) VALUES ('north', 'North');
@@ -58,19 +58,19 @@ ALTER FUNCTION change_log_write_staged SET search_path = skew, pg_catalog, publi
 
 @dataclass(frozen=True)
 class Place:
-    """What the stage gives to a scenario."""
+    """The shared parts that a scenario uses."""
 
     dsn: str
     postgres: OwnPostgres
-    nursery: Nursery
+    fork_server: ForkServer
     folder: Path
     conditions: Conditions
-    disk: SmallDisk | None  # that the database lies on; ``None`` where nothing can be mounted
+    disk: SmallDisk | None  # of the database; ``None`` where mounting is not possible
 
 
 @dataclass
 class World:
-    """Everything a fault may touch."""
+    """Everything that a fault can affect."""
 
     rng: random.Random
     place: Place
@@ -87,16 +87,16 @@ class World:
 
     @property
     def dsn(self) -> str:
-        """The connection string of the database."""
+        """Return the connection string of the database."""
         return self.place.dsn
 
     @property
     def postgres(self) -> OwnPostgres:
-        """The server."""
+        """Return the PostgreSQL server."""
         return self.place.postgres
 
     async def settle(self) -> None:
-        """Make everything well again and let every recorder come to the end of the log."""
+        """Repair everything, and return once every recorder is at the end of the log."""
         await asyncio.to_thread(self.undo.close)
         for proxy in self.proxies:
             proxy.heal()
@@ -113,13 +113,13 @@ class World:
             if replica.pid is None:
                 await replica.start()
         await asyncio.gather(*(replica.listens() for replica in self.replicas))
-        end = await self._last_word()
+        end = await self._close_log()
         async with asyncio.timeout(30):
             await self.follower.reached(end, 30)
             await asyncio.gather(*(recorder.reached(end.revision) for recorder in self.recorders))
 
-    async def _last_word(self) -> Position:
-        """The head, once nobody writes any more: a write by hand closes the log."""
+    async def _close_log(self) -> Position:
+        """Return the head after a last write by SQL."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute("UPDATE stock_level SET on_hand = on_hand + 1 WHERE part_id = $1", PARTS[0])
@@ -131,8 +131,8 @@ class World:
 
 @contextlib.asynccontextmanager
 async def open_world(seed: int, place: Place) -> AsyncIterator[World]:
-    """A world in which writers write and recorders record; everything is gone afterwards."""
-    dsn, nursery, folder = place.dsn, place.nursery, place.folder
+    """Start replicas, writers and recorders, and stop them afterwards."""
+    dsn, fork_server, folder = place.dsn, place.fork_server, place.folder
     rng = random.Random(seed)
     following.RESYNC_SPREAD_SECONDS = 0.05
     key = SigningKey.generate()
@@ -140,7 +140,7 @@ async def open_world(seed: int, place: Place) -> AsyncIterator[World]:
     jwks.write_text(json.dumps(key.jwks()))
     token = ServiceToken(key, "chaos")
     await _prepare(dsn, skew=rng.random() < 0.3)
-    replicas = [Replica(nursery, dsn, jwks, folder / f"replica-{number}.log") for number in (1, 2)]
+    replicas = [Replica(fork_server, dsn, jwks, folder / f"replica-{number}.log") for number in (1, 2)]
     replicas[1].clock_ahead = rng.choice((0.0, -4.0, 90.0))
     for replica in replicas:
         await replica.start()
@@ -194,7 +194,7 @@ class _Channels:
         self._stack = stack
 
     def open(self, *numbers: int, signed_in: bool = True) -> grpc.aio.Channel:
-        """A channel over some replicas."""
+        """Return a channel over some replicas."""
         targets = [f"127.0.0.1:{self._proxies[number].port}" for number in numbers]
         channel = open_channel(targets, token=self._token if signed_in else None)
         self._stack.push_async_callback(channel.close)

@@ -175,7 +175,7 @@ def test_batches_are_even_and_none_is_too_large(count: int) -> None:
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00Z"])
 def test_a_time_beyond_the_calendar_is_called_that(tmp_path: Path, time: str) -> None:
     """The first row was called earlier than the line before, and there is none."""
-    with pytest.raises(MovementsUnreadable, match=r"line 2: .* must be a time of the years 1 to 9999 in UTC"):
+    with pytest.raises(MovementsUnreadable, match=r"line 2: .* must be a timestamp of the years 1 to 9999 in UTC"):
         snapshots_of(tmp_path, HEADER + f"{time},A,,,5,listed,s1\n")
 
 

@@ -1,4 +1,4 @@
-"""Strategies for content that keeps the rules."""
+"""Strategies for valid content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from content_svc.domain.part import Image, Money, PartContent, PriceBreak
 
-# Separators, and marks that turn directions or annotate; besides the categories of control characters.
+# Separators, bidirectional marks and annotations, besides the categories of control characters.
 FORBIDDEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufff9\ufffa\ufffb\ufffe\uffff"
 CHARACTERS = st.characters(exclude_categories=("Cc", "Cs"), exclude_characters=FORBIDDEN)
 VISIBLE = st.characters(exclude_categories=("Cc", "Cs", "Z"), exclude_characters=FORBIDDEN)
@@ -40,7 +40,7 @@ PRICE_BREAKS = st.lists(st.integers(1, 10**9), unique=True, max_size=6).map(
 
 @st.composite
 def contents(draw: st.DrawFn) -> PartContent:
-    """Content that every rule accepts, in the form in which it is stored."""
+    """Valid content in the form in which it is stored."""
     price = Money(draw(AMOUNTS), "USD") if draw(st.booleans()) else None
     return PartContent(
         category_id="resistors",

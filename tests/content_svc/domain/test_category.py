@@ -12,7 +12,7 @@ from content_svc.domain.category import Category, depth_first, validate_category
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[Category]:
-    """Categories whose parents come before them, in any order of names and positions."""
+    """Categories after their parents, in any order of names and positions."""
     count = draw(st.integers(0, 20))
     return [
         Category(
@@ -53,7 +53,7 @@ def test_parents_come_before_their_children_and_counts_are_summed(tree: list[Cat
         (Category(category_id="a", name="x", parent_id="B"), "category.parent_id"),
     ],
 )
-def test_a_broken_rule_is_named_by_its_path(category: Category, path: str) -> None:
+def test_a_violation_has_the_path_of_its_field(category: Category, path: str) -> None:
     with pytest.raises(FieldInvalid) as caught:
         validate_category(category)
 

@@ -1,4 +1,4 @@
-"""What a write takes and what it changes."""
+"""Merge a write into a part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MASKS = st.lists(st.sampled_from(CONTENT_FIELDS), min_size=1, unique=True)
 
 
 @given(contents(), contents(), MASKS)
-def test_exactly_the_masked_fields_are_taken(present: PartContent, wanted: PartContent, mask: list[str]) -> None:
+def test_exactly_the_masked_fields_are_set(present: PartContent, wanted: PartContent, mask: list[str]) -> None:
     merged = merge_content(present, wanted, mask)
 
     for name in CONTENT_FIELDS:
@@ -26,17 +26,17 @@ def test_exactly_the_masked_fields_are_taken(present: PartContent, wanted: PartC
 
 
 @given(contents(), contents(), st.sampled_from(([], ["*"])))
-def test_no_mask_takes_every_field(present: PartContent, wanted: PartContent, mask: list[str]) -> None:
+def test_an_empty_mask_sets_every_field(present: PartContent, wanted: PartContent, mask: list[str]) -> None:
     assert merge_content(present, wanted, mask) == wanted
 
 
 @given(contents(), contents())
-def test_an_unset_status_leaves_the_present_one(present: PartContent, wanted: PartContent) -> None:
+def test_an_unset_status_keeps_the_present_one(present: PartContent, wanted: PartContent) -> None:
     assert merge_content(present, replace(wanted, status=None), []).status == present.status
 
 
 @pytest.mark.parametrize("path", ["version", "part_id", "price.amount_minor", "nonsense"])
-def test_a_mask_names_only_what_a_caller_may_set(path: str) -> None:
+def test_a_mask_with_a_field_that_no_caller_can_set_is_invalid(path: str) -> None:
     content = PartContent(category_id="a", title="b")
 
     with pytest.raises(FieldInvalid) as caught:
@@ -54,11 +54,11 @@ def test_changed_fields_are_those_that_differ(before: PartContent, after: PartCo
 
 
 @given(contents())
-def test_nothing_changes_from_itself(content: PartContent) -> None:
+def test_equal_content_has_no_changed_fields(content: PartContent) -> None:
     assert changed_fields(content, replace(content)) == ()
 
 
-def test_true_is_not_one() -> None:
+def test_true_differs_from_one() -> None:
     one = PartContent(category_id="a", title="b", specifications={"x": 1})
 
     assert changed_fields(one, replace(one, specifications={"x": True})) == ("specifications",)

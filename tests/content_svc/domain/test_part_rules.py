@@ -1,4 +1,4 @@
-"""Rules of fields: what is accepted, what is refused, and under which path."""
+"""The rules for fields: valid values, invalid values, and their paths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def violations(part_id: str, content: PartContent) -> list[str]:
 
 
 @given(contents())
-def test_sound_content_is_accepted_and_stays_as_it_is(content: PartContent) -> None:
+def test_valid_content_is_accepted_and_already_canonical(content: PartContent) -> None:
     stored = canonical(content)
 
     validate_part("R-1.a_B", stored)
@@ -77,16 +77,16 @@ def test_sound_content_is_accepted_and_stays_as_it_is(content: PartContent) -> N
         ({"datasheet_url": "https://[broken"}, "part.datasheet_url"),
     ],
 )
-def test_a_broken_rule_is_named_by_its_path(change: dict[str, Any], path: str) -> None:
+def test_a_violation_has_the_path_of_its_field(change: dict[str, Any], path: str) -> None:
     assert path in violations("R1", replace(SOUND, **change))
 
 
 @pytest.mark.parametrize("part_id", ["", "a b", "ä", "x" * 65, "a/b", "a\n"])
-def test_a_malformed_part_id_is_refused(part_id: str) -> None:
+def test_a_malformed_part_id_is_rejected(part_id: str) -> None:
     assert violations(part_id, SOUND) == ["part.part_id"]
 
 
-def test_every_broken_rule_is_reported_at_once() -> None:
+def test_all_violations_are_reported_at_once() -> None:
     content = replace(SOUND, title="", mpn="x" * 201, price=Money(-1, "?"))
 
     assert violations("", content) == [
@@ -99,7 +99,7 @@ def test_every_broken_rule_is_reported_at_once() -> None:
 
 
 @given(st.integers(-(2**53) + 1, 2**53 - 1))
-def test_a_whole_number_that_came_as_a_double_is_whole_again(number: int) -> None:
+def test_a_whole_double_becomes_an_integer(number: int) -> None:
     scalar = canonical_scalar(float(number))
 
     assert (scalar, type(scalar)) == (number, int)

@@ -161,7 +161,7 @@ async def world(
         created = await made.admin.post("/admin/users", json=CLERK)
         made.clerk_id = created.json()["user_id"]
         async with asyncio.timeout(20):
-            await inventory.revocations.until_heard()
+            await inventory.revocations.until_confirmed()
         yield made
 
 
@@ -258,7 +258,7 @@ async def test_services_go_on_with_another_edge_and_end_writes_without_any(world
         edge.revocations.drain()
         await edge.revocation_server.stop()
     await clerk.write()  # for ten seconds what was heard last is recent enough
-    world.inventory.revocations._heard_at -= 10.0
+    world.inventory.revocations._confirmed_at -= 10.0
 
     refused = await ended(clerk.write())
 

@@ -17,7 +17,7 @@ from edge.http.request_context import RequestContext, set_request_context
 from edge.upstream.clients import CONTENT, INVENTORY, WRITE_SECONDS, Services
 from edge.upstream.replicas import Replicas
 from partstream.inventory.v1 import stock_service_pb2 as pb
-from tests.chaos.stream.replicas import Nursery, Replica
+from tests.chaos.stream.replicas import ForkServer, Replica
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -30,8 +30,8 @@ USER_ID = "00000000-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    started = Nursery()
+def fork_server() -> Iterator[ForkServer]:
+    started = ForkServer()
     started.start()
     yield started
     started.stop()
@@ -39,9 +39,9 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture
 async def processes(
-    nursery: Nursery, inventory_dsn: str, keys: Keys, tmp_path: Path
+    fork_server: ForkServer, inventory_dsn: str, keys: Keys, tmp_path: Path
 ) -> AsyncIterator[tuple[Replica, Replica]]:
-    first, second = (Replica(nursery, inventory_dsn, keys.jwks, tmp_path / f"{number}.log") for number in (1, 2))
+    first, second = (Replica(fork_server, inventory_dsn, keys.jwks, tmp_path / f"{number}.log") for number in (1, 2))
     for process in (first, second):
         await process.start()
         await process.listens()

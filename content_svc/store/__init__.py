@@ -1,0 +1,1 @@
+"""The SQL of the service behind named functions, and rows as domain objects."""
