@@ -14,7 +14,7 @@ from chassis.server import Server
 from chassis.store_probe import StoreProbe
 from chassis.tokens import TokenVerifier
 from content_svc import changes
-from content_svc.queries.catalogue import Queries
+from content_svc.queries import Queries
 from content_svc.servicer import MULTI_LINE, ContentServicer
 from content_svc.servicer.base import pack
 from content_svc.settings import Settings

@@ -1,116 +1,57 @@
-"""What the service reads from its environment."""
+"""Settings of the inventory service."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from chassis.limits import LIMITS_HELP, Limits, limits
-from chassis.operations import OperationsSettings
-from chassis.settings import choice, days, dsn, file, port, positive_int, setting, targets, targets_or_none, text
-from chassis.tls import GrpcClientSettings, GrpcServerSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from changelog.service_settings import LogLineSettings, ServiceSettings
+from chassis.settings import dsn, port, positive_int, setting, targets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrateSettings:
+@dataclass(frozen=True, kw_only=True)
+class MigrateSettings(LogLineSettings):
     """For ``migrate``."""
 
     database_url: str = setting(
         "PARTSTREAM_INVENTORY_DATABASE_URL", dsn, help="the inventory database, postgresql://role:password@host:port/db"
     )
-    log_format: str = setting(
-        "PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="how log lines look"
-    )
-    log_level: str = setting(
-        "PARTSTREAM_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="what is logged"
-    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(MigrateSettings, GrpcServerSettings, GrpcClientSettings, OperationsSettings):
+@dataclass(frozen=True, kw_only=True)
+class Settings(MigrateSettings, ServiceSettings):
     """For ``serve``."""
 
-    jwks: str = setting("PARTSTREAM_JWKS", text, help="keys that tokens are checked with: a JWKS file or its address")
     content_targets: tuple[str, ...] = setting(
         "PARTSTREAM_CONTENT_TARGETS",
         targets,
         default=(),
-        help="content replicas, host:port, comma-separated: they say which parts are published",
+        help="content replicas, host:port, comma-separated: their change log names the published parts",
     )
-    process_keys: str = setting(
-        "PARTSTREAM_PROCESS_KEYS",
-        text,
-        default="",
-        help="keys that processes prove themselves with: a file or its address; unset = no process is known",
-    )
-    revocation_targets: tuple[str, ...] | None = setting(
-        "PARTSTREAM_REVOCATION_TARGETS",
-        targets_or_none,
-        help="gRPC addresses of the edges, which say what is revoked, host:port, comma-separated; `none` = revoked "
-        "tokens count until they expire",
-    )
-    credential_file: Path | None = setting(
-        "PARTSTREAM_CREDENTIAL_FILE",
-        file,
-        default=None,
-        help="PEM file of the private key that this process proves itself with",
-    )
-    host: str = setting(
-        "PARTSTREAM_GRPC_HOST",
-        text,
-        default="127.0.0.1",
-        fallback="PARTSTREAM_HOST",
-        help="the address to listen on; unset = PARTSTREAM_HOST",
-    )
-    port: int = setting("PARTSTREAM_INVENTORY_PORT", port, default=50051, help="the port of this replica")
+    port: int = setting("PARTSTREAM_INVENTORY_PORT", port, default=50051, help="port of this replica")
     pool_size: int = setting(
-        "PARTSTREAM_INVENTORY_POOL_SIZE", positive_int, default=10, help="connections to the database at most"
+        "PARTSTREAM_INVENTORY_POOL_SIZE", positive_int, default=10, help="maximum number of connections to the database"
     )
-    log_keep_for: timedelta = setting(
-        "PARTSTREAM_LOG_KEEP_DAYS", days, default=timedelta(days=90), help="days that the change log is kept"
-    )
-    log_keep_bytes: int = setting(
-        "PARTSTREAM_LOG_KEEP_BYTES", positive_int, default=50 * 1024**3, help="bytes that the change log may take"
-    )
-    follower_hold_for: timedelta = setting(
-        "PARTSTREAM_FOLLOWER_HOLD_DAYS",
-        days,
-        default=timedelta(days=7),
-        help="days that the change log is kept for a registered follower that no longer reports",
-    )
-    log_window_bytes: int = setting(
-        "PARTSTREAM_LOG_WINDOW_BYTES",
-        positive_int,
-        default=64 * 1024**2,
-        help="bytes of the newest log entries kept in memory for watchers",
-    )
-    otel_exporter: str = setting(
-        "PARTSTREAM_OTEL_EXPORTER", choice("none", "otlp", "console"), default="none", help="where traces go"
-    )
-    limits: Limits = setting("PARTSTREAM_LIMITS", limits, default=Limits(), help=LIMITS_HELP)
     guest_lines: int = setting(
         "PARTSTREAM_GUEST_LINES", positive_int, default=50, help="lines of a reservation without an account"
     )
     guest_units: int = setting(
-        "PARTSTREAM_GUEST_UNITS", positive_int, default=10_000, help="units of a part in one of them"
+        "PARTSTREAM_GUEST_UNITS",
+        positive_int,
+        default=10_000,
+        help="units of one part in a reservation without an account",
     )
     guest_ttl_seconds: int = setting(
-        "PARTSTREAM_GUEST_TTL_SECONDS", positive_int, default=3600, help="seconds that one of them holds stock at most"
+        "PARTSTREAM_GUEST_TTL_SECONDS",
+        positive_int,
+        default=3600,
+        help="maximum seconds until a reservation without an account expires",
     )
     guest_extensions: int = setting(
         "PARTSTREAM_GUEST_EXTENSIONS",
         positive_int,
         default=10,
-        help="how often the end of one of them can be moved, by an extension or a replacement",
+        help="how often the expiry of a reservation without an account can be moved, by an extension or a replacement",
     )
     guest_open_reservations: int = setting(
         "PARTSTREAM_GUEST_OPEN_RESERVATIONS", positive_int, default=10, help="open reservations of one guest's cart"
     )
-
-    def problems(self) -> list[str]:
-        """Return a line for each certificate or key that cannot be used."""
-        return GrpcServerSettings.problems(self) + GrpcClientSettings.problems(self)

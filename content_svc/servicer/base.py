@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from changelog.feed import ChangeFeed
-    from content_svc.queries.catalogue import Queries
+    from content_svc.queries import Queries
     from content_svc.store.write_transactions import WriteTransactions
     from partstream.content.v1 import part_pb2
 

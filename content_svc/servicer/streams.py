@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from changelog.feed import ChangeFeed
-    from content_svc.queries.catalogue import Queries
+    from content_svc.queries import Queries
     from content_svc.store.write_transactions import WriteTransactions
 
 _BOOKMARK_SECONDS = 5.0

@@ -1,7 +1,8 @@
 """The statement of a page of parts.
 
-It is composed in Python, of constants, because each order has its own index: a statement with optional conditions
-(``$1 IS NULL OR ...``) gets one plan for all filters, which reads the table where an index would return the page.
+It is composed in Python, of constants, so that each order and each start of a page uses its index: with optional
+conditions (``$1 IS NULL OR ...``) a generic plan reads the index from its beginning, 30,000 entries in 13 ms instead of
+51 entries in 0.06 ms for a page deep in 50,000 parts.
 """
 
 from __future__ import annotations

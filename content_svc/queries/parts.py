@@ -1,4 +1,4 @@
-"""Reads of parts and categories. A caller without permission reads published parts only."""
+"""Reads of parts. A caller without permission reads published parts only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from chassis.caller import current_caller, require
 from chassis.database import Database
 from chassis.errors import Overloaded, ResourceRef
 from chassis.page_tokens import PageTokenCodec
-from content_svc.domain.category import Category, depth_first
 from content_svc.domain.listing import DEFAULT_PAGE, PagePosition, PartListing
 from content_svc.domain.part import Part
 from content_svc.errors import CategoryNotFound
@@ -43,8 +42,8 @@ class PartsRead:
     next_page_token: str = ""
 
 
-class Queries:
-    """The reads of the service."""
+class PartQueries:
+    """Pages, single parts and snapshots."""
 
     def __init__(self, database: Database) -> None:
         """Read through the pool."""
@@ -86,11 +85,6 @@ class Queries:
             message = f"The category {category_id} does not exist."
             raise CategoryNotFound(message, resource=ResourceRef("category", category_id))
         return [record["category_id"] for record in records]
-
-    async def list_categories(self) -> tuple[list[Category], int | None]:
-        """Return the live categories, depth first, and the revision that covers them."""
-        records = await self._database.pool.fetch(STATEMENTS["select_categories"])
-        return depth_first(map(rows.category_from_row, records)), _revision(records)
 
     async def snapshot(self, start_after: str) -> AsyncGenerator[int | Part, None]:
         """Yield a revision, then by id every part as of that revision that the caller can see."""
