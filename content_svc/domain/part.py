@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from chassis.errors import ResourceRef, VersionConflict, VersionRequired
+from chassis.errors import ConcurrencyError, ResourceRef, VersionRequired
+from chassis.optimistic_locking import OptimisticLockingMixin
 from content_svc.errors import PartArchived
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -91,7 +92,7 @@ def deleted_part(part_id: str) -> PartArchived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(OptimisticLockingMixin):
     """A part as stored."""
 
     part_id: str
@@ -120,12 +121,14 @@ class Part:
         elif condition.expected_version is None and not condition.unconditional:
             message = "The write needs a precondition: set expected_version, if_match or unconditional."
             raise VersionRequired(message, resource=ResourceRef("part", self.part_id))
-        if condition.expected_version not in {None, self.version}:
-            message = f"Version {condition.expected_version} was expected, but the part is at version {self.version}."
-            raise self._conflict(message)
+        self.check_version(condition.expected_version)
 
-    def _conflict(self, message: str, **facts: str) -> VersionConflict:
-        return VersionConflict(
+    def version_conflict(self, expected: int) -> ConcurrencyError:
+        """Return the error for a stale version, with the part and who changed it."""
+        return self._conflict(f"Version {expected} was expected, but the part is at version {self.version}.")
+
+    def _conflict(self, message: str, **facts: str) -> ConcurrencyError:
+        return ConcurrencyError(
             message,
             current=self,
             metadata={

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from chassis.errors import VersionConflict
+from chassis.errors import ConcurrencyError
+from chassis.optimistic_locking import OptimisticLockingMixin
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,7 +46,7 @@ class Origin:
 
 # Levels and movements are values although not frozen: freezing costs 1.5 us each and batches make thousands a second.
 @dataclass(slots=True)
-class StockLevel:
+class StockLevel(OptimisticLockingMixin):
     """The stock of one part at one location, as of its ``version``."""
 
     part_id: str
@@ -79,10 +80,14 @@ class StockLevel:
         """Whether it is time to reorder."""
         return self.on_hand - self.reserved <= self.reorder_point
 
-    def check_version(self, expected: int | None) -> None:
-        """Raise ``ConcurrencyError`` with this level as ``current`` when ``expected`` is given and stale."""
-        if expected is not None and expected != self.version:
-            raise version_conflict(self, expected)
+    def version_conflict(self, expected: int) -> ConcurrencyError:
+        """Return the error for a stale version, with the level and who changed it."""
+        return ConcurrencyError(
+            f"Version {expected} of the stock of {self.part_id} at {self.location_id} was expected, "
+            f"but {self.version} is there now.",
+            current=self,
+            metadata={"expected_version": str(expected), **_present(self)},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +98,6 @@ class PublicStock:
     available: int
     low_stock: bool
     version: int
-
-
-def version_conflict(level: StockLevel, expected: int) -> VersionConflict:
-    """The error for a writer who saw another version than is there."""
-    return VersionConflict(
-        f"Version {expected} of the stock of {level.part_id} at {level.location_id} was expected, "
-        f"but {level.version} is there now.",
-        current=level,
-        metadata={"expected_version": str(expected), **_present(level)},
-    )
 
 
 def _present(level: StockLevel) -> dict[str, str]:
@@ -116,15 +111,15 @@ def _present(level: StockLevel) -> dict[str, str]:
     }
 
 
-def none_matches(key: LevelKey, level: StockLevel | None, epochs: frozenset[str]) -> VersionConflict:
+def none_matches(key: LevelKey, level: StockLevel | None, epochs: frozenset[str]) -> ConcurrencyError:
     """Return the error for a writer of whose ``If-Match`` no state is the present one."""
     what, epoch = f"the stock of {key[0]} at {key[1]}", {"epoch": max(epochs, default="")}
     if level is None:
         message = f"No entity tag in If-Match matches: {what} does not exist."
         facts = {"part_id": key[0], "location_id": key[1], "current_version": "0"}
-        return VersionConflict(message, metadata=facts | epoch)
+        return ConcurrencyError(message, metadata=facts | epoch)
     message = f"No entity tag in If-Match matches: {what} is at version {level.version}."
-    return VersionConflict(message, current=level, metadata=_present(level) | epoch)
+    return ConcurrencyError(message, current=level, metadata=_present(level) | epoch)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
                             ELSE inventory_version_at(s.part_id, s.location_id, $9) END
       AND ($4::timestamptz IS NULL OR v.occurred_at < $4)
       AND ($3::timestamptz IS NULL OR v.version > inventory_version_at(s.part_id, s.location_id, $3))
-      AND ($5::text[] IS NULL OR v.kind = ANY ($5))
+      AND ($5::text[] IS NULL OR v.kind = ANY($5))
       AND ($6 = '' OR v.actor_name = $6)
       AND ($7 = '' OR v.request_id = $7)
       AND ($9::timestamptz IS NULL OR (v.occurred_at, v.location_id, v.version) < ($9, $10, $11))

@@ -3,7 +3,7 @@
 SELECT part_id, location_id, on_hand, reserved, reorder_point, version, updated_at,
        last_updated_by::text, last_updated_by_name, archived_at,
        (SELECT l.revision FROM change_log l ORDER BY l.revision DESC LIMIT 1) AS revision
-FROM stock_level WHERE part_id = ANY ($1::text[]) ORDER BY part_id, location_id;
+FROM stock_level WHERE part_id = ANY($1::text[]) ORDER BY part_id, location_id;
 
 -- name: select_levels_of_published_parts
 -- Return every level of those among some parts that are published.
@@ -11,7 +11,7 @@ SELECT part_id, location_id, on_hand, reserved, reorder_point, version, updated_
        last_updated_by::text, last_updated_by_name, archived_at,
        (SELECT l.revision FROM change_log l ORDER BY l.revision DESC LIMIT 1) AS revision
 FROM stock_level AS s
-WHERE part_id = ANY ($1::text[])
+WHERE part_id = ANY($1::text[])
   AND EXISTS (SELECT FROM part_visibility AS v WHERE v.part_id = s.part_id AND v.published)
 ORDER BY part_id, location_id;
 
@@ -62,7 +62,7 @@ SELECT 1 FROM stock_level WHERE part_id = $1 AND location_id = $2;
 
 -- name: select_entity_ids_of_parts
 -- Return the ids under which the change log has the levels of some parts. Levels are never deleted.
-SELECT part_id || '/' || location_id FROM stock_level WHERE part_id = ANY ($1::text[]);
+SELECT part_id || '/' || location_id FROM stock_level WHERE part_id = ANY($1::text[]);
 
 -- name: select_locations
 -- Return every location.

@@ -8,7 +8,7 @@ SELECT * FROM inventory_open(
 -- name: read_level_for_write
 -- Read a level and its location without locks, and whether a reservation of the part is overdue.
 SELECT clock_timestamp() AS now_at, p.name AS location_name, p.archived_at AS location_archived_at,
-       EXISTS (SELECT 1 FROM reservation r JOIN reservation_line l ON l.reservation_id = r.reservation_id
+       EXISTS(SELECT 1 FROM reservation r JOIN reservation_line l ON l.reservation_id = r.reservation_id
                WHERE r.state = 'held' AND r.expires_at <= clock_timestamp() AND l.part_id = $1)
        AS has_overdue,
        s.on_hand::bigint, s.reserved, s.reorder_point::bigint, s.version::bigint, s.updated_at, s.last_updated_by,

@@ -1,6 +1,6 @@
 -- name: select_published
 -- Return those among some parts that are published.
-SELECT part_id::text FROM part_visibility WHERE published AND part_id = ANY ($1::text[]);
+SELECT part_id::text FROM part_visibility WHERE published AND part_id = ANY($1::text[]);
 
 -- name: upsert_visibility
 -- Store what is newer: part ids, whether they are published, and the revision of the content log.

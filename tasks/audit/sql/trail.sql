@@ -10,7 +10,7 @@ SELECT pg_advisory_xact_lock(7302, hashtext($1));
 
 -- name: epoch_is_known
 -- Return whether the trail has a row of an epoch ($2) of a service ($1).
-SELECT EXISTS (SELECT FROM data_change WHERE service = $1 AND epoch = $2);
+SELECT EXISTS(SELECT FROM data_change WHERE service = $1 AND epoch = $2);
 
 -- name: insert_changes
 -- Insert many rows; a row that is stored stays as it is. The parameters from $3 on are the columns of `convert.Row`.
@@ -22,7 +22,7 @@ SELECT $1, $2, r.revision, r.ordinal, r.entity, r.entity_id, r.part_id, r.operat
 FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[], $10::jsonb[],
     $11::text[], $12::jsonb[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
     $19::text[], $20::timestamptz[])
-    AS r(revision, ordinal, entity, entity_id, part_id, operation, old, new, changed_fields, details, actor, actor_id,
+    AS r (revision, ordinal, entity, entity_id, part_id, operation, old, new, changed_fields, details, actor, actor_id,
          source, client_ip, request_id, traceparent, reason, occurred_at)
 ON CONFLICT DO NOTHING;
 
