@@ -1,4 +1,4 @@
-"""Whether the sample is to be loaded: a question apart, so that a start on a full database pays for no more."""
+"""Decide whether ``up`` imports the sample; apart from the import, so that other starts do not load its code."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from stack.errors import StartFailed
 from stack.service_calls.service_access import ServiceSettings, open_services
 
 SERVICE_NAME = "sample-catalogue"
-# Holds the sample's rows while they are being loaded: a load that was cut short is taken up again.
+# Exists while the sample is being imported: the next start resumes an interrupted import.
 MARKER = "sample-catalogue.jsonl"
 TIMEOUT_SECONDS = 10.0
 
 
 async def is_wanted(settings: ServiceSettings, data_folder: Path) -> bool:
-    """Say whether there is neither a part nor a stock level, or a load that was not finished."""
+    """Return whether there is neither a part nor a stock level, or an interrupted import."""
     if (data_folder / MARKER).exists():
         return True
     any_part = part_service_pb2.ListPartsRequest(page_size=1)
@@ -27,6 +27,6 @@ async def is_wanted(settings: ServiceSettings, data_folder: Path) -> bool:
             parts = await services.content.ListParts(any_part, timeout=TIMEOUT_SECONDS)
             levels = await services.inventory.ListStock(any_level, timeout=TIMEOUT_SECONDS)
     except AioRpcError as error:
-        message = f"The services do not say whether they hold parts: {from_rpc_error(error)}"
+        message = f"The services could not be asked whether they have parts: {from_rpc_error(error)}"
         raise StartFailed(message) from error
     return not parts.parts and not levels.levels

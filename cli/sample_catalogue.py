@@ -1,6 +1,6 @@
-"""Loads the sample: ``python -m cli.sample_catalogue --data-dir D``.
+"""Import ``stack/sample_catalogue.jsonl``: ``python -m cli.sample_catalogue --data-dir FOLDER``.
 
-The rows go through ``import`` like any others.
+The file has the format of ``partstream import``, and a key of its own: ``reorder_point`` of the stock level.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from cli.catalogue_import.part_writer import PartWriter
 from cli.catalogue_import.report import Report
 from cli.catalogue_import.source import CatalogueFile
 from cli.catalogue_import.stock_writer import StockWriter
-from cli.sample_catalogue.rows import CURRENCY, SampleRow, sample_rows
 from partstream.inventory.v1 import stock_service_pb2
 from stack.service_calls.patient_calls import PatientCalls
 from stack.service_calls.run_journal import RunJournal
@@ -30,13 +29,15 @@ from stack.supervision.sample_wanted import MARKER, SERVICE_NAME
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 60.0
-CALLS_AT_ONCE = 16
+CATALOGUE = Path(__file__).resolve().parent.parent / "stack" / "sample_catalogue.jsonl"
+CURRENCY = "EUR"
+RETRY_SECONDS = 60.0
+CONCURRENT_CALLS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """How the lines of this program look."""
+    """Log settings of this program."""
 
     log_format: str = setting("PARTSTREAM_LOG_FORMAT", choice("json", "text"), default="text", help="form of log lines")
     log_level: str = setting(
@@ -45,7 +46,7 @@ class LogSettings:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer 0 when the sample is loaded."""
+    """Import the sample; return 1 when a service rejected a row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     settings = load(LogSettings)
@@ -55,22 +56,22 @@ def main(arguments: list[str]) -> int:
 
 async def _load_sample(data_folder: Path) -> int:
     marker = data_folder / MARKER
-    rows = list(sample_rows())
-    marker.write_text("".join(json.dumps(row.values, ensure_ascii=False) + "\n" for row in rows))
+    marker.touch()
     started = time.monotonic()
     async with open_services(service_settings(data_folder), SERVICE_NAME) as services:
-        rejected = await _load(services, data_folder, marker, rows)
-    if rejected:
+        report = await _import(services, data_folder)
+    if report.rejected:
+        print(f"The services rejected {report.rejected} rows of the sample: {report.rejects.path}", file=sys.stderr)
         return 1
     marker.unlink()
-    log.info("sample catalogue loaded", extra={"parts": len(rows), "seconds": round(time.monotonic() - started, 1)})
+    seconds = round(time.monotonic() - started, 1)
+    log.info("sample catalogue loaded", extra={"parts": report.counts["rows"], "seconds": seconds})
     return 0
 
 
-async def _load(services: Services, data_folder: Path, path: Path, rows: list[SampleRow]) -> int:
-    """Bring everything in; answer how many rows the services refused."""
-    calls = PatientCalls(PATIENCE_SECONDS)
-    file = CatalogueFile(path)
+async def _import(services: Services, data_folder: Path) -> Report:
+    calls = PatientCalls(RETRY_SECONDS)
+    file = CatalogueFile(CATALOGUE)
     journal = RunJournal.open(data_folder, SERVICE_NAME, file.digest())
     report = Report(data_folder / "rejects" / f"{MARKER}.rejects.jsonl", None)
     try:
@@ -82,29 +83,26 @@ async def _load(services: Services, data_folder: Path, path: Path, rows: list[Sa
             report,
             CURRENCY,
         ).run(file, lambda _position, _rows: None)
-        await _set_reorder_points(services, calls, journal, rows)
+        await _set_reorder_points(services, calls, journal)
     finally:
         report.close()
         file.close()
-    if report.rejected:
-        print(f"{report.rejected} rows of the sample were refused: {report.rejects.path}", file=sys.stderr)
-    else:
+    if not report.rejected:
         journal.finish()
-    return report.rejected
+    return report
 
 
-async def _set_reorder_points(
-    services: Services, calls: PatientCalls, journal: RunJournal, rows: list[SampleRow]
-) -> None:
-    at_once = asyncio.Semaphore(CALLS_AT_ONCE)
+async def _set_reorder_points(services: Services, calls: PatientCalls, journal: RunJournal) -> None:
+    limit = asyncio.Semaphore(CONCURRENT_CALLS)
 
-    async def set_one(row: SampleRow) -> None:
-        request = stock_service_pb2.SetReorderPointRequest(part_id=row.values["sku"], reorder_point=row.reorder_point)
+    async def set_one(part_id: str, reorder_point: int) -> None:
+        request = stock_service_pb2.SetReorderPointRequest(part_id=part_id, reorder_point=reorder_point)
         request.request_id = journal.request_id_of("reorder-point", request)
-        async with at_once:
+        async with limit:
             await calls(services.inventory.SetReorderPoint, request)
 
-    await asyncio.gather(*(set_one(row) for row in rows if row.reorder_point))
+    rows = [json.loads(line) for line in CATALOGUE.read_text(encoding="utf-8").splitlines()]
+    await asyncio.gather(*(set_one(row["sku"], row["reorder_point"]) for row in rows if "reorder_point" in row))
 
 
 if __name__ == "__main__":
