@@ -7,11 +7,12 @@ takes the parsed arguments and returns the exit code; it is imported when the co
 from __future__ import annotations
 
 import argparse
-import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cli.argument_types import count, currency, duration, input_path, port, rate, speed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = "partstream"
 DESCRIPTION = "Run and operate Partstream: a parts catalogue that stays consistent everywhere at once."
-EPILOG = "Each command explains itself: partstream COMMAND --help. More: README.md and docs/."
+EPILOG = "Help of a command: partstream COMMAND --help. Documentation: README.md and docs/."
 DATABASES = ("inventory", "content", "edge", "audit")
 LOGS = ("inventory", "content")
 PROCESSES = ("edge", "inventory", "content", "tools")  # those with a credential
@@ -28,20 +29,60 @@ SEPARATORS = (".", ",", "'", " ")  # of thousands, in texts of a catalogue file
 SHELLS = ("bash", "zsh")
 RUNTIME, DEVELOPMENT = "runtime", "development"
 DATA_FOLDER_HELP = "data folder of the stack (default: PARTSTREAM_DATA_DIR, else .partstream/)"
-HIGHEST_PORT = 65_535
+EXIT_CODES = "Exit code: 2 for a wrong call, 1 for a problem that the message names"
+# What stands below the options of a command: its exit code where a script needs it, an example, a remark.
+EPILOGS = {
+    "up": f"{EXIT_CODES}, 0 after Ctrl-C.\nExample: partstream up --port 9000 --edges 2",
+    "status": "Exit code: 0 when every process is healthy, else 1.\nExample: partstream status --json",
+    "psql": "Further arguments are passed to psql.\nExample: partstream psql inventory -c 'SELECT 1'",
+    "import": "Exit code: 0 when every row was imported, or with --allow-rejects; else 1.\n"
+    "Example: partstream import catalogue.csv --check",
+    "replay": "Exit code: 0 when every final level is as in the file, else 1.\n"
+    "Example: partstream replay movements.csv.gz --speed max",
+    "events": "Example: partstream events --service content --from 2026-01-31T12:00:00Z --follow",
+    "log verify": "Exit code: 0 when the log is valid, else 1.\nExample: partstream log verify --service inventory",
+    "log checkpoint": "Example: partstream log checkpoint --service inventory > inventory.checkpoint",
+    "db dump": "Example: partstream db dump inventory inventory.dump",
+    "db restore": "Exit code: 0 when the backup is in use; after 1 the database is unchanged.\n"
+    "Example: partstream db restore inventory inventory.dump",
+    "completion": 'Example for bash: eval "$(partstream completion bash)"',
+    "keys rotate": "Example: partstream keys rotate --process edge --revoke",
+    "token": "Needs no password, only access to the data folder. The session is listed and can be revoked.\n"
+    'Example: curl -H "Authorization: Bearer $(partstream token)" http://127.0.0.1:8000/api/v1/auth/me',
+    "users create": "Example: partstream users create jane --role support",
+    "users reset-password": "Example: partstream users reset-password jane",
+    "users unlock": "Example: partstream users unlock jane",
+    "users list": "Example: partstream users list --json",
+    "test": "Further arguments are passed to pytest.\nExample: partstream test tests/chassis -k cursor -x",
+    "lint": "Exit code: 0 when every check passes, else 1.\nExample: partstream lint",
+    "gen": "Example: partstream gen --locks",
+    "load": "Exit code: 0 when no request failed, else 1.\nExample: partstream load --users 50 --time 1m",
+    "chaos": "Exit code: 0 when no guarantee was violated, else 1.\nExample: partstream chaos stream --seeds 5",
+    "bench stock": "Example: partstream bench stock --seconds 5",
+    "bench large-transaction": "Example: partstream bench large-transaction --rounds 5",
+    "bench edge": "Example: partstream bench edge --rounds 5",
+    "bench live": "Example: partstream bench live --sockets 1000",
+    "bench subscriptions": "Example: partstream bench subscriptions --sockets 50",
+    "bench stream": "Example: partstream bench stream --part latency",
+}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser without abbreviations, whose errors show the usage of the command that was called."""
+    """A parser without abbreviations, whose errors show the usage of the called command."""
 
     def __init__(self, **options: object) -> None:
         """Take the options of ``ArgumentParser``."""
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **options,  # type: ignore[arg-type]
+        )
 
     def command(self, name: str, text: str, function: str, needs: str = RUNTIME) -> Parser:
         """Add a command; ``needs`` names the requirements it is run with."""
         made = self._commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         made.set_defaults(function=function, needs=needs, parser=made, extra_name=None)
+        made.epilog = EPILOGS[made.prog.removeprefix(f"{PROGRAM} ")]
         return made
 
     def group(self, name: str, text: str) -> Parser:
@@ -51,7 +92,7 @@ class Parser(argparse.ArgumentParser):
         return made
 
     def open_commands(self, metavar: str) -> None:
-        """Let this parser take commands; without one it shows its help."""
+        """Add commands to this parser; without a command it prints its help."""
         self._commands = self.add_subparsers(metavar=metavar, title="commands", parser_class=Parser)
         self.set_defaults(function=None, needs=RUNTIME, parser=self, extra_name=None)
 
@@ -100,25 +141,28 @@ def version() -> str:
 
 
 def _add_stack(tree: Parser) -> None:
-    up = tree.command("up", "run the whole system on this machine until Ctrl-C", "stack.supervision.up:run")
+    up = tree.command(
+        "up", "start the whole system on this machine and run it until Ctrl-C", "stack.supervision.up:run"
+    )
     up.with_data_dir()
     up.add_argument("--port", type=port, default=8000, help="HTTP port of the first edge (default 8000)")
-    up.add_argument("--edges", type=count, default=1, metavar="N", help="edge processes, on consecutive ports")
-    up.add_argument("--replicas", type=count, default=1, metavar="N", help="copies of each service")
-    up.add_argument("--empty", action="store_true", help="do not load the sample catalogue into an empty database")
+    up.add_argument(
+        "--edges", type=count, default=1, metavar="N", help="edge processes, on consecutive ports (default 1)"
+    )
+    up.add_argument("--replicas", type=count, default=1, metavar="N", help="copies of each service (default 1)")
+    up.add_argument("--empty", action="store_true", help="do not import the sample catalogue into an empty database")
     status = tree.command(
-        "status", "show the processes of the running stack, their ports and health", "stack.supervision.status:run"
+        "status", "print the processes of the running stack, their ports and health", "stack.supervision.status:run"
     ).with_data_dir()
-    status.add_argument("--json", action="store_true", help="for programs; contains passwords")
+    status.add_argument("--json", action="store_true", help="print one JSON object; it contains passwords")
     psql = tree.command("psql", "open a SQL shell on a database of the running stack", "cli.psql:run").with_data_dir()
-    psql.add_argument("database", choices=DATABASES, help="which database")
-    psql.epilog = "Further arguments go to psql, for example: partstream psql inventory -c 'SELECT 1'"
+    psql.add_argument("database", choices=DATABASES, help="name of the database")
     psql.set_defaults(extra_name="psql")
 
 
 def _add_data(tree: Parser) -> None:
     load = tree.command(
-        "import", "import a catalogue file through the services", "cli.catalogue_import.command:run"
+        "import", "import parts, categories and stock from a file", "cli.catalogue_import.command:run"
     ).with_data_dir()
     load.add_argument("file", type=input_path, help="JSON lines or CSV, plain or gzip; - reads standard input")
     load.add_argument(
@@ -126,89 +170,104 @@ def _add_data(tree: Parser) -> None:
         action="store_true",
         help="write nothing; report what would be rejected, and which fields of existing parts would change",
     )
-    load.add_argument(
-        "--clear-empty", action="store_true", help="an empty cell clears the field of a part that exists (default: not)"
-    )
-    load.add_argument("--set-stock", action="store_true", help="also set the stock of parts that have a level")
+    load.add_argument("--clear-empty", action="store_true", help="an empty cell clears the field of an existing part")
+    load.add_argument("--set-stock", action="store_true", help="also set stock levels that exist")
     load.add_argument("--currency", default="USD", type=currency, help="currency of the file's prices (default USD)")
     load.add_argument(
-        "--decimal", choices=(".", ","), default="", help="decimal sign in texts (default: a point, 1.000 is rejected)"
+        "--decimal",
+        choices=(".", ","),
+        default="",
+        help="decimal sign of numbers in texts (default: a point; 1.000 is rejected)",
     )
     load.add_argument(
         "--thousands", choices=SEPARATORS, default="", metavar="SIGN", help="thousands separator: . , ' or a space"
     )
-    load.add_argument("--rejects", type=Path, help="file for rejected rows (default: in the data folder)")
+    load.add_argument(
+        "--rejects", type=Path, metavar="FILE", help="file for rejected rows (default: in the data folder)"
+    )
     load.add_argument("--allow-rejects", action="store_true", help="exit with 0 although rows were rejected")
-    load.add_argument("--notes", type=Path, help="file for every corrected value, one JSON object per line")
+    load.add_argument(
+        "--notes", type=Path, metavar="FILE", help="file for every corrected value, one JSON object per line"
+    )
     replay = tree.command(
-        "replay", "replay a file of stock movements and compare the final levels", "cli.replay.command:run"
+        "replay", "replay stock movements from a file and compare the final levels", "cli.replay.command:run"
     ).with_data_dir()
     replay.add_argument("file", type=input_path, help="movements as CSV, plain or gzip; - reads standard input")
     replay.add_argument("--speed", type=speed, default=None, help="max (default), or N times the original speed")
-    replay.add_argument("--refusals", type=Path, help="file for refused rows (default: in the data folder)")
+    replay.add_argument(
+        "--refusals", type=Path, metavar="FILE", help="file for rejected rows (default: in the data folder)"
+    )
     for command in (load, replay):
-        command.add_argument("--json", type=Path, help="file for the summary as JSON")
-        command.add_argument("--restart", action="store_true", help="start over, even after an interrupted run")
+        command.add_argument("--json", type=Path, metavar="FILE", help="file for the summary as JSON")
         command.add_argument(
-            "--patience", type=float, default=120.0, metavar="SECONDS", help="wait for an unavailable service (120)"
+            "--restart", action="store_true", help="start from the first row, even after an interrupted run"
+        )
+        command.add_argument(
+            "--patience",
+            type=float,
+            default=120.0,
+            metavar="SECONDS",
+            help="how long to retry while a service is unavailable (default 120)",
         )
 
 
 def _add_operation(tree: Parser) -> None:
     events = tree.command("events", "print a service's change log", "cli.events:run").with_data_dir()
-    events.add_argument("--service", choices=LOGS, default="inventory", help="whose log (default inventory)")
-    events.add_argument("--from", dest="start", default="", metavar="CURSOR|TIME", help="default: the oldest entry")
+    events.add_argument("--service", choices=LOGS, default="inventory", help="service of the log (default inventory)")
+    events.add_argument(
+        "--from", dest="start", default="", metavar="CURSOR|TIME", help="first entry to print (default: the oldest)"
+    )
     events.add_argument("--part", action="append", default=[], help="only this part; may be repeated")
-    events.add_argument("--entity", default="", help="only this kind of entity, for example stock_level")
-    events.add_argument("--follow", action="store_true", help="continue with new entries until interrupted")
-    events.add_argument("--json", action="store_true", help="one JSON object per line")
-    log = tree.group("log", "verify a change log, or print a signed checkpoint of it")
-    verify = log.command("verify", "walk the hash chain and compare every row with its last entry", "cli.log:verify")
+    events.add_argument("--entity", default="", help="print only this kind of entity, for example stock_level")
+    events.add_argument("--follow", action="store_true", help="also print new entries, until interrupted")
+    events.add_argument("--json", action="store_true", help="print one JSON object per line")
+    log = tree.group("log", "verify a change log or print a signed checkpoint")
+    verify = log.command("verify", "verify the hash chain and compare every row with its last entry", "cli.log:verify")
     verify.add_argument("--against", type=Path, metavar="FILE", help="a signed checkpoint to compare with")
-    verify.add_argument("--service", choices=LOGS, help="whose log (default: both)")
+    verify.add_argument("--service", choices=LOGS, help="service of the log (default: both)")
     checkpoint = log.command("checkpoint", "print a signed checkpoint of the newest entry", "cli.log:checkpoint")
-    checkpoint.add_argument("--service", choices=LOGS, required=True, help="whose log")
+    checkpoint.add_argument("--service", choices=LOGS, required=True, help="service of the log")
     for command in (verify, checkpoint):
         command.with_data_dir()
-    db = tree.group("db", "dump a database to a file, or restore one under running services")
+    db = tree.group("db", "dump a database to a file or restore it while the services run")
     dump = db.command("dump", "write a consistent copy of a database to a file", "cli.db:dump_database")
     restore = db.command(
-        "restore", "replace a database by a backup; its change log starts a new epoch", "cli.db:restore_database"
+        "restore", "replace a database by a dump; its change log starts a new epoch", "cli.db:restore_database"
     )
     for command, text in ((dump, "file to write"), (restore, "file to read")):
         command.with_data_dir()
-        command.add_argument("database", choices=DATABASES, help="which database")
+        command.add_argument("database", choices=DATABASES, help="name of the database")
         command.add_argument("file", type=Path, help=text)
     restore.add_argument(
         "--audit-wait",
         type=float,
         default=10.0,
         metavar="SECONDS",
-        help="wait for the audit trail to take in the last entries of the log (10)",
+        help="how long to wait until the audit trail has the last entries of the log (default 10)",
     )
     completion = tree.command("completion", "print a completion script for a shell", "cli.completion:run")
-    completion.add_argument("shell", choices=SHELLS)
-    completion.epilog = 'For bash: eval "$(partstream completion bash)"'
+    completion.add_argument("shell", choices=SHELLS, help="name of the shell")
 
 
 def _add_accounts(tree: Parser) -> None:
-    keys = tree.group("keys", "credentials of the processes of the running stack")
-    rotate = keys.command("rotate", "replace the keys of processes", "cli.keys:rotate").with_data_dir()
-    rotate.add_argument("--process", action="append", choices=PROCESSES, help="whose key (default: of every process)")
-    rotate.add_argument("--revoke", action="store_true", help="refuse the old keys at once, not after an hour")
+    keys = tree.group("keys", "replace the credentials of the processes")
+    rotate = keys.command("rotate", "replace the signing keys of the processes", "cli.keys:rotate").with_data_dir()
+    rotate.add_argument("--process", action="append", choices=PROCESSES, help="process (default: all); may be repeated")
+    rotate.add_argument("--revoke", action="store_true", help="reject the old keys immediately, not after an hour")
     token = tree.command("token", "sign in to the running stack and print an access token", "cli.accounts:token")
     token.with_data_dir()
     token.add_argument("--user", metavar="NAME", help="account to sign in as (default: the first administrator)")
     token.add_argument("--role", metavar="ROLE", help="limit the token to one role of the account")
-    token.epilog = "Needs no password: access to the data folder is the authority. The session is listed and revocable."
-    users = tree.group("users", "create accounts, reset passwords, end lock-outs, list accounts")
+    users = tree.group("users", "create, unlock and list accounts, and reset passwords")
     create = users.command("create", "create an account and print its password", "cli.accounts:create_user")
     create.add_argument("name", help="name of the account")
     create.add_argument(
         "--role", action="append", required=True, metavar="ROLE", help="a role of the account; may be repeated"
     )
     reset = users.command(
-        "reset-password", "change a password and end the account's sessions and lock-out", "cli.accounts:reset_password"
+        "reset-password",
+        "change the password of an account; end its sessions and its lock-out",
+        "cli.accounts:reset_password",
     )
     unlock = users.command("unlock", "end the lock-out of an account", "cli.accounts:unlock_user")
     for command in (reset, unlock):
@@ -217,7 +276,7 @@ def _add_accounts(tree: Parser) -> None:
         command.add_argument(
             "--password-stdin",
             action="store_true",
-            help="read the password from standard input; otherwise one is generated and printed once",
+            help="read the password from standard input (default: generate one and print it once)",
         )
     listing = users.command("list", "list accounts", "cli.accounts:list_users")
     for command in (create, reset, unlock, listing):
@@ -229,8 +288,7 @@ def _add_development(tree: Parser) -> None:
     test = tree.command(
         "test", "run the tests on real PostgreSQL and Redis", "cli.development.run_tests:run", DEVELOPMENT
     )
-    test.add_argument("--workers", type=count, default=2, metavar="N", help="test processes side by side (default 2)")
-    test.epilog = "Further arguments go to pytest, for example: partstream test tests/chassis -k cursor -x"
+    test.add_argument("--workers", type=count, default=2, metavar="N", help="parallel test processes (default 2)")
     test.set_defaults(extra_name="pytest")
     lint = tree.command(
         "lint",
@@ -241,7 +299,7 @@ def _add_development(tree: Parser) -> None:
     lint.add_argument(
         "--wheels",
         action="store_true",
-        help="also ask the package index for wheels for every platform",
+        help="also check that the package index has wheels for every platform",
     )
     gen = tree.command(
         "gen",
@@ -249,118 +307,77 @@ def _add_development(tree: Parser) -> None:
         "cli.development.generate:run",
         DEVELOPMENT,
     )
-    gen.add_argument("--locks", action="store_true", help="also write the lock files; locked versions stay")
-    gen.add_argument("--upgrade", action="store_true", help="with --locks: take the newest versions")
+    gen.add_argument("--locks", action="store_true", help="also write the lock files; locked versions are kept")
+    gen.add_argument("--upgrade", action="store_true", help="with --locks: use the newest versions")
 
 
 def _add_measurements(tree: Parser) -> None:
-    load = tree.command("load", "put the running stack under a browsing load", "cli.load:run", DEVELOPMENT)
+    load = tree.command("load", "simulate shoppers who browse the running stack", "cli.load:run", DEVELOPMENT)
     load.with_data_dir()
     load.add_argument("--host", metavar="URL", help="address of the edge (default: the first edge of the stack)")
     load.add_argument("--users", type=count, default=20, help="simulated shoppers (default 20)")
     load.add_argument("--rate", type=rate, default=10.0, help="shoppers started per second (default 10)")
     load.add_argument("--time", type=duration, default="30s", help="duration, for example 30s or 5m (default 30s)")
-    load.add_argument("--json", type=Path, metavar="FILE", help="file for the figures as JSON")
-    load.add_argument("--ui", action="store_true", help="open Locust's own page on a local port instead")
-    chaos = tree.command("chaos", "inject faults, and judge what survives them", "tests.chaos.command:run", DEVELOPMENT)
+    load.add_argument("--json", type=Path, metavar="FILE", help="file for the results as JSON")
+    load.add_argument("--ui", action="store_true", help="serve the page of Locust on a local port instead")
+    chaos = tree.command("chaos", "inject faults and verify the guarantees", "tests.chaos.command:run", DEVELOPMENT)
     chaos.add_argument(
         "what",
         choices=("stream", "redis", "all"),
-        help="the change stream (ordered, unique, reliable, atomic), or damaged and planted content of Redis",
+        help="stream: order and completeness of the change stream; redis: damaged or forged values in Redis",
     )
     chaos.add_argument("--seeds", type=int, default=24, metavar="N", help="number of scenarios (default 24)")
-    chaos.add_argument("--fault", default="", metavar="NAME", help="stream: only this fault, as hang_replica")
+    chaos.add_argument("--fault", default="", metavar="NAME", help="stream: only this fault, for example hang_replica")
     chaos.add_argument("--first", type=int, default=0, metavar="SEED", help="first seed (default 0)")
-    chaos.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side (default 1)")
+    chaos.add_argument("--jobs", type=count, default=1, metavar="N", help="parallel processes (default 1)")
     chaos.add_argument("--keep-going", action="store_true", help="continue after a violation")
-    _add_benches(tree.group("bench", "measure one part of the system against a yardstick"))
+    _add_benches(tree.group("bench", "measure a part of the system against a reference"))
 
 
 def _add_benches(bench: Parser) -> None:
-    stock = bench.command("stock", "stock writes against pgbench", "loadtests.bench.stock:run", DEVELOPMENT)
+    stock = bench.command("stock", "measure stock writes against pgbench", "loadtests.bench.stock:run", DEVELOPMENT)
     stock.add_argument("--seconds", type=count, default=10, help="duration of each measurement (default 10)")
-    stock.add_argument("--movements", type=int, default=0, help="also write N movements and watch the memory")
+    stock.add_argument("--movements", type=int, default=0, help="also write N movements and measure the memory")
     large = bench.command(
         "large-transaction",
-        "an UPDATE of many rows beside writers",
+        "measure writes during an UPDATE of many rows",
         "loadtests.bench.large_transaction:run",
         DEVELOPMENT,
     )
     large.add_argument("--rows", type=count, default=30_000, help="rows of the UPDATE (default 30,000)")
     large.add_argument("--rounds", type=count, default=3, help="rounds; medians are shown (default 3)")
-    edge = bench.command("edge", "reads of an edge against a bare route", "loadtests.bench.edge:run", DEVELOPMENT)
+    edge = bench.command(
+        "edge", "measure reads of an edge against a route without logic", "loadtests.bench.edge:run", DEVELOPMENT
+    )
     edge.add_argument("--seconds", type=float, default=2.0, help="duration of each measurement (default 2)")
     edge.add_argument("--rounds", type=count, default=3, help="rounds in turn; medians are shown (default 3)")
     edge.add_argument("--connections", type=count, default=16, help="parallel connections (default 16)")
     live = bench.command(
-        "live", "one change for thousands of WebSockets of the running edge", "loadtests.bench.live:run", DEVELOPMENT
+        "live",
+        "measure one change sent to thousands of WebSockets of the running edge",
+        "loadtests.bench.live:run",
+        DEVELOPMENT,
     )
     live.add_argument("--sockets", type=count, default=4_000, help="open sockets, at most 10,000 (default 4,000)")
     live.add_argument("--changes", type=count, default=5, help="changes per round (default 5)")
     live.add_argument("--rounds", type=count, default=12, help="rounds (default 12)")
     subscriptions = bench.command(
         "subscriptions",
-        "what one address that subscribes to much costs other clients",
+        "measure how a client with many subscriptions slows other clients",
         "loadtests.bench.subscriptions:run",
         DEVELOPMENT,
     )
     subscriptions.add_argument("--sockets", type=count, default=100, help="sockets of the load (default 100)")
-    subscriptions.add_argument("--subscriptions", type=count, default=20, help="of each socket (default 20)")
-    subscriptions.add_argument("--parts", type=count, default=200, help="of each subscription (default 200)")
+    subscriptions.add_argument("--subscriptions", type=count, default=20, help="subscriptions per socket (default 20)")
+    subscriptions.add_argument("--parts", type=count, default=200, help="parts per subscription (default 200)")
     subscriptions.add_argument("--seconds", type=count, default=8, help="duration of each measurement (default 8)")
     for command in (edge, live, subscriptions):
         command.with_data_dir()
     stream = bench.command(
-        "stream", "the change stream: latency, fan-out, catch-up, memory", "loadtests.bench.stream:run", DEVELOPMENT
+        "stream",
+        "measure the change stream: latency, fan-out, catch-up, memory",
+        "loadtests.bench.stream:run",
+        DEVELOPMENT,
     )
     stream.add_argument("--part", choices=STREAM_PARTS, action="append", help="only this part; may be repeated")
-    stream.add_argument("--scale", type=float, default=1.0, help="size of everything (default 1)")
-
-
-def port(text: str) -> int:
-    """Return a TCP port."""
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
-        _refuse(f"{text!r} is not a port: a number from 1 to {HIGHEST_PORT}")
-    return int(text)
-
-
-def count(text: str) -> int:
-    """Return a whole number above 0."""
-    if not text.isascii() or not text.isdecimal() or not int(text):
-        _refuse(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def rate(text: str) -> float:
-    """Return a number above 0."""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or not float(text):
-        _refuse(f"{text!r} is not a number above 0")
-    return float(text)
-
-
-def speed(text: str) -> float | None:
-    """Return a factor; None for ``max``."""
-    return None if text == "max" else rate(text)
-
-
-def duration(text: str) -> str:
-    """Return a duration as Locust reads it."""
-    if not re.fullmatch(r"([0-9]+h)?([0-9]+m)?([0-9]+s?)?", text) or not re.search("[1-9]", text):
-        _refuse(f"{text!r} is not a duration: 30s, 5m or 1h30m")
-    return text
-
-
-def currency(text: str) -> str:
-    """Return an ISO 4217 code."""
-    if not re.fullmatch("[A-Z]{3}", text):
-        _refuse(f"{text!r} is not a currency: three capital letters")
-    return text
-
-
-def input_path(text: str) -> Path:
-    """Return the path of a file to read; ``-`` is standard input."""
-    return Path("/dev/stdin") if text == "-" else Path(text)
-
-
-def _refuse(message: str) -> None:
-    raise argparse.ArgumentTypeError(message)
+    stream.add_argument("--scale", type=float, default=1.0, help="factor for the size of each measurement (default 1)")

@@ -26,6 +26,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
 
 
 ALL = [pytest.param(parser, id=parser.prog) for parser in commands(tree.build())]
+RUNNABLE = [pytest.param(parser, id=parser.prog) for parser in commands(tree.build()) if parser.get_default("function")]
 
 
 @pytest.mark.parametrize("parser", ALL)
@@ -36,6 +37,12 @@ def test_help_is_plain_text_and_names_the_program_one_way(parser: argparse.Argum
     assert "`" not in text
     assert "./partstream" not in text
     assert all(action.help for action in parser._actions if action.option_strings)
+
+
+@pytest.mark.parametrize("parser", RUNNABLE)
+def test_help_of_a_command_has_an_example(parser: argparse.ArgumentParser) -> None:
+    assert "\nExample" in f"\n{parser.epilog}"
+    assert parser.prog in (parser.epilog or "")
 
 
 @pytest.mark.parametrize("parser", ALL)
@@ -87,7 +94,7 @@ def test_no_command_shows_the_list(capsys: pytest.CaptureFixture[str]) -> None:
         tree.parse([])
 
     assert end.value.code == 0
-    assert "run the whole system on this machine" in capsys.readouterr().out
+    assert "start the whole system on this machine" in capsys.readouterr().out
 
 
 def test_other_programs_get_their_arguments_in_order() -> None:
