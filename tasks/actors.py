@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tasks.audit.recorder import Recorder
     from tasks.warming.pages import PageWarmer
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # The audit goes first: a page that is warmed a little later costs one reader a few milliseconds.
 _AUDIT_PRIORITY = 0
@@ -32,7 +32,7 @@ _WARMING_PRIORITY = 10
 
 
 class Actors:
-    """Everything a worker can do, declared on a broker."""
+    """The jobs of a worker, declared on a broker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder, warmer: PageWarmer) -> None:
         """``loop`` is where the database and the HTTP client live."""
@@ -41,10 +41,10 @@ class Actors:
         self._warmer = warmer
 
     def declare(self, broker: Broker) -> None:
-        """Make the jobs known to a broker; a worker on it then runs them."""
+        """Declare the jobs on a broker; a worker on it then runs them."""
         self._declare(broker, self.record_changes, RECORD_CHANGES, AUDIT_QUEUE, _AUDIT_PRIORITY)
         self._declare(broker, self.record_gap, RECORD_GAP, AUDIT_QUEUE, _AUDIT_PRIORITY)
-        # A page that could not be warmed is read by someone soon; trying again would only be late.
+        # A page that was not warmed is read by a client soon: a retry would be late.
         self._declare(broker, self.warm_pages, WARM_PAGES, WARMING_QUEUE, _WARMING_PRIORITY, max_retries=0)
 
     def record_changes(self, *, service: str, epoch: str, first: int, last: int, response: str) -> None:
@@ -53,14 +53,14 @@ class Actors:
         self._run(self._recorder.record(Batch(service, uuid.UUID(epoch), first, last, rows)))
 
     def record_gap(self, *, service: str, epoch: str, revision: int, cause: str) -> None:
-        """Write that entries are lost."""
+        """Record that entries are lost."""
         self._run(self._recorder.record_gap(Gap(service, uuid.UUID(epoch), revision, cause)))
 
     def warm_pages(self, *, part_ids: list[str], token: str, queued_at: float) -> None:
-        """Have product pages read."""
+        """Read product pages, to fill the cache."""
         self._run(self._warmer.warm(part_ids, token, queued_at))
 
-    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @staticmethod
@@ -71,7 +71,7 @@ class Actors:
 
 
 class CountFailures(Middleware):
-    """Counts attempts that failed and jobs that were given up."""
+    """Count attempts that failed and jobs that were given up."""
 
     def after_process_message(
         self,

@@ -1,4 +1,4 @@
-"""What a process of this room depends on, for its operations port."""
+"""The dependencies of a worker or scheduler, for its operations port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tasks.audit.recorder import Recorder
     from tasks.redis_presence import RedisPresence
 
-# A worker without Redis for longer does nothing: until then it may be a restart, and a start goes on without Redis.
+# A worker without Redis does nothing; a shorter outage may be a restart, and startup does not wait for Redis.
 REDIS_SECONDS: Final = 30.0
 
 
@@ -20,7 +20,7 @@ class Dependencies:
     """Set while the process starts; once started it runs without them: jobs wait in the change logs."""
 
     def __init__(self) -> None:
-        """Nothing is there yet."""
+        """Start without any."""
         self.database: Database | None = None
         self.redis: RedisPresence | None = None
         self.recorder: Recorder | None = None

@@ -1,7 +1,7 @@
-"""Whether this process reaches Redis: said when it changes, not with every attempt.
+"""Whether Redis is available to this process: logged when it changes, not with every attempt.
 
-Dramatiq's consumers say CRITICAL, some with a trace, for each of their queues every three seconds as long as Redis is
-away. Nothing is lost meanwhile - jobs wait in the change logs - and one line says as much.
+During an outage Dramatiq's consumers log CRITICAL, some with a trace, for each queue every three seconds. Nothing is
+lost meanwhile: jobs wait in the change logs. One line replaces them.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _AWAY = "Redis is away; jobs wait in the change logs until it is back: %s"
 
 
 class RedisPresence:
-    """Told by whoever speaks to Redis, from any thread."""
+    """The result of the last call to Redis, reported from any thread."""
 
     def __init__(self) -> None:
-        """Redis is there until somebody misses it."""
+        """Assume that Redis is available until a call fails."""
         self._lock = threading.Lock()
         self._away_since: float | None = None
 
     @property
     def is_away(self) -> bool:
-        """Whether the last that was heard of it is that a call failed."""
+        """Return whether the last call failed."""
         return self._away_since is not None
 
     @property
     def away_seconds(self) -> float:
-        """How long it has been unavailable; 0 while it is available."""
+        """Return how long it has been unavailable; 0 while it is available."""
         since = self._away_since
         return 0.0 if since is None else time.monotonic() - since
 
     def lost(self, error: object) -> None:
-        """A call failed."""
+        """Report a failed call."""
         with self._lock:
             if self._away_since is not None:
                 return
@@ -48,14 +48,14 @@ class RedisPresence:
         log.warning(_AWAY, error)
 
     def found(self) -> None:
-        """A call went well."""
+        """Report a successful call."""
         with self._lock:
             since, self._away_since = self._away_since, None
         if since is not None:
             log.info("Redis is back after %.1f s", time.monotonic() - since)
 
     def quiet(self) -> logging.Filter:
-        """A filter that turns what the consumers say of a lost connection into the one line."""
+        """Return a filter that replaces the messages of consumers about a lost connection with one line."""
         return _Quiet(self)
 
 

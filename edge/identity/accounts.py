@@ -1,4 +1,4 @@
-"""Signing in, staying in, signing out: the use cases over users, sessions and attempts."""
+"""Sign-in, refresh and sign-out: use cases over users, sessions and attempts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACCESS_SECONDS: Final = 600
 
 
 class Grant(msgspec.Struct):
-    """What a client gets for signing in or refreshing. The refresh token is good for one use."""
+    """The response to a sign-in or a refresh. The refresh token is valid for one use."""
 
     access_token: str
     token_type: str
@@ -50,7 +50,7 @@ class Accounts:
         events: SecurityEvents,
         key: SigningKey,
     ) -> None:
-        """Put the parts together."""
+        """Use the parts of one edge, and sign tokens with ``key``."""
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
@@ -59,20 +59,20 @@ class Accounts:
         self._key = key
 
     async def login(self, username: str, password: str, client_ip: str, user_agent: str) -> Grant:
-        """A new session and its tokens. ``TokenInvalid`` if they are wrong, ``TooManyRequests`` while locked out."""
+        """Begin a session and return its tokens; raise ``TokenInvalid``, or ``TooManyRequests`` while locked out."""
         return self._grant(*await self.begin_session(username, password, client_ip, user_agent))
 
     async def begin_session(
         self, username: str, password: str, client_ip: str, user_agent: str
     ) -> tuple[User, Session, str]:
-        """The user, the new session and its first refresh token; raises like ``login``."""
+        """Return the user, the new session and its first refresh token; raise as ``login`` does."""
         user: User | None = None
 
         async def check() -> bool:
             nonlocal user
             user = await self._users.by_name(username)
-            right = await self._passwords.verify(user.password_hash if user else None, password)
-            return right and user is not None and user.disabled_at is None
+            is_right = await self._passwords.verify(user.password_hash if user else None, password)
+            return is_right and user is not None and user.disabled_at is None
 
         try:
             succeeded = await self._lockout.attempt(username, client_ip, check)
@@ -94,7 +94,7 @@ class Accounts:
         return user, begun.session, begun.refresh_token
 
     async def refresh(self, refresh_token: str) -> Grant:
-        """The next tokens of a session; roles are read anew."""
+        """Return the next tokens of a session, with the current roles of its user."""
         try:
             session, next_token = await self._sessions.rotate(refresh_token)
         except RefreshTokenReused as error:
@@ -111,7 +111,7 @@ class Accounts:
         return self._grant(user, session, next_token)
 
     async def logout(self, caller: Caller, refresh_token: str) -> None:
-        """End the caller's session, and the one of the refresh token if it was brought. Never fails for being late."""
+        """Revoke the caller's session, and that of a refresh token if one is given; a revoked session is no error."""
         if caller.session_id:
             await self._sessions.revoke(_session_uuid(caller), "signed out")
         ended = await self._sessions.revoke_by_token(refresh_token, "signed out") if refresh_token else None
@@ -120,7 +120,7 @@ class Accounts:
             await self._events.count("logged_out", alike=alike, caller=caller)
 
     async def _count_attempt(self, kind: str, username: str, user: User | None) -> None:
-        """Attempts on an account are told apart from others; those on names that no user has are counted together."""
+        """Count the attempts of each account apart, and those on unknown names together."""
         await self._events.count(kind, alike="" if user is None else str(user.user_id), username=username)
 
     def _grant(self, user: User, session: Session, refresh_token: str) -> Grant:
@@ -133,12 +133,12 @@ def _session_uuid(caller: Caller) -> UUID:
 
 
 def caller_of(user: User, session: Session) -> Caller:
-    """The caller of a session, for its security events."""
+    """Return the caller of a session, for its security events."""
     return Caller(str(user.user_id), user.username, str(session.session_id), frozenset(user.roles))
 
 
 def mint_access_token(key: SigningKey, user: User, session: Session, roles: Sequence[str]) -> str:
-    """An access token of a session with some of the user's roles. It never permits more than the user's roles do."""
+    """Return an access token of a session with some roles; it permits at most what the user's roles permit."""
     return key.mint(
         subject=str(user.user_id),
         name=user.username,

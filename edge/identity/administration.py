@@ -1,4 +1,4 @@
-"""Administering users and sessions: every change is a security event and holds at once."""
+"""Administration of users and sessions: every change is a security event and takes effect at once."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def unique(roles: Sequence[str]) -> tuple[str, ...]:
 
 
 class UserAdministration:
-    """What administrators do with accounts."""
+    """The use cases of administrators."""
 
     def __init__(
         self, users: Users, sessions: Sessions, passwords: Passwords, lockout: Lockout, events: SecurityEvents
     ) -> None:
-        """Put the parts together."""
+        """Use the parts of one edge."""
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
@@ -38,11 +38,11 @@ class UserAdministration:
         self._events = events
 
     async def users(self) -> list[User]:
-        """Every user, by name."""
+        """Return every user, by name."""
         return await self._users.all()
 
     async def create(self, username: str, password: str, roles: Sequence[str]) -> User:
-        """The new user; ``Taken`` when there is one of that name, ``RuleBroken`` for a weak password."""
+        """Create a user; raise ``Taken`` when the name is taken, ``RuleBroken`` for a weak password."""
         given = unique(roles)
         user = await self._users.create(username, await self._passwords.hash_new(password, username), given)
         if user is None:
@@ -54,10 +54,10 @@ class UserAdministration:
     async def change(
         self, user_id: UUID, *, password: str | None, roles: Sequence[str] | None, disabled: bool | None
     ) -> User:
-        """The changed user, whose open sessions are ended; ``Missing`` when there is none.
+        """Change a user and revoke its sessions; return it. A change of nothing has no effect.
 
-        What changes nothing does nothing. A new password ends the lock-out: failed attempts were made with the previous
-        one. Raises ``LastAdministrator``, and ``RuleBroken`` for a weak password.
+        A new password ends the lock-out: the failed attempts were made with the previous one. Raise ``Missing``,
+        ``LastAdministrator``, and ``RuleBroken`` for a weak password.
         """
         user = await self._users.by_id(user_id)
         changed = None
@@ -84,11 +84,11 @@ class UserAdministration:
         return cleared
 
     async def sessions(self, user_id: UUID | None) -> list[Session]:
-        """Open sessions, of one user or of all."""
+        """Return the open sessions of one user or of all."""
         return await self._sessions.open_sessions(user_id)
 
     async def end_session(self, session_id: UUID) -> None:
-        """End a session; ``Missing`` when there is none that is open."""
+        """Revoke a session; raise ``Missing`` when none is open."""
         if not await self._sessions.revoke(session_id, "ended by an administrator"):
             message = "The session does not exist or is closed."
             raise Missing(message)

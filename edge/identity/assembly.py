@@ -1,4 +1,4 @@
-"""Identity put together: what the rest of the edge takes from this room."""
+"""Composition of identity: what the rest of the edge uses of this package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Signing in, administering users, telling who asks, and what is recorded of it."""
+    """Sign-in, administration, registration, authentication and security events."""
 
     accounts: Accounts
     administration: UserAdministration
@@ -47,7 +47,7 @@ def assemble_identity(
     registration_open: bool,
     keep_events_for: timedelta,
 ) -> Identity:
-    """Everything over one database; tokens are signed with ``key``, checked by ``verifier`` and by revocations."""
+    """Construct everything on one database; ``key`` signs tokens, ``verifier`` and revocations check them."""
     sessions, users = Sessions(database, revocations.catch_up), Users(database, revocations.catch_up)
     passwords, events = Passwords(), SecurityEvents(database)
     lockout = Lockout(database)

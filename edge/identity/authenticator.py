@@ -1,4 +1,4 @@
-"""From a bearer token or a cookie to a caller: signature, time, and whether it was revoked. No query per request."""
+"""Authentication by bearer token or cookie: signature, lifetime and revocation, without a query per request."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ _SCHEME = "bearer"
 
 
 class Authenticator:
-    """Tells who asks."""
+    """Return the caller of a request."""
 
     def __init__(self, verifier: TokenVerifier, revocations: RevocationList, browsers: BrowserSessions) -> None:
-        """Verify with the key set, and hold each token against the list of revocations in memory."""
+        """Verify tokens with the key set and the list of revocations in memory."""
         self._verifier = verifier
         self._revocations = revocations
         self._browsers = browsers
 
     async def identify(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-        """The caller of a request, anonymous without token and cookie; noted in the exchange for all that follows.
+        """Return the caller, anonymous without token and cookie, and store it in the request context.
 
-        Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``CsrfTokenMissing``; ``StoreUnavailable`` when
-        the session of a cookie cannot be read; ``RevocationUnknown`` for a write while it is not known what is revoked.
-        A bearer token goes before a cookie.
+        Raise ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``CsrfTokenMissing``; ``StoreUnavailable`` when the
+        session of a cookie cannot be read; ``RevocationUnknown`` for a write while the list of revocations is not
+        current. A bearer token takes precedence over a cookie.
         """
-        exchange = current_request_context()
-        if exchange.bearer:
-            return exchange.caller
+        context = current_request_context()
+        if context.bearer:
+            return context.caller
         header = connection.headers.get("authorization", "")
-        cookie = connection.cookies.get(name_of(secure=exchange.secure), "")
+        cookie = connection.cookies.get(name_of(secure=context.secure), "")
         if header:
             token = _bearer(header)
-            exchange.caller = await self.verify(token)
+            context.caller = await self.verify(token)
         elif cookie:
-            exchange.caller, token = await self._from_cookie(connection, cookie)
-            exchange.by_cookie = True
+            context.caller, token = await self._from_cookie(connection, cookie)
+            context.by_cookie = True
         else:
             return ANONYMOUS
         if str(connection.scope.get("method", "GET")) not in SAFE_METHODS:
             await self._revocations.require_known()
-        exchange.bearer = token
-        set_current_request(CallContext(exchange.caller, exchange.request_id, exchange.traceparent))
-        return exchange.caller
+        context.bearer = token
+        set_current_request(CallContext(context.caller, context.request_id, context.traceparent))
+        return context.caller
 
     def recognise(self, authorization: str, cookies: str, *, secure: bool) -> Caller | None:
-        """Return the caller of a token or of a session's cookie, as far as memory knows; ``None`` otherwise."""
+        """Return the caller of a token, or of a cookie whose session is cached; ``None`` otherwise."""
         if authorization:
             try:
                 caller = self._verifier.verify(_bearer(authorization))
@@ -87,7 +87,7 @@ class Authenticator:
         return found.caller, found.access_token
 
     async def verify(self, token: str) -> Caller:
-        """The caller behind a token that still counts."""
+        """Return the caller of a token; raise ``Unauthenticated`` when it is invalid, expired or revoked."""
         caller = self._verifier.verify(token)
         self._revocations.check(caller)
         return caller

@@ -1,8 +1,7 @@
-"""Sessions of browsers: a cookie that script cannot read, and a second secret that other sites cannot send.
+"""Sessions of browsers: a signed cookie that scripts cannot read, and a CSRF token that other sites cannot send.
 
-The cookie names a session and proves that we named it. The session and the rights of its user are read from the
-database and remembered for a short time, or until they are revoked; a short access token is minted to go on to the
-services, so that behind the edge a browser is like any client.
+The session of a cookie and the roles of its user are read from the database and cached for a short time, or until they
+are revoked. The edge mints a short access token for the services, which treat a browser as any client.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ _READ_AGAIN_SECONDS: Final = 30.0  # the use of a session is noted once a minute
 
 @dataclass(frozen=True, slots=True)
 class BrowserCaller:
-    """Who a cookie stands for, and the token that goes on to the services."""
+    """The caller of a cookie, and the access token for the services."""
 
     caller: Caller
     access_token: str
 
 
 class BrowserSessions:
-    """Cookies and their cross-site protection."""
+    """Session cookies and their CSRF protection."""
 
     def __init__(self, sessions: Sessions, key: SigningKey, revocations: RevocationList) -> None:
-        """Derive the secret from the signing key, which every edge has."""
+        """Derive the secret of cookies from the signing key, which every edge has."""
         self._sessions = sessions
         self._revocations = revocations
         self._known: dict[UUID, tuple[BrowserSession, float]] = {}
@@ -57,15 +56,15 @@ class BrowserSessions:
         self._minted: dict[tuple[str, frozenset[str], float], tuple[str, float]] = {}
 
     def cookie_for(self, session_id: UUID) -> str:
-        """The value of a session's cookie."""
+        """Return the value of the cookie of a session."""
         return f"{session_id}.{self._mac('cookie', str(session_id))}"
 
     def csrf_token(self, session_id: str) -> str:
-        """What unsafe requests of a session must bring in ``X-CSRF-Token``."""
+        """Return the value of ``X-CSRF-Token`` that unsafe requests of a session must send."""
         return self._mac("csrf", session_id)
 
     def session_of(self, cookie: str) -> UUID:
-        """The session a cookie names; ``TokenInvalid`` when we did not write it."""
+        """Return the session that a cookie names; raise ``TokenInvalid`` when its signature is wrong."""
         session_id, _, proof = cookie.partition(".")
         if not _same(proof, self._mac("cookie", session_id)):
             message = "The session cookie is invalid: sign in again."
@@ -73,9 +72,9 @@ class BrowserSessions:
         return UUID(session_id)
 
     async def identify(self, cookie: str, method: str, csrf: str) -> BrowserCaller:
-        """The caller behind a cookie.
+        """Return the caller of a cookie.
 
-        Raises ``TokenInvalid`` and ``TokenRevoked``; ``CsrfTokenMissing`` for a change without the session's token.
+        Raise ``TokenInvalid``, ``TokenRevoked``, and ``CsrfTokenMissing`` for an unsafe method without the token.
         """
         session_id = self.session_of(cookie)
         found = await self._session(session_id)
@@ -88,7 +87,7 @@ class BrowserSessions:
         return BrowserCaller(caller, self._access_token(caller, found))
 
     def remembered(self, cookie: str) -> BrowserSession | None:
-        """The session of a cookie, if this process has read it lately; nothing is read for it."""
+        """Return the session of a cookie if it is cached; read nothing."""
         session_id, _, proof = cookie.partition(".")
         if len(session_id) != SESSION_ID_LENGTH or not _same(proof, self._mac("cookie", session_id)):
             return None
@@ -96,7 +95,7 @@ class BrowserSessions:
         return found if found is not None and time.monotonic() - read_at < _READ_AGAIN_SECONDS else None
 
     async def _session(self, session_id: UUID) -> BrowserSession:
-        """The session, read again when it was read too long ago or before its user's rights changed."""
+        """Return the session, read again when it was read too long ago or before its user's roles changed."""
         found, read_at = self._known.get(session_id, (None, 0.0))
         if found is not None and time.monotonic() - read_at < _READ_AGAIN_SECONDS and self._holds(found):
             return found
@@ -138,5 +137,5 @@ class BrowserSessions:
 
 
 def _same(given: str, expected: str) -> bool:
-    """Compare in constant time; what is given may be any text."""
+    """Compare in constant time; ``given`` may be any text."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

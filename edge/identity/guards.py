@@ -1,4 +1,4 @@
-"""Guards of routes: who is it, and may they. They run before a body is read or anything is looked up."""
+"""Guards of routes: authentication and permission, before a body is read or a query runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 async def known(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Everyone may call; a token must be good. A browser sends its cookie unasked: with an old one it is a guest."""
+    """Admit everyone; a token must be valid. A browser always sends its cookie: with an ended session it is a guest."""
     del handler
     await _identify(connection, or_guest=True)
 
 
 async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Anyone with a good token."""
+    """Admit any caller with a valid token."""
     del handler
     caller = await _identify(connection)
     if caller.is_anonymous:
@@ -37,7 +37,7 @@ async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: Bas
 
 
 def permits(permission: str) -> Guard:
-    """The guard of a route that needs a permission: 401 without a token, 403 without the permission."""
+    """Return a guard that requires a permission: 401 without a token, 403 without the permission."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         del handler
@@ -65,7 +65,7 @@ async def _identify(connection: ASGIConnection[Any, Any, Any, Any], *, or_guest:
 
 
 async def _deny(connection: ASGIConnection[Any, Any, Any, Any], error: Unauthenticated | PermissionMissing) -> NoReturn:
-    """Record the refusal and raise it. Requests without any token are only counted: they say nothing about anyone."""
+    """Record the denial and raise it. Requests without a token are only counted: they belong to no account."""
     DENIALS.labels(error.reason).inc()
     events: SecurityEvents = connection.app.state.security_events
     if not isinstance(error, TokenMissing):

@@ -1,7 +1,7 @@
 """Bounds on guessing passwords and on registering.
 
 Per account and address five failures are free; then each doubles the wait. From other addresses an account can only be
-slowed down, by two seconds at most, so that a stranger locks out neither an account nor an address. An attempt counts
+slowed down, by two seconds at most, so that no other client can lock out an account or an address. An attempt counts
 as failed from before its password is checked, under a lock of the database: a parallel burst is bounded like a series.
 """
 
@@ -52,22 +52,23 @@ def delay_seconds(failures: int) -> float:
 
 
 class Lockout:
-    """Decides whether an attempt may be made at all."""
+    """Decide whether an attempt is admitted."""
 
     def __init__(self, database: Database) -> None:
-        """Keep attempts in the edge's database, so that all edges count together."""
+        """Store attempts in the edge's database, so that all edges count together."""
         self._database = database
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def attempt(self, username: str, client_ip: str, check: Callable[[], Awaitable[bool]]) -> bool:
-        """Return the result of ``check``, the attempt to sign in. ``TooManyRequests`` says how long to wait instead.
+        """Return the result of ``check``, the attempt to sign in; raise ``TooManyRequests`` with the time to wait.
 
-        Attempts of one account and address take turns, so that parallel ones with the right password all succeed.
+        Attempts of one account and address run one after the other, so that parallel ones with the right password all
+        succeed.
         """
         name, site, attempt = folded(username), site_of(client_ip), tables.LoginAttempt
         await asyncio.sleep(await self.delay(username))
-        turn = self._turns.setdefault((name, site), asyncio.Lock())
-        async with turn:
+        lock = self._locks.setdefault((name, site), asyncio.Lock())
+        async with lock:
             attempt_id = await self._claim(SIGN_IN, name, site, FREE_ATTEMPTS)
             try:
                 succeeded = await check()
@@ -81,7 +82,7 @@ class Lockout:
         return succeeded
 
     async def admit_registration(self, client_ip: str) -> None:
-        """Count a registration; ``TooManyRequests`` when the address has made too many."""
+        """Count a registration; raise ``TooManyRequests`` when the address has made too many."""
         await self._claim(REGISTRATION, "", site_of(client_ip), FREE_REGISTRATIONS)
 
     async def delay(self, username: str) -> float:

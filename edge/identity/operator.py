@@ -1,4 +1,4 @@
-"""What the operator commands share: their authority, their database, and one line for whatever goes wrong.
+"""The base of the operator commands: their authority, their database, and one line for each error.
 
 No password is asked for. Access to the data folder, which holds the signing key and the passwords of the databases, is
 the authority: with these a person could write every row and sign every token by hand. Each command records security
@@ -43,7 +43,7 @@ class Outcome:
 
 @contextlib.asynccontextmanager
 async def operator_database(dsn: str) -> AsyncIterator[Database]:
-    """The edge's database for one command; what fails inside the block becomes an ``OperatorError``."""
+    """Open the edge's database for one command; an error inside the block becomes an ``OperatorError``."""
     try:
         database = await Database.open(dsn, application_name="partstream-operator", max_size=1)
         try:
@@ -64,12 +64,12 @@ async def operator_database(dsn: str) -> AsyncIterator[Database]:
 
 
 def operator_events(database: Database) -> SecurityEvents:
-    """Security events with the source ``cli``."""
+    """Return security events with the source ``cli``."""
     return SecurityEvents(database, {"source": "cli", "os_user": _os_user()})
 
 
 async def find_user(users: Users, username: str) -> User:
-    """The user of that name; ``OperatorError`` when there is none. A malformed name is one that no user has."""
+    """Return the user of a name; raise ``OperatorError`` when there is none, also for a malformed name."""
     user = await users.by_name(username) if fits(username, Username) else None
     if user is None:
         message = f'There is no user "{username}".'
@@ -78,14 +78,14 @@ async def find_user(users: Users, username: str) -> User:
 
 
 def check_role(role: str, known: Collection[str]) -> None:
-    """``OperatorError`` for a role that is not known."""
+    """Raise ``OperatorError`` for an unknown role."""
     if role not in known:
         message = f'There is no role "{role}". Roles: {", ".join(known)}.'
         raise OperatorError(message)
 
 
 def fits(value: object, rule: Any) -> bool:
-    """Whether a value keeps a rule of the REST API."""
+    """Return whether a value is valid by a rule of the REST API."""
     try:
         msgspec.convert(value, rule)
     except msgspec.ValidationError:
@@ -94,7 +94,7 @@ def fits(value: object, rule: Any) -> bool:
 
 
 def _os_user() -> str:
-    """The name of the operating system user; its number where it has no name, as in a container."""
+    """Return the name of the operating system user, or its number where it has no name, as in a container."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

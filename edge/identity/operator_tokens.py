@@ -24,10 +24,10 @@ USER_AGENT: Final = "partstream token"
 
 
 async def issue_token(settings: TokenSettings, username: str | None, role: str | None) -> str:
-    """An access token of a new session of a user, or of the first enabled administrator.
+    """Return an access token of a new session of a user, or of the first enabled administrator.
 
     The session expires with the token and is listed and revoked like any other. With ``role`` the token carries that
-    role alone: the edge and the services read permissions from the token. Raises ``OperatorError``.
+    role alone: the edge and the services read permissions from the token. Raise ``OperatorError``.
     """
     key = _signing_key(settings.signing_key_file)
     async with operator_database(settings.database_url) as database:
@@ -75,7 +75,7 @@ async def _user(users: Users, username: str | None) -> User:
 
 
 def _roles(user: User, role: str | None) -> Sequence[str]:
-    """The user's roles, or one of them; an administrator may try what any role permits."""
+    """Return the user's roles, or one of them; an administrator may use any role."""
     if role is None:
         return user.roles
     check_role(role, ROLES)

@@ -68,7 +68,7 @@ async def unlock_user(dsn: str, username: str) -> Outcome:
 
 
 async def list_users(dsn: str) -> Outcome:
-    """Every user, by name."""
+    """List every user, by name."""
     async with operator_database(dsn) as database:
         users = await _administration(database).users()
     width = max((len(user.username) for user in users), default=0)
@@ -83,7 +83,7 @@ def _administration(database: Database) -> UserAdministration:
 
 
 def _chosen(password: str | None) -> str:
-    """The password given, or a generated one."""
+    """Return the given password, or a generated one."""
     return secrets.token_urlsafe(GENERATED_BYTES) if password is None else password
 
 

@@ -1,4 +1,4 @@
-"""Argon2id: hashing and checking off the event loop, few at a time."""
+"""Argon2id: hashing and verification outside the event loop, few at a time."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ ResultT = TypeVar("ResultT")
 _hasher: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 AT_ONCE: Final = 2  # each takes a core and 19 MiB
-WAITING: Final = 64  # more sign-ins than that in the queue are refused; about a second's worth
+WAITING: Final = 64  # further sign-ins are rejected; about a second's worth
 
 
 class Passwords:
-    """Hashes and checks; more than a few at once wait, more than many are refused."""
+    """Hash and verify; calls beyond ``AT_ONCE`` wait, calls beyond ``WAITING`` are rejected."""
 
     def __init__(self) -> None:
-        """Make the stand-in that unknown users are checked against."""
+        """Make the hash that the passwords of unknown users are verified against."""
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
         self._stand_in = hash_password("a password of no account")
 
     async def hash_new(self, password: str, username: str) -> str:
-        """Return the PHC string to store for an account; ``RuleBroken`` when the password is too weak."""
+        """Return the PHC string to store for an account; raise ``RuleBroken`` for a weak password."""
         return await self._in_thread(_hash_strong, password, username)
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether the password is right. Takes as long when there is no such user, so that time tells nothing."""
-        right = await self._in_thread(_matches, stored or self._stand_in, password)
-        return right and stored is not None
+        """Return whether the password is right. It takes as long for an unknown user, so that time reveals none."""
+        is_right = await self._in_thread(_matches, stored or self._stand_in, password)
+        return is_right and stored is not None
 
     async def _in_thread(self, work: Callable[..., ResultT], *arguments: str) -> ResultT:
         if self._waiting >= WAITING:
@@ -55,12 +55,12 @@ class Passwords:
 
 
 def hash_password(password: str) -> str:
-    """The PHC string of a password, in its normal form. Blocks for some 25 ms."""
+    """Return the PHC string of the normalised password. Blocks for some 25 ms."""
     return _hasher.hash(normalise(password))
 
 
 def require_strong(password: str, username: str) -> None:
-    """``RuleBroken`` when a password is too weak for an account."""
+    """Raise ``RuleBroken`` when a password is too weak for an account."""
     problem = weakness(password, username)
     if problem is not None:
         raise RuleBroken(problem, fields=[FieldViolation("password", problem)])

@@ -1,4 +1,4 @@
-"""Customers make their own accounts."""
+"""Registration: customers create their own accounts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge.identity.security_events import SecurityEvents
     from edge.identity.users import User, Users
 
-# Names that an audit trail would show as something else than a customer.
+# Names that would look like another actor in the audit trail.
 RESERVED: Final = frozenset(
     {"admin", "administrator", "anonymous", "content", "edge", "inventory", "partstream", "root", "service", "support"}
     | {"scheduler", "system", "tasks", "worker"}
@@ -26,7 +26,7 @@ class Registration:
     def __init__(
         self, users: Users, passwords: Passwords, lockout: Lockout, events: SecurityEvents, *, is_open: bool
     ) -> None:
-        """Put the parts together."""
+        """Use the parts of one edge; ``is_open`` is the setting."""
         self._users = users
         self._passwords = passwords
         self._lockout = lockout
@@ -34,9 +34,9 @@ class Registration:
         self._is_open = is_open
 
     async def register(self, username: str, password: str, client_ip: str) -> User:
-        """The new customer. The password is hashed first, so that a taken name takes as long as a free one.
+        """Create a customer. The password is hashed first, so that a taken name takes as long as a free one.
 
-        Raises ``RegistrationClosed``, ``TooManyRequests``, ``RuleBroken`` for a weak password, and ``Taken``.
+        Raise ``RegistrationClosed``, ``TooManyRequests``, ``RuleBroken`` for a weak password, and ``Taken``.
         """
         if not self._is_open:
             message = "Customers cannot register here: ask an administrator for an account."

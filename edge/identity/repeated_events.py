@@ -1,7 +1,7 @@
-"""Events that callers can cause as often as they like: those of a minute that are alike are one row that counts.
+"""Events that any client can cause any number of times: equal events of a minute share a row with their number.
 
-The first is stored at once, those that follow a second later at most, together. How many rows a minute brings is
-bounded as well: with more addresses than that, the rest are counted together.
+The first is stored at once, the others together within a second. The rows of a minute are bounded as well: beyond
+``MOST_A_MINUTE`` all further addresses share one row.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ log = logging.getLogger("edge.security")
 
 INTERVAL_SECONDS: Final = 1.0
 MOST_HELD: Final = 10_000  # counts in memory while the database is unavailable
-MOST_A_MINUTE: Final = 200  # rows of one process; at 90 days 26 million rows, about 6 GB, whatever comes
+MOST_A_MINUTE: Final = 200  # rows of one process; in 90 days at most 26 million rows, about 6 GB
 _MINUTE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event as it is stored."""
+    """An event as it is stored, in the order of the parameters of ``count_event``."""
 
     kind: str
     user_id: UUID | None
@@ -46,7 +46,7 @@ class EventRow:
 
 @dataclass(slots=True)
 class _Counted:
-    """The first event of its kind in a minute, and how many are not stored yet."""
+    """The first event of a key in a minute, and the number of events that are not stored yet."""
 
     row: EventRow
     minute: int
@@ -54,7 +54,7 @@ class _Counted:
 
 
 class RepeatedEvents(BackgroundService):
-    """Counts and stores them."""
+    """Count events in memory and store their numbers."""
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         """``clock`` returns seconds since 1970."""
@@ -64,10 +64,7 @@ class RepeatedEvents(BackgroundService):
         self._counted: dict[str, _Counted] = {}
 
     async def add(self, row: EventRow, alike: str) -> bool:
-        """Count an event; return whether it is the first of its kind in this minute.
-
-        Events are alike when kind, address and ``alike`` are equal.
-        """
+        """Count an event; return whether it is the first with its kind, address and ``alike`` in this minute."""
         minute = int(self._clock() // _MINUTE_SECONDS)
         key = _key(minute, row.kind, site_of(row.client_ip), alike)
         if key not in self._counted and self._is_full(minute):
@@ -83,12 +80,12 @@ class RepeatedEvents(BackgroundService):
         return is_first
 
     def _is_full(self, minute: int) -> bool:
-        """Whether this minute has its share, or an outage of the database has filled the memory for it."""
+        """Return whether the rows of this minute, or those waiting for the database, are at their limit."""
         of_minute = sum(item.minute == minute for item in self._counted.values())
         return of_minute >= MOST_A_MINUTE or len(self._counted) >= MOST_HELD
 
     async def run_once(self) -> None:
-        """Store what is not stored yet, and forget the minutes that are over."""
+        """Store what is not stored yet, and drop past minutes."""
         minute = int(self._clock() // _MINUTE_SECONDS)
         for key, counted in list(self._counted.items()):
             if counted.waiting:
@@ -102,7 +99,7 @@ class RepeatedEvents(BackgroundService):
         await self.run_once()
 
     async def _store(self, key: str, counted: _Counted) -> None:
-        """Store the number that waits; it goes on waiting while the database is unavailable."""
+        """Store the waiting number; it keeps waiting while the database is unavailable."""
         number, counted.waiting = counted.waiting, 0
         try:
             await self._database.pool.execute(STATEMENTS["count_event"], *astuple(counted.row), key, number)

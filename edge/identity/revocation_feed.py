@@ -1,7 +1,7 @@
-"""Revocations as they are committed, by whichever edge or by an operator: the database is the truth.
+"""The revocations of the database, read by every edge into its list in memory as they are committed.
 
-One connection per edge listens and reads what is new; a read every half second is the safety net. Requests are checked
-against the list in memory and cost no query.
+One connection per edge listens and reads new rows; a poll every half second covers a lost notification. Requests are
+checked against the list and cost no query.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Batch = tuple[Revocation, ...]
 
 
 class RevocationFeed:
-    """Keeps this edge's list up to date, and hands what is new to those who serve it to the services."""
+    """Keeps the list of this edge current, and passes new revocations to the streams of the services."""
 
     def __init__(self, dsn: str, entries: RevocationList) -> None:
         """Read the edge's database at ``dsn`` over a connection of its own."""
@@ -80,7 +80,7 @@ class RevocationFeed:
 
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[asyncio.Queue[Batch | None]]:
-        """A queue of what is revoked from now on; ``None`` in it ends the subscription."""
+        """Yield a queue of the revocations from now on; ``None`` in it ends the subscription."""
         queue: asyncio.Queue[Batch | None] = asyncio.Queue(_QUEUE)
         if self._draining:
             queue.put_nowait(None)
@@ -140,7 +140,7 @@ class RevocationFeed:
 
 
 def _put(queue: asyncio.Queue[Batch | None], batch: Batch | None) -> None:
-    """Add to a queue; one that is full is ended, and its service begins again with the whole list."""
+    """Add to a queue. A full queue is ended, and its service starts again with the whole list."""
     if queue.full():
         while not queue.empty():
             queue.get_nowait()

@@ -1,4 +1,4 @@
-"""What each role may do. Permissions are checked by the edge and again by each service."""
+"""The permissions of each role. The edge checks permissions, and each service checks them again."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ ROLES: Final[dict[str, frozenset[str]]] = {
 
 
 def permissions_of(roles: Iterable[str]) -> frozenset[str]:
-    """All that several roles allow together; an unknown role allows nothing."""
+    """Return the permissions of several roles; an unknown role has none."""
     return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))

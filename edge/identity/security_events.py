@@ -1,6 +1,6 @@
-"""Security events: who signed in, was refused, or had a session ended. Written, never changed, expired after a time.
+"""Security events: sign-ins, denials, changes of accounts and sessions. Append-only, and deleted after a time.
 
-Texts in them come from strangers: they are normalised, made visible and short.
+Texts in them come from clients: they are normalised, escaped and shortened.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class SecurityEvent(msgspec.Struct, frozen=True, kw_only=True):
     client_ip: str
     request_id: str
     details: dict[str, str]
-    # Events of one minute that are alike are one item: how many, and when the last of them was.
+    # Equal events of one minute are one item: their number, and the time of the last.
     count: int
     last_at: datetime
 
 
 def bounded(text: str, most: int) -> str:
-    """Return a stranger's text in NFKC, with control characters escaped, and at most so many characters of it."""
+    """Return a text of a client in NFKC, with control characters escaped, and at most ``most`` characters of it."""
     return visible(unicodedata.normalize("NFKC", text[: 4 * most]))[:most]
 
 
@@ -68,7 +68,7 @@ class SecurityEvents:
     async def record(
         self, kind: str, *, caller: Caller = ANONYMOUS, username: str = "", details: dict[str, str] | None = None
     ) -> None:
-        """Append an event. When the database is away it is logged instead: a refusal is not turned into a failure."""
+        """Insert an event. While the database is unavailable it is only logged, so that a denial stays a denial."""
         row, facts = self._row(kind, caller, username, details)
         _log(row, facts)
         try:
@@ -87,7 +87,7 @@ class SecurityEvents:
         username: str = "",
         details: dict[str, str] | None = None,
     ) -> None:
-        """Count an event that anyone can cause as often as they like; see ``RepeatedEvents``."""
+        """Count an event that any client can cause any number of times; see ``RepeatedEvents``."""
         row, facts = self._row(kind, caller, username, details)
         if await self.repeated.add(row, alike):
             _log(row, facts)
@@ -95,7 +95,7 @@ class SecurityEvents:
     def _row(
         self, kind: str, caller: Caller, username: str, details: dict[str, str] | None
     ) -> tuple[EventRow, dict[str, str]]:
-        exchange = current_request_context()
+        context = current_request_context()
         name = username or ("" if caller.is_anonymous else caller.username)
         facts = {**(details or {}), **self._facts}
         facts = {key: bounded(text, MOST_DETAIL) for key, text in facts.items()}
@@ -104,8 +104,8 @@ class SecurityEvents:
             None if caller.is_anonymous else uuid.UUID(caller.user_id),
             bounded(name, MOST_NAME),
             _uuid(caller.session_id),
-            exchange.client_ip,
-            exchange.request_id,
+            context.client_ip,
+            context.request_id,
             msgspec.json.encode(facts).decode(),
         )
         return row, facts

@@ -1,4 +1,4 @@
-"""Users as JSON: rules of what is given, view of what is stored; shared by REST and the operator commands."""
+"""Users as JSON: request bodies and views, shared by REST and the operator commands."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ class UserList(msgspec.Struct):
 
 
 def user_view(user: User) -> UserView:
-    """The view of a stored user."""
+    """Return the view of a stored user."""
     return UserView(user.user_id, user.username, list(user.roles), user.disabled_at, user.created_at)

@@ -1,4 +1,4 @@
-"""One audit job, seen through: waits for the database and for the job before, drops what the trail has already."""
+"""Execution of an audit job: wait for the database and for the preceding job, and skip what is stored."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # How long a job waits for one before it that is not under way here, counted from the last movement of the trail. Jobs
 # overtake each other by milliseconds; a longer silence means that the job before is lost or waits for another attempt.
-PATIENCE_SECONDS = 2.0
-_LOOK_AGAIN_SECONDS = 0.05  # another process may be the one that stores it
+PRECEDING_JOB_SECONDS = 2.0
+_RETRY_SECONDS = 0.05  # another process may be the one that stores it
 
 
 class Recorder:
-    """Brings batches into the trail, several at a time."""
+    """Store batches, several at a time."""
 
     def __init__(self, store: AuditStore, stopping: asyncio.Event, state: StoreState | None = None) -> None:
-        """``stopping`` ends every wait; ``state`` notes what writes meet."""
+        """``stopping`` ends every wait; ``state`` records the errors of writes."""
         self._store = store
         self._state = state or StoreState("audit")
         self._stopping = stopping
         self._moved = asyncio.Condition()
         self._positions: dict[str, tuple[int, float]] = {}
-        self._under_way: set[tuple[str, int]] = set()
-        self._complained_at: dict[str, int] = {}
-        # What the last attempt to store failed of; ``None`` once one succeeds.
+        self._running: set[tuple[str, int]] = set()
+        self._reported_at: dict[str, int] = {}
+        # The error of the last attempt to store; ``None`` after a success.
         self.fault: str | None = None
 
     async def record(self, batch: Batch) -> None:
         """Store a batch. One that stays too early is dropped: the dispatcher queues again from the position."""
         mark = (batch.service, batch.first)
-        self._under_way.add(mark)
+        self._running.add(mark)
         try:
-            outcome = await self._patiently(lambda: self._store_in_turn(batch))
+            outcome = await self._with_retries(lambda: self._store_in_order(batch))
         finally:
-            self._under_way.discard(mark)
+            self._running.discard(mark)
         AUDIT_JOBS.labels(batch.service, outcome).inc()
         if outcome == Outcome.STORED:
             AUDIT_ROWS.labels(batch.service).inc(len(batch.rows))
@@ -63,7 +63,7 @@ class Recorder:
 
     async def record_gap(self, gap: Gap) -> None:
         """Store that entries are lost, and log which."""
-        lost = await self._patiently(lambda: self._store.record_gap(gap))
+        lost = await self._with_retries(lambda: self._store.record_gap(gap))
         log.log(
             logging.INFO if lost.revisions is not None and not lost.revisions else logging.ERROR,
             "the audit trail of %s continues after revision %d of epoch %s (%s): %s",
@@ -74,7 +74,7 @@ class Recorder:
             lost.detail or "which entries before that it lacks, if any, is not known",
         )
 
-    async def _store_in_turn(self, batch: Batch) -> str:
+    async def _store_in_order(self, batch: Batch) -> str:
         while True:
             try:
                 outcome = await self._store.record(batch)
@@ -82,35 +82,35 @@ class Recorder:
                 log.warning("entries %d-%d of a past epoch of %s are dropped", batch.first, batch.last, batch.service)
                 return "stale_epoch"
             except TooEarly as early:
-                if not await self._wait_for_turn(batch, early.position):
-                    self._complain(batch.service, early)
+                if not await self._wait_for_preceding(batch, early.position):
+                    self._report(batch.service, early)
                     return "too_early"
             else:
                 await self._note_position(batch.service, batch.last)
                 return outcome.value
 
-    async def _wait_for_turn(self, batch: Batch, position: int) -> bool:
-        """Whether it is worth looking again."""
+    async def _wait_for_preceding(self, batch: Batch, position: int) -> bool:
+        """Return whether to try again."""
         if self._positions.get(batch.service, (-2, 0.0))[0] != position:
             await self._note_position(batch.service, position)
         _, moved_at = self._positions[batch.service]
         if self._stopping.is_set():
             return False
-        comes_soon = any(service == batch.service and first < batch.first for service, first in self._under_way)
-        if not comes_soon and time.monotonic() - moved_at > PATIENCE_SECONDS:
+        comes_soon = any(service == batch.service and first < batch.first for service, first in self._running)
+        if not comes_soon and time.monotonic() - moved_at > PRECEDING_JOB_SECONDS:
             return False
         async with self._moved:
             try:
-                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                async with asyncio.timeout(_RETRY_SECONDS):
                     await self._moved.wait()
             except TimeoutError:
                 pass
         return True
 
-    def _complain(self, service: str, early: TooEarly) -> None:
-        """Say once per standstill that jobs are missing; all that come after the missing one are early."""
-        if self._complained_at.get(service) != early.position:
-            self._complained_at[service] = early.position
+    def _report(self, service: str, early: TooEarly) -> None:
+        """Log once per position that jobs are missing; every job after a missing one is too early."""
+        if self._reported_at.get(service) != early.position:
+            self._reported_at[service] = early.position
             log.warning("%s: %s; jobs are missing and will be queued again", service, early)
 
     async def _note_position(self, service: str, revision: int) -> None:
@@ -118,8 +118,8 @@ class Recorder:
         async with self._moved:
             self._moved.notify_all()
 
-    async def _patiently(self, action: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Do it, waiting for as long as the database takes no writes; ``Stopping`` when the process ends meanwhile."""
+    async def _with_retries(self, action: Callable[[], Awaitable[Result]]) -> Result:
+        """Run an action until the database accepts writes; raise ``Stopping`` when the process stops meanwhile."""
         backoff = Backoff(0.1, 2.0)
         while True:
             try:

@@ -1,6 +1,6 @@
 """Writing the audit trail: contiguous, set-based, exactly once in effect.
 
-Rows of a service are accepted only right after its position, under one advisory lock per service. So the greatest
+Rows of a service are accepted only directly after its position, under one advisory lock per service. So the greatest
 revision stored is also the greatest contiguous one, whoever writes, however often a job is delivered.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What became of a batch."""
+    """The outcome of a batch."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -58,7 +58,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Entries that were lost to the trail: it goes on after ``revision`` of ``epoch``."""
+    """Entries that the trail never gets: it continues after ``revision`` of ``epoch``."""
 
     service: str
     epoch: uuid.UUID
@@ -68,14 +68,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Revisions that the trail never gets; ``None`` = it is not known which, or whether any."""
+    """Revisions that the trail never gets; ``None`` when it is not known which."""
 
     revisions: range | None
     detail: str = ""
 
 
 class AuditStore:
-    """The trail, for the worker."""
+    """Writes of the trail, for the worker."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Use connections of a pool."""
@@ -85,8 +85,8 @@ class AuditStore:
     async def record(self, batch: Batch) -> Outcome:
         """Store what of a batch is not stored yet.
 
-        Raises ``TooEarly`` when entries before it are missing, ``StaleEpoch`` when the trail has left its epoch, and
-        ``BrokenSequence`` when it is not what it says.
+        Raise ``TooEarly`` when earlier entries are missing, ``StaleEpoch`` when the trail follows a newer epoch, and
+        ``BrokenSequence`` when its rows are not the declared range.
         """
         batch.check()
         await self.ensure_months(row.occurred_at for row in batch.rows)
@@ -104,7 +104,7 @@ class AuditStore:
             return Outcome.STORED
 
     async def record_gap(self, gap: Gap) -> Lost:
-        """Store that entries are lost, and return which; done twice, it changes nothing."""
+        """Store that entries are lost, and return which; a repetition changes nothing."""
         now = datetime.now(UTC)
         await self.ensure_months([now])
         async with self._pool.acquire() as connection, connection.transaction():
@@ -139,14 +139,14 @@ class AuditStore:
         missing = ending.missing(position.revision)
         return Lost(missing, describe_missing(missing, position.epoch))
 
-    async def ensure_months(self, moments: Iterable[datetime]) -> None:
-        """Make the partitions that moments fall in. Not inside the caller's transaction: making one locks the table."""
-        for month in {(moment.year, moment.month) for moment in moments} - self._months:
+    async def ensure_months(self, timestamps: Iterable[datetime]) -> None:
+        """Create the partitions of timestamps, outside of the caller's transaction: creating one locks the table."""
+        for month in {(time.year, time.month) for time in timestamps} - self._months:
             await self._pool.execute(STATEMENTS["ensure_month"], datetime(*month, 1, tzinfo=UTC))
             self._months.add(month)
 
     def forget_months(self) -> None:
-        """Look again which partitions exist: retention may have dropped one."""
+        """Check again which partitions exist: retention may have dropped one."""
         self._months.clear()
 
     async def _stored_revision(

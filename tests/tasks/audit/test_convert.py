@@ -138,5 +138,5 @@ def test_every_kind_of_movement_has_a_word() -> None:
 def test_what_is_no_response_of_a_service_is_refused() -> None:
     with pytest.raises(DecodeError):
         rows_of("inventory", b"\xff\xff\xff")
-    with pytest.raises(ValueError, match="no service"):
+    with pytest.raises(ValueError, match="not an audited service"):
         rows_of("billing", b"")

@@ -27,7 +27,7 @@ async def test_a_fresh_trail_has_its_months_and_one_more_run_makes_none(audit: D
     ],
 )
 async def test_whole_months_are_kept(audit: Database, months: int, expected: datetime) -> None:
-    assert Retention(audit.pool, months).horizon(datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == expected
+    assert Retention(audit.pool, months).oldest_retained(datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == expected
 
 
 async def test_retention_leaves_what_is_recent(audit: Database, store: AuditStore) -> None:
