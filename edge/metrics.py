@@ -16,10 +16,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 _LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 # Requests served, by route template (`/parts/{part_id}`), method and status.
-REQUESTS: Final = Counter("partstream_edge_requests_total", "Requests answered.", ("method", "route", "status"))
+REQUESTS: Final = Counter("partstream_edge_requests_total", "Responses sent.", ("method", "route", "status"))
 # Time from the first byte of a request to the last of its response.
 REQUEST_SECONDS: Final = Histogram(
-    "partstream_edge_request_seconds", "Time to answer a request.", ("method", "route"), buckets=_LATENCY_BUCKETS
+    "partstream_edge_request_seconds", "Time from request to response.", ("method", "route"), buckets=_LATENCY_BUCKETS
 )
 # Requests being served now.
 REQUESTS_IN_FLIGHT: Final = Gauge("partstream_edge_requests_in_flight", "Requests being served.")
@@ -75,7 +75,7 @@ CACHE_APPLIED: Final = Counter("partstream_edge_cache_applied_total", "Log entri
 # Everything committed earlier has been applied here.
 FOLLOWER_AGE: Final = Gauge("partstream_edge_follower_age_seconds", "Age of what the cache knows.", ("log",))
 # 1 while the circuit breaker skips calls to Redis.
-CACHE_SHARED_UNAVAILABLE: Final = Gauge("partstream_edge_cache_shared_away", "1 while the shared tier is away.")
+CACHE_SHARED_UNAVAILABLE: Final = Gauge("partstream_edge_cache_shared_away", "1 while Redis is unavailable.")
 # Invalidations that wait for Redis.
 CACHE_RETRIES_WAITING: Final = Gauge("partstream_edge_cache_retries_waiting", "Invalidations waiting for Redis.")
 # Entries compared with the source, and those that differed at a revision where they must be equal.

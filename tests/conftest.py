@@ -26,9 +26,9 @@ RUN_PID = "PARTSTREAM_TEST_RUN_PID"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add how long the API is tried with made-up requests, and which."""
-    parser.addoption("--fuzz-seconds", type=int, default=20, help="seconds of made-up API requests for each role")
-    parser.addoption("--fuzz-seed", type=int, default=1, help="seed of the made-up API requests")
+    """Add the duration and seed of generated API requests, and the renewal of recorded interfaces."""
+    parser.addoption("--fuzz-seconds", type=int, default=20, help="seconds of generated API requests for each role")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="seed of the generated API requests")
     parser.addoption("--renew-baselines", action="store_true", help="record additions to the public interfaces")
 
 
@@ -132,5 +132,5 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
+    """Return a TCP port without a listener."""
     return choose_free_port()

@@ -199,13 +199,13 @@ class SubscriptionIndex:
 
     def of_part(self, part_id: str) -> set[ClientState]:
         """Return the clients that subscribe to the part. Do not change the set."""
-        return self._parts.get(part_id) or _NOBODY
+        return self._parts.get(part_id) or _NONE
 
     def of_categories(self, category_ids: Iterable[str]) -> set[ClientState]:
         """Return the clients that subscribe to one of these categories."""
         found: set[ClientState] = set()
         for category_id in category_ids:
-            found |= self._categories.get(category_id, _NOBODY)
+            found |= self._categories.get(category_id, _NONE)
         return found
 
     def of_any_category(self) -> set[ClientState]:
@@ -231,4 +231,4 @@ class SubscriptionIndex:
                         del index[name]
 
 
-_NOBODY: set[ClientState] = set()
+_NONE: set[ClientState] = set()
