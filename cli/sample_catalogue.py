@@ -22,7 +22,7 @@ from cli.catalogue_import.report import Report
 from cli.catalogue_import.source import CatalogueFile
 from cli.catalogue_import.stock_writer import StockWriter
 from partstream.inventory.v1 import stock_service_pb2
-from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.retrying_calls import RetryingCalls
 from stack.service_calls.run_journal import RunJournal
 from stack.service_calls.service_access import Services, open_services, service_settings
 from stack.supervision.sample_wanted import MARKER, SERVICE_NAME
@@ -70,7 +70,7 @@ async def _load_sample(data_folder: Path) -> int:
 
 
 async def _import(services: Services, data_folder: Path) -> Report:
-    calls = PatientCalls(RETRY_SECONDS)
+    calls = RetryingCalls(RETRY_SECONDS)
     file = CatalogueFile(CATALOGUE)
     journal = RunJournal.open(data_folder, SERVICE_NAME, file.digest())
     report = Report(data_folder / "rejects" / f"{MARKER}.rejects.jsonl", None)
@@ -92,7 +92,7 @@ async def _import(services: Services, data_folder: Path) -> Report:
     return report
 
 
-async def _set_reorder_points(services: Services, calls: PatientCalls, journal: RunJournal) -> None:
+async def _set_reorder_points(services: Services, calls: RetryingCalls, journal: RunJournal) -> None:
     limit = asyncio.Semaphore(CONCURRENT_CALLS)
 
     async def set_one(part_id: str, reorder_point: int) -> None:

@@ -99,7 +99,7 @@ class Shopper(FastHttpUser):
         return random.choice(self.parts[:FAVOURED_PARTS] if random.random() < 0.7 else self.parts)
 
     def _get(self, path: str, name: str, query: dict[str, str | int] | None = None) -> dict[str, Any]:
-        """Answer the body; nothing where there is none to use. Judges the answer as a browser would."""
+        """Return the body; nothing where there is none to use. Judges the answer as a browser would."""
         url = f"{path}?{urlencode(query)}" if query else path
         known = self.entity_tags.get(url)
         headers = {"If-None-Match": known} if known else {}
@@ -141,7 +141,7 @@ def _is_json(response: Any) -> bool:
 
 
 def _reason(response: Any) -> str:
-    """Answer the reason that a problem document gives; nothing for what is none."""
+    """Return the reason that a problem document gives; nothing for what is none."""
     try:
         return str(response.json()["reason"])
     except (ValueError, KeyError, TypeError):

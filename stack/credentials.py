@@ -10,7 +10,7 @@ FILE_NAME = "credentials.json"
 
 
 def load_or_create(data_folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Answer a password for every name; those not yet in the file are generated and stored."""
+    """Return a password for every name; those not yet in the file are generated and stored."""
     path = data_folder / FILE_NAME
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     missing = [name for name in names if name not in known]

@@ -124,7 +124,7 @@ def forget(folder: Path) -> None:
 
 
 def read_last(folder: Path) -> StackState | None:
-    """Answer the state that was last written, whether or not its stack still runs."""
+    """Return the state that was last written, whether or not its stack still runs."""
     try:
         raw = json.loads((folder / STATE_FILE).read_text())
         processes = [ProcessState(**process) for process in raw.pop("processes")]
@@ -139,7 +139,7 @@ def read_last(folder: Path) -> StackState | None:
 
 
 def read_running(folder: Path, *, half_started: bool = False) -> StackState:
-    """Answer the state of the running stack; StackNotRunning when there is none.
+    """Return the state of the running stack; StackNotRunning when there is none.
 
     One that has no databases yet counts only if ``half_started`` is asked for.
     """
@@ -148,7 +148,7 @@ def read_running(folder: Path, *, half_started: bool = False) -> StackState:
         raise StackNotRunning(message)
     state = read_last(folder)
     if state is None or not (state.databases or half_started):
-        message = f"The stack on {folder} is only just starting, or all but stopped. Try again in a moment."
+        message = f"The stack on {folder} is starting or stopping. Retry in a few seconds."
         raise StackNotRunning(message)
     return state
 

@@ -44,7 +44,7 @@ class CategoryTree:
         self._ids.add(category.category_id)
 
     def find(self, path: Iterable[str]) -> list[KnownCategory] | None:
-        """Answer the categories along `path` from the top, or None when one does not exist."""
+        """Return the categories along `path` from the top, or None when one does not exist."""
         found: list[KnownCategory] = []
         for name in path:
             category = self._by_name.get((found[-1].category_id if found else "", _folded(name)))
@@ -54,7 +54,7 @@ class CategoryTree:
         return found
 
     def plan(self, path: Sequence[str]) -> KnownCategory | None:
-        """Answer the category at the end of `path` if it is to be created, and count on it from now on.
+        """Return the category at the end of `path` if it is to be created, and count on it from now on.
 
         Everything above it must be known.
         """
@@ -70,7 +70,7 @@ class CategoryTree:
         return planned
 
     def plan_again(self, planned: KnownCategory) -> KnownCategory:
-        """Answer `planned` under another id: somebody else has the one that was planned."""
+        """Return `planned` under another id: somebody else has the one that was planned."""
         parent, name = planned.parent_id, planned.name
         again = KnownCategory(_marked(planned.category_id, parent, name), parent, name)
         self._by_name[parent, _folded(name)] = again

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
     from stack.service_calls.run_journal import RunJournal
 
 CALLS_UNDER_WAY = 8
 
 
-async def category_tree(content: ContentServiceAsyncStub, calls: PatientCalls) -> CategoryTree:
-    """Answer the categories that exist."""
+async def category_tree(content: ContentServiceAsyncStub, calls: RetryingCalls) -> CategoryTree:
+    """Return the categories that exist."""
     answer = await calls(content.ListCategories, part_service_pb2.ListCategoriesRequest())
     return CategoryTree(KnownCategory(each.category_id, each.parent_id, each.name) for each in answer.categories)
 
@@ -33,7 +33,7 @@ class CategoryWriter:
     """Answers the category ids of rows, creating what is missing from the top."""
 
     def __init__(
-        self, content: ContentServiceAsyncStub, calls: PatientCalls, journal: RunJournal, report: Report
+        self, content: ContentServiceAsyncStub, calls: RetryingCalls, journal: RunJournal, report: Report
     ) -> None:
         self._content = content
         self._calls = calls
@@ -47,7 +47,7 @@ class CategoryWriter:
         self._tree = await category_tree(self._content, self._calls)
 
     async def place(self, rows: Sequence[PreparedRow], existing: Mapping[str, part_pb2.Part]) -> list[str]:
-        """Answer the category id of each row; a name spelt otherwise than the category's own is noted.
+        """Return the category id of each row; a name spelt otherwise than the category's own is noted.
 
         A row without a category is left where its part is, if that exists.
         """

@@ -28,7 +28,7 @@ from cli.console import terminal
 from cli.console.output_file import check_outputs
 from stack import stack_state
 from stack.errors import StackError, StackNotRunning
-from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.retrying_calls import RetryingCalls
 from stack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
 from stack.service_calls.service_access import Services, ServiceSettings, open_services, service_settings
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(end, KeyboardInterrupt) and not arguments.check:
             terminal.console(stderr=True).print(INTERRUPTED)
         if isinstance(end, PartstreamError):
-            message = f"The services refused to go on: {end}"
+            message = f"The services stopped the import: {end}"
             raise ImportStopped(message) from end
         raise
     finally:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace, folder: Path) -> ServiceSettings | None:
-    """Answer where the services are; None for a check without a running stack, which has nothing to compare with."""
+    """Return where the services are; None for a check without a running stack, which has nothing to compare with."""
     try:
         return service_settings(folder)
     except StackNotRunning:
@@ -108,7 +108,7 @@ async def _check(
 
 
 async def _comparison(arguments: argparse.Namespace, services: Services, report: Report) -> Comparison:
-    calls = PatientCalls(arguments.patience)
+    calls = RetryingCalls(arguments.patience)
     report.existing = {}
     return Comparison(
         services,
@@ -148,7 +148,7 @@ async def _import(
 def _assembled(
     arguments: argparse.Namespace, services: Services, journal: RunJournal, report: Report
 ) -> CatalogueImport:
-    calls = PatientCalls(arguments.patience)
+    calls = RetryingCalls(arguments.patience)
     return CatalogueImport(
         ExistingParts(services.content, calls),
         CategoryWriter(services.content, calls, journal, report),

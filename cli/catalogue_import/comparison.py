@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
     from partstream.content.v1.part_pb2 import Part
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
     from stack.service_calls.service_access import Services
 
 
@@ -26,7 +26,7 @@ class Comparison:
     def __init__(
         self,
         services: Services,
-        calls: PatientCalls,
+        calls: RetryingCalls,
         existing: ExistingParts,
         tree: CategoryTree,
         report: Report,

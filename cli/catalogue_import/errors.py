@@ -44,7 +44,7 @@ class RowRejected(CatalogueError):
 
 
 def shown(value: object) -> str | int | float | bool | None:
-    """Answer a value as a reject shows it: numbers as they are, everything else as a text of bounded length."""
+    """Return a value as a reject shows it: numbers as they are, everything else as a text of bounded length."""
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     try:

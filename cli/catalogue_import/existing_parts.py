@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cli.catalogue_import.row import CataloguePart
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
 
 # A description has at most 100,000 characters, of up to four bytes; a message has at most 16 MiB.
 PARTS_AT_ONCE = 40
@@ -20,7 +20,7 @@ PARTS_AT_ONCE = 40
 class ExistingParts:
     """Reads parts by their SKUs."""
 
-    def __init__(self, content: ContentServiceAsyncStub, calls: PatientCalls) -> None:
+    def __init__(self, content: ContentServiceAsyncStub, calls: RetryingCalls) -> None:
         self._content = content
         self._calls = calls
 

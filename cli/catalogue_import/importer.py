@@ -56,7 +56,7 @@ class CatalogueImport:
     async def run(self, file: CatalogueFile, progress: Callable[[int, int], None]) -> None:
         """Import the whole file; `progress` is told bytes read and rows written.
 
-        Raises FileUnreadable, ServiceGone, and PartstreamError for what a service refuses as a whole.
+        Raises FileUnreadable, RetriesExhausted, and PartstreamError for what a service refuses as a whole.
         """
         await self._categories.load()
         batches = prepared_batches(file, self._report, BATCH_ROWS, self._numbers)
@@ -86,6 +86,6 @@ class CatalogueImport:
 
 
 def _title_of(row: PreparedRow, present: Mapping[str, part_pb2.Part]) -> str:
-    """Answer the title that the part keeps, where the row has none; else empty."""
+    """Return the title that the part keeps, where the row has none; else empty."""
     known = present.get(row.part.sku)
     return known.title if known is not None and "title" not in row.part.given else ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
     from stack.service_calls.run_journal import RunJournal
 
 OUTCOMES = {
@@ -31,7 +31,7 @@ class PartWriter:
     def __init__(
         self,
         content: ContentServiceAsyncStub,
-        calls: PatientCalls,
+        calls: RetryingCalls,
         journal: RunJournal,
         report: Report,
         *,
@@ -44,7 +44,7 @@ class PartWriter:
         self._clear_empty = clear_empty
 
     async def write(self, batch: Sequence[tuple[PreparedRow, part_pb2.Part]]) -> list[PreparedRow]:
-        """Write a batch; answer the rows that were accepted. Refused ones become rejects, one by one."""
+        """Write a batch; return the rows that were accepted. Refused ones become rejects, one by one."""
         request = part_service_pb2.BatchUpsertPartsRequest(
             parts=[message for _, message in batch],
             comment="import",

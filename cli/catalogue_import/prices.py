@@ -29,7 +29,7 @@ NO_PRICE = Prices(None, ())
 
 
 def prices(value: object, notes: Notes, numbers: NumberFormat = AS_USUAL) -> Prices:
-    """Answer the prices of `[[from_quantity, unit_price], …]` or of a bare number.
+    """Return the prices of `[[from_quantity, unit_price], …]` or of a bare number.
 
     Raises RowRejected when one is no price, or two contradict each other.
     """

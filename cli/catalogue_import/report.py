@@ -43,7 +43,7 @@ class JsonLines:
 
 
 def _as_json(members: dict[str, Any]) -> str:
-    """Answer strict JSON; a value that JSON has no word for, such as NaN, or that is nested too deep, as text."""
+    """Return strict JSON; a value that JSON has no word for, such as NaN, or that is nested too deep, as text."""
     try:
         document = json.dumps(members, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ class SeenSkus:
         self._database.execute("BEGIN")
 
     def add(self, sku: str, line: int) -> int | None:
-        """Remember a SKU; answer the line where it stood before, if it did."""
+        """Remember a SKU; return the line where it stood before, if it did."""
         added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (sku, line)).rowcount
         if added:
             return None
@@ -115,7 +115,7 @@ class Report:
         self._notes.close()
 
     def as_json(self, seconds: float) -> dict[str, Any]:
-        """Answer everything as one JSON object."""
+        """Return everything as one JSON object."""
         return {
             "seconds": round(seconds, 3),
             "rows_per_second": round(self.counts["rows"] / seconds, 1) if seconds else 0.0,
@@ -141,13 +141,13 @@ class Report:
         return f"{self.rejected:,} rejected; each with its line and reason in {self.rejects.path}"
 
     def tables(self) -> list[Table]:
-        """Answer the summary as tables for a terminal."""
+        """Return the summary as tables for a terminal."""
         outcome = Table(title="Outcome", title_justify="left")
         outcome.add_column("outcome")
         outcome.add_column("count", justify="right")
         for name, count in sorted(self.counts.items()):
             outcome.add_row(name.replace("_", " "), f"{count:,}")
-        treated = Table(title="Put right on the way", title_justify="left")
+        treated = Table(title="Corrected values", title_justify="left")
         for heading in ("treatment", "what was done"):
             treated.add_column(heading)
         for heading in ("rows", "values"):

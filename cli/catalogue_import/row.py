@@ -51,7 +51,7 @@ class CataloguePart:
 
 
 def catalogue_part(values: Mapping[str, Any], numbers: NumberFormat = AS_USUAL) -> tuple[CataloguePart, Notes]:
-    """Answer the part and what was put right. Raises RowRejected for what cannot be put right without guessing."""
+    """Return the part and what was put right. Raises RowRejected for what cannot be put right without guessing."""
     notes = Notes()
     values = {key: None if _is_nan(value) else value for key, value in values.items()}
     sku = _sku(values.get("sku"), notes)
@@ -195,6 +195,6 @@ def _stock(value: object, notes: Notes, numbers: NumberFormat) -> int | None:
 
 
 def _whole(plain: str | None) -> int | None:
-    """Answer a number whose decimals are all 0; None for any other."""
+    """Return a number whose decimals are all 0; None for any other."""
     match = re.fullmatch(r"([0-9]{1,20})\.0*", plain or "")
     return int(match[1]) if match else None

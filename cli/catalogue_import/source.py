@@ -158,7 +158,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _known(name: str) -> str:
-    """Answer the name of a column or key: `Title` is `title`; a name that is not known stays as it is."""
+    """Return the name of a column or key: `Title` is `title`; a name that is not known stays as it is."""
     folded = name.strip().casefold()
     return folded if folded in KNOWN_KEYS else name
 

@@ -24,7 +24,7 @@ PLACEHOLDERS = frozenset({"", "-", "nan"})
 
 
 def specifications(value: object, notes: Notes) -> dict[str, Scalar]:
-    """Answer specs as name → scalar in the order of the file. Raises RowRejected when it is no object or too large."""
+    """Return specs as name → scalar in the order of the file. Raises RowRejected when it is no object or too large."""
     if value in (None, "", {}, []):
         notes.add(Treatment.SPECS_MISSING, "specs")
         return {}
@@ -81,7 +81,7 @@ def _keep(found: dict[str, Scalar], taken: dict[str, str], name: str, value: Sca
 
 
 def _folded(name: str) -> str:
-    """Answer what two spellings of one name share: case, and the form in which an accent is written."""
+    """Return what two spellings of one name share: case, and the form in which an accent is written."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 

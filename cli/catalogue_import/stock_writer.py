@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cli.catalogue_import.prepare import PreparedRow
     from cli.catalogue_import.report import Report
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
     from stack.service_calls.run_journal import RunJournal
 
 LOCATION = "main"
@@ -32,7 +32,7 @@ class StockWriter:
     def __init__(
         self,
         inventory: InventoryServiceAsyncStub,
-        calls: PatientCalls,
+        calls: RetryingCalls,
         journal: RunJournal,
         report: Report,
         *,
@@ -100,9 +100,9 @@ class StockWriter:
 
 
 async def main_levels(
-    inventory: InventoryServiceAsyncStub, calls: PatientCalls, skus: Sequence[str]
+    inventory: InventoryServiceAsyncStub, calls: RetryingCalls, skus: Sequence[str]
 ) -> dict[str, stock_pb2.StockLevel]:
-    """Answer the levels of parts at the location that imports bring stock to."""
+    """Return the levels of parts at the location that imports bring stock to."""
     if not skus:
         return {}
     request = stock_service_pb2.BatchGetStockRequest(part_ids=skus)

@@ -25,7 +25,7 @@ NEEDS_ESCAPE = re.compile(r"[<>&]")
 
 
 def plain_text(value: object, field: str, longest: int, notes: Notes) -> str:
-    """Answer `value` as clean text of at most `longest` characters; a missing one as "".
+    """Return `value` as clean text of at most `longest` characters; a missing one as "".
 
     Raises RowRejected for other types, and for a text that is too long: nothing is cut.
     """
@@ -50,7 +50,7 @@ def plain_text(value: object, field: str, longest: int, notes: Notes) -> str:
 
 
 def one_line(value: object, field: str, longest: int, notes: Notes) -> str:
-    """Answer `value` as `plain_text` does, its lines and tabs made spaces."""
+    """Return `value` as `plain_text` does, its lines and tabs made spaces."""
     text = plain_text(value, field, longest, notes)
     line = LINE_ENDS.sub(" ", text)
     if line != text:
@@ -59,7 +59,7 @@ def one_line(value: object, field: str, longest: int, notes: Notes) -> str:
 
 
 def html_text(value: object, field: str, longest: int, notes: Notes) -> str:
-    """Answer `value` as safe HTML: plain text is escaped, HTML sanitised. Treated again, the answer stays as it is."""
+    """Return `value` as safe HTML: plain text is escaped, HTML sanitised. Treated again, the answer stays as it is."""
     text = plain_text(value, field, longest, notes)
     if not NEEDS_ESCAPE.search(text):
         return text

@@ -4,5 +4,5 @@ from rich.console import Console
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Answer a console for texts that come from files."""
+    """Return a console for texts that come from files."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)

@@ -51,7 +51,7 @@ Read by tools, not by processes:
 
 
 def documents() -> dict[Path, str]:
-    """Answer every made document by its path in the repository."""
+    """Return every made document by its path in the repository."""
     return {MAP: _map(), SETTINGS: _settings()}
 
 
@@ -63,7 +63,7 @@ def write() -> None:
 
 
 def stale() -> list[str]:
-    """Answer the documents that are not what the code says."""
+    """Return the documents that are not what the code says."""
     return [
         str(path)
         for path, text in documents().items()
@@ -94,7 +94,7 @@ def _folder(folder: Path, files: list[Path]) -> str:
 
 
 def tracked(folder: str, suffix: str) -> list[Path]:
-    """Answer the files of a folder that belong to the repository, sorted; third parties' contracts left out."""
+    """Return the files of a folder that belong to the repository, sorted; third parties' contracts left out."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", folder]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     paths = [Path(name) for name in names if name.endswith(suffix) and not name.startswith("protos/buf/")]

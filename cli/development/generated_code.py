@@ -22,7 +22,7 @@ def generate(folder: Path = ROOT) -> int:
 
 
 def differences() -> list[str]:
-    """Answer the files of ``gen/`` that are missing, too many, or other than what ``protos/`` makes."""
+    """Return the files of ``gen/`` that are missing, too many, or other than what ``protos/`` makes."""
     with tempfile.TemporaryDirectory() as scratch:
         if generate(Path(scratch)) != 0:
             return ["buf generate failed"]

@@ -20,7 +20,7 @@ from cli.replay.player import Player
 from cli.replay.replayer import Pace, Replayer
 from cli.replay.report import SHOWN_MISMATCHES, ReplayReport
 from stack import stack_state
-from stack.service_calls.patient_calls import PatientCalls
+from stack.service_calls.retrying_calls import RetryingCalls
 from stack.service_calls.run_journal import INTERRUPTED, RESUMED, RunJournal
 from stack.service_calls.service_access import ServiceSettings, open_services, service_settings
 
@@ -59,7 +59,7 @@ async def _replay(
     journal = RunJournal.open(folder, "replay", file.digest(), restart=arguments.restart)
     if journal.resumed:
         terminal.console(stderr=True).print(RESUMED)
-    calls = PatientCalls(arguments.patience)
+    calls = RetryingCalls(arguments.patience)
     async with open_services(settings, SERVICE_NAME) as services:
         player = Player(services.inventory, calls, journal, report)
         replayer = Replayer(player, journal, report, Pace(arguments.speed))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cli.replay.movements import FinalLevels
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
 
 LOCATION = "main"
 PARTS_AT_ONCE = 1_000  # the most that BatchGetStock takes
@@ -30,7 +30,7 @@ class Mismatch:
     found_archived: bool | None
 
     def as_json(self) -> dict[str, Any]:
-        """Answer the mismatch as JSON members."""
+        """Return the mismatch as JSON members."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Comparison:
     mismatches: list[Mismatch] = field(default_factory=list)
 
 
-async def compare(inventory: InventoryServiceAsyncStub, calls: PatientCalls, final: FinalLevels) -> Comparison:
+async def compare(inventory: InventoryServiceAsyncStub, calls: RetryingCalls, final: FinalLevels) -> Comparison:
     """Read every part of the file from the service and compare."""
     outcome = Comparison(without_number=len(final.without_number))
     for skus in _chunks(sorted(final.levels)):

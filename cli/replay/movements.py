@@ -168,11 +168,11 @@ class _Rows:
         return filter(None, self._reader)  # a blank line is no row
 
     def snapshot_of(self, cells: list[str]) -> tuple[datetime, str]:
-        """Answer what rows of one snapshot share."""
+        """Return what rows of one snapshot share."""
         return self.time(cells), self._of(cells)[-1]
 
     def time(self, cells: list[str]) -> datetime:
-        """Answer the time of a row, which is not before that of the row before. A time without a zone is UTC."""
+        """Return the time of a row, which is not before that of the row before. A time without a zone is UTC."""
         text = self._of(cells)[0]
         if text == self._latest_text:
             return self._latest
@@ -188,7 +188,7 @@ class _Rows:
         return moment
 
     def movement(self, cells: list[str]) -> Movement:
-        """Answer the movement of a row."""
+        """Return the movement of a row."""
         _, sku, delta, before, after, reason, _ = self._of(cells)
         try:
             movement = Movement(

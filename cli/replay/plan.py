@@ -24,13 +24,13 @@ class Wave:
     skipped: list[Movement] = field(default_factory=list)
 
     def batches(self) -> list[list[Movement]]:
-        """Answer the adjustments in batches as even as their number allows, for several go in parallel."""
+        """Return the adjustments in batches as even as their number allows, for several go in parallel."""
         count = -(-len(self.adjustments) // MOST_ADJUSTMENTS)
         return [self.adjustments[number::count] for number in range(count)]
 
 
 def waves(movements: Iterable[Movement]) -> list[Wave]:
-    """Answer the waves of one snapshot: the n-th row of a part is in the n-th wave."""
+    """Return the waves of one snapshot: the n-th row of a part is in the n-th wave."""
     planned: list[Wave] = []
     met: Counter[str] = Counter()
     for movement in movements:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cli.replay.movements import Movement, Snapshot
     from cli.replay.report import ReplayReport
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
-    from stack.service_calls.patient_calls import PatientCalls
+    from stack.service_calls.retrying_calls import RetryingCalls
     from stack.service_calls.run_journal import RunJournal
 
     Play: TypeAlias = Callable[[str, Movement], Awaitable[None]]
@@ -31,7 +31,7 @@ class Player:
     """Plays one snapshot after the other. A row that the service refuses is reported, and the others go on."""
 
     def __init__(
-        self, inventory: InventoryServiceAsyncStub, calls: PatientCalls, journal: RunJournal, report: ReplayReport
+        self, inventory: InventoryServiceAsyncStub, calls: RetryingCalls, journal: RunJournal, report: ReplayReport
     ) -> None:
         self._inventory = inventory
         self._calls = calls
@@ -40,7 +40,7 @@ class Player:
         self._single_calls = asyncio.Semaphore(CALLS_UNDER_WAY)
 
     async def play(self, snapshot: Snapshot) -> None:
-        """Play all rows of a snapshot. Raises ServiceGone when the service stays away."""
+        """Play all rows of a snapshot. Raises RetriesExhausted when the service stays away."""
         for number, wave in enumerate(waves(snapshot.movements)):
             await self._play_wave(f"{snapshot.number}.{number}", wave)
         self._report.counts["rows"] += len(snapshot.movements)

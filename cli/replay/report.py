@@ -67,7 +67,7 @@ class ReplayReport:
         return self.counts["sets"] + self.counts["adjustments"] + self.counts["archives"]
 
     def as_json(self, seconds: float, repeats: int, comparison: Comparison) -> dict[str, Any]:
-        """Answer the run and the comparison as one JSON object."""
+        """Return the run and the comparison as one JSON object."""
         return {
             **{
                 name: self.counts[name]
@@ -84,7 +84,7 @@ class ReplayReport:
         }
 
     def table(self, summary: dict[str, Any]) -> Table:
-        """Answer the summary for a terminal."""
+        """Return the summary for a terminal."""
         table = Table(title="Replay", title_justify="left")
         table.add_column("what")
         table.add_column("number", justify="right")

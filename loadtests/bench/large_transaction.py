@@ -53,7 +53,7 @@ class Round:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Measure and print; answer 0 when no call beside the transaction failed."""
+    """Measure and print; return 0 when no call beside the transaction failed."""
     with inventory_process() as service:
         with psycopg.connect(service.dsn) as connection:
             connection.execute(OTHERS)

@@ -50,7 +50,7 @@ class Row:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Measure and print the table; answer 0 when every target is met and the books are right."""
+    """Measure and print the table; return 0 when every target is met and the books are right."""
     with inventory_process() as service:
         service.sql(LEVELS)
         service.sql("VACUUM ANALYZE")

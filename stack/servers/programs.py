@@ -29,13 +29,13 @@ CONNECTION_VARIABLES = {
 
 
 def connection_environment(dsn: str) -> dict[str, str]:
-    """Answer the variables that tell a program where to connect. What has none, the programs do without."""
+    """Return the variables that tell a program where to connect. What has none, the programs do without."""
     parts = conninfo_to_dict(dsn)
     return {CONNECTION_VARIABLES[name]: str(value) for name, value in parts.items() if name in CONNECTION_VARIABLES}
 
 
 def postgres_program(name: str) -> str:
-    """Answer the path of ``psql``, ``pg_dump`` or another one."""
+    """Return the path of ``psql``, ``pg_dump`` or another one."""
     try:
         return str(binaries() / name)
     except ServerUnavailable:

@@ -159,7 +159,7 @@ class EmbeddedRedis:
             trial.wait()
 
     def url(self, port: int) -> str:
-        """Answer the address with the password."""
+        """Return the address with the password."""
         return f"redis://:{self._password}@{LOOPBACK}:{port}/0"
 
     def start(self, port: int | None = None) -> str:

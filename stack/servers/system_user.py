@@ -33,7 +33,7 @@ class SystemUser:
     capability: int | None = None
 
     def able_to_reach(self, paths: Iterable[Path]) -> "SystemUser":
-        """Answer this user, with a capability when some folder above ``paths`` is closed to it."""
+        """Return this user, with a capability when some folder above ``paths`` is closed to it."""
         closed = [path for path in paths if not _reachable(path, self.uid, self.gid)]
         if not closed:
             return self
@@ -49,7 +49,7 @@ class SystemUser:
 
 
 def unprivileged_user() -> SystemUser | None:
-    """Answer whom PostgreSQL is to run as: None = whoever we are, because we are not root."""
+    """Return whom PostgreSQL is to run as: None = whoever we are, because we are not root."""
     if os.geteuid() != 0:
         return None
     if (user := _find(PREFERRED_NAME)) is None:

@@ -1,1 +1,1 @@
-"""How verbs call the running services: found, authorised, patient, and resumed after a kill."""
+"""Calls of the commands to the running services: addresses, credential, retries, resumption after a kill."""

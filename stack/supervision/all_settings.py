@@ -1,4 +1,4 @@
-"""Every setting that some process reads, so that ``up`` can say what is wrong before it starts any of them."""
+"""Every setting of every process, so that ``up`` rejects invalid ones before it starts a process."""
 
 import difflib
 import importlib
@@ -11,7 +11,7 @@ from chassis.tls import GrpcClientSettings, GrpcServerSettings, HttpTlsSettings
 from stack.supervision.leftovers import FOLDER_MARK
 
 PREFIX = "PARTSTREAM_"
-# Loaded by name: the stack's own room imports no other one.
+# Imported by name: the package ``stack`` imports no service.
 SETTINGS_OF = {
     "up": "stack.supervision.up_settings",
     "inventory": "inventory_svc.settings",
@@ -37,20 +37,20 @@ OF_TOOLS = frozenset({"PARTSTREAM_DATA_DIR", "PARTSTREAM_TEST_RUN_FOLDER", "PART
 
 
 def every_setting() -> Iterator[tuple[str, Setting, Any]]:
-    """Answer who reads it, the setting and its default, for each setting of each process."""
+    """Yield the reader, the setting and its default for each setting of each process."""
     for reader, module in SETTINGS_OF.items():
         for found in settings_classes(module):
             yield from ((reader, setting, default) for setting, default in declared(found))
 
 
 def settings_classes(module: str) -> list[Any]:
-    """Answer the classes of settings in a module."""
+    """Return the classes of settings in a module."""
     members = vars(importlib.import_module(module)).values()
     return [member for member in members if isinstance(member, type) and is_dataclass(member)]
 
 
 def wrong(environment: Mapping[str, str]) -> list[str]:
-    """Answer a line for each setting of the environment that some process would refuse."""
+    """Return a line for each setting of the environment that a process would reject."""
     problems: dict[str, str] = {}
     for _, setting, _ in every_setting():
         raw = environment.get(setting.name, "").strip()
@@ -78,11 +78,11 @@ def _tls_problems(environment: Mapping[str, str]) -> list[str]:
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
-    """Answer a line for each name of ours that nothing reads: a slip of the pen, mostly."""
+    """Return a line for each name of ours that nothing reads: a slip of the pen, mostly."""
     known = {setting.name for _, setting, _ in every_setting()} | OF_TOOLS
     lines = []
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             alike = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            lines.append(f"{name} is set, but nothing reads it" + "".join(f"; is {one} meant?" for one in alike))
+            lines.append(f"{name} is set, but no process reads it" + "".join(f"; did you mean {one}?" for one in alike))
     return lines

@@ -37,7 +37,7 @@ class FirstAdmin:
 
 
 def first_admin(edge_dsn: str, username: str, password: str | None, data_folder: Path) -> FirstAdmin | None:
-    """Answer the administrator to create or to show; None when the database has users and all was shown."""
+    """Return the administrator to create or to show; None when the database has users and all was shown."""
     file = data_folder / NOT_YET_SHOWN
     exists = _has_users(edge_dsn)
     kept = _kept(file)

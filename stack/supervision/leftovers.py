@@ -17,7 +17,7 @@ SAME_START_SECONDS = 1.0
 
 
 def start_time(pid: int) -> float | None:
-    """Answer when the process started; None when it is gone."""
+    """Return when the process started; None when it is gone."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
@@ -25,7 +25,7 @@ def start_time(pid: int) -> float | None:
 
 
 def is_alive(process: ProcessState) -> bool:
-    """Say whether the process of this record still runs, and its pid was not given to another one."""
+    """Return whether the process of this record still runs, and its pid was not given to another one."""
     return _find(process) is not None
 
 

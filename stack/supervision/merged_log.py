@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from chassis.logs import visible, visible_json
+from stack.supervision.buffered_output import BufferedOutput
 from stack.supervision.line_levels import LineLevels, is_routine
-from stack.supervision.patient_output import PatientOutput
 
 COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 NAME_WIDTH = 11  # inventory-1
@@ -44,7 +44,7 @@ class MergedLog:
         self._stream = output or sys.stdout
         self._for_machines = for_machines
         self._verbose = verbose
-        self._output = PatientOutput(self._stream, self._left_out)
+        self._output = BufferedOutput(self._stream, self._left_out)
         self._coloured = _wants_colour(self._stream) if coloured is None else coloured
         self._colour_of: dict[str, int] = {}
         self._levels = LineLevels()
@@ -141,7 +141,7 @@ class MergedLog:
 
 
 def _entry(name: str, line: str) -> dict[str, object]:
-    """Answer a line of a process of ours as it is, with the name it has in the stack; any other as its message."""
+    """Return a line of a process of ours as it is, with the name it has in the stack; any other as its message."""
     if line.startswith("{"):
         try:
             found = json.loads(line)

@@ -18,7 +18,7 @@ DONE = b"SELECT name FROM migration"
 
 
 def is_behind(room: str, dsn: str) -> bool:
-    """Say whether a migration of the room has not been run. A database that is away counts as behind."""
+    """Return whether a migration of the room has not been run. A database that is away counts as behind."""
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             row = connection.execute(HAS_TABLE).fetchone()

@@ -96,5 +96,5 @@ def _next(last: int, used: Collection[int], host: str) -> int:
 
 
 def reachable(host: str) -> str:
-    """Answer the address by which this machine reaches a server that listens on ``host``."""
+    """Return the address by which this machine reaches a server that listens on ``host``."""
     return LOOPBACK if host in {"0.0.0.0", "::", "*", ""} else host  # noqa: S104 - compared with, not listened on

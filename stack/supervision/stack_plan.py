@@ -43,7 +43,7 @@ class StackFacts:
     data_folder: Path
 
     def environment(self, *databases: str, **settings: object) -> dict[str, str]:
-        """Answer the environment of a process with the databases named and further settings."""
+        """Return the environment of a process with the databases named and further settings."""
         host = reachable(self.settings.grpc_host)
         own = {name: value for name, value in os.environ.items() if name not in WITHHELD}
         own |= {
@@ -82,7 +82,7 @@ class StackFacts:
 
 
 def expected(servers: Sequence[str], ports: PortPlan, *, tasks: bool) -> list[ProcessState]:
-    """Answer what the stack will consist of, in the order of its start, with nothing of it running yet."""
+    """Return what the stack will consist of, in the order of its start, with nothing of it running yet."""
     names = [*ports.serving, *(TASKS if tasks else ())]
     found = [ProcessState(name, None, [], "log", "") for name in servers]
     return found + [ProcessState(name, None, _ports(ports, name), "log", "") for name in names]
@@ -94,7 +94,7 @@ def _ports(ports: PortPlan, name: str) -> list[int]:
 
 
 def service_plans(facts: StackFacts) -> list[ProcessPlan]:
-    """Answer every copy of the two services."""
+    """Return every copy of the two services."""
     plans = []
     for name, ports in (("inventory", facts.ports.inventory), ("content", facts.ports.content)):
         room, _ = DATABASE_OWNERS[name]
@@ -109,7 +109,7 @@ def service_plans(facts: StackFacts) -> list[ProcessPlan]:
 
 
 def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
-    """Answer every copy of the edge."""
+    """Return every copy of the edge."""
     plans = []
     for number, (port, identity_port) in enumerate(zip(facts.ports.edge, facts.ports.identity, strict=True), 1):
         environment = facts.environment(
@@ -125,7 +125,7 @@ def edge_plans(facts: StackFacts) -> list[ProcessPlan]:
 
 
 def task_plans(facts: StackFacts) -> list[ProcessPlan]:
-    """Answer the worker and the scheduler; without Redis there is no broker for them."""
+    """Return the worker and the scheduler; without Redis there is no broker for them."""
     if facts.redis_url is None:
         return []
     environment = facts.environment("audit", "edge")
@@ -133,7 +133,7 @@ def task_plans(facts: StackFacts) -> list[ProcessPlan]:
 
 
 def program(room: str, *arguments: str) -> list[str]:
-    """Answer the command that runs a room of this repository as a child that ends with its parent."""
+    """Return the command that runs a room of this repository as a child that ends with its parent."""
     return child_command([sys.executable, "-m", room, *arguments])
 
 

@@ -14,7 +14,7 @@ from stack.supervision.probes import is_healthy
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the state; answer 0 when everything is healthy.
+    """Print the state; return 0 when everything is healthy.
 
     A process is ``healthy``, or ``starting`` while the stack comes up; later ``unhealthy``, or ``down``: not there.
     """

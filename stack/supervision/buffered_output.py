@@ -1,7 +1,7 @@
-"""Lines for somebody who may read slowly, stop reading or go away: whoever writes them never waits.
+"""Output that never blocks its writer, for a reader that may be slow, stop reading or close the pipe.
 
-A supervisor that wrote to a full pipe itself would stand still, its children's pipes would fill, and the whole stack
-would stop because somebody pressed Ctrl-S or read a program's output only until it was ready.
+A supervisor that writes to a full pipe blocks; the pipes of its children fill, and the whole stack stops because of a
+Ctrl-S, or of a program that reads the output only until the stack is ready.
 """
 
 import contextlib
@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-# Some 40,000 lines: what a busy stack says in several seconds.
+# Some 40,000 lines: what a busy stack logs in several seconds.
 MOST_WAITING_BYTES = 4 * 1024 * 1024
 # A closed pipe, a terminal that was hung up.
-GONE_FOR_EVER = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
+CLOSED = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
 
 
-class PatientOutput:
-    """Writes in a thread of its own. What finds no room is left out, and ``left_out(n)`` is written in its place."""
+class BufferedOutput:
+    """Writes in its own thread. Drops what exceeds the buffer and writes ``left_out(n)`` in its place."""
 
     def __init__(
         self, output: TextIO, left_out: Callable[[int], str], *, most_waiting_bytes: int = MOST_WAITING_BYTES
@@ -32,33 +32,33 @@ class PatientOutput:
         self._most = most_waiting_bytes
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._refused = 0
-        self._gone = False
+        self._dropped = 0
+        self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Take a text to be written; returns at once."""
+        """Queue a text; returns immediately."""
         raw = text.encode(self._encoding, errors="replace")
         with self._changed:
-            if self._gone:
+            if self._closed:
                 return
             if self._waiting_bytes + len(raw) > self._most:
-                self._refused += 1
+                self._dropped += 1
                 return
-            self._take(raw)
+            self._queue(raw)
             if self._thread is None:
-                # A daemon: one that is stuck with its reader must not keep the process alive.
+                # A daemon: a thread blocked by its reader must not keep the process alive.
                 self._thread = threading.Thread(target=self._run, name="output", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all has been written, or its reader is gone; say whether that came within the time."""
+        """Wait until all is written or the output is closed; return False after the timeout."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._gone or not self._waiting_bytes, seconds)
+            return self._changed.wait_for(lambda: self._closed or not self._waiting_bytes, seconds)
 
-    def _take(self, raw: bytes) -> None:
+    def _queue(self, raw: bytes) -> None:
         self._waiting.append(raw)
         self._waiting_bytes += len(raw)
 
@@ -72,23 +72,23 @@ class PatientOutput:
                 self._write(batch)
                 lost = 0
             except (OSError, ValueError) as error:
-                if not isinstance(error, OSError) or error.errno in GONE_FOR_EVER:
+                if not isinstance(error, OSError) or error.errno in CLOSED:
                     with self._changed:
-                        self._gone = True
+                        self._closed = True
                         self._changed.notify_all()
                     return
-                lost = batch.count(b"\n")  # a full disk, which somebody will make room on
+                lost = batch.count(b"\n")  # a full disk, which may have space later
             with self._changed:
                 self._waiting_bytes -= len(batch)
-                self._refused += lost
-                if self._refused and not lost:
-                    self._take(self._left_out(self._refused).encode(self._encoding, errors="replace"))
-                    self._refused = 0
+                self._dropped += lost
+                if self._dropped and not lost:
+                    self._queue(self._left_out(self._dropped).encode(self._encoding, errors="replace"))
+                    self._dropped = 0
                 self._changed.notify_all()
 
 
 def _writer_to(output: TextIO) -> Callable[[bytes], None]:
-    """Answer what writes bytes: to the file itself if there is one, so that no lock is held while its reader sleeps."""
+    """Return a function that writes bytes, to the descriptor if there is one: no lock is held while it blocks."""
     with contextlib.suppress(OSError, ValueError):
         output.flush()
     try:
@@ -109,5 +109,5 @@ def _write_all(descriptor: int, raw: bytes) -> None:
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
-            # Whoever started us made the pipe a non-blocking one.
+            # The parent process made the pipe non-blocking.
             select.select([], [descriptor], [])
