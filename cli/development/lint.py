@@ -12,17 +12,17 @@ from cli.development.generated_code import BUF
 from cli.tree import ROOT
 
 BIN = Path(sys.executable).parent
-ROOMS = (*documents.ROOMS, "tests")
+PACKAGES = (*documents.PACKAGES, "tests")
 MAIN_BRANCHES = ("origin/main", "main")
 
 
 def run(given: argparse.Namespace) -> int:
     """Return 0 when every check passes."""
-    rooms = [room for room in ROOMS if (ROOT / room).is_dir()]
+    packages = [package for package in PACKAGES if (ROOT / package).is_dir()]
     checks: dict[str, Callable[[], bool]] = {
         "ruff check": lambda: _passes(str(BIN / "ruff"), "check", ".", "partstream"),
         "ruff format": lambda: _passes(str(BIN / "ruff"), "format", "--check", ".", "partstream"),
-        "mypy": lambda: _passes(sys.executable, "-m", "mypy", *rooms),
+        "mypy": lambda: _passes(sys.executable, "-m", "mypy", *packages),
         "import rules": lambda: _passes(str(BIN / "lint-imports"), "--no-logo"),
         "buf lint": lambda: _passes(BUF, "lint"),
         "buf format": lambda: _passes(BUF, "format", "--diff", "--exit-code", "--path", "protos/partstream"),

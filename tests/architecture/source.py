@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from cli.development.documents import ROOMS, tracked
+from cli.development.documents import PACKAGES, tracked
 from stack.checkout import ROOT
 
-PYTHON_ROOMS = (*ROOMS, "tests")
+PYTHON_PACKAGES = (*PACKAGES, "tests")
 
 
-def python_files(*rooms: str) -> list[Path]:
-    """Answer the Python files of the rooms, as paths in the repository."""
-    return [path for room in rooms or PYTHON_ROOMS for path in tracked(room, ".py")]
+def python_files(*packages: str) -> list[Path]:
+    """Answer the Python files of the packages, as paths in the repository."""
+    return [path for package in packages or PYTHON_PACKAGES for path in tracked(package, ".py")]
 
 
 def read(path: Path) -> str:

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from cli.development.documents import ROOMS, tracked
+from cli.development.documents import PACKAGES, tracked
 from stack.checkout import ROOT
 
 # `room/file.py`, `room/folder/` or `docs/file.md` between backticks.
-NAMED = re.compile(rf"`((?:{'|'.join((*ROOMS, 'tests', 'docs', 'protos'))})/[\w./-]*)`")
+NAMED = re.compile(rf"`((?:{'|'.join((*PACKAGES, 'tests', 'docs', 'protos'))})/[\w./-]*)`")
 
 
 def test_every_file_that_a_document_names_is_there() -> None:

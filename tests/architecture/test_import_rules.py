@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grimp
 
-from cli.development.documents import ROOMS
+from cli.development.documents import PACKAGES
 from stack.checkout import ROOT
 from tests.architecture.source import python_files
 
@@ -47,7 +47,7 @@ def test_import_rules_hold() -> None:
 
 
 def test_no_files_need_each_other_not_even_for_types() -> None:
-    graph = grimp.build_graph(*ROOMS, exclude_type_checking_imports=False, cache_dir=None)
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=False, cache_dir=None)
     needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
     graphlib.TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
@@ -56,7 +56,7 @@ def test_no_files_need_each_other_not_even_for_types() -> None:
 def test_importing_reads_and_writes_nothing() -> None:
     names = [
         ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-        for path in python_files(*ROOMS)
+        for path in python_files(*PACKAGES)
         if path not in NOT_IMPORTED
     ]
 

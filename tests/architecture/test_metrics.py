@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.development.documents import ROOMS
+from cli.development.documents import PACKAGES
 from stack.checkout import ROOT
 from tests.architecture.source import python_files, read
 
@@ -27,7 +27,7 @@ def modules() -> list[str]:
 
 
 def _files() -> list[Path]:
-    return [path for path in python_files(*ROOMS) if DEFINES.search(read(path))]
+    return [path for path in python_files(*PACKAGES) if DEFINES.search(read(path))]
 
 
 @pytest.mark.parametrize("module", modules())

@@ -19,7 +19,7 @@ PROGRAMS = [
     ("tasks", "worker", "WorkerSettings"),
     ("tasks", "scheduler", "SchedulerSettings"),
 ]
-ROOMS = ("inventory_svc", "content_svc", "edge", "tasks")
+PACKAGES = ("inventory_svc", "content_svc", "edge", "tasks")
 DATABASES = [
     *("PARTSTREAM_INVENTORY_DATABASE_URL", "PARTSTREAM_CONTENT_DATABASE_URL"),
     *("PARTSTREAM_EDGE_DATABASE_URL", "PARTSTREAM_AUDIT_DATABASE_URL"),
@@ -46,7 +46,7 @@ def test_all_that_is_missing_or_wrong_is_said_at_once(room: str, verb: str, clas
     assert required | {"PARTSTREAM_LOG_LEVEL", "PARTSTREAM_OTEL_EXPORTER"} == said
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PACKAGES)
 def test_a_migration_without_its_database_is_one_line(room: str) -> None:
     """It was a trace of eighty lines, whose last one said it."""
     away = f"postgresql://role:not-to-be-shown@{LOOPBACK}:{free_port()}/none"
@@ -59,6 +59,6 @@ def test_a_migration_without_its_database_is_one_line(room: str) -> None:
     assert "not-to-be-shown" not in line
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PACKAGES)
 def test_help_is_no_mistake(room: str) -> None:
     assert run(room, "--help").returncode == 0
