@@ -1,4 +1,4 @@
-"""`./partstream load`: puts the running stack under a browsing load for a while and says how it answered."""
+"""`./partstream load`: simulate shoppers who browse the running stack and report the responses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NothingToBrowse(StackError):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run Locust; 0 when every request was answered as it should be."""
+    """Run Locust; return 0 when no request failed."""
     host = arguments.host.rstrip("/") if arguments.host else _running_edge(stack_state.data_folder(arguments.data_dir))
     _look_at(host)
     check_outputs((("--json", arguments.json),), input_path=LOCUSTFILE)
@@ -55,13 +55,13 @@ def _look_at(host: str) -> None:
         with urllib.request.urlopen(url, timeout=LOOK_SECONDS) as answer:  # noqa: S310 - the user's own address
             parts = json.load(answer)["items"]
     except urllib.error.HTTPError as fault:
-        message = f"{url} answers with {fault.code} {fault.reason}: is this the address of an edge?"
+        message = f"{url} returned {fault.code} {fault.reason}: is this the address of an edge?"
         raise ServerUnavailable(message) from fault
     except (OSError, ValueError) as fault:
-        message = f"{url} does not answer as an edge does: {getattr(fault, 'reason', fault)}"
+        message = f"{url} did not respond as an edge: {getattr(fault, 'reason', fault)}"
         raise ServerUnavailable(message) from fault
     except (KeyError, TypeError) as fault:
-        message = f"{url} does not answer as an edge does: is this the address of one?"
+        message = f"{url} did not respond as an edge: is this the address of one?"
         raise ServerUnavailable(message) from fault
     if not parts:
         message = f"The catalogue of {host} is empty: there is nothing to browse. Fill it with: {COMMAND} import FILE"

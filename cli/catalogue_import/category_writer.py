@@ -30,7 +30,7 @@ async def category_tree(content: ContentServiceAsyncStub, calls: RetryingCalls) 
 
 
 class CategoryWriter:
-    """Answers the category ids of rows, creating what is missing from the top."""
+    """Returns the category ids of rows; creates missing categories from the top."""
 
     def __init__(
         self, content: ContentServiceAsyncStub, calls: RetryingCalls, journal: RunJournal, report: Report

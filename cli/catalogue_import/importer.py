@@ -1,4 +1,4 @@
-"""Imports one catalogue file: reads, puts right, and keeps a few batches under way at a time."""
+"""Import one catalogue file: read, correct, and write a few batches concurrently."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class CatalogueImport:
         self._rows_written = 0
 
     async def run(self, file: CatalogueFile, progress: Callable[[int, int], None]) -> None:
-        """Import the whole file; `progress` is told bytes read and rows written.
+        """Import the whole file; `progress` receives bytes read and rows written.
 
-        Raises FileUnreadable, RetriesExhausted, and PartstreamError for what a service refuses as a whole.
+        Raises FileUnreadable, RetriesExhausted, and PartstreamError for a batch that a service rejects.
         """
         await self._categories.load()
         batches = prepared_batches(file, self._report, BATCH_ROWS, self._numbers)

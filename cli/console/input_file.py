@@ -1,4 +1,4 @@
-"""A file that somebody named, opened so that it can be read twice: what comes through a pipe is kept on disk first."""
+"""Open an input file so that it can be read twice: the content of a pipe is stored on disk first."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cli.replay.report import ReplayReport
     from stack.service_calls.run_journal import RunJournal
 
-SAVE_EVERY_SECONDS = 0.5  # a run that falls back repeats requests that the service answers without doing them again
+SAVE_EVERY_SECONDS = 0.5  # a resumed run repeats requests, which the service applies once
 
 
 class Pace:
@@ -59,7 +59,7 @@ class Replayer:
         return self._report.seconds_before + time.monotonic() - self._started
 
     async def run(self, file: MovementsFile, progress: Callable[[int, int], None]) -> FinalLevels:
-        """Play the file; answer what every level must be now. `progress` is told bytes and rows."""
+        """Replay the file; return the expected levels. `progress` receives bytes and rows."""
         final = FinalLevels()
         for snapshot in file.snapshots():
             final.take(snapshot)

@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         asyncio.run(_measure(folder, given.sockets, given.changes, given.rounds))
     except TimeoutError as error:
-        message = f"Some of the sockets were told nothing for {TIMEOUT_SECONDS:.0f} s."
+        message = f"Some of the sockets received nothing for {TIMEOUT_SECONDS:.0f} s."
         raise ServerUnavailable(message) from error
     return 0
 

@@ -72,7 +72,7 @@ async def _write_path(rig: Rig, scale: float) -> Rows:
     without, watched = await write_path.measure(rig, 5 * scale, 3)
     ratio = watched / without
     return [
-        ("writes with nobody watching", f"{without:,.0f}/s", "", None),
+        ("writes without watchers", f"{without:,.0f}/s", "", None),
         (f"writes with {fan_out.WATCHERS} watchers", f"{watched:,.0f}/s = {ratio:.2f} x", "≥ 0.85 x", ratio >= 0.85),
     ]
 

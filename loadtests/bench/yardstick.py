@@ -39,7 +39,7 @@ class Yardstick:
 
 
 def prepare(dsn: str, folder: Path) -> Path:
-    """Make the yardstick's tables and its script; answers the script."""
+    """Make the yardstick's tables and its script; returns the script."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(TABLES.encode())
         connection.execute("VACUUM ANALYZE yardstick_level")

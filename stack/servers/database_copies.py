@@ -49,7 +49,7 @@ class Restored:
 
 
 def dump(dsn: str, file: Path) -> None:
-    """Write a database to a file, as of one moment; nobody is held up. An older file stays until that is done."""
+    """Write a database to a file, as of one snapshot, without blocking. An existing file is replaced at the end."""
     draft = file.with_name(f".{file.name}.draft")
     _run("pg_dump", dsn, "--format=custom", f"--file={draft}")
     draft.replace(file)
@@ -130,7 +130,7 @@ def _swap(admin: psycopg.Connection, name: str, beside: str, kept_as: str, held:
 
 
 def _run(program: str, dsn: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs on a database; by the environment, so that nobody sees the password."""
+    """Run a PostgreSQL program on a database; the password is in its environment, not in the process list."""
     environment = os.environ | connection_environment(dsn)
     target = ["--dbname", environment["PGDATABASE"]] if program == "pg_restore" else []
     done = subprocess.run(

@@ -16,7 +16,7 @@ SET_PASSWORD = sql.SQL("ALTER ROLE {name} LOGIN PASSWORD {password}")
 # An administrator who is no superuser may give a database only to a role it belongs to.
 JOIN_ROLE = sql.SQL("GRANT {name} TO CURRENT_USER")
 CREATE_DATABASE = sql.SQL("CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING 'UTF8'")
-# Nobody reads a neighbour's tables: only the owner may even connect.
+# Only the owner may connect: no service reads the tables of another.
 CLOSE_DATABASE = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC")
 
 

@@ -47,7 +47,7 @@ def _end_with_parent(death_signal: int, parent: int) -> None:
     if sys.platform != "linux":
         return  # elsewhere the next start finds and ends what was left over
     _libc_call("prctl", PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-    if os.getppid() != parent:  # the parent ended before the line above: nobody would send the signal
+    if os.getppid() != parent:  # the parent ended before the line above: no process would send the signal
         os.kill(os.getpid(), signal.SIGKILL)
 
 

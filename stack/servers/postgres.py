@@ -1,7 +1,7 @@
 """An embedded PostgreSQL server: binaries from a wheel, TCP on the loopback address, SCRAM passwords.
 
-The server runs in the foreground as a child of whoever started it, so that it can be supervised like every other
-process. ``prepare`` and ``command`` are for a supervisor; ``start`` and ``stop`` for whoever has none.
+The server runs in the foreground as a child of its starter, so that it can be supervised like every other
+process. ``prepare`` and ``command`` are for a supervisor; ``start`` and ``stop`` for callers without one.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ SETTINGS = {
     "log_line_prefix": "",
     "log_checkpoints": "off",
 }
-# For data that nobody will miss.
+# For disposable data.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 
 
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
         return f"postgresql://{SUPERUSER}:{quote(self._password, safe='')}@{LOOPBACK}:{port}/postgres"
 
     def start(self, port: int | None = None, *, log: Path | None = None) -> str:
-        """Run the server until ``stop``; answers the superuser's connection string once it accepts connections."""
+        """Run the server until ``stop``; returns the superuser's connection string once it accepts connections."""
         self.prepare()
         chosen = port or free_port()
         with (log or Path(os.devnull)).open("ab") as output:

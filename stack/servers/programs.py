@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: those of the embedded server, else those on PATH; how they are told where to connect."""
+"""PostgreSQL's own programs: those of the embedded server, else those on PATH, and their connection environment."""
 
 import shutil
 

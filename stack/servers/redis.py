@@ -163,7 +163,7 @@ class EmbeddedRedis:
         return f"redis://:{self._password}@{LOOPBACK}:{port}/0"
 
     def start(self, port: int | None = None) -> str:
-        """Run the server until ``stop``; answers its address once it accepts commands."""
+        """Run the server until ``stop``; returns its address once it accepts commands."""
         chosen = port or free_port()
         self.prepare(chosen)
         command = self.command()

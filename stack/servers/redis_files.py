@@ -14,7 +14,7 @@ import psutil
 
 MOST_QUARANTINED = 3  # the newest; a disk that was full once must not be filled by what was left of that
 _MARK = ".quarantine-"
-# Somebody ended the server, the kernel for lack of memory perhaps: that says nothing about its files.
+# The server was killed, perhaps by the kernel for lack of memory: its files are not the cause.
 _ENDED_BY_OTHERS = {signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT}
 _OUT_OF_MEMORY = re.compile(r"Out Of Memory allocating (\d+) bytes")
 CONFIGURATION_NAME = "redis.conf"

@@ -1,4 +1,4 @@
-"""Ends processes that a killed supervisor left behind. Each is recognised by its pid and its start time together."""
+"""End processes that a killed supervisor left behind. Each is recognised by its pid and its start time together."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ def is_alive(process: ProcessState) -> bool:
 
 
 def end(state: StackState, folder: Path) -> list[str]:
-    """End what is left of a stack and answer the names. Only call while holding the data folder's lock."""
+    """End the processes left of a stack and return their names. Only call while holding the data folder's lock."""
     found = {process.name: handle for process in state.processes if (handle := _find(process)) is not None}
     for name, handle in found.items():
         # PostgreSQL: fast shutdown; it would wait for its clients on SIGTERM.
@@ -91,6 +91,6 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _started_after(pid: int, moment: float) -> bool:
+def _started_after(pid: int, earliest: float) -> bool:
     found = start_time(pid)
-    return found is not None and found >= moment - SAME_START_SECONDS
+    return found is not None and found >= earliest - SAME_START_SECONDS

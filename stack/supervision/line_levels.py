@@ -26,7 +26,7 @@ _START = re.compile(
     r"|FATAL:  the database system is (starting up|not yet accepting connections)"
     r"|\d+:[A-Z] .*# (oO0OoO0OoO0Oo |Redis version=|Valkey version=|Configuration loaded|Server initialized)"
 )
-# Likewise when they are told to stop, which is what `up` says that it does.
+# Routine lines of a stop, which `up` reports itself.
 _STOP = re.compile(
     r"LOG:  (received fast shutdown request|aborting any active transactions|shutting down|database system is shut down"
     r'|background worker "logical replication launcher" )'

@@ -1,11 +1,11 @@
-"""Finds a process that is there and does not respond: stopped, or its event loop blocked for good."""
+"""Detect a running process that does not respond: stopped, or its event loop blocked permanently."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 INTERVAL_SECONDS = 2.0
-# A tick this late says that the supervisor itself did not run: the machine slept, or somebody stopped both.
+# A tick this late means that the supervisor itself did not run: the machine slept, or both were stopped.
 LATE_SECONDS = 3.0
 FEWEST_FAILURES = 3
 

@@ -1,6 +1,6 @@
 """One readable log of many processes: every line carries the name of the process that wrote it.
 
-For machines it is one JSON object a line, whoever wrote it: what PostgreSQL, Redis and we say ourselves too.
+With ``for_machines`` every line is a JSON object, the lines of PostgreSQL, Redis and the supervisor included.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ USUAL_COLUMNS = 80
 
 
 class MergedLog:
-    """Writes whole lines, so that two processes never share one. Never waits for whoever reads them.
+    """Writes whole lines, so that two processes never share one. Never waits for the reader.
 
     While ``starting`` is set, a terminal gets only what processes write as warnings and errors. What servers write at
     every start and, while ``stopping`` is set, at every stop is left out; ``verbose`` leaves nothing out.
@@ -137,7 +137,7 @@ class MergedLog:
         return f"{prefix}{visible(line.expandtabs())}\n"
 
     def _left_out(self, lines: int) -> str:
-        return self._formatted(OWN_NAME, f"{lines} lines are left out here: they came faster than they were read")
+        return self._formatted(OWN_NAME, f"{lines} lines dropped: the reader of the log is too slow")
 
 
 def _entry(name: str, line: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Asks a process how it is. Every probe answers within PROBE_TIMEOUT_SECONDS and never raises."""
+"""Health probes of processes. Every probe returns within PROBE_TIMEOUT_SECONDS and never raises."""
 
 import http.client
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from stack.credentials import write_private
 
 FOLDER = "credentials"
 KEY_SET_FILE = "process-keys.json"
-# A start of the stack replaces older keys: every process reads its own anew then.
+# A start of the stack replaces older keys: every process then reads its key again.
 MOST_DAYS = 30
 # A process takes up a rotated key with its next token; the old one is good for this long.
 GRACE_SECONDS = 3600.0

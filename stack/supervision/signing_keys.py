@@ -26,7 +26,7 @@ class KeyFiles:
 
 
 def ensure(data_folder: Path) -> KeyFiles:
-    """Create the key once per data folder; the key set is written anew each time, so that the two always agree."""
+    """Create the key once per data folder; the key set is written at every start, so that both always agree."""
     files = KeyFiles(data_folder / KEY_FILE, data_folder / JWKS_FILE)
     if files.signing_key.exists():
         key = SigningKey.load(files.signing_key)

@@ -1,4 +1,4 @@
-"""Which processes make up the stack, with the settings each one gets: its own database and nobody else's."""
+"""The processes of the stack and the settings of each: every process gets its own database only."""
 
 import os
 import sys

@@ -121,7 +121,7 @@ class SupervisedProcess:
                 code, was_healthy = await self._run_once()
                 what = _ending(code)
             except OSError as error:
-                # The machine is short of something just now; whoever supervises must be the last to give up.
+                # The machine lacks memory or processes for now; the supervisor keeps retrying.
                 what = f"could not be started: {error}"
             if self._stopping.is_set():
                 return
@@ -205,7 +205,7 @@ class SupervisedProcess:
 
 
 async def run_to_end(name: str, command: Sequence[str], environment: Mapping[str, str], log: MergedLog) -> int:
-    """Run a program that ends by itself, with its lines in the log; answer its exit code."""
+    """Run a program that ends by itself, with its lines in the log; return its exit code."""
     async with piped(command, environment) as child:
         try:
             async for _ in log.copied(name, child.output):

@@ -52,8 +52,8 @@ def test_an_address_where_nobody_listens_is_said_at_once(free_port: int) -> None
     ("answers", "said"),
     [
         ({}, "404"),
-        ({"/api/v1/parts": (200, b"<html>")}, "does not answer as an edge does"),
-        ({"/api/v1/parts": (200, b"[]")}, "does not answer as an edge does"),
+        ({"/api/v1/parts": (200, b"<html>")}, "did not respond as an edge"),
+        ({"/api/v1/parts": (200, b"[]")}, "did not respond as an edge"),
     ],
 )
 def test_what_is_no_edge_is_said_at_once(answers: Answers, said: str) -> None:

@@ -36,7 +36,7 @@ class Reader:
         self.grown = asyncio.Event()
 
     async def read(self) -> None:
-        """Count for ever."""
+        """Count permanently."""
         async for message in self._call:
             if self.opened.is_set():
                 self.messages += 1

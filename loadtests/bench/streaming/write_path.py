@@ -1,4 +1,4 @@
-"""Writes a second with nobody watching and with a hundred who watch everything."""
+"""Writes per second without watchers and with a hundred that watch everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever writes the log never waits for whoever reads it."""
+"""The writer of the log never waits for its reader."""
 
 import errno
 import io
