@@ -103,7 +103,7 @@ def run_with_another_python(arguments: "list[str]") -> None:
 
 
 def is_checkout(root: Path) -> bool:
-    """Say whether the code lies in a checkout, and not where packages are installed."""
+    """Return whether the code lies in a checkout, and not where packages are installed."""
     return (root / "pyproject.toml").is_file()
 
 
@@ -126,7 +126,7 @@ def prepare_environment(place: "Place", needs: str, caller: str) -> None:
 
 
 def is_prepared(place: "Place", needs: str) -> bool:
-    """Say whether the environment holds what is needed, made here from these locks."""
+    """Return whether the environment holds what is needed, made here from these locks."""
     held = read_stamp(place)
     wanted = stamp(place, needs)
     return held[:2] == wanted[:2] and (needs == RUNTIME or held[2:] == wanted[2:])

@@ -38,15 +38,15 @@ def run(given: argparse.Namespace) -> int:
         try:
             asyncio.run(_print_entries(given))
         except grpc.aio.AioRpcError as error:
-            print(_told(from_rpc_error(error)), file=sys.stderr)
+            print(_formatted(from_rpc_error(error)), file=sys.stderr)
             return 1
         except PartstreamError as error:
-            print(_told(error), file=sys.stderr)
+            print(_formatted(error), file=sys.stderr)
             return 1
     return 0
 
 
-def _told(error: PartstreamError) -> str:
+def _formatted(error: PartstreamError) -> str:
     facts = "".join(f"\n  {visible(f'{name}: {value}')}" for name, value in error.metadata.items())
     return f"{visible(f'{error.reason}: {error.message}')}{facts}"
 

@@ -148,7 +148,7 @@ def read_running(folder: Path, *, half_started: bool = False) -> StackState:
         raise StackNotRunning(message)
     state = read_last(folder)
     if state is None or not (state.databases or half_started):
-        message = f"The stack on {folder} is only just starting, or all but stopped. Try again in a moment."
+        message = f"The stack on {folder} is starting or stopping. Retry in a few seconds."
         raise StackNotRunning(message)
     return state
 

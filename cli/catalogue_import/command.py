@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(end, KeyboardInterrupt) and not arguments.check:
             terminal.console(stderr=True).print(INTERRUPTED)
         if isinstance(end, PartstreamError):
-            message = f"The services refused to go on: {end}"
+            message = f"The services stopped the import: {end}"
             raise ImportStopped(message) from end
         raise
     finally:

@@ -56,7 +56,7 @@ class CatalogueImport:
     async def run(self, file: CatalogueFile, progress: Callable[[int, int], None]) -> None:
         """Import the whole file; `progress` gets bytes read and rows written.
 
-        Raises FileUnreadable, ServiceGone, and PartstreamError for a batch that a service rejects.
+        Raises FileUnreadable, RetriesExhausted, and PartstreamError for a batch that a service rejects.
         """
         await self._categories.load()
         batches = prepared_batches(file, self._report, BATCH_ROWS, self._numbers)

@@ -1,4 +1,4 @@
-"""Reads a catalogue file row by row: JSON lines or CSV, plain or gzip, in memory that does not grow with the file."""
+"""Read a catalogue file row by row: JSON lines or CSV, plain or gzip, in memory that does not grow with the file."""
 
 from __future__ import annotations
 

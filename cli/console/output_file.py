@@ -1,4 +1,4 @@
-"""A file that a verb is going to write at its end: whether it can be written is found out at its beginning."""
+"""Check at the start of a command that the files it writes at its end can be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A terminal that shows texts as they are: names in square brackets are no colours, `:x:` is no picture."""
+"""A console that prints texts unchanged: no markup in square brackets, no emoji codes."""
 
 from rich.console import Console
 

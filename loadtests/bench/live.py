@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 ADDRESSES = 60  # an edge takes 1,000 connections from one
 OPENED_AT_ONCE = 200
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 FRAME_BYTES = 400  # of a stock frame, at most
 SQL_CHANGES = 20
@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
     try:
         asyncio.run(_measure(folder, given.sockets, given.changes, given.rounds))
     except TimeoutError as error:
-        message = f"Some of the sockets received nothing for {PATIENCE_SECONDS:.0f} s."
+        message = f"Some of the sockets received nothing for {TIMEOUT_SECONDS:.0f} s."
         raise ServerUnavailable(message) from error
     return 0
 
@@ -184,7 +184,7 @@ async def open_listeners(port: int, part_id: str, sockets: int) -> list[Listener
     """Return open sockets that have subscribed to the part, from many addresses."""
     loop = asyncio.get_running_loop()
     opened: list[Listener] = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while len(opened) < sockets:
             numbers = range(len(opened), min(len(opened) + OPENED_AT_ONCE, sockets))
             made = await asyncio.gather(
@@ -218,7 +218,7 @@ async def _round(
         )
         await inventory.AdjustStock(request)
     committed = time.monotonic()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         await finish.reached.wait()
     return finish.told_at[len(listeners) // 2] - committed, finish.told_at[-1] - committed
 
@@ -236,7 +236,7 @@ async def _change_by_sql(dsn: str, listener: Listener, part_id: str) -> list[flo
             listener.finish = finish = Finish(version, 1)
             began = time.monotonic()
             await connection.execute("COMMIT")
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await finish.reached.wait()
             taken.append(finish.told_at[0] - began)
     finally:

@@ -18,7 +18,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from loadtests.bench.live import PATIENCE_SECONDS, Finish, Listener, a_part, open_listeners, rest_reader
+from loadtests.bench.live import TIMEOUT_SECONDS, Finish, Listener, a_part, open_listeners, rest_reader
 from partstream.inventory.v1 import stock_service_pb2
 from stack import stack_state
 from stack.checkout import ROOT
@@ -93,7 +93,7 @@ async def _frames(
                 request_id=str(uuid.uuid4()), part_id=part_id, location_id="main", delta=1, reason="bench subscriptions"
             )
         )
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await finish.reached.wait()
         taken.append(finish.told_at[0] - began)
         await asyncio.sleep(CHANGE_PAUSE_SECONDS)

@@ -229,7 +229,7 @@ def wait_until_ready(dsn: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def is_ready(dsn: str) -> bool:
-    """Say whether a session can be opened now."""
+    """Return whether a session can be opened now."""
     try:
         with psycopg.connect(dsn, connect_timeout=2, autocommit=True) as connection:
             connection.execute("SELECT 1")

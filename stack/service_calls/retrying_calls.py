@@ -31,7 +31,7 @@ LONGEST_WAIT_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-class ServiceGone(StackError):
+class RetriesExhausted(StackError):
     """A service was unavailable for longer than the retry time of the command."""
 
 
@@ -44,7 +44,7 @@ class RetryingCalls:
         self.repeats = 0
 
     async def __call__(self, method: Callable[..., Awaitable[ResponseT]], request: Message) -> ResponseT:
-        """Return the response. Raises ``PartstreamError`` for a final error, ``ServiceGone`` after the retry time."""
+        """Return the response. Raises ``PartstreamError`` for a final error, ``RetriesExhausted`` after the retry time."""
         attempt = 0
         started = time.monotonic()
         while True:
@@ -68,7 +68,7 @@ class RetryingCalls:
             message = (
                 f"No response for {self._retry_seconds:.0f} s: {error.message} Run the same command again to resume."
             )
-            raise ServiceGone(message) from error
+            raise RetriesExhausted(message) from error
 
 
 def _is_retryable(error: errors.PartstreamError) -> bool:

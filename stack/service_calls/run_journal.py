@@ -1,7 +1,7 @@
-"""Remembers an unfinished run of a verb, so that the same command after a kill goes on as the same run.
+"""Record of an unfinished run of a command, so that the same command resumes it after a kill.
 
-The run's identity goes into every request id: a run that is taken up again repeats the ids it used, and the services do
-once what they did once. A finished run is forgotten; the next one is a new run with ids of its own.
+Request ids are made from the id of the run: a resumed run repeats them, and the services apply each request once.
+A finished run is deleted; the next run has ids of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESUMED = "An earlier run of this file was interrupted and is resumed. --restart
 
 @dataclass(slots=True)
 class RunJournal:
-    """The run of one verb on one file. `progress` is the verb's own; `resumed` says that an earlier start was found."""
+    """The run of one command on one file. `progress` belongs to the command; `resumed` is set for an earlier run."""
 
     path: Path
     run_id: uuid.UUID
@@ -35,7 +35,7 @@ class RunJournal:
 
     @classmethod
     def open(cls, data_folder: Path, verb: str, file_digest: str, *, restart: bool = False) -> RunJournal:
-        """Take up the unfinished run of `verb` on the file with this SHA-256, or begin one."""
+        """Resume the unfinished run of `verb` on the file with this SHA-256, or create one."""
         path = data_folder / FOLDER / f"{verb}-{file_digest[:16]}.json"
         if not restart and (known := _read(path)) is not None:
             return cls(path, uuid.UUID(known["run"]), known["progress"], resumed=True)
@@ -53,11 +53,11 @@ class RunJournal:
         return self.request_id(kind, hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest())
 
     def save(self) -> None:
-        """Store the progress; a kill in the middle leaves the version before."""
+        """Store the progress atomically."""
         write_private(self.path, json.dumps({"run": str(self.run_id), "progress": self.progress}) + "\n")
 
     def finish(self) -> None:
-        """Forget the run: it is complete."""
+        """Delete the record of a complete run."""
         self.path.unlink(missing_ok=True)
 
 

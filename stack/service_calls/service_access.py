@@ -1,4 +1,4 @@
-"""Where the services are and with which key to speak to them: from the environment, else from the running stack."""
+"""Addresses of the services and the credential of the commands: from the environment, else from the running stack."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings(GrpcClientSettings):
-    """What a verb needs to call the services as itself."""
+    """Settings of a command that calls the services."""
 
     inventory: tuple[str, ...] = setting(
         "PARTSTREAM_INVENTORY_TARGETS", targets, help="addresses of the inventory services, host:port, …"
@@ -35,12 +35,14 @@ class ServiceSettings(GrpcClientSettings):
     content: tuple[str, ...] = setting(
         "PARTSTREAM_CONTENT_TARGETS", targets, help="addresses of the content services, host:port, …"
     )
-    credential: Path = setting("PARTSTREAM_CREDENTIAL_FILE", file, help="the key that a verb proves itself with")
+    credential: Path = setting(
+        "PARTSTREAM_CREDENTIAL_FILE", file, help="private key with which a command signs its tokens"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Stubs that bring the verb's own token."""
+    """Stubs that send the token of the command."""
 
     inventory: InventoryServiceAsyncStub
     content: ContentServiceAsyncStub
@@ -49,7 +51,7 @@ class Services:
 def service_settings(data_folder: Path) -> ServiceSettings:
     """Return the settings: from the environment where it has them, the rest from the stack that runs on `data_folder`.
 
-    Raises StackNotRunning when something is missing and no stack runs there, SettingsRefused when something is wrong.
+    Raises StackNotRunning when a setting is missing and no stack runs there, SettingsRefused when one is invalid.
     """
     wanted = ("PARTSTREAM_INVENTORY_TARGETS", "PARTSTREAM_CONTENT_TARGETS", "PARTSTREAM_CREDENTIAL_FILE")
     given = {name: os.environ[name] for name in wanted if os.environ.get(name)}
@@ -70,7 +72,7 @@ def service_settings(data_folder: Path) -> ServiceSettings:
 
 @contextlib.asynccontextmanager
 async def open_services(settings: ServiceSettings, name: str) -> AsyncIterator[Services]:
-    """Open both services as the service account `name`, which is what ledger and audit will show."""
+    """Open both services as the service account `name`, which the ledger and the audit trail record."""
     token = ServiceToken(settings.credential, name)
     async with (
         open_channel(settings.inventory, token=token, tls=settings.grpc_tls) as inventory,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def first_error_only() -> Iterator[None]:
-    """Raise the first error of a group in place of the group."""
+    """Raise the first error of an exception group that the block raises."""
     try:
         yield
     except BaseExceptionGroup as group:

@@ -92,5 +92,5 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             alike = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            lines.append(f"{name} is set, but nothing reads it" + "".join(f"; is {one} meant?" for one in alike))
+            lines.append(f"{name} is set, but no process reads it" + "".join(f"; did you mean {one}?" for one in alike))
     return lines

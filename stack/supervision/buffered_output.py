@@ -32,8 +32,8 @@ class BufferedOutput:
         self._most = most_waiting_bytes
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._refused = 0
-        self._gone = False
+        self._dropped = 0
+        self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -41,14 +41,14 @@ class BufferedOutput:
         """Queue a text; returns immediately."""
         raw = text.encode(self._encoding, errors="replace")
         with self._changed:
-            if self._gone:
+            if self._closed:
                 return
             if self._waiting_bytes + len(raw) > self._most:
-                self._refused += 1
+                self._dropped += 1
                 return
-            self._take(raw)
+            self._queue(raw)
             if self._thread is None:
-                # A daemon: one that is stuck with its reader must not keep the process alive.
+                # A daemon: a thread blocked by its reader must not keep the process alive.
                 self._thread = threading.Thread(target=self._run, name="output", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -56,9 +56,9 @@ class BufferedOutput:
     def flush(self, seconds: float) -> bool:
         """Wait until all is written or the reader has disconnected; return whether that happened in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._gone or not self._waiting_bytes, seconds)
+            return self._changed.wait_for(lambda: self._closed or not self._waiting_bytes, seconds)
 
-    def _take(self, raw: bytes) -> None:
+    def _queue(self, raw: bytes) -> None:
         self._waiting.append(raw)
         self._waiting_bytes += len(raw)
 
@@ -74,16 +74,16 @@ class BufferedOutput:
             except (OSError, ValueError) as error:
                 if not isinstance(error, OSError) or error.errno in CLOSED_ERRNOS:
                     with self._changed:
-                        self._gone = True
+                        self._closed = True
                         self._changed.notify_all()
                     return
                 lost = batch.count(b"\n")  # a full disk: later lines may succeed
             with self._changed:
                 self._waiting_bytes -= len(batch)
-                self._refused += lost
-                if self._refused and not lost:
-                    self._take(self._left_out(self._refused).encode(self._encoding, errors="replace"))
-                    self._refused = 0
+                self._dropped += lost
+                if self._dropped and not lost:
+                    self._queue(self._left_out(self._dropped).encode(self._encoding, errors="replace"))
+                    self._dropped = 0
                 self._changed.notify_all()
 
 

@@ -1,4 +1,4 @@
-"""Ends processes that a killed supervisor left behind. Each is recognised by its pid and its start time together."""
+"""End processes that a killed supervisor left behind. Each is recognised by its pid and its start time together."""
 
 import contextlib
 import os
@@ -91,6 +91,6 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _started_after(pid: int, moment: float) -> bool:
+def _started_after(pid: int, earliest: float) -> bool:
     found = start_time(pid)
-    return found is not None and found >= moment - SAME_START_SECONDS
+    return found is not None and found >= earliest - SAME_START_SECONDS

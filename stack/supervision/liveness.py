@@ -1,4 +1,4 @@
-"""Finds a process that is there and does not respond: stopped, or its event loop blocked for good."""
+"""Detect a running process that does not respond: stopped, or its event loop blocked permanently."""
 
 import asyncio
 from collections.abc import Callable

@@ -137,7 +137,7 @@ class MergedLog:
         return f"{prefix}{visible(line.expandtabs())}\n"
 
     def _left_out(self, lines: int) -> str:
-        return self._formatted(OWN_NAME, f"{lines} lines are left out here: they came faster than they were read")
+        return self._formatted(OWN_NAME, f"{lines} lines dropped: the reader of the log is too slow")
 
 
 def _entry(name: str, line: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Gives every process of the stack its operations port."""
+"""Assign an operations port to every process of the stack."""
 
 from collections.abc import Sequence
 from dataclasses import replace

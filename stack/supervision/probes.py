@@ -12,7 +12,7 @@ PROBE_TIMEOUT_SECONDS = 3.0  # a process waits 2 s for the ping of a dependency
 
 
 def is_healthy(process: ProcessState) -> bool:
-    """Say whether the process does its work now."""
+    """Return whether the process does its work now."""
     return is_alive(process) and PROBES[process.probe](process)
 
 
@@ -29,7 +29,7 @@ def _http(process: ProcessState) -> bool:
 
 
 def responds(url: str) -> bool:
-    """Say whether an HTTP server responds with 200."""
+    """Return whether an HTTP server responds with 200."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=PROBE_TIMEOUT_SECONDS)
     try:

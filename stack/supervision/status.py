@@ -1,4 +1,4 @@
-"""``./partstream status``: what of the stack runs and how it is, asked at this moment."""
+"""``./partstream status``: the processes of the running stack and their current health."""
 
 import argparse
 import json

@@ -19,7 +19,7 @@ from stack.supervision.stack import Stack, UpOptions
 from stack.supervision.up_settings import UpSettings
 
 # Some senders (timeout, process groups) deliver one wish to stop twice.
-SAME_WISH_SECONDS = 1.0
+DUPLICATE_SIGNAL_SECONDS = 1.0
 # A reader that is still connected gets the last lines of the log.
 LAST_LINES_SECONDS = 1.0
 
@@ -28,10 +28,10 @@ def run(given: argparse.Namespace) -> int:
     """Run the stack; return 0 when it was stopped by a signal."""
     folder = stack_state.data_folder(given.data_dir)
     options = UpOptions(folder, given.port, given.edges, given.replicas, given.empty)
-    # The processes' own settings too: what one of them would refuse is better said before anything starts.
+    # The settings of the processes too: reject invalid ones before a process starts.
     if problems := all_settings.wrong(os.environ) + password_problems(os.environ):
         lines = "\n".join(f"  {problem}" for problem in problems)
-        print(f"partstream up: these settings are wrong:\n{lines}", file=sys.stderr)
+        print(f"partstream up: invalid settings:\n{lines}", file=sys.stderr)
         return 2
     settings = load(UpSettings)
     log = MergedLog(for_machines=settings.log_format == "json", verbose=settings.log_level == "DEBUG")
@@ -59,7 +59,7 @@ async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
         with contextlib.suppress(asyncio.CancelledError):
             await starting
     except (StackError, OSError, psycopg.Error) as error:
-        _say_why(error, log)
+        _log_failure(error, log)
         code = 1
     finally:
         stopping.cancel()
@@ -69,8 +69,8 @@ async def _run(options: UpOptions, settings: UpSettings, log: MergedLog) -> int:
     return code
 
 
-def _say_why(error: Exception, log: MergedLog) -> None:
-    """Write what the start failed of, with the last lines of the process that failed."""
+def _log_failure(error: Exception, log: MergedLog) -> None:
+    """Log why the start failed, with the last lines of the failed process."""
     name = error.process if isinstance(error, StartFailed) else ""
     lines = log.recent(name)
     log.say(f"cannot start: {error}" + (" Its last lines:" if lines else ""))
@@ -82,19 +82,19 @@ def _stop_signal(stack: Stack, log: MergedLog) -> asyncio.Event:
     """Return the event that the first SIGINT or SIGTERM sets; a later signal ends everything immediately."""
     stop = asyncio.Event()
     clock = asyncio.get_running_loop().time
-    first_told = 0.0
+    first_signal = 0.0
 
-    def told() -> None:
-        nonlocal first_told
+    def on_signal() -> None:
+        nonlocal first_signal
         if not stop.is_set():
-            first_told = clock()
+            first_signal = clock()
             stop.set()
-        elif clock() - first_told > SAME_WISH_SECONDS:
-            log.say("told again: ending everything at once")
+        elif clock() - first_signal > DUPLICATE_SIGNAL_SECONDS:
+            log.say("second signal: killing all processes")
             stack.kill()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
             continue  # under nohup: the terminal may close
-        asyncio.get_running_loop().add_signal_handler(number, told)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stop

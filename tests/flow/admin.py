@@ -70,7 +70,7 @@ class Admin:
         return answer
 
     async def audit(self, part_id: str) -> list[dict[str, Any]]:
-        """Answer the audit rows of a part as the edge shows them."""
+        """Return the audit rows of a part as the edge shows them."""
         rows: list[dict[str, Any]] = []
         token = ""
         while True:

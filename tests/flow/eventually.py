@@ -11,7 +11,7 @@ POLL_SECONDS = 0.05
 
 
 async def eventually(look: Callable[[], Awaitable[Found | None]], within: float = 60.0) -> Found:
-    """Answer the first true thing that `look` finds; fail with the last false one after `within` seconds."""
+    """Return the first true thing that `look` finds; fail with the last false one after `within` seconds."""
     deadline = time.monotonic() + within
     while not (found := await look()):
         assert time.monotonic() < deadline, f"still {found!r} after {within:.0f} s"

@@ -44,7 +44,7 @@ class _Part:
 
 
 def write_movements(path: Path, prefix: str, *, parts: int, snapshots: int, seed: int = 1) -> list[str]:
-    """Write a file whose parts are called `prefix` and a number; answer their names."""
+    """Write a file whose parts are called `prefix` and a number; return their names."""
     chance = random.Random(seed)
     all_parts = [_Part(f"{prefix}{number}", chance) for number in range(parts)]
     with gzip.open(path, "wt", newline="") as file:

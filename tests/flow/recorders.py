@@ -22,7 +22,7 @@ from tests.flow.running_stack import RunningStack
 RECONNECT_SECONDS = 0.05
 NOT_YET = frozenset({"STORE_UNAVAILABLE", "DEADLINE", "DEADLINE_EXCEEDED", "OVERLOADED"})
 TOO_SLOW = "WATCHER_TOO_SLOW"
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class Recorder:
@@ -39,13 +39,13 @@ class Recorder:
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._follow())
         began = asyncio.create_task(self._began.wait())
-        await asyncio.wait([self._task, began], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_SECONDS)
+        await asyncio.wait([self._task, began], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_SECONDS)
         began.cancel()
         if self._task.done():
             self._task.result()
         if not self._began.is_set():
             self.stack.show_log()
-            pytest.fail(f"nothing to follow within {PATIENCE_SECONDS:.0f} s")
+            pytest.fail(f"nothing to follow within {TIMEOUT_SECONDS:.0f} s")
         return self
 
     async def __aexit__(
@@ -56,7 +56,7 @@ class Recorder:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def until(self, holds: Callable[[], bool], within: float = PATIENCE_SECONDS) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = TIMEOUT_SECONDS) -> None:
         """Return once `holds`, which is looked at whenever something new was recorded."""
         try:
             async with asyncio.timeout(within), self._news:
@@ -139,7 +139,7 @@ class LiveRecorder(Recorder):
         return f"{super().described()}, levels {self.levels}"
 
     def version(self, part: str) -> int:
-        """Answer the version of a part's stock that the browser has; 0 = none yet."""
+        """Return the version of a part's stock that the browser has; 0 = none yet."""
         return int(self.levels.get(part, {}).get("version", 0))
 
     async def _follow(self) -> None:

@@ -78,7 +78,7 @@ class RunningStack:
             raise RuntimeError(message)
 
     def stop(self) -> int:
-        """End everything in order; answer the exit code."""
+        """End everything in order; return the exit code."""
         if self._process is None:
             return 0
         self._process.send_signal(signal.SIGINT)
@@ -104,23 +104,23 @@ class RunningStack:
             raise AssertionError(message) from error
 
     def process(self, name: str) -> ProcessState:
-        """Answer one process of the stack by its name."""
+        """Return one process of the stack by its name."""
         return next(process for process in self.state.processes if process.name == name)
 
     def edge_url(self, number: int = 1) -> str:
-        """Answer the address of an edge, counted from 1."""
+        """Return the address of an edge, counted from 1."""
         return f"http://127.0.0.1:{self.port + number - 1}"
 
     def live_url(self, number: int = 1) -> str:
-        """Answer the WebSocket address of an edge."""
+        """Return the WebSocket address of an edge."""
         return f"ws://127.0.0.1:{self.port + number - 1}/api/v1/live"
 
     def signing_key(self) -> Path:
-        """Answer where the key is that tests mint tokens with."""
+        """Return where the key is that tests mint tokens with."""
         return Path(self.state.settings["PARTSTREAM_SIGNING_KEY_FILE"])
 
     def targets(self, service: str) -> tuple[str, ...]:
-        """Answer the addresses of `inventory` or `content`."""
+        """Return the addresses of `inventory` or `content`."""
         return tuple(self.state.settings[f"PARTSTREAM_{service.upper()}_TARGETS"].split(","))
 
     async def kill(self, name: str) -> None:
@@ -173,7 +173,7 @@ class RunningStack:
 
 
 def _free_ports(count: int) -> int:
-    """Answer the first of `count` consecutive free ports."""
+    """Return the first of `count` consecutive free ports."""
     while True:
         first = free_port()
         if first + count < 65_536 and all(is_free(first + offset) for offset in range(count)):

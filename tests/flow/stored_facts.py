@@ -61,7 +61,7 @@ async def log_facts(stack: RunningStack, service: str) -> LogFacts:
 
 
 async def movements(stack: RunningStack) -> tuple[int, int]:
-    """Answer how many movements the ledger holds and how many the log explains."""
+    """Return how many movements the ledger holds and how many the log explains."""
     connection = await asyncpg.connect(stack.state.databases["inventory"])
     try:
         row = await connection.fetchrow(MOVEMENTS)
@@ -71,12 +71,12 @@ async def movements(stack: RunningStack) -> tuple[int, int]:
 
 
 async def ledger_of(stack: RunningStack, parts: list[str]) -> list[tuple[object, ...]]:
-    """Answer the movements of parts: part, version, kind, difference, units after it."""
+    """Return the movements of parts: part, version, kind, difference, units after it."""
     return await _rows(stack, "inventory", LEDGER_OF, parts)
 
 
 async def audit_of(stack: RunningStack, parts: list[str]) -> list[tuple[object, ...]]:
-    """Answer the same from the audit store."""
+    """Return the same from the audit store."""
     return await _rows(stack, "audit", AUDIT_OF, parts)
 
 

@@ -49,7 +49,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def ensure_servers(folder: Path, run_pid: int) -> TestServers:
-    """Answer the servers of the run, starting them if no other worker has."""
+    """Return the servers of the run, starting them if no other worker has."""
     with locked(folder / "servers.lock"):
         state = folder / "servers.json"
         if not state.exists():

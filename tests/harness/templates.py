@@ -34,7 +34,7 @@ class MigrationFailed(Exception):
 
 
 def ensure_template(servers: TestServers, service: str, folder: Path) -> str:
-    """Answer the name of the migrated template, building it if no other worker has."""
+    """Return the name of the migrated template, building it if no other worker has."""
     name = f"{service}_template"
     with locked(folder / f"{name}.lock"), psycopg.connect(servers.admin_dsn, autocommit=True) as admin:
         if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:

@@ -85,12 +85,12 @@ def test_a_state_that_cannot_be_read_is_no_stack_that_does_not_run(
 
 def test_only_status_sees_a_stack_that_has_no_databases_yet(tmp_path: Path) -> None:
     with stack_state.hold(tmp_path):
-        with pytest.raises(StackNotRunning, match="only just starting"):
+        with pytest.raises(StackNotRunning, match="is starting or stopping"):
             stack_state.read_running(tmp_path)
         stack_state.write(tmp_path, StackState(1))
 
         assert stack_state.read_running(tmp_path, half_started=True) == StackState(1)
-        with pytest.raises(StackNotRunning, match="only just starting"):
+        with pytest.raises(StackNotRunning, match="is starting or stopping"):
             stack_state.read_running(tmp_path)
 
 

@@ -13,7 +13,7 @@ from chassis.tokens import TokenVerifier
 from partstream.inventory.v1 import stock_service_pb2
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 from stack.servers.ports import free_port
-from stack.service_calls.retrying_calls import RetryingCalls, ServiceGone
+from stack.service_calls.retrying_calls import RetriesExhausted, RetryingCalls
 
 REQUEST = stock_service_pb2.GetStockRequest(part_id="A")
 
@@ -33,7 +33,7 @@ class Inventory:
         return stock_service_pb2.GetStockResponse(revision_token=str(self.asked))
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Answer what a server needs to offer the one method."""
+        """Return what a server needs to offer the one method."""
         method = grpc.unary_unary_rpc_method_handler(
             self.get_stock,
             request_deserializer=stock_service_pb2.GetStockRequest.FromString,
@@ -54,7 +54,7 @@ async def serving(inventory: Inventory, port: int) -> AsyncIterator[None]:
     await server.stop(None)
 
 
-async def test_the_same_request_is_sent_until_it_is_answered() -> None:
+async def test_a_request_is_retried_until_there_is_a_response() -> None:
     inventory, port = Inventory(StoreUnavailable("away"), StoreUnavailable("away")), free_port()
     calls = RetryingCalls(retry_seconds=20)
     async with serving(inventory, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -73,11 +73,11 @@ async def test_a_refusal_is_raised_at_once() -> None:
     assert inventory.asked == 1
 
 
-async def test_patience_ends_when_nobody_answers() -> None:
+async def test_retries_end_when_there_is_no_response() -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{free_port()}") as channel:
         calls = RetryingCalls(retry_seconds=0.2)
 
-        with pytest.raises(ServiceGone, match="Run the same command again"):
+        with pytest.raises(RetriesExhausted, match="Run the same command again"):
             await calls(InventoryServiceStub(channel).GetStock, REQUEST)
 
     assert calls.repeats > 0

@@ -55,4 +55,6 @@ def test_a_name_that_nothing_reads_is_said_with_the_one_that_is_meant() -> None:
         {"PARTSTREAM_INVENTORY_PROT": "1", "PARTSTREAM_DATA_DIR": "x", "HOME": "/", FOLDER_MARK: "x"}
     )
 
-    assert lines == ["PARTSTREAM_INVENTORY_PROT is set, but nothing reads it; is PARTSTREAM_INVENTORY_PORT meant?"]
+    assert lines == [
+        "PARTSTREAM_INVENTORY_PROT is set, but no process reads it; did you mean PARTSTREAM_INVENTORY_PORT?"
+    ]

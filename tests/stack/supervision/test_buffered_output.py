@@ -1,4 +1,4 @@
-"""Whoever writes the log never waits for whoever reads it."""
+"""The writer of the log never waits for its reader."""
 
 import errno
 import io
@@ -53,7 +53,7 @@ def left_out(text: bytes) -> int:
     return sum(int(count) for count in re.findall(rb"^(\d+) left out\n", text, re.MULTILINE))
 
 
-def test_a_reader_that_stopped_reading_holds_up_nobody(pipe: Pipe) -> None:
+def test_a_reader_that_stops_reading_does_not_block_the_writer(pipe: Pipe) -> None:
     """The supervisor once wrote to a full pipe itself: every process stood still, and Ctrl-C was not heard."""
     output = output_to(pipe.writing)
 
@@ -66,7 +66,7 @@ def test_a_reader_that_stopped_reading_holds_up_nobody(pipe: Pipe) -> None:
     assert output.flush(LONG_ENOUGH_SECONDS)
 
 
-def test_what_finds_no_room_is_counted_and_said(pipe: Pipe) -> None:
+def test_dropped_lines_are_counted(pipe: Pipe) -> None:
     output = output_to(pipe.writing, most=100_000)
 
     for number in range(20_000):
@@ -79,7 +79,7 @@ def test_what_finds_no_room_is_counted_and_said(pipe: Pipe) -> None:
     assert b"and on\n" in pipe.read_on(b"and on\n")
 
 
-def test_a_pipe_that_does_not_block_gets_every_line(pipe: Pipe) -> None:
+def test_a_non_blocking_pipe_gets_every_line(pipe: Pipe) -> None:
     os.set_blocking(pipe.writing.fileno(), False)
     output = output_to(pipe.writing)
 
@@ -89,7 +89,7 @@ def test_a_pipe_that_does_not_block_gets_every_line(pipe: Pipe) -> None:
     assert pipe.read_on(b"line 19999\n").count(b"\n") == 20_000
 
 
-def test_a_reader_that_went_away_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as end:
@@ -101,7 +101,7 @@ def test_a_reader_that_went_away_is_no_error() -> None:
         output.write("nor this\n")
 
 
-def test_a_terminal_that_lacks_a_character_shows_another_one() -> None:
+def test_a_character_that_the_encoding_lacks_is_replaced() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="ascii") as end:
         output = output_to(end)
@@ -124,7 +124,7 @@ class FullDisk(io.StringIO):
         return super().write(text)
 
 
-def test_a_disk_that_was_full_for_a_while_gets_the_lines_that_come_later() -> None:
+def test_lines_are_written_again_after_a_full_disk() -> None:
     disk = FullDisk()
     output = BufferedOutput(disk, lambda lines: f"{lines} left out\n")
     output.write("one\n")

@@ -9,7 +9,7 @@ from tests.stack.listening_log import ListeningLog
 
 
 async def copied(log: ListeningLog, *chunks: bytes) -> list[str]:
-    """Answer the lines that were told of, after they were written."""
+    """Return the lines that were told of, after they were written."""
     stream = asyncio.StreamReader()
     for chunk in chunks:
         stream.feed_data(chunk)
