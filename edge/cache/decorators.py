@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from edge.http.request_context import current_request_context
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
@@ -40,24 +38,25 @@ def cache_response(
 
 
 def cache_invalidate(
-    *, part_id: Callable[..., str]
+    *, names: Callable[[ResultT], Iterable[str]]
 ) -> Callable[[Callable[P, Awaitable[ResultT]]], Callable[P, Awaitable[ResultT]]]:
-    """Show nothing older than a write of a part in this process.
+    """After a write: raise the invalidation floor of what it changed, in this process.
 
-    The decorated handler takes the ``CacheManager`` as ``cache``. The log applies the write some milliseconds later;
-    this closes that window for readers without a revision token. ``part_id(**arguments)`` returns the part.
+    Decorates a call that takes the ``CacheManager`` as ``cache`` and returns the response of a service. The log would
+    raise the floor some milliseconds later; until then readers without a revision token could get the old state.
+    ``names(response)`` returns the names of what was written.
     """
 
-    def decorate(handle: Callable[P, Awaitable[ResultT]]) -> Callable[P, Awaitable[ResultT]]:
-        @functools.wraps(handle)
-        async def invalidating(*args: P.args, **kwargs: P.kwargs) -> ResultT:
-            result = await handle(*args, **kwargs)
+    def decorate(call: Callable[P, Awaitable[ResultT]]) -> Callable[P, Awaitable[ResultT]]:
+        @functools.wraps(call)
+        async def called(*args: P.args, **kwargs: P.kwargs) -> ResultT:
+            response = await call(*args, **kwargs)
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
-            for token in current_request_context().revisions:
-                manager.expect(part_id(**kwargs), token)
-            return result
+            written: Any = response
+            manager.expect(names(response), written.revision_token)
+            return response
 
-        return invalidating
+        return called
 
     return decorate
