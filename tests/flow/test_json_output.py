@@ -100,7 +100,8 @@ def _hold(name: str, documents: list[Any]) -> None:
 def _shape(value: Any) -> Any:
     """Return a value with its type in place of each scalar, and one element for all elements of a list."""
     if isinstance(value, dict):
-        return {key: _shape(member) for key, member in sorted(value.items())}
+        # A key of digits is a value, for example a response time in the histogram of Locust.
+        return {key: _shape(member) for key, member in sorted(value.items()) if not key.isdigit()}
     if isinstance(value, list):
         merged: Any = None
         for element in value:
