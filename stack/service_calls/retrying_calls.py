@@ -44,7 +44,7 @@ class RetryingCalls:
         self.repeats = 0
 
     async def __call__(self, method: Callable[..., Awaitable[ResponseT]], request: Message) -> ResponseT:
-        """Return the response; raise ``PartstreamError`` for a final error, ``RetriesExhausted`` after the retry time."""
+        """Return the response; raise ``PartstreamError`` if it is final, ``RetriesExhausted`` after the retry time."""
         attempt = 0
         started = time.monotonic()
         while True:
