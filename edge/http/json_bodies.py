@@ -20,7 +20,6 @@ from edge.http.text_rules import check_json_text
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from litestar._openapi.schema_generation import SchemaCreator
     from litestar.dto.data_structures import DTOFieldDefinition
     from litestar.openapi.spec import Reference, Schema
     from litestar.typing import FieldDefinition
@@ -93,8 +92,9 @@ class JsonBody(AbstractDTO[BodyT]):
 
     @classmethod
     def create_openapi_schema(
-        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
     ) -> Reference | Schema:
-        """The struct's own schema."""
+        """Return the schema of the struct."""
         del handler_id
-        return schema_creator.for_field_definition(field_definition)
+        schema: Reference | Schema = schema_creator.for_field_definition(field_definition)
+        return schema

@@ -1,4 +1,4 @@
-"""JSON schemas of the structs: as strict as the structs are, and with a description of every field."""
+"""Completes the schemas of structs: descriptions, examples, no further fields where a struct rejects them."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from litestar.openapi.spec import Schema
-from litestar.plugins import OpenAPISchemaPlugin
 
 from edge.openapi.field_descriptions import description_of
 from edge.openapi.request_examples import REQUEST_EXAMPLES
 
-# Litestar's own, which ours completes; it has no public name.
-from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin  # isort: skip
-
 if TYPE_CHECKING:
-    from litestar._openapi.schema_generation import SchemaCreator
-    from litestar.typing import FieldDefinition
+    from collections.abc import Iterator, Mapping
+
+    from litestar.openapi.spec import OpenAPI
 
 
-class StrictStructs(OpenAPISchemaPlugin):
-    """Adds what Litestar leaves out: descriptions, that a struct takes no other fields, and that unions may overlap."""
+def complete_schemas(document: OpenAPI) -> None:
+    """Add what Litestar omits from the schemas of structs. A schema belongs to the struct that its title names."""
+    structs = _structs()
+    for schema in document.components.schemas.values():
+        struct = structs.get(schema.title or "")
+        if struct is not None:
+            _complete(schema, struct)
 
-    def __init__(self) -> None:
-        """Build upon Litestar's own."""
-        self._structs = StructSchemaPlugin()
 
-    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Whether it is a struct."""
-        return self._structs.is_plugin_supported_field(field_definition)
+def _complete(schema: Schema, struct: type[msgspec.Struct]) -> None:
+    schema.description = schema.description or inspect.getdoc(struct)
+    if struct.__struct_config__.forbid_unknown_fields:
+        schema.additional_properties = False
+    if (example := REQUEST_EXAMPLES.get(struct.__name__)) is not None:
+        schema.examples = [dict(example)]
+    for name, field in (schema.properties or {}).items():
+        loosen(field)
+        field.description = field.description or description_of(struct.__name__, name)
 
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
-        """The schema of a struct."""
-        schema = self._structs.to_openapi_schema(field_definition, schema_creator)
-        struct: type[msgspec.Struct] = field_definition.type_
-        schema.description = schema.description or inspect.getdoc(struct)
-        if struct.__struct_config__.forbid_unknown_fields:
-            schema.additional_properties = False
-        if (example := REQUEST_EXAMPLES.get(struct.__name__)) is not None:
-            schema.examples = [dict(example)]
-        for name, made in (schema.properties or {}).items():
-            loosen(made)
-            made.description = made.description or description_of(struct.__name__, name)
-        return schema
+
+def _structs() -> Mapping[str, type[msgspec.Struct]]:
+    return {struct.__name__: struct for struct in _subclasses(msgspec.Struct)}
+
+
+def _subclasses(base: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for struct in base.__subclasses__():
+        yield struct
+        yield from _subclasses(struct)
 
 
 def loosen(schema: object) -> None:
-    """``oneOf`` would refuse what fits twice: 5 is an integer and a number."""
+    """Replace ``oneOf`` by ``anyOf``: ``oneOf`` rejects values that match twice, such as 5 as integer and number."""
     if not isinstance(schema, Schema):
         return
     if schema.one_of:

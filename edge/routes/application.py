@@ -15,7 +15,7 @@ from edge.http.request_body import MAX_BODY_BYTES
 from edge.http.request_rules import check_request
 from edge.openapi.document import openapi_config
 from edge.openapi.page import api_page_asset
-from edge.openapi.schemas import StrictStructs
+from edge.openapi.schemas import complete_schemas
 from edge.routes.admin.router import admin_router
 from edge.routes.auth.jwks import get_key_set
 from edge.routes.auth.sessions import auth_router
@@ -81,9 +81,10 @@ def build_http_app(ingredients: Ingredients) -> Litestar:
         ),
         logging_config=None,
         middleware=[],
-        plugins=[StrictStructs()],
         debug=False,
     )
+    # Now and not at the first request for the document, which would block the event loop for 0.3 s.
+    complete_schemas(app.openapi_schema)
     app.state["query_parameters"] = known_parameters(app)
     return app
 
