@@ -134,3 +134,9 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 def free_port() -> int:
     """Return a TCP port without a listener."""
     return choose_free_port()
+
+
+@pytest.fixture
+def renew_baselines(request: pytest.FixtureRequest) -> bool:
+    """Return whether additions to public interfaces are recorded: ``./partstream test … --renew-baselines``."""
+    return bool(request.config.getoption("--renew-baselines"))
