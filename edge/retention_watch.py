@@ -34,8 +34,8 @@ class RetentionWatch(BackgroundService):
         self._alerts = alerts
         request = GetLogStatusRequest()
         self._ask: dict[str, Callable[[], Awaitable[Any]]] = {
-            "inventory": lambda: services.ask_inventory(services.inventory_log.GetLogStatus, request, own=True),
-            "content": lambda: services.ask_content(services.content_log.GetLogStatus, request, own=True),
+            "inventory": lambda: services.call_upstream(services.inventory_log.GetLogStatus, request, own=True),
+            "content": lambda: services.call_upstream(services.content_log.GetLogStatus, request, own=True),
         }
 
     async def run_once(self) -> None:

@@ -47,24 +47,25 @@ def cache_response(
 
 
 def cache_invalidate(
-    *, part_id: Callable[..., str]
+    *, names: Callable[[AnswerT], Iterable[str]]
 ) -> Callable[[Callable[P, Awaitable[AnswerT]]], Callable[P, Awaitable[AnswerT]]]:
-    """After a write: show nothing older of the part in this process.
+    """After a write: raise the invalidation floor of what it changed, in this process.
 
-    Decorates a handler that takes the ``CacheManager`` as ``cache``. The log would do it some milliseconds later; this
-    closes that window for readers who bring no token. ``part_id(**arguments)`` names the part.
+    Decorates a call that takes the ``CacheManager`` as ``cache`` and returns the response of a service. The log would
+    raise the floor some milliseconds later; until then readers without a revision token could get the old state.
+    ``names(response)`` returns the names of what was written.
     """
 
-    def decorate(handle: Callable[P, Awaitable[AnswerT]]) -> Callable[P, Awaitable[AnswerT]]:
-        @functools.wraps(handle)
-        async def handled(*args: P.args, **kwargs: P.kwargs) -> AnswerT:
-            answer = await handle(*args, **kwargs)
+    def decorate(call: Callable[P, Awaitable[AnswerT]]) -> Callable[P, Awaitable[AnswerT]]:
+        @functools.wraps(call)
+        async def called(*args: P.args, **kwargs: P.kwargs) -> AnswerT:
+            response = await call(*args, **kwargs)
             cache: Any = kwargs["cache"]
             manager: CacheManager = cache
-            for token in current_request_context().revisions:
-                manager.expect(part_id(**kwargs), token)
-            return answer
+            written: Any = response
+            manager.expect(names(response), written.revision_token)
+            return response
 
-        return handled
+        return called
 
     return decorate

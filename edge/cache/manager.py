@@ -15,7 +15,7 @@ from edge.cache.errors import SharedTierAway
 from edge.cache.loading import BatchedFlight, SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from prometheus_client import Counter
@@ -158,10 +158,11 @@ class CacheManager:
         self.memory.fill(keys.BODY, ident, made, None)
         return made
 
-    def expect(self, part_id: str, token: str) -> None:
-        """A write of the part was acknowledged with this token: this process shows nothing older from now on."""
-        for position in cursors.decode(token).values():
-            self.memory.expect(position, keys.part_name(part_id))
+    def expect(self, names: Iterable[str], token: str) -> None:
+        """Raise the floor of these names to an acknowledged write: this process returns nothing older from now on."""
+        for name in names:
+            for position in cursors.decode(token).values():
+                self.memory.expect(position, name)
 
     async def invalidate_part_cache(self, part_id: str) -> None:
         """Forget what is held of a part, in both tiers. For operators: the logs keep entries true by themselves."""

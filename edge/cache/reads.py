@@ -33,14 +33,14 @@ def source_loaders(services: Services) -> dict[str, Callable[[list[str], str], A
 
     async def stocks(part_ids: list[str], min_token: str) -> Loaded:
         request = stock_service_pb2.BatchGetStockRequest(part_ids=part_ids, min_revision_token=min_token)
-        answer = await services.ask_inventory(services.inventory.BatchGetStock, request, own=True)
+        answer = await services.call_upstream(services.inventory.BatchGetStock, request, own=True)
         values: dict[str, Any] = {part_id: no_stock(part_id) for part_id in part_ids}
         values.update((stock.part_id, total(stock.part_id, map(cached_level, stock.levels))) for stock in answer.stocks)
         return Loaded(values, answer.revision_token)
 
     async def parts(part_ids: list[str], min_token: str) -> Loaded:
         request = part_service_pb2.BatchGetPartsRequest(part_ids=part_ids, min_revision_token=min_token)
-        answer = await services.ask_content(services.content.BatchGetParts, request, anonymous=True)
+        answer = await services.call_upstream(services.content.BatchGetParts, request, anonymous=True)
         values: dict[str, Any] = {part_id: Absent() for part_id in part_ids}
         values.update((part.part_id, part) for part in answer.parts)
         return Loaded(values, answer.revision_token)
@@ -135,14 +135,14 @@ class CachedReads:
             page_token=query.page_token,
             min_revision_token=min_token,
         )
-        answer = await self._services.ask_content(self._services.content.ListParts, request, anonymous=True)
+        answer = await self._services.call_upstream(self._services.content.ListParts, request, anonymous=True)
         self._cache.keep(keys.PART, Loaded({part.part_id: part for part in answer.parts}, answer.revision_token))
         listing = Listing(tuple(part.part_id for part in answer.parts), answer.next_page_token)
         return Loaded({ident: listing}, answer.revision_token)
 
     async def _list_categories(self, min_token: str) -> Loaded:
         request = part_service_pb2.ListCategoriesRequest(min_revision_token=min_token)
-        answer = await self._services.ask_content(self._services.content.ListCategories, request, anonymous=True)
+        answer = await self._services.call_upstream(self._services.content.ListCategories, request, anonymous=True)
         return Loaded({"tree": answer}, answer.revision_token)
 
     def _saw(self, log: str, *answers: Answer) -> None:

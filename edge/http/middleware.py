@@ -80,7 +80,7 @@ class EdgeMiddleware:
         ``socket_paths`` are the paths that serve WebSockets. ``max_concurrent`` counts requests whose body has arrived;
         ``connections`` bounds all of them.
         """
-        self._app = app
+        self.app = app
         self._position = position
         self._max_concurrent = max_concurrent
         self._trusted = trusted_proxies
@@ -96,7 +96,7 @@ class EdgeMiddleware:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request; anything but HTTP is passed on with its exchange begun."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         method = scope.get("method", "GET")
@@ -113,7 +113,7 @@ class EdgeMiddleware:
             await self._reject_handshake(scope, receive, send, exchange, rejection)
         else:
             with self._connections.occupied(scope.get("client")):
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
 
     def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> RequestContext:
         scope["scheme"] = self._scheme(scope, headers)
@@ -210,7 +210,7 @@ class EdgeMiddleware:
         """Check head and rate, receive the body, then let the application serve: nothing slow occupies it."""
         check_head(scope, headers)
         if str(scope["path"]).startswith(_PROBES):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         if exchange.refusal is not None:
             if has_body(scope["method"], headers):
@@ -227,7 +227,7 @@ class EdgeMiddleware:
                 elif self._origins.is_preflight(scope, exchange.origin):
                     await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send)
                 else:
-                    await self._app(scope, receive, send)
+                    await self.app(scope, receive, send)
             finally:
                 self.in_flight -= 1
                 REQUESTS_IN_FLIGHT.dec()

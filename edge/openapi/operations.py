@@ -192,57 +192,14 @@ class TaggedRead(FreshRead):
 
 
 @dataclass
-class Write(Described):
-    """A write that can be retried under an idempotency key."""
-
-    request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "X-CSRF-Token")
-    response_headers: ClassVar[tuple[str, ...]] = ("Idempotent-Replayed",)
-
-
-@dataclass
-class TaggedWrite(Write):
-    """A write that returns a versioned resource."""
-
-    response_headers: ClassVar[tuple[str, ...]] = ("ETag", "Idempotent-Replayed")
-
-
-@dataclass
-class Creation(Write):
-    """A write that creates a resource."""
-
-    response_headers: ClassVar[tuple[str, ...]] = ("Location", "Idempotent-Replayed")
-
-
-@dataclass
 class CartRead(FreshRead):
     """A read of the reservations of a cart or an account."""
 
     request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Partstream-Min-Revision")
 
 
-@dataclass
-class CartWrite(Write):
-    """A write to the reservations of a cart or an account."""
-
-    request_headers: ClassVar[tuple[str, ...]] = ("Partstream-Owner-Key", "Idempotency-Key", "X-CSRF-Token")
-
-
-@dataclass
-class CartCreation(CartWrite):
-    """Creates a reservation; the first one of a guest also returns the key of its cart."""
-
-    response_headers: ClassVar[tuple[str, ...]] = ("Location", "Partstream-Owner-Key", "Idempotent-Replayed")
-
-
-@dataclass
-class TaggedCreation(Write):
-    """A write that creates a versioned resource."""
-
-    response_headers: ClassVar[tuple[str, ...]] = ("Location", "ETag", "Idempotent-Replayed")
-
-
-@dataclass
-class ConditionalWrite(TaggedWrite):
-    """A write that may require the version it replaces."""
-
-    request_headers: ClassVar[tuple[str, ...]] = ("Idempotency-Key", "If-Match", "X-CSRF-Token")
+def described(request_headers: tuple[str, ...], response_headers: tuple[str, ...]) -> type[Described]:
+    """Return a kind of operation with these headers."""
+    return type(
+        "DescribedWrite", (Described,), {"request_headers": request_headers, "response_headers": response_headers}
+    )

@@ -22,6 +22,7 @@ from edge.routes.auth.sessions import auth_router
 from edge.routes.ops.health import check_liveness, check_readiness
 from edge.routes.public.router import public_router
 from edge.routes.shop import Shop
+from edge.routes.write import write_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +92,6 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
     given: dict[str, object] = {
         "services": ingredients.services,
         "shop": Shop(ingredients.reads, ingredients.gate, ingredients.cache, ingredients.page_tokens),
-        "cache": ingredients.cache,
         "gate": ingredients.gate,
         "page_tokens": ingredients.page_tokens,
         "accounts": ingredients.identity.accounts,
@@ -104,7 +104,8 @@ def _dependencies(ingredients: Ingredients) -> dict[str, Provide]:
         "health": ingredients.health,
         "key_set": ingredients.key_set,
     }
-    return {name: _always(thing) for name, thing in given.items()}
+    write = Provide(write_of(ingredients.services, ingredients.cache), sync_to_thread=False)
+    return {name: _always(thing) for name, thing in given.items()} | {"write": write}
 
 
 def _always(thing: object) -> Provide:

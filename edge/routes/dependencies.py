@@ -8,7 +8,6 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from edge.audit_dispatch.audit_trail import AuditTrail
-from edge.cache.manager import CacheManager
 from edge.http.page_tokens import PageTokens
 from edge.http.revision import RevisionGate
 from edge.identity.administration import UserAdministration
@@ -22,4 +21,3 @@ ThePageTokens: TypeAlias = NamedDependency[SkipValidation[PageTokens]]
 TheServices: TypeAlias = NamedDependency[SkipValidation[Services]]
 TheAuditTrail: TypeAlias = NamedDependency[SkipValidation[AuditTrail]]
 TheUserAdministration: TypeAlias = NamedDependency[SkipValidation[UserAdministration]]
-TheCache: TypeAlias = NamedDependency[SkipValidation[CacheManager]]

@@ -19,7 +19,7 @@ from chassis.errors import PartstreamError, StoreUnavailable
 from chassis.rich_status import from_rpc_error, is_foreign
 from edge.http.request_context import RequestContext, current_request_context
 from edge.metrics import UPSTREAM_CALLS, UPSTREAM_FAILOVERS, UPSTREAM_RETRIES, UPSTREAM_SECONDS
-from edge.upstream.replicas import ReplicatedChannel
+from edge.upstream.replicas import ReplicatedChannel, ReplicatedMethod
 from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceStub
 from partstream.content.v1.part_service_pb2_grpc import ContentServiceStub
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
@@ -27,7 +27,7 @@ from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.upstream.replicas import Replica, Replicas, ReplicatedMethod
+    from edge.upstream.replicas import Replica, Replicas
     from partstream.changes.v1.change_log_service_pb2_grpc import ChangeLogServiceAsyncStub
     from partstream.content.v1.part_service_pb2_grpc import ContentServiceAsyncStub
     from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceAsyncStub
@@ -232,27 +232,16 @@ class Services:
         self.content: ContentServiceAsyncStub = ContentServiceStub(parts)
         self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(stock)
         self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(parts)
-        self._inventory = Upstream(inventory, own_token)
-        self._content = Upstream(content, own_token)
+        # A method names its replicas, so that a call has the budget, the deadlines and the failover of its own service.
+        self._upstreams = {replicas: Upstream(replicas, own_token) for replicas in (inventory, content)}
 
     @property
     def newest(self) -> str:
         """The newest revision of each log that a response to any caller has shown or written."""
-        known = [service.newest for service in (self._inventory, self._content) if service.newest is not None]
+        known = [service.newest for service in self._upstreams.values() if service.newest is not None]
         return cursors.encode(*known) if known else ""
 
-    async def ask_inventory(
-        self,
-        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
-        request: RequestT,
-        *,
-        seconds: float = READ_SECONDS,
-        own: bool = False,
-    ) -> ResponseT:
-        """Call the inventory; ``own`` as this process, which sees more than most callers."""
-        return await self._inventory.call(method, request, seconds=seconds, own=own)
-
-    async def ask_content(
+    async def call_upstream(
         self,
         method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
         request: RequestT,
@@ -261,5 +250,18 @@ class Services:
         anonymous: bool = False,
         own: bool = False,
     ) -> ResponseT:
-        """Call the content service; ``own`` as this process."""
-        return await self._content.call(method, request, seconds=seconds, anonymous=anonymous, own=own)
+        """Call a method of a stub above, within the limits of the service that it belongs to.
+
+        ``anonymous`` reads as the public does, whoever calls. ``own`` reads as this process, which is allowed more than
+        most callers: return only what the caller may see.
+        """
+        upstream = self._upstreams[replicas_of(method)]
+        return await upstream.call(method, request, seconds=seconds, anonymous=anonymous, own=own)
+
+
+def replicas_of(method: object) -> Replicas:
+    """Return the replicas that a stub's method calls; ``TypeError`` for a stub over another channel."""
+    if not isinstance(method, ReplicatedMethod):
+        message = f"{method!r} is not a method of a stub over a ReplicatedChannel"
+        raise TypeError(message)
+    return method.replicas

@@ -213,8 +213,11 @@ class Replicas:
 class ReplicatedMethod(Generic[RequestT, ResponseT]):
     """A unary method of a service, to be called on a replica."""
 
-    def __init__(self, calls: dict[Replica, grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]]) -> None:
+    def __init__(
+        self, replicas: Replicas, calls: dict[Replica, grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]]
+    ) -> None:
         """Hold the method of each replica's channel."""
+        self.replicas = replicas
         self._calls = calls
 
     async def on(
@@ -244,9 +247,8 @@ class ReplicatedChannel:
 
     def unary_unary(self, method: str, *arguments: Any, **options: Any) -> ReplicatedMethod[Any, Any]:
         """Return the method on every replica."""
-        return ReplicatedMethod(
-            {replica: replica.channel.unary_unary(method, *arguments, **options) for replica in self._replicas.all}
-        )
+        calls = {replica: replica.channel.unary_unary(method, *arguments, **options) for replica in self._replicas.all}
+        return ReplicatedMethod(self._replicas, calls)
 
     def unary_stream(self, *_arguments: Any, **_options: Any) -> None:
         """Streams have channels of their own."""

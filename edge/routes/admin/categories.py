@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Response
 from litestar.params import Body
 
-from edge.http.idempotency import request_id_for
-from edge.http.json_bodies import JsonBody
 from edge.http.representation import reply
 from edge.identity.guards import permits
-from edge.openapi.document import ADMIN_WRITE, refusals
-from edge.openapi.operations import Creation
 from edge.routes.admin.part_bodies import CategoryId
-from edge.routes.dependencies import TheServices
-from edge.upstream.clients import WRITE_SECONDS
+from edge.routes.write import TheWrite, write_route
 from edge.views.category import Category, category_view
 from partstream.content.v1 import part_pb2, part_service_pb2
 
@@ -30,26 +25,22 @@ class NewCategory(msgspec.Struct, forbid_unknown_fields=True):
     position: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] = 0
 
 
-@post(
+@write_route(
+    "POST",
     "/categories",
-    dto=JsonBody[NewCategory],
-    return_dto=None,
-    guards=[permits("content:write")],
+    guard=permits("content:write"),
     summary="Creates a category",
-    response_description="The new category.",
-    operation_class=Creation,
-    responses=refusals(*ADMIN_WRITE),
+    returns="The new category.",
+    status=201,
+    response_headers=("Location",),
 )
-async def create_category(
-    request: Request[Any, Any, Any], services: TheServices, data: Annotated[NewCategory, Body()]
-) -> Response[Category]:
+async def create_category(write: TheWrite, data: Annotated[NewCategory, Body()]) -> Response[Category]:
     """The new category."""
     message = part_service_pb2.CreateCategoryRequest(
-        request_id=request_id_for(request),
         category=part_pb2.Category(
             category_id=data.category_id, parent_id=data.parent_id or "", name=data.name, position=data.position
         ),
     )
-    answer = await services.ask_content(services.content.CreateCategory, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.content.CreateCategory, message)
     location = f"/api/v1/categories/{answer.category.category_id}"
     return reply(category_view(answer.category), status=201, headers={"Location": location})

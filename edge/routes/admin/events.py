@@ -83,9 +83,9 @@ async def list_events(
     if since is not None:
         request.since.FromDatetime(moment("since", since))
     if service == "inventory":
-        page = await services.ask_inventory(services.inventory_log.ListEntries, request)
+        page = await services.call_upstream(services.inventory_log.ListEntries, request)
     else:
-        page = await services.ask_content(services.content_log.ListEntries, request)
+        page = await services.call_upstream(services.content_log.ListEntries, request)
     return reply(LogEntryList([_view(entry) for entry in page.entries], page.cursor, page.end))
 
 

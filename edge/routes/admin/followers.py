@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
-from litestar import Response, delete, get
+from litestar import Response, get
 from litestar.params import PathParameter
 
 from edge.http.representation import reply
@@ -15,6 +15,7 @@ from edge.identity.guards import permits
 from edge.openapi.document import ADMIN_READ, refusals
 from edge.openapi.operations import Described
 from edge.routes.dependencies import TheServices
+from edge.routes.write import unlogged_write_route
 from edge.upstream.clients import WRITE_SECONDS
 from partstream.changes.v1.change_log_service_pb2 import FollowerPosition, ListFollowersRequest, RemoveFollowerRequest
 
@@ -53,20 +54,22 @@ async def list_followers(services: TheServices) -> Response[FollowerList]:
     """The registered followers of both services."""
     request = ListFollowersRequest()
     content, inventory = await asyncio.gather(
-        services.ask_content(services.content_log.ListFollowers, request),
-        services.ask_inventory(services.inventory_log.ListFollowers, request),
+        services.call_upstream(services.content_log.ListFollowers, request),
+        services.call_upstream(services.inventory_log.ListFollowers, request),
     )
     views = [_view("content", item) for item in content.followers]
     return reply(FollowerList(views + [_view("inventory", item) for item in inventory.followers]))
 
 
-@delete(
+@unlogged_write_route(
+    "DELETE",
     "/followers/{service:str}/{name:str}",
-    guards=[permits("followers:write")],
+    reason="positions of followers are not logged: every read of them goes to the service",
+    guard=permits("followers:write"),
     summary="Removes a follower",
-    response_description="The follower is removed.",
-    operation_class=Described,
-    responses=refusals(*ADMIN_READ, 404, 415),
+    returns="The follower is removed.",
+    status=204,
+    statuses=(*ADMIN_READ, 404, 415),
 )
 async def remove_follower(
     services: TheServices,
@@ -76,9 +79,9 @@ async def remove_follower(
     """Entries are no longer kept for it. One that is alive registers again by itself."""
     request = RemoveFollowerRequest(name=name)
     if service == "inventory":
-        await services.ask_inventory(services.inventory_log.RemoveFollower, request, seconds=WRITE_SECONDS)
+        await services.call_upstream(services.inventory_log.RemoveFollower, request, seconds=WRITE_SECONDS)
     else:
-        await services.ask_content(services.content_log.RemoveFollower, request, seconds=WRITE_SECONDS)
+        await services.call_upstream(services.content_log.RemoveFollower, request, seconds=WRITE_SECONDS)
 
 
 def _view(service: Literal["inventory", "content"], follower: FollowerPosition) -> FollowerView:

@@ -6,21 +6,19 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get
 from litestar.params import Body, FromQuery, PathParameter, QueryParameter
 
-from edge.http.idempotency import request_id_for
-from edge.http.json_bodies import JsonBody
 from edge.http.numbers import NUMBER_IN_PATH
 from edge.http.page_tokens import Page
 from edge.http.representation import reply
 from edge.http.timestamps import MomentText, optional_moment, timestamp
 from edge.identity.guards import permits
-from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, refusals
-from edge.openapi.operations import FreshRead, Write
+from edge.openapi.document import ADMIN_READ, refusals
+from edge.openapi.operations import FreshRead
 from edge.routes.dependencies import TheGate, ThePageTokens, TheServices
 from edge.routes.public.parts import PartIdInPath
-from edge.upstream.clients import WRITE_SECONDS
+from edge.routes.write import TheWrite, write_route
 from edge.views.ledger import KindName, MovementList, Reversal, kind_number, movement_view, reversal_view
 from edge.views.stock import ID_PATTERN, Reason
 from partstream.inventory.v1 import stock_service_pb2
@@ -78,26 +76,21 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.ask_inventory(services.inventory.ListMovements, message)
+    answer = await services.call_upstream(services.inventory.ListMovements, message)
     following = Page(answer.next_page_token) if answer.next_page_token else None
     items = [movement_view(item) for item in answer.movements]
     return reply(MovementList(items, page_tokens.issue(following, filters)))
 
 
-@post(
+@write_route(
+    "POST",
     "/movements/{part_id:str}/{location_id:str}/{version:int}/reverse",
-    dto=JsonBody[ReverseRequest],
-    return_dto=None,
-    status_code=200,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Reverses a movement by an opposite one",
-    response_description="The level after the reversal, and the new movement.",
-    operation_class=Write,
-    responses=refusals(*ADMIN_WRITE),
+    returns="The level after the reversal, and the new movement.",
 )
 async def reverse_movement(
-    request: Request[Any, Any, Any],
-    services: TheServices,
+    write: TheWrite,
     part_id: PartIdInPath,
     location_id: Annotated[str, PathParameter(pattern=ID_PATTERN)],
     version: Annotated[int, PathParameter(ge=1, le=9_000_000_000_000_000, description=NUMBER_IN_PATH)],
@@ -105,11 +98,10 @@ async def reverse_movement(
 ) -> Response[Reversal]:
     """A compensating movement; refused when it would go below what is reserved."""
     message = stock_service_pb2.ReverseMovementRequest(
-        request_id=request_id_for(request),
         part_id=part_id,
         location_id=location_id,
         version=version,
         reason=data.reason if data else "",
     )
-    answer = await services.ask_inventory(services.inventory.ReverseMovement, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.inventory.ReverseMovement, message)
     return reply(reversal_view(answer))

@@ -4,47 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Request, Response, get, post, put
+from litestar import Request, Response, get
 from litestar.params import Body, FromQuery, QueryParameter
 
 from chassis.errors import FieldViolation, VersionConflict
-from edge.cache.decorators import cache_invalidate
 from edge.http.errors import RuleBroken
-from edge.http.idempotency import request_id_for
-from edge.http.json_bodies import JsonBody
 from edge.http.page_tokens import Page
-from edge.http.preconditions import precondition, version_etag
+from edge.http.preconditions import version_etag
 from edge.http.representation import reply
 from edge.identity.guards import permits
-from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, GUARDED_WRITE, refusals
-from edge.openapi.operations import ConditionalWrite, FreshRead, TaggedCreation, TaggedRead
+from edge.openapi.document import ADMIN_READ, refusals
+from edge.openapi.operations import FreshRead, TaggedRead
 from edge.routes.admin.part_bodies import STATUS_NUMBERS, NewPart, WholePart, full_mask, part_message
-from edge.routes.admin.written import written_part
-from edge.routes.dependencies import TheCache, TheGate, ThePageTokens, TheServices
+from edge.routes.dependencies import TheGate, ThePageTokens, TheServices
 from edge.routes.public.parts import ORDERS, PartIdInPath, SortName
-from edge.upstream.clients import WRITE_SECONDS, Services
+from edge.routes.write import Condition, TheWrite, Write, write_route
 from edge.views.part import StaffPart, StaffPartList, StatusName, staff_part
 from partstream.content.v1 import part_service_pb2
 
 
-@post(
+@write_route(
+    "POST",
     "/parts",
-    dto=JsonBody[NewPart],
-    return_dto=None,
-    guards=[permits("content:write")],
+    guard=permits("content:write"),
     summary="Creates a part",
-    response_description="The new part, at version 1.",
-    operation_class=TaggedCreation,
-    responses=refusals(*ADMIN_WRITE),
+    returns="The new part, at version 1.",
+    status=201,
+    response_headers=("Location", "ETag"),
 )
-async def create_part(
-    request: Request[Any, Any, Any], services: TheServices, data: Annotated[NewPart, Body()]
-) -> Response[StaffPart]:
+async def create_part(write: TheWrite, data: Annotated[NewPart, Body()]) -> Response[StaffPart]:
     """A new part as version 1."""
     message = part_service_pb2.CreatePartRequest(
-        request_id=request_id_for(request), part=part_message(data.part_id, data, data.status), comment=data.comment
+        part=part_message(data.part_id, data, data.status), comment=data.comment
     )
-    answer = await services.ask_content(services.content.CreatePart, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.content.CreatePart, message)
     made = answer.part
     # What is no part of the shop yet is not found there.
     place = "parts" if made.status == STATUS_NUMBERS["published"] else "admin/parts"
@@ -52,21 +45,16 @@ async def create_part(
     return reply(staff_part(made), status=201, headers=headers)
 
 
-@put(
+@write_route(
+    "PUT",
     "/parts/{part_id:str}",
-    dto=JsonBody[WholePart],
-    return_dto=None,
-    guards=[permits("content:write")],
+    guard=permits("content:write"),
     summary="Replaces the content of a part",
-    response_description="The part at its new version.",
-    operation_class=ConditionalWrite,
-    responses=refusals(*GUARDED_WRITE),
+    returns="The part at its new version.",
+    condition=Condition.REQUIRED,
 )
-@cache_invalidate(part_id=written_part)
 async def replace_part(
-    request: Request[Any, Any, Any],
-    services: TheServices,
-    cache: TheCache,  # noqa: ARG001 - the decorator's
+    write: TheWrite,
     part_id: PartIdInPath,
     data: Annotated[WholePart, Body()],
 ) -> Response[StaffPart]:
@@ -75,21 +63,16 @@ async def replace_part(
         message = "is not the part of the address"
         detail = "part_id in the body differs from the path."
         raise RuleBroken(detail, fields=[FieldViolation("part_id", message)])
-    condition = precondition(request, data.expected_version)
     update = part_service_pb2.UpdatePartRequest(
-        request_id=request_id_for(request),
         part=part_message(part_id, data, data.status),
         update_mask=full_mask(data),
-        expected_version=condition.version,
-        unconditional=condition.unconditional,
-        if_match=condition.if_match,
         comment=data.comment,
     )
     try:
-        answer = await services.ask_content(services.content.UpdatePart, update, seconds=WRITE_SECONDS)
+        answer = await write.send(write.content.UpdatePart, update, data)
     except VersionConflict as conflict:
         if conflict.current is None:  # too large to travel with an error
-            await _show_current(services, part_id, conflict)
+            await _show_current(write, part_id, conflict)
         raise
     return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
 
@@ -100,9 +83,9 @@ def _etag(
     return version_etag(shown.part.version, shown.revision_token, "content")
 
 
-async def _show_current(services: Services, part_id: str, conflict: VersionConflict) -> None:
-    """Read what the conflict is with. It may have changed once more, so that who and when are told anew as well."""
-    answer = await services.ask_content(services.content.GetPart, part_service_pb2.GetPartRequest(part_id=part_id))
+async def _show_current(write: Write, part_id: str, conflict: VersionConflict) -> None:
+    """Read the current state for the problem document, with who changed it and when: it may have changed again."""
+    answer = await write.read(write.content.GetPart, part_service_pb2.GetPartRequest(part_id=part_id))
     conflict.current = answer.part
     conflict.metadata |= {
         "current_version": str(answer.part.version),
@@ -124,7 +107,7 @@ async def get_staff_part(
 ) -> Response[StaffPart]:
     """The part as it is now, draft or not, straight from the service."""
     message = part_service_pb2.GetPartRequest(part_id=part_id, min_revision_token=gate.wanted(request))
-    answer = await services.ask_content(services.content.GetPart, message)
+    answer = await services.call_upstream(services.content.GetPart, message)
     return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
 
 
@@ -160,7 +143,7 @@ async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.ask_content(services.content.ListParts, message)
+    answer = await services.call_upstream(services.content.ListParts, message)
     following = Page(answer.next_page_token) if answer.next_page_token else None
     items = [staff_part(part) for part in answer.parts]
     return reply(StaffPartList(items, page_tokens.issue(following, filters)))

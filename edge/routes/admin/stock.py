@@ -7,24 +7,20 @@ from typing import Annotated, Any
 
 import grpc
 import msgspec
-from litestar import Request, Response, get, post, put
+from litestar import Request, Response, get
 from litestar.params import Body, QueryParameter
 
 from chassis.errors import FieldViolation
-from edge.cache.decorators import cache_invalidate
 from edge.http.errors import RuleBroken
-from edge.http.idempotency import request_id_for
-from edge.http.json_bodies import JsonBody
-from edge.http.preconditions import precondition, version_etag
+from edge.http.preconditions import version_etag
 from edge.http.representation import reply
 from edge.http.timestamps import MomentText, moment, timestamp
 from edge.identity.guards import permits
-from edge.openapi.document import ADMIN_READ, CONDITIONAL_WRITE, GUARDED_WRITE, refusals
-from edge.openapi.operations import ConditionalWrite, TaggedRead
-from edge.routes.admin.written import written_part
-from edge.routes.dependencies import TheCache, TheGate, TheServices
+from edge.openapi.document import ADMIN_READ, refusals
+from edge.openapi.operations import TaggedRead
+from edge.routes.dependencies import TheGate, TheServices
 from edge.routes.public.parts import PartIdInPath
-from edge.upstream.clients import WRITE_SECONDS, Services
+from edge.routes.write import Condition, TheWrite, Write, write_route
 from edge.views.ledger import AdjustmentKind, PastLevel, kind_number, past_level
 from edge.views.stock import (
     ID_PATTERN,
@@ -79,167 +75,118 @@ class ArchiveRequest(msgspec.Struct, forbid_unknown_fields=True):
     expected_version: Version | None = None
 
 
-@put(
+@write_route(
+    "PUT",
     "/parts/{part_id:str}/stock",
-    dto=JsonBody[CountRequest],
-    return_dto=None,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Sets the counted stock of a part",
-    response_description="The level after the count.",
-    responses=refusals(*GUARDED_WRITE),
-    operation_class=ConditionalWrite,
+    returns="The level after the count.",
+    condition=Condition.REQUIRED,
 )
-@cache_invalidate(part_id=written_part)
 async def set_stock(
-    request: Request[Any, Any, Any],
-    services: TheServices,
-    cache: TheCache,  # noqa: ARG001 - the decorator's
+    write: TheWrite,
     part_id: PartIdInPath,
     data: Annotated[CountRequest, Body()],
 ) -> Response[Level]:
     """The level after the count. 409 (or 412 with If-Match) shows what is there when it is not what you saw."""
-    condition = precondition(request, data.expected_version)
     message = stock_service_pb2.SetStockRequest(
-        request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
         on_hand=data.on_hand,
-        expected_version=condition.version,
-        unconditional=condition.unconditional,
-        if_match=condition.if_match,
-        allow_missing=condition.version == 0,
+        allow_missing=data.expected_version == 0,
         reason=data.reason,
     )
-    return await _level_after(services, services.inventory.SetStock, message)
+    return await _level_after(write, write.inventory.SetStock, message, data)
 
 
-@post(
+@write_route(
+    "POST",
     "/parts/{part_id:str}/stock/adjust",
-    dto=JsonBody[AdjustRequest],
-    return_dto=None,
-    status_code=200,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Adjusts the stock of a part by a difference",
-    response_description="The level after the adjustment.",
-    responses=refusals(*CONDITIONAL_WRITE),
-    operation_class=ConditionalWrite,
+    returns="The level after the adjustment.",
+    condition=Condition.OPTIONAL,
 )
-@cache_invalidate(part_id=written_part)
 async def adjust_stock(
-    request: Request[Any, Any, Any],
-    services: TheServices,
-    cache: TheCache,  # noqa: ARG001 - the decorator's
+    write: TheWrite,
     part_id: PartIdInPath,
     data: Annotated[AdjustRequest, Body()],
 ) -> Response[Level]:
     """The level after the difference. Without a version it is applied to whatever is there."""
-    condition = precondition(request, data.expected_version, required=False)
     message = stock_service_pb2.AdjustStockRequest(
-        request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
         delta=data.delta,
-        expected_version=condition.version,
-        if_match=condition.if_match,
         kind=kind_number(data.kind),
         reason=data.reason,
     )
-    return await _level_after(services, services.inventory.AdjustStock, message)
+    return await _level_after(write, write.inventory.AdjustStock, message, data)
 
 
-@put(
+@write_route(
+    "PUT",
     "/parts/{part_id:str}/stock/reorder-point",
-    dto=JsonBody[ReorderPointRequest],
-    return_dto=None,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Sets the reorder point of a stock level",
-    response_description="The level with its new reorder point.",
-    responses=refusals(*CONDITIONAL_WRITE),
-    operation_class=ConditionalWrite,
+    returns="The level with its new reorder point.",
+    condition=Condition.OPTIONAL,
 )
-@cache_invalidate(part_id=written_part)
 async def set_reorder_point(
-    request: Request[Any, Any, Any],
-    services: TheServices,
-    cache: TheCache,  # noqa: ARG001 - the decorator's
+    write: TheWrite,
     part_id: PartIdInPath,
     data: Annotated[ReorderPointRequest, Body()],
 ) -> Response[Level]:
     """The level with its new reorder point."""
-    condition = precondition(request, data.expected_version, required=False)
     message = stock_service_pb2.SetReorderPointRequest(
-        request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
         reorder_point=data.reorder_point,
-        expected_version=condition.version,
-        if_match=condition.if_match,
     )
-    return await _level_after(services, services.inventory.SetReorderPoint, message)
+    return await _level_after(write, write.inventory.SetReorderPoint, message, data)
 
 
-@post(
+@write_route(
+    "POST",
     "/parts/{part_id:str}/stock/archive",
-    dto=JsonBody[ArchiveRequest],
-    return_dto=None,
-    status_code=200,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Archives a stock level",
-    response_description="The archived level.",
-    responses=refusals(*CONDITIONAL_WRITE),
-    operation_class=ConditionalWrite,
+    returns="The archived level.",
+    condition=Condition.OPTIONAL,
 )
-@cache_invalidate(part_id=written_part)
 async def archive_stock(
-    request: Request[Any, Any, Any],
-    services: TheServices,
-    cache: TheCache,  # noqa: ARG001 - the decorator's
+    write: TheWrite,
     part_id: PartIdInPath,
     data: Annotated[ArchiveRequest, Body()],
 ) -> Response[Level]:
     """The archived level. Refused while anything is reserved."""
-    condition = precondition(request, data.expected_version, required=False)
     message = stock_service_pb2.ArchiveStockRequest(
-        request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
-        expected_version=condition.version,
-        if_match=condition.if_match,
         reason=data.reason,
     )
-    return await _level_after(services, services.inventory.ArchiveStock, message)
+    return await _level_after(write, write.inventory.ArchiveStock, message, data)
 
 
-@post(
+@write_route(
+    "POST",
     "/parts/{part_id:str}/stock/restore",
-    dto=JsonBody[ArchiveRequest],
-    return_dto=None,
-    status_code=200,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Restores an archived stock level",
-    response_description="The restored level.",
-    responses=refusals(*CONDITIONAL_WRITE),
-    operation_class=ConditionalWrite,
+    returns="The restored level.",
+    condition=Condition.OPTIONAL,
 )
-@cache_invalidate(part_id=written_part)
 async def restore_stock(
-    request: Request[Any, Any, Any],
-    services: TheServices,
-    cache: TheCache,  # noqa: ARG001 - the decorator's
+    write: TheWrite,
     part_id: PartIdInPath,
     data: Annotated[ArchiveRequest, Body()],
 ) -> Response[Level]:
     """The level, live again."""
-    condition = precondition(request, data.expected_version, required=False)
     message = stock_service_pb2.RestoreStockRequest(
-        request_id=request_id_for(request),
         part_id=part_id,
         location_id=data.location_id,
-        expected_version=condition.version,
-        if_match=condition.if_match,
         reason=data.reason,
     )
-    return await _level_after(services, services.inventory.RestoreStock, message)
+    return await _level_after(write, write.inventory.RestoreStock, message, data)
 
 
 @get(
@@ -261,22 +208,22 @@ async def get_staff_stock(
     """Totals and levels as they are; with ``at``, one level as it was."""
     if at is None:
         message = stock_service_pb2.GetStockRequest(part_id=part_id, min_revision_token=gate.wanted(request))
-        answer = await services.ask_inventory(services.inventory.GetStock, message)
+        answer = await services.call_upstream(services.inventory.GetStock, message)
         return reply(staff_stock(answer.stock), headers={"ETag": _stock_etag(answer)})
     past = stock_service_pb2.GetStockAtTimeRequest(
         part_id=part_id, location_id=location_id, time=timestamp(_past(moment("at", at)))
     )
-    found = await services.ask_inventory(services.inventory.GetStockAtTime, past)
+    found = await services.call_upstream(services.inventory.GetStockAtTime, past)
     return reply(past_level(part_id, location_id, past.time.ToJsonString(), found))
 
 
 async def _level_after(
-    services: Services, rpc: grpc.aio.UnaryUnaryMultiCallable[Any, Any], message: Any
+    write: Write, rpc: grpc.aio.UnaryUnaryMultiCallable[Any, Any], message: Any, body: object
 ) -> Response[Level]:
-    """What every write of one level ends with."""
-    answer = await services.ask_inventory(rpc, message, seconds=WRITE_SECONDS)
-    etag = version_etag(answer.level.version, answer.revision_token, INVENTORY)
-    return reply(level_view(answer.level), headers={"ETag": etag})
+    """Send a write of one level and return the level after it, with its ETag."""
+    written = await write.send(rpc, message, body)
+    etag = version_etag(written.level.version, written.revision_token, INVENTORY)
+    return reply(level_view(written.level), headers={"ETag": etag})
 
 
 def _stock_etag(shown: stock_service_pb2.GetStockResponse) -> str:

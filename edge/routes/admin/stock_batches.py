@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get
 from litestar.params import Body, FromQuery, QueryParameter
 
 from chassis.errors import FieldViolation
 from edge.http.errors import RuleBroken
-from edge.http.idempotency import request_id_for
-from edge.http.json_bodies import JsonBody
 from edge.http.page_tokens import Page
 from edge.http.representation import reply
 from edge.identity.guards import permits
-from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, refusals
-from edge.openapi.operations import FreshRead, Write
+from edge.openapi.document import ADMIN_READ, refusals
+from edge.openapi.operations import FreshRead
 from edge.routes.admin.stock import MAIN
 from edge.routes.dependencies import TheGate, ThePageTokens, TheServices
-from edge.upstream.clients import WRITE_SECONDS
+from edge.routes.write import TheWrite, write_route
 from edge.views.batch import BatchResult, batch_view
 from edge.views.ledger import AdjustmentKind, kind_number
 from edge.views.stock import (
@@ -69,28 +67,21 @@ class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
     expected_version: Version | None = None
 
 
-@post(
+@write_route(
+    "POST",
     "/stock/batch",
-    dto=JsonBody[BatchRequest],
-    return_dto=None,
-    status_code=200,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Adjusts the stock of many parts",
-    response_description="One result for each item, in the order of the request.",
-    operation_class=Write,
-    responses=refusals(*ADMIN_WRITE),
+    returns="One result for each item, in the order of the request.",
 )
-async def adjust_stock_batch(
-    request: Request[Any, Any, Any], services: TheServices, data: Annotated[BatchRequest, Body()]
-) -> Response[BatchResult]:
+async def adjust_stock_batch(write: TheWrite, data: Annotated[BatchRequest, Body()]) -> Response[BatchResult]:
     """One result per item, in the order of the request."""
     message = stock_service_pb2.BatchAdjustStockRequest(
-        request_id=request_id_for(request),
         adjustments=[_adjustment(item) for item in data.adjustments],
         atomic=data.atomic,
         reason=data.reason,
     )
-    answer = await services.ask_inventory(services.inventory.BatchAdjustStock, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.inventory.BatchAdjustStock, message)
     return reply(batch_view(answer))
 
 
@@ -106,26 +97,19 @@ def _adjustment(item: Adjustment) -> stock_service_pb2.StockAdjustment:
     )
 
 
-@post(
+@write_route(
+    "POST",
     "/stock/transfer",
-    dto=JsonBody[TransferRequest],
-    return_dto=None,
-    status_code=200,
-    guards=[permits("stock:write")],
+    guard=permits("stock:write"),
     summary="Moves stock between two locations",
-    response_description="Both levels after the transfer.",
-    operation_class=Write,
-    responses=refusals(*ADMIN_WRITE),
+    returns="Both levels after the transfer.",
 )
-async def transfer_stock(
-    request: Request[Any, Any, Any], services: TheServices, data: Annotated[TransferRequest, Body()]
-) -> Response[Transfer]:
+async def transfer_stock(write: TheWrite, data: Annotated[TransferRequest, Body()]) -> Response[Transfer]:
     """Both levels after the move."""
     if data.from_location_id == data.to_location_id:
         detail = "The locations must differ."
         raise RuleBroken(detail, fields=[FieldViolation("to_location_id", "is the location it comes from")])
     message = stock_service_pb2.TransferStockRequest(
-        request_id=request_id_for(request),
         part_id=data.part_id,
         from_location_id=data.from_location_id,
         to_location_id=data.to_location_id,
@@ -133,7 +117,7 @@ async def transfer_stock(
         expected_version=data.expected_version,
         reason=data.reason,
     )
-    answer = await services.ask_inventory(services.inventory.TransferStock, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.inventory.TransferStock, message)
     return reply(Transfer(level_view(answer.from_level), level_view(answer.to_level)))
 
 
@@ -169,6 +153,6 @@ async def list_levels(  # noqa: PLR0913 - each is a query parameter
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.ask_inventory(services.inventory.ListStock, message)
+    answer = await services.call_upstream(services.inventory.ListStock, message)
     following = Page(answer.next_page_token) if answer.next_page_token else None
     return reply(LevelList([level_view(item) for item in answer.levels], page_tokens.issue(following, filters)))

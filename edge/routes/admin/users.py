@@ -7,10 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, delete, get, patch, post
+from litestar import Response, get
 from litestar.params import Body, FromPath, FromQuery
 
-from edge.http.json_bodies import JsonBody
 from edge.http.representation import reply
 from edge.identity.guards import permits
 from edge.identity.sessions import Session
@@ -18,6 +17,9 @@ from edge.identity.user_bodies import NewUser, UserChange, UserList, UserView, u
 from edge.openapi.document import ADMIN_READ, ADMIN_WRITE, refusals
 from edge.openapi.operations import Described
 from edge.routes.dependencies import TheUserAdministration
+from edge.routes.write import unlogged_write_route
+
+UNLOGGED = "accounts and sessions have no change log: every read of them goes to the database"
 
 
 class SessionView(msgspec.Struct):
@@ -53,30 +55,29 @@ async def list_users(administration: TheUserAdministration) -> Response[UserList
     return reply(UserList([user_view(user) for user in await administration.users()]))
 
 
-@post(
+@unlogged_write_route(
+    "POST",
     "/users",
-    dto=JsonBody[NewUser],
-    return_dto=None,
-    guards=[permits("users:write")],
+    reason=UNLOGGED,
+    guard=permits("users:write"),
     summary="Creates a user",
-    response_description="The new account.",
-    operation_class=Described,
-    responses=refusals(*ADMIN_WRITE),
+    returns="The new account.",
+    status=201,
+    statuses=ADMIN_WRITE,
 )
 async def create_user(administration: TheUserAdministration, data: Annotated[NewUser, Body()]) -> Response[UserView]:
     """The new user; 409 when the name is taken."""
     return reply(user_view(await administration.create(data.username, data.password, data.roles)), status=201)
 
 
-@patch(
+@unlogged_write_route(
+    "PATCH",
     "/users/{user_id:uuid}",
-    dto=JsonBody[UserChange],
-    return_dto=None,
-    guards=[permits("users:write")],
+    reason=UNLOGGED,
+    guard=permits("users:write"),
     summary="Updates a user",
-    response_description="The account after the update.",
-    operation_class=Described,
-    responses=refusals(*ADMIN_WRITE),
+    returns="The account after the update.",
+    statuses=ADMIN_WRITE,
 )
 async def change_user(
     administration: TheUserAdministration, user_id: FromPath[UUID], data: Annotated[UserChange, Body()]
@@ -101,13 +102,15 @@ async def list_sessions(
     return reply(SessionList([_session(session) for session in await administration.sessions(user_id)]))
 
 
-@delete(
+@unlogged_write_route(
+    "DELETE",
     "/sessions/{session_id:uuid}",
-    guards=[permits("users:write")],
+    reason=UNLOGGED,
+    guard=permits("users:write"),
     summary="Revokes a session",
-    response_description="The session is revoked.",
-    operation_class=Described,
-    responses=refusals(*ADMIN_READ, 415),
+    returns="The session is revoked.",
+    status=204,
+    statuses=(*ADMIN_READ, 415),
 )
 async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:
     """Its tokens are refused from now on, everywhere."""

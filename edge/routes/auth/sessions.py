@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from litestar import Request, Response, Router, delete, get, post
+from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import Body, SkipValidation
 
 from edge.http.cookies import cleared, session_cookie
-from edge.http.json_bodies import JsonBody
 from edge.http.representation import PRIVATE, reply
 from edge.http.request_context import current_request_context
 from edge.identity.accounts import Accounts, Grant
@@ -22,11 +21,15 @@ from edge.identity.sessions import ABSOLUTE
 from edge.identity.user_bodies import Password, Username, UserView, user_view
 from edge.openapi.document import SIGN_IN, refusals
 from edge.openapi.operations import Described
+from edge.routes.write import unlogged_write_route
 
 TheAccounts: TypeAlias = NamedDependency[SkipValidation[Accounts]]
 TheBrowsers: TypeAlias = NamedDependency[SkipValidation[BrowserSessions]]
 
 TheRegistration: TypeAlias = NamedDependency[SkipValidation[Registration]]
+
+
+UNLOGGED = "sessions and accounts have no change log: every check of them goes to the database"
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,14 +70,14 @@ class BrowserSessionView(msgspec.Struct):
     csrf_token: str | msgspec.UnsetType = msgspec.UNSET
 
 
-@post(
+@unlogged_write_route(
+    "POST",
     "/register",
-    dto=JsonBody[NewCustomer],
-    return_dto=None,
+    reason=UNLOGGED,
     summary="Registers a customer",
-    response_description="The new account.",
-    operation_class=Described,
-    responses=refusals(*SIGN_IN, 403, 409, 429),
+    returns="The new account.",
+    status=201,
+    statuses=(*SIGN_IN, 403, 409, 429),
 )
 async def register(registration: TheRegistration, data: Annotated[NewCustomer, Body()]) -> Response[UserView]:
     """Returns the new account, with the role `customer`; sign in next. 403 where registration is switched off."""
@@ -82,15 +85,13 @@ async def register(registration: TheRegistration, data: Annotated[NewCustomer, B
     return reply(user_view(customer), status=201)
 
 
-@post(
+@unlogged_write_route(
+    "POST",
     "/login",
-    dto=JsonBody[Credentials],
-    return_dto=None,
-    status_code=200,
+    reason=UNLOGGED,
     summary="Signs in and returns tokens",
-    response_description="Access and refresh token.",
-    operation_class=Described,
-    responses=refusals(*SIGN_IN, 429),
+    returns="Access and refresh token.",
+    statuses=(*SIGN_IN, 429),
 )
 async def login(
     request: Request[Any, Any, Any], accounts: TheAccounts, data: Annotated[Credentials, Body()]
@@ -101,45 +102,42 @@ async def login(
     return reply(await accounts.login(data.username, data.password, client_ip, user_agent))
 
 
-@post(
+@unlogged_write_route(
+    "POST",
     "/refresh",
-    dto=JsonBody[RefreshRequest],
-    return_dto=None,
-    status_code=200,
+    reason=UNLOGGED,
     summary="Rotates a refresh token and returns new tokens",
-    response_description="New access and refresh token.",
-    operation_class=Described,
-    responses=refusals(*SIGN_IN),
+    returns="New access and refresh token.",
+    statuses=SIGN_IN,
 )
 async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]) -> Response[Grant]:
     """New tokens for a refresh token. Bringing the same one twice ends the session."""
     return reply(await accounts.refresh(data.refresh_token))
 
 
-@post(
+@unlogged_write_route(
+    "POST",
     "/logout",
-    dto=JsonBody[LogoutRequest],
-    return_dto=None,
-    status_code=204,
-    guards=[known],
+    reason=UNLOGGED,
+    guard=known,
     summary="Revokes a session",
-    response_description="The session is revoked.",
-    operation_class=Described,
-    responses=refusals(*SIGN_IN),
+    returns="The session is revoked.",
+    status=204,
+    statuses=SIGN_IN,
 )
 async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Body()] = None) -> None:
     """End the session of the access token, of the refresh token, or of both."""
     await accounts.logout(current_request_context().caller, data.refresh_token if data else "")
 
 
-@post(
+@unlogged_write_route(
+    "POST",
     "/session",
-    dto=JsonBody[Credentials],
-    return_dto=None,
+    reason=UNLOGGED,
     summary="Signs in a browser and sets its session cookie",
-    response_description="The signed-in account; the session cookie is set.",
-    operation_class=Described,
-    responses=refusals(*SIGN_IN, 429),
+    returns="The signed-in account; the session cookie is set.",
+    status=201,
+    statuses=(*SIGN_IN, 429),
 )
 async def open_browser_session(
     request: Request[Any, Any, Any],
@@ -183,13 +181,15 @@ async def get_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionV
     return reply(BrowserSessionView(caller.username, sorted(caller.roles), sorted(caller.permissions), csrf_token))
 
 
-@delete(
+@unlogged_write_route(
+    "DELETE",
     "/session",
-    guards=[signed_in],
+    reason=UNLOGGED,
+    guard=signed_in,
     summary="Ends the browser session",
-    response_description="The session is revoked and its cookie removed.",
-    operation_class=Described,
-    responses=refusals(*SIGN_IN, 403),
+    returns="The session is revoked and its cookie removed.",
+    status=204,
+    statuses=(*SIGN_IN, 403),
 )
 async def close_browser_session(accounts: TheAccounts) -> Response[None]:
     """End the session and take the cookie back."""

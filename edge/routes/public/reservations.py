@@ -9,21 +9,19 @@ from uuid import UUID
 
 import msgspec
 from google.protobuf.duration_pb2 import Duration
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, Router, get
 from litestar.params import Body, FromPath, FromQuery, QueryParameter
 
 from chassis.errors import FieldInvalid, FieldViolation
-from edge.http.idempotency import request_id_for
-from edge.http.json_bodies import JsonBody
 from edge.http.page_tokens import Page
 from edge.http.representation import reply
 from edge.http.request_context import current_request_context
 from edge.identity.guards import known, permits
 from edge.openapi.document import PUBLIC_READ, PUBLIC_WRITE, refusals
-from edge.openapi.operations import CartCreation, CartRead, CartWrite
+from edge.openapi.operations import CartRead
 from edge.routes.dependencies import TheGate, ThePageTokens, TheServices
 from edge.routes.public.owner_keys import OWNER_KEY, owner_key_of
-from edge.upstream.clients import WRITE_SECONDS
+from edge.routes.write import TheWrite, write_route
 from edge.views.reservation import Reservation, ReservationList, StateName, reservation_view, state_number
 from edge.views.stock import MAX_UNITS, LocationId, PartId
 from partstream.inventory.v1 import reservation_pb2, stock_service_pb2
@@ -57,29 +55,27 @@ class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     ttl_seconds: Ttl
 
 
-@post(
+@write_route(
+    "POST",
     "/",
-    dto=JsonBody[HoldRequest],
-    return_dto=None,
+    guard=known,
     summary="Creates a reservation",
-    response_description="The reservation, held until it expires.",
-    operation_class=CartCreation,
-    guards=[known],
-    responses=refusals(*PUBLIC_WRITE),
+    returns="The reservation, held until it expires.",
+    status=201,
+    request_headers=("Partstream-Owner-Key",),
+    statuses=PUBLIC_WRITE,
+    response_headers=("Location", "Partstream-Owner-Key"),
 )
-async def create_reservation(
-    request: Request[Any, Any, Any], services: TheServices, data: Annotated[HoldRequest, Body()]
-) -> Response[Reservation]:
+async def create_reservation(write: TheWrite, data: Annotated[HoldRequest, Body()]) -> Response[Reservation]:
     """All lines or none. 409 names the lines that are short, or the limit of a cart without an account.
 
     A guest that sends no `Partstream-Owner-Key` gets a generated one in that header, this once.
     """
-    owner_key = owner_key_of(request)
+    owner_key = owner_key_of(write.request)
     generated = not owner_key and current_request_context().caller.is_anonymous
     if generated:
         owner_key = secrets.token_urlsafe(32)
     message = stock_service_pb2.CreateReservationRequest(
-        request_id=request_id_for(request),
         lines=[
             reservation_pb2.ReservationLine(
                 part_id=line.part_id, quantity=line.quantity, location_id=line.location_id or ""
@@ -91,9 +87,7 @@ async def create_reservation(
         order_reference=data.order_reference,
         replaces_reservation_id=str(data.replaces_reservation_id or ""),
     )
-    answer = await _in_rest_names(
-        services.ask_inventory(services.inventory.CreateReservation, message, seconds=WRITE_SECONDS)
-    )
+    answer = await _in_rest_names(write.send(write.inventory.CreateReservation, message))
     made = reservation_view(answer.reservation)
     headers = {"Location": f"/api/v1/reservations/{made.reservation_id}"}
     return reply(made, status=201, headers={**headers, OWNER_KEY: owner_key} if generated else headers)
@@ -127,7 +121,7 @@ async def list_reservations(
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.ask_inventory(services.inventory.ListReservations, message)
+    answer = await services.call_upstream(services.inventory.ListReservations, message)
     following = Page(answer.next_page_token) if answer.next_page_token else None
     items = [reservation_view(item) for item in answer.reservations]
     return reply(ReservationList(items, page_tokens.issue(following, filters)))
@@ -150,77 +144,70 @@ async def get_reservation(
         owner_key=owner_key_of(request),
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.ask_inventory(services.inventory.GetReservation, message)
+    answer = await services.call_upstream(services.inventory.GetReservation, message)
     return reply(reservation_view(answer.reservation))
 
 
-@post(
+@write_route(
+    "POST",
     "/{reservation_id:uuid}/commit",
-    status_code=200,
+    guard=permits("reservations:commit"),
     summary="Commits a reservation: the reserved stock is shipped",
-    response_description="The committed reservation.",
-    operation_class=CartWrite,
-    guards=[permits("reservations:commit")],
-    responses=refusals(*PUBLIC_WRITE, PERMISSION_NEEDED),
+    returns="The committed reservation.",
+    request_headers=("Partstream-Owner-Key",),
+    statuses=(
+        *PUBLIC_WRITE,
+        PERMISSION_NEEDED,
+    ),
 )
-async def commit_reservation(
-    request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
-) -> Response[Reservation]:
+async def commit_reservation(write: TheWrite, reservation_id: FromPath[UUID]) -> Response[Reservation]:
     """The stock leaves the house. A guest signs in first: with a token and its owner key, the cart is the account's."""
     message = stock_service_pb2.CommitReservationRequest(
-        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=owner_key_of(request)
+        reservation_id=str(reservation_id), owner_key=owner_key_of(write.request)
     )
-    answer = await services.ask_inventory(services.inventory.CommitReservation, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.inventory.CommitReservation, message)
     return reply(reservation_view(answer.reservation))
 
 
-@post(
+@write_route(
+    "POST",
     "/{reservation_id:uuid}/release",
-    status_code=200,
+    guard=known,
     summary="Releases a reservation",
-    response_description="The released reservation.",
-    operation_class=CartWrite,
-    guards=[known],
-    responses=refusals(*PUBLIC_WRITE),
+    returns="The released reservation.",
+    request_headers=("Partstream-Owner-Key",),
+    statuses=PUBLIC_WRITE,
 )
-async def release_reservation(
-    request: Request[Any, Any, Any], services: TheServices, reservation_id: FromPath[UUID]
-) -> Response[Reservation]:
+async def release_reservation(write: TheWrite, reservation_id: FromPath[UUID]) -> Response[Reservation]:
     """The stock can be sold to others again."""
     message = stock_service_pb2.ReleaseReservationRequest(
-        request_id=request_id_for(request), reservation_id=str(reservation_id), owner_key=owner_key_of(request)
+        reservation_id=str(reservation_id), owner_key=owner_key_of(write.request)
     )
-    answer = await services.ask_inventory(services.inventory.ReleaseReservation, message, seconds=WRITE_SECONDS)
+    answer = await write.send(write.inventory.ReleaseReservation, message)
     return reply(reservation_view(answer.reservation))
 
 
-@post(
+@write_route(
+    "POST",
     "/{reservation_id:uuid}/extend",
-    dto=JsonBody[ExtendRequest],
-    return_dto=None,
-    status_code=200,
+    guard=known,
     summary="Extends a reservation",
-    response_description="The reservation with its new expiry.",
-    operation_class=CartWrite,
-    guards=[known],
-    responses=refusals(*PUBLIC_WRITE),
+    returns="The reservation with its new expiry.",
+    request_headers=("Partstream-Owner-Key",),
+    statuses=PUBLIC_WRITE,
 )
 async def extend_reservation(
-    request: Request[Any, Any, Any],
-    services: TheServices,
+    write: TheWrite,
     reservation_id: FromPath[UUID],
     data: Annotated[ExtendRequest, Body()],
 ) -> Response[Reservation]:
     """A new end, counted from now."""
     message = stock_service_pb2.ExtendReservationRequest(
-        request_id=request_id_for(request),
         reservation_id=str(reservation_id),
         ttl=Duration(seconds=data.ttl_seconds),
-        owner_key=owner_key_of(request),
+        owner_key=owner_key_of(write.request),
     )
-    answer = await _in_rest_names(
-        services.ask_inventory(services.inventory.ExtendReservation, message, seconds=WRITE_SECONDS)
-    )
+    answer = await _in_rest_names(write.send(write.inventory.ExtendReservation, message))
     return reply(reservation_view(answer.reservation))
 
 

@@ -86,7 +86,7 @@ async def test_own_write_is_seen_before_the_log_brings_it(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
     edge.shop.move("A")
 
-    edge.cache.expect("A", edge.shop.cursor("inventory", 2))
+    edge.cache.expect(["part:A"], edge.shop.cursor("inventory", 2))
 
     assert (await edge.cache.get(keys.STOCK, "A")).value.version == 2
 

@@ -85,12 +85,12 @@ async def write(services: Services, number: int) -> None:
     request = pb.AdjustStockRequest(
         request_id=str(uuid.uuid4()), part_id=f"P{number}", delta=1, reason="test", location_id="main"
     )
-    await services.ask_inventory(services.inventory.AdjustStock, request, seconds=WRITE_SECONDS)
+    await services.call_upstream(services.inventory.AdjustStock, request, seconds=WRITE_SECONDS)
 
 
 async def read(services: Services, number: int) -> int:
     request = pb.GetStockRequest(part_id=f"P{number}")
-    answer = await services.ask_inventory(services.inventory.GetStock, request)
+    answer = await services.call_upstream(services.inventory.GetStock, request)
     return answer.stock.levels[0].on_hand
 
 
@@ -98,7 +98,7 @@ async def begin_parts(services: Services) -> None:
     for number in range(WRITERS):
         request = pb.SetStockRequest(part_id=f"P{number}", location_id="main", on_hand=0, expected_version=0)
         request.request_id = str(uuid.uuid4())
-        await services.ask_inventory(services.inventory.SetStock, request, seconds=WRITE_SECONDS)
+        await services.call_upstream(services.inventory.SetStock, request, seconds=WRITE_SECONDS)
 
 
 async def test_no_call_fails_while_one_of_two_replicas_is_stopped(
