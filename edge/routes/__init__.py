@@ -1,1 +1,1 @@
-"""Route handlers, grouped by who calls them."""
+"""Route handlers, grouped by audience."""

@@ -1,4 +1,4 @@
-"""The Litestar application: routes, what they are given by name, and how their errors leave."""
+"""The Litestar application: routes, dependencies and error handling."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ VERSION: Final = "0.2.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingredients:
-    """Everything routes work with, made by the composition root."""
+    """Dependencies of the routes, constructed by the composition root."""
 
     services: Services
     reads: CachedReads
@@ -63,7 +63,7 @@ class Ingredients:
 
 
 def build_http_app(ingredients: Ingredients) -> Litestar:
-    """The application, ready to be wrapped and served."""
+    """Return the application, for the middleware to wrap."""
     identity = ingredients.identity
     api = Router(
         path=API,

@@ -1,4 +1,4 @@
-"""What handlers are given by name. Nothing here is validated per request: it is ours."""
+"""Dependencies of handlers, injected by name. They are not validated per request."""
 
 from __future__ import annotations
 

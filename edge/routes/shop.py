@@ -1,4 +1,4 @@
-"""What the pages of the catalogue are made with."""
+"""Dependencies of the catalogue routes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Reads behind the cache, the rendered pages in it, and the tokens that go with them."""
+    """Cached reads, rendered pages, and page tokens."""
 
     reads: CachedReads
     gate: RevisionGate

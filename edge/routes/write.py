@@ -193,17 +193,17 @@ class Write:
 
     @property
     def request(self) -> Request[Any, Any, Any]:
-        """The request."""
+        """Return the request."""
         return self._request
 
     @property
     def inventory(self) -> InventoryServiceAsyncStub:
-        """The methods of the inventory service."""
+        """Return the stub of the inventory service."""
         return self._services.inventory
 
     @property
     def content(self) -> ContentServiceAsyncStub:
-        """The methods of the content service."""
+        """Return the stub of the content service."""
         return self._services.content
 
     async def read(self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], message: RequestT) -> ResponseT:

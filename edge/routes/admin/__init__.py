@@ -1,1 +1,1 @@
-"""Routes that need a permission; each names it in its guard."""
+"""Routes that require a permission; each names it in its guard."""

@@ -1,4 +1,4 @@
-"""``/admin/alerts``: conditions that operators have to know of."""
+"""``/admin/alerts``: conditions that require an operator."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def list_alerts(
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[AlertList]:
-    """Alerts that are firing or were resolved within the last 90 days.
+    """Returns alerts that are firing or were resolved within the last 90 days.
 
     Several processes may report the same condition; each alert names its `reporter`. When a process ends without
     resolving its alerts, they are resolved after a minute with the `resolution` `no longer reported`.

@@ -1,4 +1,4 @@
-"""``/admin/audit``: who changed what, when, from where and why."""
+"""``/admin/audit``: the audit trail."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ async def list_audit_entries(  # noqa: PLR0913 - each is a query parameter
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[AuditList]:
-    """Old and new values of every change, with who made it.
+    """Returns old and new values of every change, with its actor.
 
-    The trail is written some 50 ms after a change. The response waits until it holds every change made through this
+    The trail is written some 50 ms after a change. The response waits until the trail has every change made through this
     edge before the request, and those up to `Partstream-Min-Revision`; after 2 s it is sent with `complete` as `false`,
     and the newest changes may be missing: the worker or its queue is unavailable. Without Redis it does not wait.
     """

@@ -17,7 +17,7 @@ from partstream.content.v1 import part_pb2, part_service_pb2
 
 
 class NewCategory(msgspec.Struct, forbid_unknown_fields=True):
-    """A category to create; without a parent it stands at the top."""
+    """A category to create; without a parent it is a root category."""
 
     category_id: CategoryId
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -35,12 +35,12 @@ class NewCategory(msgspec.Struct, forbid_unknown_fields=True):
     response_headers=("Location",),
 )
 async def create_category(write: TheWrite, data: Annotated[NewCategory, Body()]) -> Response[Category]:
-    """The new category."""
+    """Returns the new category."""
     message = part_service_pb2.CreateCategoryRequest(
         category=part_pb2.Category(
             category_id=data.category_id, parent_id=data.parent_id or "", name=data.name, position=data.position
         ),
     )
-    answer = await write.send(write.content.CreateCategory, message)
-    location = f"/api/v1/categories/{answer.category.category_id}"
-    return reply(category_view(answer.category), status=201, headers={"Location": location})
+    response = await write.send(write.content.CreateCategory, message)
+    location = f"/api/v1/categories/{response.category.category_id}"
+    return reply(category_view(response.category), status=201, headers={"Location": location})

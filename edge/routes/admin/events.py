@@ -1,4 +1,4 @@
-"""``/admin/events``: a service's change log, entry by entry, from any point on."""
+"""``/admin/events``: entries of a service's change log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PartId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 
 
 class EntryOrigin(msgspec.Struct):
-    """Who made a change, whence and why."""
+    """Actor, source and reason of a change."""
 
     actor: str
     actor_id: str
@@ -53,7 +53,7 @@ class LogEntryView(msgspec.Struct):
 
 
 class LogEntryList(msgspec.Struct):
-    """A page of the log, oldest first. Ask with ``from=cursor`` for what follows, also later; ``end``: nothing yet."""
+    """A page of the log, oldest first. ``from=cursor`` returns the next one; ``end``: there is none yet."""
 
     items: list[LogEntryView]
     cursor: str
@@ -78,7 +78,7 @@ async def list_events(
     entity: Annotated[str, QueryParameter(max_length=64, description="for example `stock_level` or `part`")] = "",
     page_size: Annotated[int, QueryParameter(ge=1, le=1000)] = 50,
 ) -> Response[LogEntryList]:
-    """Entries after ``from``, else from ``since`` on, else from the oldest one kept."""
+    """Returns entries after ``from``, else from ``since`` on, else from the oldest retained one."""
     request = ListEntriesRequest(cursor=start, entity=entity, part_ids=part_id or (), page_size=page_size)
     if since is not None:
         request.since.FromDatetime(moment("since", since))
@@ -122,7 +122,7 @@ def _columns(entry: LogEntry, name: str) -> dict[str, Any] | None:
 
 
 def _whole(value: Any) -> Any:
-    """Numbers as they were: a protobuf Struct knows floats only."""
+    """Return integers as integers: a protobuf Struct has floats only."""
     if isinstance(value, dict):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):

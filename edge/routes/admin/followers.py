@@ -1,4 +1,4 @@
-"""``/admin/followers``: who depends on the services' change logs, and how to let go of one that does not come back."""
+"""``/admin/followers``: list and remove the followers of the services' change logs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVICE_NAME: Final = "^(inventory|content)$"
 
 
 class FollowerView(msgspec.Struct):
-    """A follower of a service's log. Entries after ``revision`` are kept for it, unless it is ``inactive``."""
+    """A follower of a service's log. Entries after ``revision`` are retained for it, unless it is ``inactive``."""
 
     service: Literal["inventory", "content"]
     name: str
@@ -51,7 +51,7 @@ class FollowerList(msgspec.Struct):
     responses=refusals(*ADMIN_READ),
 )
 async def list_followers(services: TheServices) -> Response[FollowerList]:
-    """The registered followers of both services."""
+    """Returns the registered followers of both services."""
     request = ListFollowersRequest()
     content, inventory = await asyncio.gather(
         services.call_upstream(services.content_log.ListFollowers, request),
@@ -76,7 +76,7 @@ async def remove_follower(
     service: Annotated[str, PathParameter(pattern=SERVICE_NAME)],
     name: Annotated[str, PathParameter(pattern=FOLLOWER_NAME)],
 ) -> None:
-    """Entries are no longer kept for it. One that is alive registers again by itself."""
+    """Removes the follower: entries are no longer retained for it. A running follower registers again."""
     request = RemoveFollowerRequest(name=name)
     if service == "inventory":
         await services.call_upstream(services.inventory_log.RemoveFollower, request, seconds=WRITE_SECONDS)

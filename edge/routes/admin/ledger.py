@@ -1,4 +1,4 @@
-"""Movements: the ledger of a part, and undoing one of them."""
+"""Movements: the ledger of a part, and the reversal of a movement."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from partstream.inventory.v1 import stock_service_pb2
 
 
 class ReverseRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Why the movement is undone."""
+    """The reason of a reversal."""
 
     reason: Reason = ""
 
@@ -54,7 +54,7 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[MovementList]:
-    """The ledger of a part, newest first."""
+    """Returns the movements of a part, newest first."""
     filters = {
         "part": part_id,
         "location": location_id,
@@ -76,9 +76,9 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.call_upstream(services.inventory.ListMovements, message)
-    following = Page(answer.next_page_token) if answer.next_page_token else None
-    items = [movement_view(item) for item in answer.movements]
+    response = await services.call_upstream(services.inventory.ListMovements, message)
+    following = Page(response.next_page_token) if response.next_page_token else None
+    items = [movement_view(item) for item in response.movements]
     return reply(MovementList(items, page_tokens.issue(following, filters)))
 
 
@@ -96,12 +96,12 @@ async def reverse_movement(
     version: Annotated[int, PathParameter(ge=1, le=9_000_000_000_000_000, description=NUMBER_IN_PATH)],
     data: Annotated[ReverseRequest | None, Body()] = None,
 ) -> Response[Reversal]:
-    """A compensating movement; refused when it would go below what is reserved."""
+    """Creates a compensating movement; rejected when fewer units than reserved would remain."""
     message = stock_service_pb2.ReverseMovementRequest(
         part_id=part_id,
         location_id=location_id,
         version=version,
         reason=data.reason if data else "",
     )
-    answer = await write.send(write.inventory.ReverseMovement, message)
-    return reply(reversal_view(answer))
+    response = await write.send(write.inventory.ReverseMovement, message)
+    return reply(reversal_view(response))

@@ -1,4 +1,4 @@
-"""``/admin/locations``: places that hold stock."""
+"""``/admin/locations``: locations of stock."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class NewLocation(msgspec.Struct, forbid_unknown_fields=True):
 async def list_locations(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate
 ) -> Response[LocationList]:
-    """Every location, archived ones included."""
+    """Returns every location, archived ones included."""
     message = stock_service_pb2.ListLocationsRequest(min_revision_token=gate.wanted(request))
-    answer = await services.call_upstream(services.inventory.ListLocations, message)
-    return reply(LocationList([location_view(item) for item in answer.locations]))
+    response = await services.call_upstream(services.inventory.ListLocations, message)
+    return reply(LocationList([location_view(item) for item in response.locations]))
 
 
 @write_route(
@@ -52,10 +52,10 @@ async def list_locations(
     status=201,
 )
 async def create_location(write: TheWrite, data: Annotated[NewLocation, Body()]) -> Response[Location]:
-    """The new location."""
+    """Returns the new location."""
     message = stock_service_pb2.CreateLocationRequest(location_id=data.location_id, name=data.name)
-    answer = await write.send(write.inventory.CreateLocation, message)
-    return reply(location_view(answer.location), status=201)
+    response = await write.send(write.inventory.CreateLocation, message)
+    return reply(location_view(response.location), status=201)
 
 
 @write_route(
@@ -69,7 +69,7 @@ async def archive_location(
     write: TheWrite,
     location_id: Annotated[str, PathParameter(pattern=ID_PATTERN)],
 ) -> Response[Location]:
-    """Refused while it holds stock."""
+    """Archives the location. Rejected while it holds stock."""
     message = stock_service_pb2.ArchiveLocationRequest(location_id=location_id)
-    answer = await write.send(write.inventory.ArchiveLocation, message)
-    return reply(location_view(answer.location))
+    response = await write.send(write.inventory.ArchiveLocation, message)
+    return reply(location_view(response.location))

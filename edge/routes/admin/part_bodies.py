@@ -69,7 +69,7 @@ class PriceBreakIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ImageIn(msgspec.Struct, forbid_unknown_fields=True):
-    """One picture; width and height 0 = unknown."""
+    """One image; width and height 0 = unknown."""
 
     url: Address
     alt: Annotated[str, msgspec.Meta(max_length=500)] = ""
@@ -78,7 +78,7 @@ class ImageIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PartContent(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a part says; a field that is left out is empty."""
+    """The content of a part; an omitted field is empty."""
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
     category_id: CategoryId
@@ -103,7 +103,7 @@ class NewPart(PartContent, kw_only=True):
 
 
 class WholePart(PartContent, kw_only=True):
-    """A part to replace. Without ``status`` it keeps the one it has; ``part_id`` may repeat that of the address."""
+    """A part to replace. Without ``status`` the current one is kept; ``part_id`` may repeat that of the path."""
 
     part_id: PartId | None = None
     status: StatusName | None = None
@@ -111,7 +111,7 @@ class WholePart(PartContent, kw_only=True):
 
 
 def part_message(part_id: str, content: PartContent, status: StatusName | None) -> part_pb2.Part:
-    """The message of a body."""
+    """Return the message of a body."""
     part = part_pb2.Part(
         part_id=part_id,
         category_id=content.category_id,
@@ -138,7 +138,7 @@ def part_message(part_id: str, content: PartContent, status: StatusName | None) 
 
 
 def _exact(specifications: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
-    """Raises ``RuleBroken`` for a whole number that would be stored as another one: all numbers are doubles there."""
+    """Raise ``RuleBroken`` for an integer that a double cannot represent: all numbers of specifications are doubles."""
     for name, value in specifications.items():
         if isinstance(value, int) and abs(value) > LARGEST_EXACT_INTEGER:
             message = f"is beyond {LARGEST_EXACT_INTEGER}, up to which numbers are exact: give it as text"
@@ -148,7 +148,7 @@ def _exact(specifications: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
 
 
 def full_mask(body: WholePart) -> FieldMask:
-    """Every field, and the status if one is given."""
+    """Return every field, and the status if it is given."""
     return FieldMask(paths=[*FULL_MASK, "status"] if body.status else list(FULL_MASK))
 
 

@@ -1,4 +1,4 @@
-"""``/admin/parts``: create, replace and read parts as staff do."""
+"""``/admin/parts``: create, replace and read parts, drafts included."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from partstream.content.v1 import part_service_pb2
     response_headers=("Location", "ETag"),
 )
 async def create_part(write: TheWrite, data: Annotated[NewPart, Body()]) -> Response[StaffPart]:
-    """A new part as version 1."""
+    """Creates the part with version 1."""
     message = part_service_pb2.CreatePartRequest(
         part=part_message(data.part_id, data, data.status), comment=data.comment
     )
-    answer = await write.send(write.content.CreatePart, message)
-    made = answer.part
+    response = await write.send(write.content.CreatePart, message)
+    made = response.part
     # What is no part of the shop yet is not found there.
     place = "parts" if made.status == STATUS_NUMBERS["published"] else "admin/parts"
-    headers = {"Location": f"/api/v1/{place}/{made.part_id}", "ETag": _etag(answer)}
+    headers = {"Location": f"/api/v1/{place}/{made.part_id}", "ETag": _etag(response)}
     return reply(staff_part(made), status=201, headers=headers)
 
 
@@ -58,7 +58,7 @@ async def replace_part(
     part_id: PartIdInPath,
     data: Annotated[WholePart, Body()],
 ) -> Response[StaffPart]:
-    """Every field as given, as one new version."""
+    """Replaces every field, as one new version."""
     if data.part_id not in {None, part_id}:
         message = "is not the part of the address"
         detail = "part_id in the body differs from the path."
@@ -69,12 +69,12 @@ async def replace_part(
         comment=data.comment,
     )
     try:
-        answer = await write.send(write.content.UpdatePart, update, data)
+        response = await write.send(write.content.UpdatePart, update, data)
     except VersionConflict as conflict:
         if conflict.current is None:  # too large to travel with an error
             await _show_current(write, part_id, conflict)
         raise
-    return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
+    return reply(staff_part(response.part), headers={"ETag": _etag(response)})
 
 
 def _etag(
@@ -84,13 +84,13 @@ def _etag(
 
 
 async def _show_current(write: Write, part_id: str, conflict: VersionConflict) -> None:
-    """Read the current state for the problem document, with who changed it and when: it may have changed again."""
-    answer = await write.read(write.content.GetPart, part_service_pb2.GetPartRequest(part_id=part_id))
-    conflict.current = answer.part
+    """Read the current state for the problem document, with its editor and time: it may have changed again."""
+    response = await write.read(write.content.GetPart, part_service_pb2.GetPartRequest(part_id=part_id))
+    conflict.current = response.part
     conflict.metadata |= {
-        "current_version": str(answer.part.version),
-        "changed_by": answer.part.updated_by.username,
-        "changed_at": answer.part.update_time.ToJsonString(),
+        "current_version": str(response.part.version),
+        "changed_by": response.part.updated_by.username,
+        "changed_at": response.part.update_time.ToJsonString(),
     }
 
 
@@ -105,10 +105,10 @@ async def _show_current(write: Write, part_id: str, conflict: VersionConflict) -
 async def get_staff_part(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate, part_id: PartIdInPath
 ) -> Response[StaffPart]:
-    """The part as it is now, draft or not, straight from the service."""
+    """Returns the current part in any status, read from the service."""
     message = part_service_pb2.GetPartRequest(part_id=part_id, min_revision_token=gate.wanted(request))
-    answer = await services.call_upstream(services.content.GetPart, message)
-    return reply(staff_part(answer.part), headers={"ETag": _etag(answer)})
+    response = await services.call_upstream(services.content.GetPart, message)
+    return reply(staff_part(response.part), headers={"ETag": _etag(response)})
 
 
 @get(
@@ -132,7 +132,7 @@ async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[StaffPartList]:
-    """A page of parts of one status."""
+    """Returns a page of parts of one status."""
     filters = {"category": category, "q": q, "status": status, "sort": sort, "audience": "staff"}
     message = part_service_pb2.ListPartsRequest(
         category_id=category,
@@ -143,7 +143,7 @@ async def list_staff_parts(  # noqa: PLR0913 - each is a query parameter
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.call_upstream(services.content.ListParts, message)
-    following = Page(answer.next_page_token) if answer.next_page_token else None
-    items = [staff_part(part) for part in answer.parts]
+    response = await services.call_upstream(services.content.ListParts, message)
+    following = Page(response.next_page_token) if response.next_page_token else None
+    items = [staff_part(part) for part in response.parts]
     return reply(StaffPartList(items, page_tokens.issue(following, filters)))

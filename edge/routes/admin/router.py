@@ -1,4 +1,4 @@
-"""Every route below ``/admin``."""
+"""The routes below ``/admin``."""
 
 from litestar import Router
 

@@ -1,4 +1,4 @@
-"""``/admin/security-events``: who signed in, who was turned away."""
+"""``/admin/security-events``: sign-ins, rejections and changes of accounts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def list_security_events(
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[SecurityEventList]:
-    """Sign-ins, refusals and changes of accounts."""
+    """Returns sign-ins, rejected requests and changes of accounts."""
     filters = {"kind": kind, "username": username, "list": "security-events"}
     before = page_tokens.read(page_token, filters).upstream
     items, more = await events.page(

@@ -1,4 +1,4 @@
-"""``/admin/parts/{part_id}/stock``: count, adjust, and see what is there or was."""
+"""``/admin/parts/{part_id}/stock``: count, adjust, archive, and read current or past stock."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ INVENTORY = "inventory"  # the log whose epoch the tags name
 
 
 class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A counted number; ``expected_version`` 0 = the level must not exist yet."""
+    """A counted quantity; ``expected_version`` 0 = the level must not exist."""
 
     on_hand: Units
     location_id: LocationId = MAIN
@@ -50,7 +50,7 @@ class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AdjustRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A difference, with the reason for it."""
+    """A difference and its reason."""
 
     delta: Delta
     location_id: LocationId = MAIN
@@ -60,7 +60,7 @@ class AdjustRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReorderPointRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The level at or below which stock counts as low."""
+    """The threshold at or below which the stock is low."""
 
     reorder_point: Units
     location_id: LocationId = MAIN
@@ -68,7 +68,7 @@ class ReorderPointRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ArchiveRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Which level, and why."""
+    """A stock level and the reason."""
 
     location_id: LocationId = MAIN
     reason: Reason = ""
@@ -88,7 +88,7 @@ async def set_stock(
     part_id: PartIdInPath,
     data: Annotated[CountRequest, Body()],
 ) -> Response[Level]:
-    """The level after the count. 409 (or 412 with If-Match) shows what is there when it is not what you saw."""
+    """Returns the level after the count. A stale version is 409 (412 with If-Match) with the current level."""
     message = stock_service_pb2.SetStockRequest(
         part_id=part_id,
         location_id=data.location_id,
@@ -112,7 +112,7 @@ async def adjust_stock(
     part_id: PartIdInPath,
     data: Annotated[AdjustRequest, Body()],
 ) -> Response[Level]:
-    """The level after the difference. Without a version it is applied to whatever is there."""
+    """Returns the level after the adjustment. Without a version there is no version check."""
     message = stock_service_pb2.AdjustStockRequest(
         part_id=part_id,
         location_id=data.location_id,
@@ -136,7 +136,7 @@ async def set_reorder_point(
     part_id: PartIdInPath,
     data: Annotated[ReorderPointRequest, Body()],
 ) -> Response[Level]:
-    """The level with its new reorder point."""
+    """Returns the level with its new reorder point."""
     message = stock_service_pb2.SetReorderPointRequest(
         part_id=part_id,
         location_id=data.location_id,
@@ -158,7 +158,7 @@ async def archive_stock(
     part_id: PartIdInPath,
     data: Annotated[ArchiveRequest, Body()],
 ) -> Response[Level]:
-    """The archived level. Refused while anything is reserved."""
+    """Returns the archived level. Rejected while units are reserved."""
     message = stock_service_pb2.ArchiveStockRequest(
         part_id=part_id,
         location_id=data.location_id,
@@ -180,7 +180,7 @@ async def restore_stock(
     part_id: PartIdInPath,
     data: Annotated[ArchiveRequest, Body()],
 ) -> Response[Level]:
-    """The level, live again."""
+    """Returns the restored level."""
     message = stock_service_pb2.RestoreStockRequest(
         part_id=part_id,
         location_id=data.location_id,
@@ -205,11 +205,11 @@ async def get_staff_stock(
     at: MomentText = None,
     location_id: Annotated[str, QueryParameter(pattern=ID_PATTERN, description="for `at`; default `main`")] = MAIN,
 ) -> Response[StaffStock | PastLevel]:
-    """Totals and levels as they are; with ``at``, one level as it was."""
+    """Returns totals and levels; with ``at``, one level at that time."""
     if at is None:
         message = stock_service_pb2.GetStockRequest(part_id=part_id, min_revision_token=gate.wanted(request))
-        answer = await services.call_upstream(services.inventory.GetStock, message)
-        return reply(staff_stock(answer.stock), headers={"ETag": _stock_etag(answer)})
+        response = await services.call_upstream(services.inventory.GetStock, message)
+        return reply(staff_stock(response.stock), headers={"ETag": _stock_etag(response)})
     past = stock_service_pb2.GetStockAtTimeRequest(
         part_id=part_id, location_id=location_id, time=timestamp(_past(moment("at", at)))
     )
@@ -227,10 +227,10 @@ async def _level_after(
 
 
 def _stock_etag(shown: stock_service_pb2.GetStockResponse) -> str:
-    """The level's version where there is one level.
+    """Return the tag of the level's version where there is one level.
 
-    The stock of several is told by a sum of versions, which must not pass for the version of one of them: whoever
-    replaced a level under it could undo what they never saw. So it names no version, and ``If-Match`` never matches it.
+    The stock of several levels has a sum of versions, which must not match the version of one of them: a client could
+    replace a level that it never read. So the tag names no version, and ``If-Match`` never matches it.
     """
     kind = "" if len(shown.stock.levels) == 1 else "sum-"
     return version_etag(shown.stock.version, shown.revision_token, INVENTORY, kind=kind)
@@ -238,7 +238,7 @@ def _stock_etag(shown: stock_service_pb2.GetStockResponse) -> str:
 
 def _past(at: datetime) -> datetime:
     if at > datetime.now(UTC):
-        message = "lies in the future"
-        detail = "The moment lies in the future."
+        message = "is in the future"
+        detail = "The time is in the future."
         raise RuleBroken(detail, fields=[FieldViolation("at", message)])
     return at

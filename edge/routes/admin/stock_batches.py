@@ -1,4 +1,4 @@
-"""``/admin/stock``: many levels at once, between locations, and lists of levels."""
+"""``/admin/stock``: adjust many levels, transfer between locations, list levels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from partstream.inventory.v1 import stock_service_pb2
 
 
 class Adjustment(msgspec.Struct, forbid_unknown_fields=True):
-    """One item of a batch; without a reason it has that of the batch."""
+    """One item of a batch; the reason defaults to that of the batch."""
 
     part_id: PartId
     delta: Delta
@@ -49,7 +49,7 @@ class Adjustment(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Adjustments, applied in order in one transaction. ``atomic``: all or none; else each stands alone."""
+    """Adjustments, applied in order in one transaction. ``atomic``: all or none; else each has its own result."""
 
     adjustments: Annotated[list[Adjustment], msgspec.Meta(min_length=1, max_length=1000)]
     atomic: bool = False
@@ -57,7 +57,7 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Units to move between two locations."""
+    """Units to transfer between two locations."""
 
     part_id: PartId
     to_location_id: LocationId
@@ -75,14 +75,14 @@ class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
     returns="One result for each item, in the order of the request.",
 )
 async def adjust_stock_batch(write: TheWrite, data: Annotated[BatchRequest, Body()]) -> Response[BatchResult]:
-    """One result per item, in the order of the request."""
+    """Returns one result per item, in the order of the request."""
     message = stock_service_pb2.BatchAdjustStockRequest(
         adjustments=[_adjustment(item) for item in data.adjustments],
         atomic=data.atomic,
         reason=data.reason,
     )
-    answer = await write.send(write.inventory.BatchAdjustStock, message)
-    return reply(batch_view(answer))
+    response = await write.send(write.inventory.BatchAdjustStock, message)
+    return reply(batch_view(response))
 
 
 def _adjustment(item: Adjustment) -> stock_service_pb2.StockAdjustment:
@@ -105,7 +105,7 @@ def _adjustment(item: Adjustment) -> stock_service_pb2.StockAdjustment:
     returns="Both levels after the transfer.",
 )
 async def transfer_stock(write: TheWrite, data: Annotated[TransferRequest, Body()]) -> Response[Transfer]:
-    """Both levels after the move."""
+    """Returns both levels after the transfer."""
     if data.from_location_id == data.to_location_id:
         detail = "The locations must differ."
         raise RuleBroken(detail, fields=[FieldViolation("to_location_id", "is the location it comes from")])
@@ -117,8 +117,8 @@ async def transfer_stock(write: TheWrite, data: Annotated[TransferRequest, Body(
         expected_version=data.expected_version,
         reason=data.reason,
     )
-    answer = await write.send(write.inventory.TransferStock, message)
-    return reply(Transfer(level_view(answer.from_level), level_view(answer.to_level)))
+    response = await write.send(write.inventory.TransferStock, message)
+    return reply(Transfer(level_view(response.from_level), level_view(response.to_level)))
 
 
 @get(
@@ -142,7 +142,7 @@ async def list_levels(  # noqa: PLR0913 - each is a query parameter
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[LevelList]:
-    """Levels by part and location."""
+    """Returns levels by part and location."""
     filters = {"location": location_id, "low": low_stock, "in": in_stock, "archived": archived, "list": "levels"}
     message = stock_service_pb2.ListStockRequest(
         location_id=location_id or "",
@@ -153,6 +153,6 @@ async def list_levels(  # noqa: PLR0913 - each is a query parameter
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.call_upstream(services.inventory.ListStock, message)
-    following = Page(answer.next_page_token) if answer.next_page_token else None
-    return reply(LevelList([level_view(item) for item in answer.levels], page_tokens.issue(following, filters)))
+    response = await services.call_upstream(services.inventory.ListStock, message)
+    following = Page(response.next_page_token) if response.next_page_token else None
+    return reply(LevelList([level_view(item) for item in response.levels], page_tokens.issue(following, filters)))

@@ -1,4 +1,4 @@
-"""``/admin/users`` and ``/admin/sessions``: who may do what, and whose sessions are open."""
+"""``/admin/users`` and ``/admin/sessions``: accounts, roles and open sessions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SessionList(msgspec.Struct):
     responses=refusals(*ADMIN_READ),
 )
 async def list_users(administration: TheUserAdministration) -> Response[UserList]:
-    """Every user, by name."""
+    """Returns every user, by name."""
     return reply(UserList([user_view(user) for user in await administration.users()]))
 
 
@@ -66,7 +66,7 @@ async def list_users(administration: TheUserAdministration) -> Response[UserList
     statuses=ADMIN_WRITE,
 )
 async def create_user(administration: TheUserAdministration, data: Annotated[NewUser, Body()]) -> Response[UserView]:
-    """The new user; 409 when the name is taken."""
+    """Returns the new user; 409 when the name is taken."""
     return reply(user_view(await administration.create(data.username, data.password, data.roles)), status=201)
 
 
@@ -82,7 +82,7 @@ async def create_user(administration: TheUserAdministration, data: Annotated[New
 async def change_user(
     administration: TheUserAdministration, user_id: FromPath[UUID], data: Annotated[UserChange, Body()]
 ) -> Response[UserView]:
-    """The user after the change; 409 when no enabled administrator would be left."""
+    """Returns the updated user; 409 when no enabled administrator would remain."""
     changed = await administration.change(user_id, password=data.password, roles=data.roles, disabled=data.disabled)
     return reply(user_view(changed))
 
@@ -98,7 +98,7 @@ async def change_user(
 async def list_sessions(
     administration: TheUserAdministration, user_id: FromQuery[UUID | None] = None
 ) -> Response[SessionList]:
-    """Open sessions of everyone, or of one user."""
+    """Returns the open sessions of all users, or of one."""
     return reply(SessionList([_session(session) for session in await administration.sessions(user_id)]))
 
 
@@ -113,7 +113,7 @@ async def list_sessions(
     statuses=(*ADMIN_READ, 415),
 )
 async def end_session(administration: TheUserAdministration, session_id: FromPath[UUID]) -> None:
-    """Its tokens are refused from now on, everywhere."""
+    """Ends a session: its tokens are rejected by every process within a second."""
     await administration.end_session(session_id)
 
 

@@ -1,4 +1,4 @@
-"""Keys that tokens are verified with."""
+"""The public keys that verify access tokens."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class KeySet(msgspec.Struct):
     responses=refusals(),
 )
 async def get_key_set(key_set: TheKeySet) -> Response[KeySet]:
-    """May be cached for five minutes."""
+    """Returns the public keys; cacheable for five minutes."""
     headers = {"Cache-Control": "public, max-age=300"}
     return Response(msgspec.json.encode(key_set), media_type=JSON, headers=headers)  # type: ignore[arg-type]

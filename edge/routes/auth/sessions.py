@@ -33,33 +33,33 @@ UNLOGGED = "sessions and accounts have no change log: every check of them goes t
 
 
 class Credentials(msgspec.Struct, forbid_unknown_fields=True):
-    """A user name and its password."""
+    """A user name and password."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class RefreshRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The refresh token of the answer before."""
+    """The refresh token of the previous response."""
 
     refresh_token: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class LogoutRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A refresh token whose session is to end, for clients whose access token is over."""
+    """A refresh token whose session to end, for clients with an expired access token."""
 
     refresh_token: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class NewCustomer(msgspec.Struct, forbid_unknown_fields=True):
-    """The account that a customer makes."""
+    """The account to register."""
 
     username: Username
     password: Password
 
 
 class BrowserSessionView(msgspec.Struct):
-    """Who is signed in, what they may do, and the token that changing requests must bring in ``X-CSRF-Token``.
+    """The signed-in user, its permissions, and the token to send as ``X-CSRF-Token`` with writes.
 
     A guest has no name, and nothing else is said.
     """
@@ -80,7 +80,7 @@ class BrowserSessionView(msgspec.Struct):
     statuses=(*SIGN_IN, 403, 409, 429),
 )
 async def register(registration: TheRegistration, data: Annotated[NewCustomer, Body()]) -> Response[UserView]:
-    """Returns the new account, with the role `customer`; sign in next. 403 where registration is switched off."""
+    """Returns the new account, with the role `customer`; sign in next. 403 when registration is disabled."""
     customer = await registration.register(data.username, data.password, current_request_context().client_ip)
     return reply(user_view(customer), status=201)
 
@@ -96,7 +96,7 @@ async def register(registration: TheRegistration, data: Annotated[NewCustomer, B
 async def login(
     request: Request[Any, Any, Any], accounts: TheAccounts, data: Annotated[Credentials, Body()]
 ) -> Response[Grant]:
-    """An access token for 10 minutes and a refresh token for one use."""
+    """Returns an access token for 10 minutes and a refresh token for one use."""
     client_ip = current_request_context().client_ip
     user_agent = request.headers.get("user-agent", "")
     return reply(await accounts.login(data.username, data.password, client_ip, user_agent))
@@ -111,7 +111,7 @@ async def login(
     statuses=SIGN_IN,
 )
 async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]) -> Response[Grant]:
-    """New tokens for a refresh token. Bringing the same one twice ends the session."""
+    """Returns new tokens for a refresh token. Using a refresh token twice ends the session."""
     return reply(await accounts.refresh(data.refresh_token))
 
 
@@ -126,7 +126,7 @@ async def refresh(accounts: TheAccounts, data: Annotated[RefreshRequest, Body()]
     statuses=SIGN_IN,
 )
 async def logout(accounts: TheAccounts, data: Annotated[LogoutRequest | None, Body()] = None) -> None:
-    """End the session of the access token, of the refresh token, or of both."""
+    """Ends the session of the access token, of the refresh token, or of both."""
     await accounts.logout(current_request_context().caller, data.refresh_token if data else "")
 
 
@@ -145,11 +145,11 @@ async def open_browser_session(
     browsers: TheBrowsers,
     data: Annotated[Credentials, Body()],
 ) -> Response[BrowserSessionView]:
-    """A session in a cookie that script cannot read, and the CSRF token that changing requests must bring."""
+    """Starts a session in an HttpOnly cookie; returns the CSRF token to send with writes."""
     client_ip, user_agent = current_request_context().client_ip, request.headers.get("user-agent", "")
     user, session, _ = await accounts.begin_session(data.username, data.password, client_ip, user_agent)
     cookie = browsers.cookie_for(session.session_id)
-    answer = reply(
+    response = reply(
         BrowserSessionView(
             user.username,
             sorted(user.roles),
@@ -158,10 +158,10 @@ async def open_browser_session(
         ),
         status=201,
     )
-    answer.set_cookie(
+    response.set_cookie(
         session_cookie(cookie, secure=current_request_context().secure, max_age=int(ABSOLUTE.total_seconds()))
     )
-    return answer
+    return response
 
 
 @get(
@@ -192,11 +192,11 @@ async def get_browser_session(browsers: TheBrowsers) -> Response[BrowserSessionV
     statuses=(*SIGN_IN, 403),
 )
 async def close_browser_session(accounts: TheAccounts) -> Response[None]:
-    """End the session and take the cookie back."""
+    """Ends the session and removes the cookie."""
     await accounts.logout(current_request_context().caller, "")
-    answer: Response[None] = Response(None, status_code=204)
-    answer.set_cookie(cleared(secure=current_request_context().secure))
-    return answer
+    response: Response[None] = Response(None, status_code=204)
+    response.set_cookie(cleared(secure=current_request_context().secure))
+    return response
 
 
 auth_router = Router(

@@ -1,4 +1,4 @@
-"""``/health``: alive is that the loop turns; ready is what the pings of the dependencies say."""
+"""``/health``: liveness of the event loop, readiness by pings of the dependencies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Check(NamedTuple):
-    """One dependency: its name, its ping (raises when it is away), and whether the edge can serve without it."""
+    """One dependency: its name, its ping (raises when it is unavailable), and whether the edge can serve without it."""
 
     name: str
     ping: Callable[[], Awaitable[object]]
@@ -29,16 +29,16 @@ class Check(NamedTuple):
 
 
 class Connects(Protocol):
-    """A follower, as far as health looks at it."""
+    """The part of a follower that health reads."""
 
     connected: bool
 
 
 class Pings(Protocol):
-    """The shared tier, as far as health looks at it."""
+    """The part of the shared cache that health reads."""
 
     async def ping(self) -> bool:
-        """Whether it answers."""
+        """Return whether Redis responds."""
 
 
 class State(msgspec.Struct):
@@ -48,15 +48,15 @@ class State(msgspec.Struct):
 
 
 class Health:
-    """Asks every dependency."""
+    """Pings every dependency."""
 
     def __init__(self, checks: Sequence[Check]) -> None:
-        """Ask these."""
+        """Ping these dependencies."""
         self._checks = checks
         self.draining = False
 
     async def readiness(self) -> HealthDetails:
-        """Return what all pings find together."""
+        """Return the combined result of all pings."""
         found = await asyncio.gather(*(checked(check.ping, required=check.required) for check in self._checks))
         results = dict(zip((check.name for check in self._checks), found, strict=True))
         if self.draining:
@@ -65,30 +65,30 @@ class Health:
 
 
 class FollowerPing:
-    """Whether a log is being followed."""
+    """Whether the follower of a log is connected."""
 
     def __init__(self, follower: Connects) -> None:
-        """Look at the follower."""
+        """Read the status of the follower."""
         self._follower = follower
 
     async def __call__(self) -> None:
-        """Return while its stream is open; ``StoreUnavailable`` otherwise."""
+        """Return while its stream is open; raise ``StoreUnavailable`` otherwise."""
         if not self._follower.connected:
             message = "The log is not being followed."
             raise StoreUnavailable(message)
 
 
 class RedisPing:
-    """Whether Redis answers."""
+    """Whether Redis responds."""
 
     def __init__(self, shared: Pings) -> None:
-        """Ask the shared tier, past its circuit breaker."""
+        """Ping Redis, past its circuit breaker."""
         self._shared = shared
 
     async def __call__(self) -> None:
-        """Return when it answers; ``StoreUnavailable`` otherwise."""
+        """Return when it responds; raise ``StoreUnavailable`` otherwise."""
         if not await self._shared.ping():
-            message = "Redis does not answer."
+            message = "Redis does not respond."
             raise StoreUnavailable(message)
 
 
@@ -108,7 +108,7 @@ _READY: Final = {**_LIVE, 503: ResponseSpec(State, description="It cannot serve.
     responses=_LIVE,
 )
 async def check_liveness() -> Response[State]:
-    """200 as long as the process responds; the details are on its operations port."""
+    """Returns 200 while the process responds; details are on its operations port."""
     return reply(State("ok"))
 
 
@@ -120,6 +120,6 @@ async def check_liveness() -> Response[State]:
     responses=_READY,
 )
 async def check_readiness(health: TheHealth) -> Response[State]:
-    """200 when it can serve, degraded or not; 503 with the same body when it cannot."""
+    """Returns 200 when the edge can serve, degraded or not; else 503 with the same body."""
     readiness = await health.readiness()
     return reply(State(readiness.status), status=503 if readiness.status == "down" else 200)

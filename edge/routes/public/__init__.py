@@ -1,1 +1,1 @@
-"""Routes that need no sign-in."""
+"""Routes without sign-in."""

@@ -1,4 +1,4 @@
-"""``/categories``: the tree and its counts."""
+"""``/categories``: the category tree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edge.views.category import CategoryPage, CategoryTree, category_page
     responses=refusals(304, *PUBLIC_READ),
 )
 async def list_categories(request: Request[Any, Any, Any], shop: TheShop) -> Response[CategoryTree]:
-    """The whole tree with the number of published parts in each category and below."""
+    """Returns the tree with the number of published parts in each category and its descendants."""
     categories, status = await shop.reads.categories(await shop.gate.settle(request))
     return answer(request, render_tree(cache=shop.cache, categories=categories), cache_status=status)
 
@@ -44,7 +44,7 @@ async def get_category(
     shop: TheShop,
     category_id: Annotated[str, PathParameter(pattern="^[a-z0-9-]{1,128}$")],
 ) -> Response[CategoryPage]:
-    """One category and those directly below it."""
+    """Returns a category and its direct children."""
     categories, status = await shop.reads.categories(await shop.gate.settle(request))
     found = next((item for item in categories if item.category_id == category_id), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""``Partstream-Owner-Key``: the secret by which a guest proves a cart to be its own."""
+"""``Partstream-Owner-Key``: the secret that authenticates a guest's cart."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def owner_key_of(request: Request[Any, Any, Any]) -> str:
     """Return the key that a request sends; empty without one.
 
     Raise ``RuleBroken`` for one that could be guessed. Raise ``MalformedRequest`` for a guest's ``Idempotency-Key``
-    without one: two guests may use the same, and only the key of a cart tells them apart.
+    without one: two guests may use the same, and only the key of a cart distinguishes them.
     """
     key = request.headers.get(OWNER_KEY)
     if key is None:
         if current_request_context().caller.is_anonymous and HEADER in request.headers:
-            message = f"An {HEADER} without a token needs a {OWNER_KEY}: make one up, 32 random characters or more."
+            message = f"An {HEADER} without a token requires a {OWNER_KEY}: generate one, 32 random characters or more."
             raise MalformedRequest(message, fields=[FieldViolation(OWNER_KEY, "is required")])
         return ""
     if not _FORM.fullmatch(key):

@@ -1,4 +1,4 @@
-"""Rendered answers of the catalogue: made once per versions, view and fields, kept in memory with their codings."""
+"""Rendered responses of the catalogue: one per versions, view and fields, cached in memory with their codings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _content(part: Part) -> str:
-    """What tells one state of a part's content from any other: a restored database may give a version out again."""
+    """Identify one state of a part's content: a restored database may assign a version again."""
     return f"{part.part_id}/{part.version}/{part.update_time.ToNanoseconds()}/{'>'.join(part.category_path)}"
 
 
@@ -40,7 +40,7 @@ def _page_facts(*, part: Part, stock: PartStock, view: str, fields: Sequence[str
 def render_part(
     *, cache: CacheManager, part: Part, stock: PartStock, view: str, fields: Sequence[str]
 ) -> Representation:
-    """The product page, whole or in short."""
+    """Return the product page, full or summary."""
     del cache
     shown = part_page(part, stock) if view == "full" else part_summary(part, stock)
     return Representation.of(only(shown, fields))
@@ -60,7 +60,7 @@ def render_listing(
     next_page_token: str,
     fields: Sequence[str],
 ) -> Representation:
-    """A page of a listing."""
+    """Return a page of a listing."""
     del cache
     items = [only(part_summary(part, stock), fields) for part, stock in rows]
     return Representation.of({"items": items, "next_page_token": next_page_token})
@@ -75,6 +75,6 @@ def _tree_facts(*, categories: Sequence[Category], **_: Any) -> Iterator[str]:
 
 @cache_response(name="categories", depends_on=_tree_facts)
 def render_tree(*, cache: CacheManager, categories: Sequence[Category]) -> Representation:
-    """The category tree."""
+    """Return the category tree."""
     del cache
     return Representation.of(category_tree(categories))

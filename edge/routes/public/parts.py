@@ -39,7 +39,7 @@ ORDERS: Final[dict[SortName | None, part_service_pb2.PartOrder.ValueType]] = {
 MOST_READS: Final = 5
 
 ItemFields: TypeAlias = Annotated[str | None, fields_parameter("an item", PartSummary)]
-AnswerFields: TypeAlias = Annotated[str | None, fields_parameter("the answer", PartPage, PartSummary)]
+PageFields: TypeAlias = Annotated[str | None, fields_parameter("the response", PartPage, PartSummary)]
 PartIdInPath = Annotated[str, PathParameter(pattern=ID_PATTERN, max_length=64)]
 
 
@@ -63,7 +63,7 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     page_token: FromQuery[str] = "",
     fields: ItemFields = None,
 ) -> Response[PartList | PartFieldsList]:
-    """A page of published parts with live stock; ``in_stock`` pages may be short before the last one."""
+    """Returns a page of published parts with live stock; with ``in_stock``, pages may have fewer items."""
     wanted = parse_fields(fields, PartSummary)
     filters = {"category": category, "q": q, "in_stock": in_stock, "sort": sort}
     page = shop.page_tokens.read(page_token, filters)
@@ -80,7 +80,7 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
 async def _rows(
     reads: CachedReads, query: ListingQuery, skip: int, min_token: str, *, in_stock: bool | None
 ) -> tuple[list[tuple[Part, PartStock]], Page | None, str]:
-    """Up to a page of rows, where the next page begins (``None`` = nowhere), and what the caches did."""
+    """Return up to a page of rows, the start of the next page (``None`` = last page), and the cache status."""
     found: list[tuple[Part, PartStock]] = []
     for _ in range(MOST_READS):
         read = await reads.listing(query, min_token)
@@ -112,9 +112,9 @@ async def get_part(
     shop: TheShop,
     part_id: PartIdInPath,
     view: FromQuery[Literal["summary", "full"]] = "full",
-    fields: AnswerFields = None,
+    fields: PageFields = None,
 ) -> Response[PartPage | PartSummary | PartFields]:
-    """The product page: content and stock in one body. ``view=summary`` is enough for the first paint."""
+    """Returns content and stock in one body. ``view=summary`` is sufficient for a first paint."""
     wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)
     part, stock, status = await shop.reads.part(part_id, await shop.gate.settle(request))
     shown = render_part(cache=shop.cache, part=part, stock=stock, view=view, fields=wanted)

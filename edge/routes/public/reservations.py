@@ -1,4 +1,4 @@
-"""``/reservations``: stock held for a cart. A guest proves its cart by a secret key, a customer by its account."""
+"""``/reservations``: a guest authenticates its cart by a secret key, a customer by its account."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Ttl = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
-    """Units of a part; without a location, of the one that has most."""
+    """Units of a part; the location defaults to the one with the most available units."""
 
     part_id: PartId
     quantity: Annotated[int, msgspec.Meta(ge=1, le=MAX_UNITS)]
@@ -41,7 +41,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class HoldRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What to hold and for how long; lines of one part are summed."""
+    """Lines to reserve and the duration; lines of the same part are summed."""
 
     lines: Annotated[list[Line], msgspec.Meta(min_length=1, max_length=100)]
     ttl_seconds: Ttl = 900
@@ -50,7 +50,7 @@ class HoldRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """How long from now."""
+    """The new duration, from now."""
 
     ttl_seconds: Ttl
 
@@ -67,9 +67,9 @@ class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     response_headers=("Location", "Partstream-Owner-Key"),
 )
 async def create_reservation(write: TheWrite, data: Annotated[HoldRequest, Body()]) -> Response[Reservation]:
-    """All lines or none. 409 names the lines that are short, or the limit of a cart without an account.
+    """Reserves all lines or none. 409 names the lines without sufficient stock, or the limit of a guest's cart.
 
-    A guest that sends no `Partstream-Owner-Key` gets a generated one in that header, this once.
+    A guest without `Partstream-Owner-Key` gets a generated one in that header, once.
     """
     owner_key = owner_key_of(write.request)
     generated = not owner_key and current_request_context().caller.is_anonymous
@@ -87,8 +87,8 @@ async def create_reservation(write: TheWrite, data: Annotated[HoldRequest, Body(
         order_reference=data.order_reference,
         replaces_reservation_id=str(data.replaces_reservation_id or ""),
     )
-    answer = await _in_rest_names(write.send(write.inventory.CreateReservation, message))
-    made = reservation_view(answer.reservation)
+    response = await _in_rest_names(write.send(write.inventory.CreateReservation, message))
+    made = reservation_view(response.reservation)
     headers = {"Location": f"/api/v1/reservations/{made.reservation_id}"}
     return reply(made, status=201, headers={**headers, OWNER_KEY: owner_key} if generated else headers)
 
@@ -111,7 +111,7 @@ async def list_reservations(
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[ReservationList]:
-    """The reservations of the account, and of the cart whose key is sent; newest first."""
+    """Returns the reservations of the account, and of the cart whose key is sent; newest first."""
     owner_key = owner_key_of(request)
     filters = {"state": only}
     message = stock_service_pb2.ListReservationsRequest(
@@ -121,9 +121,9 @@ async def list_reservations(
         page_token=page_tokens.read(page_token, filters).upstream,
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.call_upstream(services.inventory.ListReservations, message)
-    following = Page(answer.next_page_token) if answer.next_page_token else None
-    items = [reservation_view(item) for item in answer.reservations]
+    response = await services.call_upstream(services.inventory.ListReservations, message)
+    following = Page(response.next_page_token) if response.next_page_token else None
+    items = [reservation_view(item) for item in response.reservations]
     return reply(ReservationList(items, page_tokens.issue(following, filters)))
 
 
@@ -138,14 +138,14 @@ async def list_reservations(
 async def get_reservation(
     request: Request[Any, Any, Any], services: TheServices, gate: TheGate, reservation_id: FromPath[UUID]
 ) -> Response[Reservation]:
-    """The reservation as it is now."""
+    """Returns the current reservation."""
     message = stock_service_pb2.GetReservationRequest(
         reservation_id=str(reservation_id),
         owner_key=owner_key_of(request),
         min_revision_token=gate.wanted(request),
     )
-    answer = await services.call_upstream(services.inventory.GetReservation, message)
-    return reply(reservation_view(answer.reservation))
+    response = await services.call_upstream(services.inventory.GetReservation, message)
+    return reply(reservation_view(response.reservation))
 
 
 @write_route(
@@ -161,12 +161,12 @@ async def get_reservation(
     ),
 )
 async def commit_reservation(write: TheWrite, reservation_id: FromPath[UUID]) -> Response[Reservation]:
-    """The stock leaves the house. A guest signs in first: with a token and its owner key, the cart is the account's."""
+    """Ships the reserved units. A guest signs in first and sends the owner key: the account takes over the cart."""
     message = stock_service_pb2.CommitReservationRequest(
         reservation_id=str(reservation_id), owner_key=owner_key_of(write.request)
     )
-    answer = await write.send(write.inventory.CommitReservation, message)
-    return reply(reservation_view(answer.reservation))
+    response = await write.send(write.inventory.CommitReservation, message)
+    return reply(reservation_view(response.reservation))
 
 
 @write_route(
@@ -179,12 +179,12 @@ async def commit_reservation(write: TheWrite, reservation_id: FromPath[UUID]) ->
     statuses=PUBLIC_WRITE,
 )
 async def release_reservation(write: TheWrite, reservation_id: FromPath[UUID]) -> Response[Reservation]:
-    """The stock can be sold to others again."""
+    """Releases the reserved units: they are available again."""
     message = stock_service_pb2.ReleaseReservationRequest(
         reservation_id=str(reservation_id), owner_key=owner_key_of(write.request)
     )
-    answer = await write.send(write.inventory.ReleaseReservation, message)
-    return reply(reservation_view(answer.reservation))
+    response = await write.send(write.inventory.ReleaseReservation, message)
+    return reply(reservation_view(response.reservation))
 
 
 @write_route(
@@ -201,18 +201,18 @@ async def extend_reservation(
     reservation_id: FromPath[UUID],
     data: Annotated[ExtendRequest, Body()],
 ) -> Response[Reservation]:
-    """A new end, counted from now."""
+    """Sets a new expiry, counted from now."""
     message = stock_service_pb2.ExtendReservationRequest(
         reservation_id=str(reservation_id),
         ttl=Duration(seconds=data.ttl_seconds),
         owner_key=owner_key_of(write.request),
     )
-    answer = await _in_rest_names(write.send(write.inventory.ExtendReservation, message))
-    return reply(reservation_view(answer.reservation))
+    response = await _in_rest_names(write.send(write.inventory.ExtendReservation, message))
+    return reply(reservation_view(response.reservation))
 
 
 async def _in_rest_names(call: Awaitable[ResponseT]) -> ResponseT:
-    """Name the field at fault as the body does."""
+    """Name the invalid field as in the body."""
     try:
         return await call
     except FieldInvalid as error:

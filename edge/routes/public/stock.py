@@ -1,4 +1,4 @@
-"""``/parts/{part_id}/stock``: what is left of a part."""
+"""``/parts/{part_id}/stock``: the live stock of a part."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from partstream.inventory.v1.stock_pb2 import PartStock
     responses=refusals(304, *PUBLIC_READ),
 )
 async def get_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: PartIdInPath) -> Response[PublicStock]:
-    """Live stock over all locations. The ETag is the version, in the epoch of the database."""
+    """Returns the live stock over all locations. The ETag is the version, in the epoch of the database."""
     stock, status = await shop.reads.stock(part_id, await shop.gate.settle(request))
     epoch = current_request_context().epoch_of("inventory")
     return answer(request, Representation.of(public_stock(stock), tag=stock_tag(stock, epoch)), cache_status=status)
 
 
 def stock_tag(stock: PartStock, epoch: UUID | None) -> str:
-    """The version. A reorder point moves without a version, so that being low while in stock is said besides.
+    """Return the version. A reorder point changes without a version, so the tag also has `low_stock`.
 
     Over several locations it is a sum, marked so that it does not pass for the version of one level.
     """
