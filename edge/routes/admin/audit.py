@@ -58,7 +58,7 @@ async def list_audit_entries(  # noqa: PLR0913 - each is a query parameter
 ) -> Response[AuditList]:
     """Returns old and new values of every change, with its actor.
 
-    The trail is written some 50 ms after a change. The response waits until the trail has every change made through this
+    The trail is written about 50 ms after a change. The response waits until it has every change made through this
     edge before the request, and those up to `Partstream-Min-Revision`; after 2 s it is sent with `complete` as `false`,
     and the newest changes may be missing: the worker or its queue is unavailable. Without Redis it does not wait.
     """
