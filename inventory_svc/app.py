@@ -149,7 +149,7 @@ def _guest_limits(settings: Settings) -> GuestLimits:
 def _content_channel(settings: Settings) -> grpc.aio.Channel | None:
     """Return the channel to the content service with the credential of this process; ``None`` without targets."""
     if not settings.content_targets or settings.credential_file is None:
-        log.warning("no content service is configured: nothing new becomes public; set PARTSTREAM_CONTENT_TARGETS")
+        log.warning("content service not configured, no further part becomes public: set PARTSTREAM_CONTENT_TARGETS")
         return None
     token = ServiceToken(settings.credential_file, PROCESS.removesuffix("_svc"))
     return open_channel(settings.content_targets, token=token, tls=settings.grpc_tls)
