@@ -1,1 +1,1 @@
-"""Stock levels, their ledger, reservations and locations: the part of Partstream that buyers' money depends on."""
+"""The inventory service: stock levels, their ledger, reservations and locations."""

@@ -1,4 +1,4 @@
-"""The composition root: the only place that constructs."""
+"""The composition root: constructs, connects, starts and stops the parts of the service."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ PROCESS = "inventory_svc"
 SERVICE: str = stock_service_pb2.DESCRIPTOR.services_by_name["InventoryService"].full_name
 
 _CLAIMS_LOCK = (7301, 12)
-_OPEN_PER_ADDRESS = 100  # reservations of guests; an office behind one address shops too
+_OPEN_PER_ADDRESS = 100  # open reservations of guests; an office shares one address
 _RESERVATION_SHARE = 0.5  # of a part, for one guest
 
 
 class App:
-    """The service, made and running."""
+    """The inventory service."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        """Construct everything on an open database; nothing runs yet."""
+        """Construct all parts on an open database, without starting them."""
         self._settings = settings
         self._database = database
         queries = Queries(database)
@@ -91,7 +91,7 @@ class App:
         self._log.add_to(self.server.grpc_server)
 
     async def start(self) -> None:
-        """Load the window, then listen."""
+        """Load the window, start the background tasks, then listen."""
         await self._log.start()
         self._probe.start()
         self.writer.start()
@@ -105,7 +105,7 @@ class App:
         await self.server.start(settings.host, settings.port, tls, reflection=settings.grpc_reflection)
 
     async def health(self) -> HealthDetails:
-        """Return whether the database responds, and whether it takes writes."""
+        """Return whether the database responds, and whether it accepts writes."""
         return summarised(
             {
                 "database": await checked(self._database.ping),
@@ -114,7 +114,7 @@ class App:
         )
 
     async def stop(self) -> None:
-        """Drain: streams end with ``DRAINING``, writes that wait are committed, connections closed."""
+        """Drain and stop: end streams with ``DRAINING``, commit queued writes, close the connections."""
         await self.expiry.stop()
         await self._retention.stop()
         await self._publication.stop()
@@ -147,16 +147,16 @@ def _guest_limits(settings: Settings) -> GuestLimits:
 
 
 def _content_channel(settings: Settings) -> grpc.aio.Channel | None:
-    """The channel to the content service, with the credential of this process."""
+    """Return the channel to the content service with the credential of this process; ``None`` without targets."""
     if not settings.content_targets or settings.credential_file is None:
-        log.warning("no content service is configured: nothing new becomes public; set PARTSTREAM_CONTENT_TARGETS")
+        log.warning("content service not configured, no further part becomes public: set PARTSTREAM_CONTENT_TARGETS")
         return None
     token = ServiceToken(settings.credential_file, PROCESS.removesuffix("_svc"))
     return open_channel(settings.content_targets, token=token, tls=settings.grpc_tls)
 
 
 async def start(settings: Settings) -> App:
-    """A running app; while the database is away it is tried again and again."""
+    """Return a running app. While the database is unavailable, retry."""
     return await start_with_retry(lambda: _start_once(settings))
 
 
@@ -172,5 +172,5 @@ async def _start_once(settings: Settings) -> App:
 
 
 async def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; answers the exit code."""
+    """Run until SIGTERM or SIGINT; return the exit code."""
     return await serve_until_stopped(PROCESS, settings, lambda: start(settings))

@@ -1,4 +1,4 @@
-"""The inventory log as watchers see it: entries as ``StockChange``, each for the audiences that watch."""
+"""Encoding of change log entries as ``StockChange``, once for each audience of watchers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from changelog.log_entry import LogEntry
 
-# Entries of before the keys of guests were hashed have the second one, with keys in clear.
+# Entries from before the keys of guests were hashed have the second one, with plain keys.
 _OWNER_COLUMNS = ("owner", "owner_key")
 
 _OPERATIONS = {
@@ -27,9 +27,9 @@ _OPERATIONS = {
 
 
 def encode(entry: LogEntry, audience: str) -> bytes:
-    """The serialised ``StockChange``; to the public, that the stock of a part changed and nothing else.
+    """Return the serialised ``StockChange``; for the public, only that the stock of a part changed.
 
-    Knowing a reservation's identifier is what lets an anonymous buyer act on it; locations are for staff.
+    The public gets no reservations and no locations: ``b""``.
     """
     if entry.entity == "stock_level":
         return level_change(entry, audience)
@@ -51,7 +51,7 @@ def encode(entry: LogEntry, audience: str) -> bytes:
 
 
 def watched_keys(entry: LogEntry) -> frozenset[str]:
-    """The part ids that a watcher's filter is compared with: none for locations, every line's for reservations."""
+    """Return the part ids that a filter of a watch is matched with: none for locations, all lines for reservations."""
     if entry.entity == "stock_level":
         return frozenset((entry.entity_id.partition("/")[0],))
     if entry.entity == "reservation":
@@ -60,7 +60,7 @@ def watched_keys(entry: LogEntry) -> frozenset[str]:
 
 
 def shown_state(entity: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the log as readers see it: without the key of a guest's cart, or its hash."""
+    """Return a row of the log without the key of a guest's cart, or its hash."""
     if entity != "reservation" or row.get("owner_is_user"):
         return row
     return {name: "" if name in _OWNER_COLUMNS else value for name, value in row.items()}

@@ -1,1 +1,1 @@
-"""Between protobuf and the domain, pure: ``requests`` in, ``answers`` out."""
+"""Pure conversions between protobuf and the domain: ``requests`` and ``responses``."""

@@ -1,6 +1,6 @@
-"""A change of a level as the bytes of its ``StockChange``, straight from the JSON of the log.
+"""Encoding of a level's change as the bytes of its ``StockChange``, directly from the JSON of the log.
 
-These are nearly all there are in this log, and every one is serialised by every process that watches or catches up.
+Nearly all entries of the log are changes of levels, and every process serialises each of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOW_STOCK = b"\x38\x01"
 
 
 class _Level(msgspec.Struct, gc=False):
-    """What the log tells of a level, but for its key, which is the entry's own."""
+    """A level in the JSON of the log, without its key, which is the key of the entry."""
 
     on_hand: int
     reserved: int
@@ -44,7 +44,7 @@ class _Level(msgspec.Struct, gc=False):
 
 
 class _Movement(msgspec.Struct, gc=False):
-    """What the log tells of a movement, but for the key of its level."""
+    """A movement in the JSON of the log, without the key of its level."""
 
     version: int
     kind: str
@@ -72,7 +72,7 @@ _read_details = msgspec.json.Decoder(_Details).decode
 
 
 def level_change(entry: LogEntry, audience: str) -> bytes:
-    """The serialised change. Identifiers in the JSON are the entry's: no level ever changes its key."""
+    """Return the serialised change. The key is that of the entry: the key of a level never changes."""
     part_id, _, location_id = entry.entity_id.partition("/")
     if audience == PUBLIC:
         return _public_change(entry, part_id)
@@ -105,9 +105,9 @@ def level_change(entry: LogEntry, audience: str) -> bytes:
 
 
 def _public_change(entry: LogEntry, part_id: str) -> bytes:
-    """That the stock of a part changed: an entry knows one location only, and the public sees the sum over all.
+    """Return a change without stock: an entry is of one location, and the public gets the sum over all locations.
 
-    Every change is an update of that sum: that a location was added is not for the public.
+    Every change is an update of that sum, also the creation of a level.
     """
     head = (b"\x08", varint(entry.revision), b"\x12", sized(part_id), _OPERATIONS["updated"])
     return b"".join((*head, b"\x52", timestamp(entry.committed_at), _ENTITY))

@@ -1,4 +1,4 @@
-"""Protobuf requests as commands. The contract's own rules were checked at the border; here are those between fields."""
+"""Requests as commands. The interceptors check the rules of single fields; this module checks those between fields."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _KIND_NAMES: dict[int, MovementKind] = {value: MovementKind(name) for name, valu
 
 
 def key(part_id: str, location_id: str) -> LevelKey:
-    """The level named; an empty location is `main`."""
+    """Return the key of a level; an empty location is `main`."""
     return part_id, location_id or MAIN_LOCATION
 
 
 def set_stock(request: messages.SetStockRequest) -> commands.SetStock:
-    """The count asked for."""
+    """Return the command; `unconditional` excludes an expected version."""
     expected = request.expected_version if request.HasField("expected_version") else None
     if expected is not None and request.unconditional:
         raise _invalid("unconditional", "excludes expected_version")
@@ -54,7 +54,7 @@ def set_stock(request: messages.SetStockRequest) -> commands.SetStock:
 def adjust_stock(
     request: messages.AdjustStockRequest | messages.StockAdjustment, default_reason: str = "", path: str = ""
 ) -> commands.AdjustStock:
-    """The difference asked for; ``path`` names the item in violations."""
+    """Return the command; ``path`` is the prefix of the fields in violations."""
     kind = _KIND_NAMES.get(request.kind, MovementKind.ADJUSTED)
     reason = request.reason or default_reason
     if kind is MovementKind.ADJUSTED:
@@ -72,7 +72,7 @@ def adjust_stock(
 
 
 def batch_adjust(request: messages.BatchAdjustStockRequest) -> commands.BatchAdjust:
-    """The differences asked for, in order."""
+    """Return the command with its adjustments in order."""
     adjustments = []
     for position, item in enumerate(request.adjustments):
         command = adjust_stock(item, request.reason, f"adjustments[{position}].")
@@ -84,7 +84,7 @@ def batch_adjust(request: messages.BatchAdjustStockRequest) -> commands.BatchAdj
 
 
 def transfer_stock(request: messages.TransferStockRequest) -> commands.TransferStock:
-    """The move asked for."""
+    """Return the command."""
     return commands.TransferStock(
         request.part_id,
         request.from_location_id or MAIN_LOCATION,
@@ -96,7 +96,7 @@ def transfer_stock(request: messages.TransferStockRequest) -> commands.TransferS
 
 
 def archive_stock(request: messages.ArchiveStockRequest) -> commands.ArchiveStock:
-    """The level to take out of use."""
+    """Return the command."""
     return commands.ArchiveStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
@@ -106,7 +106,7 @@ def archive_stock(request: messages.ArchiveStockRequest) -> commands.ArchiveStoc
 
 
 def restore_stock(request: messages.RestoreStockRequest) -> commands.RestoreStock:
-    """The level to take back into use."""
+    """Return the command."""
     return commands.RestoreStock(
         key(request.part_id, request.location_id),
         request.expected_version if request.HasField("expected_version") else None,
@@ -116,7 +116,7 @@ def restore_stock(request: messages.RestoreStockRequest) -> commands.RestoreStoc
 
 
 def set_reorder_point(request: messages.SetReorderPointRequest) -> commands.SetReorderPoint:
-    """The reorder point asked for."""
+    """Return the command."""
     return commands.SetReorderPoint(
         key(request.part_id, request.location_id),
         request.reorder_point,
@@ -126,24 +126,24 @@ def set_reorder_point(request: messages.SetReorderPointRequest) -> commands.SetR
 
 
 def reverse_movement(request: messages.ReverseMovementRequest, movement: Movement) -> commands.ReverseMovement:
-    """The movement to undo."""
+    """Return the command that reverses a movement."""
     return commands.ReverseMovement(movement, request.reason)
 
 
 def is_public(caller: Caller) -> bool:
-    """Whether the caller sees published parts only."""
+    """Return whether the caller may read published parts only."""
     return audience(caller, "inventory") == PUBLIC
 
 
 def owner(caller: Caller, owner_key: str) -> Owner:
-    """Who a reservation belongs to: the signed-in caller, else the cart of a guest."""
+    """Return the owner of a reservation: the signed-in caller, else the cart of a guest."""
     return Owner.of_cart(owner_key) if caller.is_anonymous else Owner(caller.user_id, is_user=True)
 
 
 def guest_network(address: str) -> str:
-    """Return the network that counts as one guest: an IPv4 address, or the /64 that one IPv6 customer has.
+    """Return the network that counts as one guest: an IPv4 address, or the /64 network of an IPv6 address.
 
-    Guests whose address is unknown count as one.
+    Guests without a known address count as one.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -159,7 +159,7 @@ def guest_network(address: str) -> str:
 def create_reservation(
     request: messages.CreateReservationRequest, caller: Caller, guest_limits: GuestLimits
 ) -> commands.CreateReservation:
-    """The hold asked for."""
+    """Return the command, with limits for a guest. Raise ``FieldInvalid`` for a guest without a key."""
     lines = [ReservationLine(line.part_id, line.location_id, line.quantity) for line in request.lines]
     limits = guest_limits if caller.is_anonymous else None
     ttl = request.ttl.ToTimedelta() if request.HasField("ttl") else DEFAULT_HOLD
@@ -186,7 +186,7 @@ def create_reservation(
 def extend_reservation(
     request: messages.ExtendReservationRequest, caller: Caller, guest_limits: GuestLimits
 ) -> commands.ExtendReservation:
-    """The longer hold asked for."""
+    """Return the command, with limits for a guest."""
     limits = guest_limits if caller.is_anonymous else None
     ttl = request.ttl.ToTimedelta()
     if limits is not None:
@@ -202,7 +202,7 @@ def extend_reservation(
 
 
 def commit_reservation(request: messages.CommitReservationRequest, caller: Caller) -> commands.CommitReservation:
-    """The sale of what is held."""
+    """Return the command."""
     return commands.CommitReservation(
         normal_id(request.reservation_id),
         owner(caller, request.owner_key),
@@ -212,19 +212,19 @@ def commit_reservation(request: messages.CommitReservationRequest, caller: Calle
 
 
 def release_reservation(request: messages.ReleaseReservationRequest, caller: Caller) -> commands.ReleaseReservation:
-    """The return of what is held."""
+    """Return the command."""
     return commands.ReleaseReservation(
         normal_id(request.reservation_id), owner(caller, request.owner_key), caller.may(MANAGE)
     )
 
 
 def normal_id(raw: str) -> str:
-    """A UUID in its one usual form; empty stays empty."""
+    """Return a UUID in its canonical form; empty stays empty."""
     return str(uuid.UUID(raw)) if raw else ""
 
 
 def kinds(values: Iterable[int]) -> tuple[str, ...]:
-    """Kinds as stored; the unspecified one names none."""
+    """Return kinds as stored, without the unspecified one."""
     return tuple(sorted({_KIND_NAMES[value].value for value in values if value in _KIND_NAMES}))
 
 

@@ -41,18 +41,18 @@ STATES = {
 
 
 def state_name(value: int) -> str:
-    """The name under which a state is stored; empty for the unspecified one."""
+    """Return the stored name of a state; empty for the unspecified one."""
     return next((name for name, number in STATES.items() if number == value), "")
 
 
-def timestamp(moment: datetime) -> Timestamp:
-    """A moment to the microsecond; ``FromDatetime`` takes five times as long."""
-    since = moment - _EPOCH
+def timestamp(time: datetime) -> Timestamp:
+    """Return a timestamp of microsecond precision; ``FromDatetime`` takes five times as long."""
+    since = time - _EPOCH
     return Timestamp(seconds=since.days * _DAY_SECONDS + since.seconds, nanos=since.microseconds * 1000)
 
 
 def level(found: StockLevel) -> stock_pb2.StockLevel:
-    """A level, for staff."""
+    """Return a level with all fields, for staff."""
     available = found.on_hand - found.reserved
     return stock_pb2.StockLevel(
         part_id=found.part_id,
@@ -71,7 +71,7 @@ def level(found: StockLevel) -> stock_pb2.StockLevel:
 
 
 def part_stocks(levels: Iterable[StockLevel], seen: frozenset[Group]) -> list[stock_pb2.PartStock]:
-    """Levels in order of part, summed up for each part. Archived levels are shown and not summed."""
+    """Return the stock of each part from levels in order of part. Archived levels are included, but not summed."""
     stocks = [_part_stock(part_id, list(own)) for part_id, own in groupby(levels, key=lambda item: item.part_id)]
     for stock in stocks:
         redact(stock, seen)
@@ -79,7 +79,7 @@ def part_stocks(levels: Iterable[StockLevel], seen: frozenset[Group]) -> list[st
 
 
 def public_level(found: PublicStock) -> stock_pb2.StockLevel:
-    """What a part has over all its locations, in the shape of a level without a location."""
+    """Return the stock of a part over all its locations as a level without a location."""
     return stock_pb2.StockLevel(
         part_id=found.part_id,
         available=found.available,
@@ -106,7 +106,7 @@ def _part_stock(part_id: str, levels: Sequence[StockLevel]) -> stock_pb2.PartSto
 
 
 def movement(moved: Movement, source: str = "service") -> movement_pb2.StockMovement:
-    """A row of the ledger, with its origin."""
+    """Return a row of the ledger with its origin."""
     return movement_pb2.StockMovement(
         part_id=moved.part_id,
         location_id=moved.location_id,
@@ -129,41 +129,41 @@ def movement(moved: Movement, source: str = "service") -> movement_pb2.StockMove
     )
 
 
-def reservation(held: Reservation) -> reservation_pb2.Reservation:
-    """A reservation with its lines."""
+def reservation(found: Reservation) -> reservation_pb2.Reservation:
+    """Return a reservation with its lines."""
     return reservation_pb2.Reservation(
-        reservation_id=held.reservation_id,
-        state=STATES[held.state],
-        expire_time=timestamp(held.expires_at),
+        reservation_id=found.reservation_id,
+        state=STATES[found.state],
+        expire_time=timestamp(found.expires_at),
         lines=[
             reservation_pb2.ReservationLine(part_id=line.part_id, location_id=line.location_id, quantity=line.quantity)
-            for line in held.lines
+            for line in found.lines
         ],
-        owner=held.owner.identifier if held.owner.is_user else "",
-        order_reference=held.order_reference,
-        create_time=timestamp(held.created_at),
+        owner=found.owner.identifier if found.owner.is_user else "",
+        order_reference=found.order_reference,
+        create_time=timestamp(found.created_at),
     )
 
 
 def rejected_reservation(error: PartstreamError) -> messages.ReservationResult:
-    """Why one hold of many is not held."""
-    told = messages.ReservationError(reason=error.reason, message=error.message, metadata=error.metadata)
+    """Return the result of a rejected reservation of a batch."""
+    reported = messages.ReservationError(reason=error.reason, message=error.message, metadata=error.metadata)
     if error.retry_after_seconds is not None:
-        told.retry_delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
-    return messages.ReservationResult(error=told)
+        reported.retry_delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
+    return messages.ReservationResult(error=reported)
 
 
-def location(place: Location) -> stock_pb2.Location:
-    """A location."""
+def location(found: Location) -> stock_pb2.Location:
+    """Return a location."""
     return stock_pb2.Location(
-        location_id=place.location_id,
-        name=place.name,
-        archive_time=timestamp(place.archived_at) if place.archived_at else None,
+        location_id=found.location_id,
+        name=found.name,
+        archive_time=timestamp(found.archived_at) if found.archived_at else None,
     )
 
 
 def item_result(result: ItemResult) -> messages.StockAdjustmentResult:
-    """What became of an item of a batch."""
+    """Return the result of an item of a batch: its level, or its error with the current level."""
     error = result.error
     if error is None:
         return messages.StockAdjustmentResult(level=level(result.level) if result.level else None)
@@ -178,22 +178,22 @@ def item_result(result: ItemResult) -> messages.StockAdjustmentResult:
 
 
 def batch_response(results: Sequence[ItemResult]) -> messages.BatchAdjustStockResponse:
-    """The results of a batch in order."""
+    """Return the results of a batch in order."""
     return messages.BatchAdjustStockResponse(results=[item_result(item) for item in results])
 
 
 def transfer_response(moved: Transferred) -> messages.TransferStockResponse:
-    """Both levels of a transfer."""
+    """Return both levels of a transfer."""
     return messages.TransferStockResponse(from_level=level(moved.from_level), to_level=level(moved.to_level))
 
 
 def reversal_response(undone: Reversed) -> messages.ReverseMovementResponse:
-    """The level after a reversal and its movement."""
+    """Return the level after a reversal and its movement."""
     return messages.ReverseMovementResponse(level=level(undone.level), movement=movement(undone.movement))
 
 
 def pack(current: object) -> Message | None:
-    """The message of what an error carries as its current state."""
+    """Return the message of the current state that an error carries; ``None`` for other objects."""
     match current:
         case StockLevel():
             return level(current)

@@ -1,4 +1,4 @@
-"""The service's border: one short method per RPC, by noun."""
+"""The gRPC methods of the service: one short method per RPC, in one module per resource."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inventory_svc.servicer.streams import Streams
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceServicer
 
 
-class InventoryServicer(  # type: ignore[misc] # WatchStock hands over bytes that were serialised once for all
+class InventoryServicer(  # type: ignore[misc] # WatchStock yields bytes that are serialised once for all
     StockReads, StockWrites, Reservations, Ledger, Locations, Streams, InventoryServiceServicer
 ):
-    """Every method of the contract."""
+    """Every method of ``InventoryService``."""

@@ -1,4 +1,4 @@
-"""What every method uses: the writer, the queries, the feed, and the way of a write."""
+"""Base class of the servicers: access to the writer, the queries and the feed, and how a write is submitted."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import grpc
+    from google.protobuf.message import Message
 
     from changelog.feed import ChangeFeed
     from chassis.caller import Caller
@@ -34,16 +35,18 @@ if TYPE_CHECKING:
 
 
 class WriteRequest(Protocol):
-    """A request that changes something."""
+    """A request of a write."""
 
     request_id: str
 
     def SerializeToString(self, *, deterministic: bool = ...) -> bytes:  # noqa: N802 - protobuf's name
-        """Return the bytes that a repeated request must equal."""
+        """Return the bytes that are hashed to recognise a repeated request."""
 
 
 class WriteResponse(Protocol):
-    """A response to such a request."""
+    """A response to a write."""
+
+    def __init__(self, **fields: Any) -> None: ...
 
     revision_token: str
     replayed: bool
@@ -62,12 +65,12 @@ PAGE_SIZE = 50
 
 
 class Base:
-    """Shared by the methods of every noun."""
+    """Base class of the servicers of all resources."""
 
     def __init__(
         self, writer: Writer, queries: Queries, feed: ChangeFeed, published: PublishedParts, guest_limits: GuestLimits
     ) -> None:
-        """Use what the composition root constructed."""
+        """Store the parts that the composition root constructed."""
         self.guest_limits = guest_limits
         self.writer = writer
         self.queries = queries
@@ -91,7 +94,7 @@ class Base:
         return message
 
     async def submit(self, command: Command) -> None:
-        """Commit a command that follows from a request of the caller, besides what it requests."""
+        """Commit a command that is a side effect of the caller's request; its response is not stored."""
         context = current_request()
         caller = context.caller
         origin = Origin(caller.user_id, caller.username, caller.client_ip, str(uuid.uuid4()), context.traceparent)
@@ -106,7 +109,7 @@ class Base:
         response: type[ResponseT],
         respond: Callable[[Any], ResponseT],
     ) -> tuple[list[EachResult[ResponseT] | PartstreamError], str]:
-        """Queue requests with their commands and weights, each by itself; return the results in order and one token."""
+        """Queue requests with their commands and weights independently; return the results in order and one token."""
         writes = [_pending_write(request, command, respond, weight) for request, command, weight in requests]
         for write in writes:
             try:
@@ -149,9 +152,9 @@ def _pending_write(
 
 
 def principal_of(caller: Caller, owner_key: str) -> str:
-    """Return whose request ids these are: an account's, or those of a guest's cart.
+    """Return the principal that scopes request ids: an account, or the cart of a guest.
 
-    A guest without a key owns nothing that could be repeated.
+    A guest without a key gets a new principal for each request: its requests cannot be repeated.
     """
     if not caller.is_anonymous:
         return f"user:{caller.user_id}"
@@ -166,7 +169,7 @@ def _message(result: WriteResult, response: type[ResponseT]) -> ResponseT:
 
 
 def _body_hash(request: WriteRequest, kind: str, user_id: str) -> bytes:
-    """Return what makes two requests the same: the hash of method, caller and body."""
+    """Return the hash of method, caller and body. Requests with the same hash are the same request."""
     head = f"{kind}\0{user_id}\0".encode()
     return hashlib.sha256(head + request.SerializeToString(deterministic=True)).digest()
 
@@ -174,3 +177,10 @@ def _body_hash(request: WriteRequest, kind: str, user_id: str) -> bytes:
 def page_size(requested: int) -> int:
     """Return the number of items of a page; 0 stands for the default."""
     return requested or PAGE_SIZE
+
+
+def respond_with(
+    response: type[ResponseT], field: str, message_of: Callable[[Any], Message]
+) -> Callable[[Any], ResponseT]:
+    """Return a function that constructs a response with one field from the result of a command."""
+    return lambda result: response(**{field: message_of(result)})

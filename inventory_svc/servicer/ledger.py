@@ -1,4 +1,4 @@
-"""The ledger: what moved, what was there, and undoing."""
+"""The ledger: movements, stock at a past time, reversal."""
 
 # ruff: noqa: N802, ARG002 - the names and parameters of the contract
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def _shown(row: LedgerRow) -> StockMovement:
-    """A movement as the caller may see it."""
+    """Return a movement without the fields that the caller must not read."""
     message = responses.movement(row.movement, row.source)
     redact(message, groups(current_caller(), "inventory"))
     return message
 
 
 class Ledger(Base):
-    """Needs `stock:read`; undoing needs `stock:write`."""
+    """Methods of the ledger. They require `stock:read`; a reversal requires `stock:write`."""
 
     async def ListMovements(self, request: pb.ListMovementsRequest, context: Context) -> pb.ListMovementsResponse:
-        """A page of the ledger of a part, newest first."""
+        """Return a page of the ledger of a part, newest first."""
         require("stock:read")
         await self.feed.wait_for(request.min_revision_token)
         where = MovementFilter(
@@ -55,20 +55,20 @@ class Ledger(Base):
         )
 
     async def GetStockAtTime(self, request: pb.GetStockAtTimeRequest, context: Context) -> pb.GetStockAtTimeResponse:
-        """A level as it was at a moment."""
+        """Return the last movement of a level at or before a timestamp."""
         require("stock:read")
-        asked = timestamp_of(request.time, "time")
-        if asked > datetime.now(UTC):
+        time = timestamp_of(request.time, "time")
+        if time > datetime.now(UTC):
             message = "must not be in the future"
             raise FieldInvalid(f"time {message}", fields=(FieldViolation("time", message),))
-        found, revision = await self.queries.movement_at(requests.key(request.part_id, request.location_id), asked)
+        found, revision = await self.queries.movement_at(requests.key(request.part_id, request.location_id), time)
         return pb.GetStockAtTimeResponse(
             movement=_shown(found) if found else None,
             revision_token=self.feed.token_for(revision),
         )
 
     async def ReverseMovement(self, request: pb.ReverseMovementRequest, context: Context) -> pb.ReverseMovementResponse:
-        """Undo a movement by a compensating one."""
+        """Reverse a movement by a compensating one."""
         require("stock:write")
         key = requests.key(request.part_id, request.location_id)
         movement = await self.queries.movement(key, request.version)

@@ -9,29 +9,25 @@ from typing import TYPE_CHECKING
 from chassis.caller import require
 from inventory_svc.convert import responses
 from inventory_svc.domain.commands import ArchiveLocation, CreateLocation
-from inventory_svc.servicer.base import Base
+from inventory_svc.servicer.base import Base, respond_with
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from inventory_svc.domain.stock import Location
     from inventory_svc.servicer.base import Context
 
 
 class Locations(Base):
-    """Places that hold stock. Needs `stock:read`; changes need `stock:write`."""
+    """Methods of locations. They require `stock:read`; changes require `stock:write`."""
 
     async def CreateLocation(self, request: pb.CreateLocationRequest, context: Context) -> pb.CreateLocationResponse:
-        """Add a place."""
+        """Create a location."""
         require("stock:write")
-
-        def respond(place: Location) -> pb.CreateLocationResponse:
-            return pb.CreateLocationResponse(location=responses.location(place))
-
         command = CreateLocation(request.location_id, request.name)
+        respond = respond_with(pb.CreateLocationResponse, "location", responses.location)
         return await self.write(request, command, pb.CreateLocationResponse, respond)
 
     async def ListLocations(self, request: pb.ListLocationsRequest, context: Context) -> pb.ListLocationsResponse:
-        """Every place, archived ones included."""
+        """Return every location, archived ones included."""
         require("stock:read")
         await self.feed.wait_for(request.min_revision_token)
         found, revision = await self.queries.locations()
@@ -40,10 +36,7 @@ class Locations(Base):
         )
 
     async def ArchiveLocation(self, request: pb.ArchiveLocationRequest, context: Context) -> pb.ArchiveLocationResponse:
-        """Take a place out of use."""
+        """Archive a location."""
         require("stock:write")
-
-        def respond(place: Location) -> pb.ArchiveLocationResponse:
-            return pb.ArchiveLocationResponse(location=responses.location(place))
-
+        respond = respond_with(pb.ArchiveLocationResponse, "location", responses.location)
         return await self.write(request, ArchiveLocation(request.location_id), pb.ArchiveLocationResponse, respond)

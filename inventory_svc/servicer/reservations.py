@@ -1,4 +1,4 @@
-"""Reservations: guests and customers for their own, those with `reservations:manage` for all."""
+"""Reservations: guests and customers manage their own, callers with `reservations:manage` those of all owners."""
 
 # ruff: noqa: N802, ARG002 - the names and parameters of the contract
 
@@ -14,52 +14,49 @@ from inventory_svc.domain.commands import TakeOverCart
 from inventory_svc.domain.reservation import Owner
 from inventory_svc.domain.reservation_rules import require_owner
 from inventory_svc.errors import PartNotFound
-from inventory_svc.servicer.base import Base, ResponseT, page_size
+from inventory_svc.servicer.base import Base, ResponseT, page_size, respond_with
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Iterable
 
     from inventory_svc.domain import commands
-    from inventory_svc.domain.reservation import Reservation
     from inventory_svc.servicer.base import Context, WriteRequest
 
 
-def _created(held: Reservation) -> pb.CreateReservationResponse:
-    return pb.CreateReservationResponse(reservation=responses.reservation(held))
-
-
 class Reservations(Base):
-    """Holds of stock for a time."""
+    """Methods of reservations."""
 
     async def CreateReservation(
         self, request: pb.CreateReservationRequest, context: Context
     ) -> pb.CreateReservationResponse:
-        """Hold every line or none."""
+        """Reserve all lines or none."""
         await self._take_over_cart(request.owner_key)
         command = requests.create_reservation(request, current_caller(), self.guest_limits)
-        return await self._write(request, command, pb.CreateReservationResponse, _created, weight=len(command.lines))
+        return await self._write(request, command, pb.CreateReservationResponse, weight=len(command.lines))
 
     async def BatchCreateReservations(
         self, request: pb.BatchCreateReservationsRequest, context: Context
     ) -> pb.BatchCreateReservationsResponse:
-        """Hold for many owners, each hold by itself."""
+        """Create many reservations, each independently of the others."""
         caller = current_caller()
-        wanted = [
+        respond = respond_with(pb.CreateReservationResponse, "reservation", responses.reservation)
+        requested = [
             (item, requests.create_reservation(item, caller, self.guest_limits), len(item.lines))
             for item in request.reservations
         ]
-        results, token = await self.write_each(wanted, pb.CreateReservationResponse, _created)
-        missed = [
+        results, token = await self.write_each(requested, pb.CreateReservationResponse, respond)
+        rejected = [
             at
-            for at, ((_, command, _), result) in enumerate(zip(wanted, results, strict=True))
+            for at, ((_, command, _), result) in enumerate(zip(requested, results, strict=True))
             if command.only_published and isinstance(result, PartNotFound)
         ]
-        if await self._became_published(line.part_id for at in missed for line in wanted[at][1].lines):
-            again, later = await self.write_each([wanted[at] for at in missed], pb.CreateReservationResponse, _created)
+        if await self._became_published(line.part_id for at in rejected for line in requested[at][1].lines):
+            retried, later = await self.write_each(
+                [requested[at] for at in rejected], pb.CreateReservationResponse, respond
+            )
             token = cursors.merge(token, later)
-            for at, result in zip(missed, again, strict=True):
+            for at, result in zip(rejected, retried, strict=True):
                 results[at] = result
         return pb.BatchCreateReservationsResponse(
             results=[
@@ -74,38 +71,27 @@ class Reservations(Base):
     async def ExtendReservation(
         self, request: pb.ExtendReservationRequest, context: Context
     ) -> pb.ExtendReservationResponse:
-        """Give a hold a new end."""
+        """Set a new expiry of a reservation."""
         await self._take_over_cart(request.owner_key)
         command = requests.extend_reservation(request, current_caller(), self.guest_limits)
-
-        def respond(held: Reservation) -> pb.ExtendReservationResponse:
-            return pb.ExtendReservationResponse(reservation=responses.reservation(held))
-
-        return await self._write(request, command, pb.ExtendReservationResponse, respond)
+        return await self._write(request, command, pb.ExtendReservationResponse)
 
     async def CommitReservation(
         self, request: pb.CommitReservationRequest, context: Context
     ) -> pb.CommitReservationResponse:
-        """Ship what is held."""
+        """Commit a reservation: ship its units."""
         caller = require("reservations:commit")
         await self._take_over_cart(request.owner_key)
         command = requests.commit_reservation(request, caller)
-
-        def respond(held: Reservation) -> pb.CommitReservationResponse:
-            return pb.CommitReservationResponse(reservation=responses.reservation(held))
-
-        return await self._write(request, command, pb.CommitReservationResponse, respond)
+        return await self._write(request, command, pb.CommitReservationResponse)
 
     async def ReleaseReservation(
         self, request: pb.ReleaseReservationRequest, context: Context
     ) -> pb.ReleaseReservationResponse:
-        """Give back what is held."""
+        """Release the units of a reservation."""
         await self._take_over_cart(request.owner_key)
         command = requests.release_reservation(request, current_caller())
-
-        def respond(held: Reservation) -> pb.ReleaseReservationResponse:
-            return pb.ReleaseReservationResponse(reservation=responses.reservation(held))
-
+        respond = respond_with(pb.ReleaseReservationResponse, "reservation", responses.reservation)
         return await self.write(request, command, pb.ReleaseReservationResponse, respond)
 
     async def _write(
@@ -113,11 +99,11 @@ class Reservations(Base):
         request: WriteRequest,
         command: commands.CreateReservation | commands.ExtendReservation | commands.CommitReservation,
         response: type[ResponseT],
-        respond: Callable[[Any], ResponseT],
         *,
         weight: int = 1,
     ) -> ResponseT:
-        """Decide again when a part was refused of which the follower had not yet applied that it is published."""
+        """Write; retry once after a rejected part that was published, but not yet applied by the follower."""
+        respond = respond_with(response, "reservation", responses.reservation)
         try:
             return await self.write(request, command, response, respond, weight=weight)
         except PartNotFound:
@@ -135,11 +121,11 @@ class Reservations(Base):
         return (line.part_id for line in lines)
 
     async def _became_published(self, part_ids: Iterable[str]) -> bool:
-        wanted = frozenset(part_ids)
-        return bool(wanted) and bool(await self.published.learn(wanted))
+        requested = frozenset(part_ids)
+        return bool(requested) and bool(await self.published.learn(requested))
 
     async def GetReservation(self, request: pb.GetReservationRequest, context: Context) -> pb.GetReservationResponse:
-        """One reservation of the caller's."""
+        """Return one reservation that the caller may read."""
         await self.feed.wait_for(request.min_revision_token)
         await self._take_over_cart(request.owner_key)
         caller = current_caller()
@@ -154,7 +140,7 @@ class Reservations(Base):
     async def ListReservations(
         self, request: pb.ListReservationsRequest, context: Context
     ) -> pb.ListReservationsResponse:
-        """The caller's own reservations."""
+        """Return a page of the caller's own reservations."""
         await self.feed.wait_for(request.min_revision_token)
         caller = current_caller()
         if caller.is_anonymous and not request.owner_key:
@@ -175,14 +161,14 @@ class Reservations(Base):
         )
 
     async def _take_over_cart(self, owner_key: str) -> None:
-        """Move what a guest's cart holds to the account of a caller who has both.
+        """Transfer the reservations of a guest's cart to the account of a signed-in caller who sends its key.
 
-        A service acts for many carts and is the owner of none.
+        A service acts for many carts and owns none of them.
         """
         caller = current_caller()
         if caller.is_anonymous or not owner_key or "service" in caller.roles:
             return
         cart = Owner.of_cart(owner_key)
-        held = await self.queries.held_by_cart(cart)
-        if held:
-            await self.submit(TakeOverCart(held, cart, Owner(caller.user_id, is_user=True)))
+        reservation_ids = await self.queries.held_by_cart(cart)
+        if reservation_ids:
+            await self.submit(TakeOverCart(reservation_ids, cart, Owner(caller.user_id, is_user=True)))

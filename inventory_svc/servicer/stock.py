@@ -13,21 +13,22 @@ from chassis.errors import ResourceRef
 from inventory_svc.convert import requests, responses
 from inventory_svc.errors import PartNotFound
 from inventory_svc.queries.stock import LevelFilter
-from inventory_svc.servicer.base import Base, page_size
+from inventory_svc.servicer.base import Base, page_size, respond_with
 from partstream.inventory.v1 import stock_service_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inventory_svc.domain.commands import Command
     from inventory_svc.domain.stock import StockLevel
-    from inventory_svc.servicer.base import Context
+    from inventory_svc.servicer.base import Context, ResponseT, WriteRequest
 
 
 class StockReads(Base):
-    """Levels as they are. The public sees sums over all locations, and nothing of parts that are not published."""
+    """Reads of levels. The public gets sums over all locations, and published parts only."""
 
     async def GetStock(self, request: pb.GetStockRequest, context: Context) -> pb.GetStockResponse:
-        """One part over all its locations."""
+        """Return the stock of a part over all its locations."""
         levels, revision, seen = await self._levels([request.part_id], request.min_revision_token)
         if not levels:
             message = f"There is no stock of {request.part_id}."
@@ -36,18 +37,18 @@ class StockReads(Base):
         return pb.GetStockResponse(stock=stock, revision_token=self.feed.token_for(revision))
 
     async def BatchGetStock(self, request: pb.BatchGetStockRequest, context: Context) -> pb.BatchGetStockResponse:
-        """Many parts, in the order asked."""
+        """Return the stock of many parts in the requested order."""
         levels, revision, seen = await self._levels(sorted(set(request.part_ids)), request.min_revision_token)
         found = {stock.part_id: stock for stock in responses.part_stocks(levels, seen)}
-        asked = list(dict.fromkeys(request.part_ids))
+        requested = list(dict.fromkeys(request.part_ids))
         return pb.BatchGetStockResponse(
-            stocks=[found[part_id] for part_id in asked if part_id in found],
-            missing_part_ids=[part_id for part_id in asked if part_id not in found],
+            stocks=[found[part_id] for part_id in requested if part_id in found],
+            missing_part_ids=[part_id for part_id in requested if part_id not in found],
             revision_token=self.feed.token_for(revision),
         )
 
     async def ListStock(self, request: pb.ListStockRequest, context: Context) -> pb.ListStockResponse:
-        """A page of levels; for the public, of published parts."""
+        """Return a page of levels; for the public, of published parts."""
         if request.location_id or request.show_archived:
             require("stock:read")
         await self.feed.wait_for(request.min_revision_token)
@@ -70,41 +71,36 @@ class StockReads(Base):
     async def _levels(
         self, part_ids: Sequence[str], min_token: str
     ) -> tuple[list[StockLevel], int | None, frozenset[Group]]:
-        """Levels of those parts that the caller may see, the revision, and the groups it sees."""
+        """Return the levels that the caller may read, the revision, and the field groups the caller may read."""
         await self.feed.wait_for(min_token)
         seen = groups(current_caller(), "inventory")
         if Group.STAFF in seen:
             return *await self.queries.levels_of(part_ids), seen
         await self.published.wait_for(min_token)
         found = await self.queries.levels_of(part_ids, only_published=True)
-        missed = frozenset(part_ids).difference(level.part_id for level in found[0])
-        if missed and await self.published.learn(missed):
+        missing = frozenset(part_ids).difference(level.part_id for level in found[0])
+        if missing and await self.published.learn(missing):
             found = await self.queries.levels_of(part_ids, only_published=True)
         return *found, seen
 
 
 class StockWrites(Base):
-    """Counts, differences, moves, archive. Needs `stock:write`."""
+    """Writes of levels. They require `stock:write`."""
+
+    async def _write_level(self, request: WriteRequest, command: Command, response: type[ResponseT]) -> ResponseT:
+        return await self.write(request, command, response, respond_with(response, "level", responses.level))
 
     async def SetStock(self, request: pb.SetStockRequest, context: Context) -> pb.SetStockResponse:
-        """Set the counted number, or create the level."""
+        """Set the counted number of units of a level; create a missing level."""
         require("stock:write")
-
-        def respond(level: StockLevel) -> pb.SetStockResponse:
-            return pb.SetStockResponse(level=responses.level(level))
-
-        return await self.write(request, requests.set_stock(request), pb.SetStockResponse, respond)
+        return await self._write_level(request, requests.set_stock(request), pb.SetStockResponse)
 
     async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.AdjustStockResponse:
         """Change a level by a difference."""
         require("stock:write")
-
-        def respond(level: StockLevel) -> pb.AdjustStockResponse:
-            return pb.AdjustStockResponse(level=responses.level(level))
-
         command = requests.adjust_stock(request)
         command.if_match = seen_versions(request)
-        return await self.write(request, command, pb.AdjustStockResponse, respond)
+        return await self._write_level(request, command, pb.AdjustStockResponse)
 
     async def BatchAdjustStock(
         self, request: pb.BatchAdjustStockRequest, context: Context
@@ -124,28 +120,16 @@ class StockWrites(Base):
         )
 
     async def ArchiveStock(self, request: pb.ArchiveStockRequest, context: Context) -> pb.ArchiveStockResponse:
-        """Take a level out of use."""
+        """Archive a level."""
         require("stock:write")
-
-        def respond(level: StockLevel) -> pb.ArchiveStockResponse:
-            return pb.ArchiveStockResponse(level=responses.level(level))
-
-        return await self.write(request, requests.archive_stock(request), pb.ArchiveStockResponse, respond)
+        return await self._write_level(request, requests.archive_stock(request), pb.ArchiveStockResponse)
 
     async def RestoreStock(self, request: pb.RestoreStockRequest, context: Context) -> pb.RestoreStockResponse:
-        """Take a level back into use."""
+        """Restore an archived level."""
         require("stock:write")
-
-        def respond(level: StockLevel) -> pb.RestoreStockResponse:
-            return pb.RestoreStockResponse(level=responses.level(level))
-
-        return await self.write(request, requests.restore_stock(request), pb.RestoreStockResponse, respond)
+        return await self._write_level(request, requests.restore_stock(request), pb.RestoreStockResponse)
 
     async def SetReorderPoint(self, request: pb.SetReorderPointRequest, context: Context) -> pb.SetReorderPointResponse:
-        """Set when a level counts as low."""
+        """Set the number of units at which a level counts as low."""
         require("stock:write")
-
-        def respond(level: StockLevel) -> pb.SetReorderPointResponse:
-            return pb.SetReorderPointResponse(level=responses.level(level))
-
-        return await self.write(request, requests.set_reorder_point(request), pb.SetReorderPointResponse, respond)
+        return await self._write_level(request, requests.set_reorder_point(request), pb.SetReorderPointResponse)

@@ -1,4 +1,4 @@
-"""The two streams: everything as of one moment, and what changes after it."""
+"""The two streams: a snapshot of all levels, and the changes after it."""
 
 # ruff: noqa: N802, ARG002 - the names and parameters of the contract
 
@@ -28,19 +28,19 @@ _BOOKMARK_SECONDS = 5.0
 
 
 class Streams(Base):
-    """The public gets published parts, summed over their locations; staff get every level and movement."""
+    """Methods of the streams. The public gets published parts, summed over their locations; staff get every level."""
 
     def __init__(
         self, writer: Writer, queries: Queries, feed: ChangeFeed, published: PublishedParts, guest_limits: GuestLimits
     ) -> None:
-        """Stand on what the composition root made."""
+        """Store the parts that the composition root constructed, and add the snapshot gate."""
         super().__init__(writer, queries, feed, published, guest_limits)
         self._snapshots = SnapshotGate()
 
     async def SnapshotStock(
         self, request: pb.SnapshotStockRequest, context: Context
     ) -> AsyncIterator[pb.SnapshotStockResponse]:
-        """The cursor first, then every level in pages."""
+        """Yield the cursor first, then every level in pages."""
         is_public = audience(current_caller(), "inventory") == PUBLIC
         part_id, _, location_id = request.start_after.partition("/")
         with self._snapshots.enter() as require_time:
@@ -59,10 +59,10 @@ class Streams(Base):
                         resume_key="/".join(levels[-1].key),
                     )
 
-    def WatchStock(  # the border passes bytes on as they are
+    def WatchStock(  # the interceptors pass bytes on unchanged
         self, request: pb.WatchStockRequest, context: Context
     ) -> AsyncIterator[bytes]:
-        """Changes after a cursor, serialised once for all watchers."""
+        """Return the changes after a cursor, serialised once for all watchers."""
         interval = request.bookmark_interval.ToTimedelta().total_seconds() or _BOOKMARK_SECONDS
         if request.follower:
             require(PERMISSION)

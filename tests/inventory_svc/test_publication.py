@@ -229,4 +229,4 @@ async def test_an_older_word_changes_nothing(inventory_dsn: str) -> None:
 def test_parts_are_asked_for_within_the_contract() -> None:
     rule = part_service_pb2.BatchGetPartsRequest.DESCRIPTOR.fields_by_name["part_ids"].GetOptions()
 
-    assert f"max_items: {publication.MOST_ASKED}" in str(rule)
+    assert f"max_items: {publication.MAX_QUERIED}" in str(rule)
