@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tasks.audit.recorder import Recorder
     from tasks.warming.pages import PageWarmer
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # The audit goes first: a page that is warmed a little later costs one reader a few milliseconds.
 _AUDIT_PRIORITY = 0
@@ -60,7 +60,7 @@ class Actors:
         """Have product pages read."""
         self._run(self._warmer.warm(part_ids, token, queued_at))
 
-    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @staticmethod

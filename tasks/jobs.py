@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AUDIT_QUEUE", "WARMING_QUEUE", "JobQueue", "JobsUnavailable", "QueueDepth", "RecordChanges", "RecordGap"]
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 RECORD_CHANGES = "record_changes"
 RECORD_GAP = "record_gap"
@@ -132,7 +132,7 @@ class JobQueue:
         message: Message[None] = Message(queue, actor, (), arguments, {})
         await self._call(lambda: self._broker.enqueue(message))
 
-    async def _call(self, action: Callable[[], Answer]) -> Answer:
+    async def _call(self, action: Callable[[], Result]) -> Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action)
         except (redis.RedisError, OSError) as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # How long a job waits for one before it that is not under way here, counted from the last movement of the trail. Jobs
 # overtake each other by milliseconds; a longer silence means that the job before is lost or waits for another attempt.
@@ -118,7 +118,7 @@ class Recorder:
         async with self._moved:
             self._moved.notify_all()
 
-    async def _patiently(self, action: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _patiently(self, action: Callable[[], Awaitable[Result]]) -> Result:
         """Do it, waiting for as long as the database takes no writes; ``Stopping`` when the process ends meanwhile."""
         backoff = Backoff(0.1, 2.0)
         while True:

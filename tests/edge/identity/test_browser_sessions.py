@@ -58,7 +58,7 @@ async def test_change_needs_the_token_of_the_page(browser: httpx.AsyncClient) ->
     wrong = await browser.post("/admin/users", json=NEW_USER, headers={"X-CSRF-Token": "0" * 64})
     right = await browser.post("/admin/users", json=NEW_USER, headers={"X-CSRF-Token": csrf})
 
-    assert [answer.status_code for answer in (without, wrong, right)] == [403, 403, 201]
+    assert [response.status_code for response in (without, wrong, right)] == [403, 403, 201]
     assert without.json()["reason"] == "CSRF_TOKEN_MISSING"
     assert (await browser.get("/admin/users")).status_code == 200
 
@@ -80,8 +80,8 @@ async def test_made_up_cookie_is_refused(browser: httpx.AsyncClient) -> None:
     session_id = browser.cookies["partstream_session"].partition(".")[0]
 
     for cookie in (f"{session_id}.{'0' * 64}", f"{session_id}.é", session_id, "x"):
-        answer = await browser.get("/admin/users", headers=[(b"cookie", f"partstream_session={cookie}".encode())])
-        assert (answer.status_code, answer.json()["reason"]) == (401, "TOKEN_INVALID")
+        response = await browser.get("/admin/users", headers=[(b"cookie", f"partstream_session={cookie}".encode())])
+        assert (response.status_code, response.json()["reason"]) == (401, "TOKEN_INVALID")
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired", "idle", "disabled", "forged"])

@@ -55,8 +55,8 @@ async def test_bad_tokens_with_long_paths_do_not_fill_the_database(
     caplog.set_level(logging.INFO, "edge")
     bad = {"Authorization": "Bearer x"}
     for number in range(30):
-        answer = await client.get(f"/parts/{number}{'A' * 8_000}", headers=bad)
-        assert answer.status_code == 401
+        response = await client.get(f"/parts/{number}{'A' * 8_000}", headers=bad)
+        assert response.status_code == 401
 
     (row,) = await stored(edge, database, "denied")
     assert row["occurrences"] == 30
@@ -72,8 +72,8 @@ async def test_attempts_on_unknown_names_are_one_row_and_on_a_known_one_another(
 ) -> None:
     names = ["\uff21dm\u2160n" + "x" * 59, *(f"stranger-{number}" for number in range(6)), ADMIN, "ADMIN"]
     for name in names:
-        answer = await client.post("/auth/login", json={"username": name, "password": "wrong"})
-        assert answer.status_code == 401
+        response = await client.post("/auth/login", json={"username": name, "password": "wrong"})
+        assert response.status_code == 401
 
     unknown, known = await stored(edge, database, "login_failed")
     assert (unknown["occurrences"], known["occurrences"]) == (7, 2)

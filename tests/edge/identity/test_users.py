@@ -57,8 +57,8 @@ async def test_disabled_user_cannot_sign_in(client: httpx.AsyncClient, admin: ht
 
     await admin.patch(f"/admin/users/{user_id}", json={"disabled": True})
 
-    answer = await client.post("/auth/login", json={"username": "clerk", "password": SECRET})
-    assert answer.status_code == 401
+    response = await client.post("/auth/login", json={"username": "clerk", "password": SECRET})
+    assert response.status_code == 401
 
 
 async def test_administrator_ends_a_session(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:

@@ -257,8 +257,8 @@ async def test_resuming_from_far_back_costs_more(live: LiveServer, admin: httpx.
     client: LiveClient = await live.open()
     cursor = (await client.ask("subscribe", id="s1", parts=[PART["part_id"]]))["cursor"]
     for _ in range(41):
-        answer = await admin.post(f"/admin/parts/{PART['part_id']}/stock/adjust", json={"delta": 1, "reason": "x"})
-        assert answer.status_code == 200
+        response = await admin.post(f"/admin/parts/{PART['part_id']}/stock/adjust", json={"delta": 1, "reason": "x"})
+        assert response.status_code == 200
     while (await client.hear()).get("available") != 51:
         pass
 

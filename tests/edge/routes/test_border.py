@@ -38,18 +38,18 @@ async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient, 
     ],
 )
 async def test_only_plain_json_is_read(admin: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
+    response = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
 
-    assert (answer.status_code, answer.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
+    assert (response.status_code, response.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json"])
 async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str) -> None:
     headers = {"Content-Type": media_type}
 
-    answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
+    response = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
 
-    assert answer.json()["reason"] == "PART_NOT_FOUND"
+    assert response.json()["reason"] == "PART_NOT_FOUND"
 
 
 async def test_the_cookie_of_the_revision_is_secure_over_https(admin: httpx.AsyncClient, edge: Edge) -> None:
@@ -66,9 +66,9 @@ async def test_the_cookie_of_the_revision_is_secure_over_https(admin: httpx.Asyn
 
 
 async def test_a_missing_body_is_called_that(admin: httpx.AsyncClient) -> None:
-    answer = await admin.post(ADJUST)
+    response = await admin.post(ADJUST)
 
-    assert (answer.status_code, answer.json()["detail"]) == (400, "A JSON body is required.")
+    assert (response.status_code, response.json()["detail"]) == (400, "A JSON body is required.")
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,18 @@ async def test_only_a_nul_is_taken_for_one(admin: httpx.AsyncClient, reason: byt
     r"""``\\u0000`` in JSON is a backslash and five characters: whoever writes about NUL may write that."""
     raw = b'{"delta": 1, "reason": "' + reason + b'"}'
 
-    answer = await admin.post(ADJUST, content=raw, headers={"Content-Type": "application/json"})
+    response = await admin.post(ADJUST, content=raw, headers={"Content-Type": "application/json"})
 
-    assert answer.status_code == status
+    assert response.status_code == status
 
 
 async def test_addresses_have_no_control_characters(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     """``$`` in a pattern matches before a line feed at the end, so that a pattern alone does not keep it out."""
     await open_shop(admin)
 
-    answer = await client.get("/parts/LED-5MM-RED%0A")
+    response = await client.get("/parts/LED-5MM-RED%0A")
 
-    assert (answer.status_code, answer.json()["detail"]) == (422, "An address must not contain control characters.")
+    assert (response.status_code, response.json()["detail"]) == (422, "An address must not contain control characters.")
 
 
 async def test_a_draft_is_where_its_location_says(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
@@ -107,9 +107,9 @@ async def test_a_draft_is_where_its_location_says(client: httpx.AsyncClient, adm
 async def test_ids_that_no_address_can_hold_are_refused(admin: httpx.AsyncClient, part_id: str) -> None:
     await open_shop(admin)
 
-    answer = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
+    response = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "part_id")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "part_id")
 
 
 async def test_numbers_are_stored_as_they_are_or_not_at_all(admin: httpx.AsyncClient) -> None:
@@ -126,5 +126,5 @@ async def test_numbers_are_stored_as_they_are_or_not_at_all(admin: httpx.AsyncCl
 @pytest.mark.parametrize("since", ["0.5", "yesterday", "2026-13-01T00:00:00Z", "17"])
 async def test_moments_are_written_as_rfc_3339(admin: httpx.AsyncClient, since: str) -> None:
     for path in ("/admin/audit", "/admin/events", "/admin/parts/LED-5MM-RED/stock/movements"):
-        answer = await admin.get(path, params={"since": since})
-        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "since")
+        response = await admin.get(path, params={"since": since})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "since")

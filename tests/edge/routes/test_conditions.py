@@ -22,9 +22,9 @@ async def test_one_strong_tag_of_what_is_there_is_enough(admin: httpx.AsyncClien
     """The highest version of a list decided, so that a list with another resource's tag was 412."""
     epoch = await versions(admin, 3)
 
-    answer = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": written(tags, epoch)})
+    response = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": written(tags, epoch)})
 
-    assert (answer.status_code, answer.json()["version"]) == (200, 4)
+    assert (response.status_code, response.json()["version"]) == (200, 4)
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ async def test_a_tag_of_anything_else_is_412_with_what_is_there(admin: httpx.Asy
     """A weak tag never matches (RFC 9110, 13.1.1); one that was never given out is as good as a stale one."""
     epoch = await versions(admin, 2)
 
-    answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": written(tags, epoch)})
+    response = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": written(tags, epoch)})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (412, "VERSION_CONFLICT")
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (412, "VERSION_CONFLICT")
     assert problem["current"]["on_hand"] == 40
     assert problem["metadata"]["current_etag"] == f'"{epoch}.2"'
     # The text said that version 9000000000000000 was expected, which no caller had sent.
@@ -86,9 +86,9 @@ async def test_every_conditional_write_compares_the_same_way(
 async def test_several_lines_of_a_header_are_one_list(admin: httpx.AsyncClient) -> None:
     epoch = await versions(admin, 2)
 
-    answer = await admin.put(STOCK, json={"on_hand": 41}, headers=[("If-Match", '"x"'), ("If-Match", f'"{epoch}.2"')])
+    response = await admin.put(STOCK, json={"on_hand": 41}, headers=[("If-Match", '"x"'), ("If-Match", f'"{epoch}.2"')])
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 async def test_a_repeated_request_with_a_list_is_replayed(admin: httpx.AsyncClient) -> None:
@@ -183,15 +183,15 @@ async def test_no_tag_from_before_a_restore_matches(
 
 
 async def _fresh(client: httpx.AsyncClient, address: str, tag: str) -> httpx.Response | None:
-    answer = await client.get(address, headers={"If-None-Match": tag})
-    return answer if answer.status_code == 200 else None
+    response = await client.get(address, headers={"If-None-Match": tag})
+    return response if response.status_code == 200 else None
 
 
 async def versions(admin: httpx.AsyncClient, count: int) -> str:
     """Bring the level to a version; return the epoch of its tags."""
     for version in range(count):
-        answer = await admin.put(STOCK, json={"on_hand": 40, "expected_version": version})
-    epoch: str = answer.headers["etag"].strip('"').split(".")[0]
+        response = await admin.put(STOCK, json={"on_hand": 40, "expected_version": version})
+    epoch: str = response.headers["etag"].strip('"').split(".")[0]
     return epoch
 
 
@@ -208,9 +208,9 @@ def begin_epoch(dsn: str) -> None:
 
 @pytest.mark.parametrize("tag", ["", "2", '"2', '"2" "3"', "W/*", '"2", x', '*, "2"'])
 async def test_what_is_no_tag_is_called_unreadable(admin: httpx.AsyncClient, tag: str) -> None:
-    answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": tag})
+    response = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": tag})
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "If-Match")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "If-Match")
 
 
 async def test_two_conditions_must_agree(admin: httpx.AsyncClient) -> None:
@@ -259,10 +259,10 @@ async def test_a_thousand_faults_are_still_a_refusal(admin: httpx.AsyncClient) -
     """They were too large for the trailers of gRPC, so that the answer was 503: try again."""
     items = [{"part_id": "LED-5MM-RED", "delta": 0}] * 1000
 
-    answer = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
+    response = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (422, "FIELD_INVALID")
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (422, "FIELD_INVALID")
     assert len(problem["errors"]) + int(problem["metadata"]["left_out"]) == 1000
     assert problem["errors"][0]["field"] == "adjustments[0].delta"
 
@@ -273,8 +273,8 @@ async def test_a_hundred_short_lines_are_still_a_refusal(admin: httpx.AsyncClien
     for part_id in part_ids:
         await admin.put(f"/admin/parts/{part_id}/stock", json={"on_hand": 1, "expected_version": 0})
 
-    answer = await admin.post("/reservations", json={"lines": [{"part_id": p, "quantity": 2} for p in part_ids]})
+    response = await admin.post("/reservations", json={"lines": [{"part_id": p, "quantity": 2} for p in part_ids]})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (409, "INSUFFICIENT_STOCK")
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (409, "INSUFFICIENT_STOCK")
     assert len(json.loads(problem["metadata"]["lines"])) + int(problem["metadata"]["left_out"]) == 100

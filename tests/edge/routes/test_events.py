@@ -52,10 +52,10 @@ async def test_several_parts_are_asked_for_at_once(admin: httpx.AsyncClient) -> 
 
 
 async def test_a_cursor_that_is_none_is_refused(admin: httpx.AsyncClient) -> None:
-    answer = await admin.get(EVENTS, params={"from": "nonsense"})
+    response = await admin.get(EVENTS, params={"from": "nonsense"})
 
-    assert answer.json()["reason"] == "CURSOR_MALFORMED"
-    assert answer.status_code == 400
+    assert response.json()["reason"] == "CURSOR_MALFORMED"
+    assert response.status_code == 400
 
 
 async def test_shoppers_may_not_read_the_log(client: httpx.AsyncClient) -> None:

@@ -71,19 +71,19 @@ async def test_large_pages_are_compressed_as_the_client_likes(
     written = await admin.put("/admin/parts/LED-5MM-RED", json=long)
     headers = seen(written)
 
-    answers = {
+    responses = {
         coding: await client.get("/parts/LED-5MM-RED", headers={"Accept-Encoding": coding, **headers})
         for coding in ("zstd", "br", "gzip", "identity")
     }
 
-    assert {name: answer.headers.get("content-encoding", "identity") for name, answer in answers.items()} == {
+    assert {name: response.headers.get("content-encoding", "identity") for name, response in responses.items()} == {
         "zstd": "zstd",
         "br": "br",
         "gzip": "gzip",
         "identity": "identity",
     }
-    assert len({answer.text for answer in answers.values()}) == 1
-    assert len({answer.headers["etag"] for answer in answers.values()}) == 4
+    assert len({response.text for response in responses.values()}) == 1
+    assert len({response.headers["etag"] for response in responses.values()}) == 4
 
 
 async def test_replacing_needs_the_version_it_replaces(admin: httpx.AsyncClient) -> None:
@@ -122,12 +122,12 @@ async def test_drafts_are_for_staff(client: httpx.AsyncClient, admin: httpx.Asyn
 
 
 async def test_unknown_part_is_a_problem(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/parts/NO-SUCH-PART")
+    response = await client.get("/parts/NO-SUCH-PART")
 
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["reason"] == "PART_NOT_FOUND"
-    assert answer.json()["request_id"] == answer.headers["partstream-request-id"]
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["reason"] == "PART_NOT_FOUND"
+    assert response.json()["request_id"] == response.headers["partstream-request-id"]
 
 
 async def test_pages_of_a_listing_follow_each_other(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:

@@ -201,9 +201,9 @@ async def test_what_ends_a_token_ends_it_everywhere(
     stream = await clerk.watch()
     began = time.monotonic()
 
-    answer = await act(world, clerk)
+    response = await act(world, clerk)
 
-    assert answer.status_code in {200, 204}, answer.text
+    assert response.status_code in {200, 204}, response.text
     await refused_within_a_second(clerk, stream, began)
 
 

@@ -103,16 +103,16 @@ async def test_no_undocumented_answer_and_no_fault(edge: Edge, admin: httpx.Asyn
 
     for path, method, operation in operations * PER_OPERATION:
         sent = sender.request(path, method, operation)
-        answer = await admin.request(**sent)
-        assert str(answer.status_code) in operation["responses"], (sent, answer.status_code, answer.text)
-        assert answer.status_code < 500, (sent, answer.text)
-        said = operation["responses"][str(answer.status_code)]
+        response = await admin.request(**sent)
+        assert str(response.status_code) in operation["responses"], (sent, response.status_code, response.text)
+        assert response.status_code < 500, (sent, response.text)
+        said = operation["responses"][str(response.status_code)]
         named = {name.lower() for name in said.get("headers", ())}
-        assert named - ON_OCCASION <= set(answer.headers), sent
+        assert named - ON_OCCASION <= set(response.headers), sent
         for kind, content in said.get("content", {}).items():
-            assert answer.headers["content-type"].partition(";")[0] == kind, sent
+            assert response.headers["content-type"].partition(";")[0] == kind, sent
             if kind.endswith("json"):
-                assert schemas.faults(answer.json(), content["schema"]) == [], sent
+                assert schemas.faults(response.json(), content["schema"]) == [], sent
 
 
 async def test_no_schema_rejects_what_fits_two_of_its_alternatives(client: httpx.AsyncClient) -> None:

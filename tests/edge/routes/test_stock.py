@@ -75,9 +75,9 @@ async def test_write_waits_for_a_transaction_outside_the_service(admin: httpx.As
 
 
 async def test_absolute_write_must_say_what_it_replaces(admin: httpx.AsyncClient) -> None:
-    answer = await admin.put(STOCK, json={"on_hand": 40})
+    response = await admin.put(STOCK, json={"on_hand": 40})
 
-    assert (answer.status_code, answer.json()["reason"]) == (428, "VERSION_REQUIRED")
+    assert (response.status_code, response.json()["reason"]) == (428, "VERSION_REQUIRED")
 
 
 async def test_if_match_with_the_etag_of_the_level_goes_through(admin: httpx.AsyncClient) -> None:
@@ -104,17 +104,17 @@ async def test_if_match_with_the_etag_of_the_level_goes_through(admin: httpx.Asy
     ],
 )
 async def test_bad_bodies_are_told_apart(admin: httpx.AsyncClient, body: bytes, status: int, field: str) -> None:
-    answer = await admin.put(STOCK, content=body, headers={"Content-Type": "application/json"})
+    response = await admin.put(STOCK, content=body, headers={"Content-Type": "application/json"})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["errors"][0]["field"]) == (status, field)
+    problem = response.json()
+    assert (response.status_code, problem["errors"][0]["field"]) == (status, field)
     assert problem["reason"] == "FIELD_INVALID"
 
 
 async def test_body_that_is_too_large_is_refused(admin: httpx.AsyncClient) -> None:
-    answer = await admin.put(STOCK, json={"on_hand": 1, "reason": "x" * 2_000_000})
+    response = await admin.put(STOCK, json={"on_hand": 1, "reason": "x" * 2_000_000})
 
-    assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
+    assert (response.status_code, response.json()["reason"]) == (413, "BODY_TOO_LARGE")
 
 
 async def test_adjusting_below_nothing_is_refused(admin: httpx.AsyncClient) -> None:
@@ -146,13 +146,13 @@ async def test_simultaneous_repeats_count_once(admin: httpx.AsyncClient) -> None
     await stock(admin, 10)
     headers = {"Idempotency-Key": str(uuid.uuid4())}
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "x"}, headers=headers) for _ in range(5))
     )
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert {answer.json()["on_hand"] for answer in answers} == {7}
-    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 4
+    assert {response.status_code for response in responses} == {200}
+    assert {response.json()["on_hand"] for response in responses} == {7}
+    assert sum("idempotent-replayed" in response.headers for response in responses) == 4
 
 
 async def test_public_stock_is_what_the_writer_just_wrote(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
@@ -188,10 +188,10 @@ async def test_batch_has_a_result_per_item_in_order(admin: httpx.AsyncClient) ->
     items = [{"part_id": "LED-5MM-RED", "delta": -3}, {"part_id": "NO-SUCH", "delta": 1, "kind": "adjusted"}]
     items.append({"part_id": "LED-5MM-RED", "delta": -3})
 
-    answer = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
+    response = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
 
-    body = answer.json()
-    assert answer.status_code == 200
+    body = response.json()
+    assert response.status_code == 200
     assert body["results"][0]["level"]["on_hand"] == 2
     assert body["results"][1]["error"]["reason"] == "PART_NOT_FOUND"
     assert body["results"][2]["error"]["reason"] == "INSUFFICIENT_STOCK"

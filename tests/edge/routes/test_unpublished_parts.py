@@ -26,9 +26,9 @@ async def hidden(request: pytest.FixtureRequest, admin: httpx.AsyncClient) -> st
 every_kind = pytest.mark.parametrize("hidden", ["draft", "archived", "unknown"], indirect=True)
 
 
-def problem(answer: httpx.Response, part_id: str) -> dict[str, Any]:
+def problem(response: httpx.Response, part_id: str) -> dict[str, Any]:
     """A problem, with the part's id and the request's left out."""
-    document: dict[str, Any] = answer.json()
+    document: dict[str, Any] = response.json()
     return {**document, "request_id": "", "detail": document["detail"].replace(part_id, "ID"), "metadata": ""}
 
 
@@ -39,9 +39,9 @@ def cart(part_id: str) -> dict[str, Any]:
 @every_kind
 async def test_it_is_as_if_it_never_was(client: httpx.AsyncClient, hidden: str) -> None:
     for read in ("/parts/{}", "/parts/{}/stock"):
-        answer, never = await client.get(read.format(hidden)), await client.get(read.format("never"))
-        assert answer.status_code == 404
-        assert problem(answer, hidden) == problem(never, "never")
+        response, never = await client.get(read.format(hidden)), await client.get(read.format("never"))
+        assert response.status_code == 404
+        assert problem(response, hidden) == problem(never, "never")
 
     held, never_held = (
         await client.post("/reservations", json=cart(hidden)),
@@ -64,9 +64,9 @@ async def status(admin: httpx.AsyncClient, value: str) -> httpx.Response:
     part_id = PART["part_id"]
     version = (await admin.get(f"/admin/parts/{part_id}")).json()["version"]
     body = {**PART, "status": value, "expected_version": version}
-    answer = await admin.put(f"/admin/parts/{part_id}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = await admin.put(f"/admin/parts/{part_id}", json=body)
+    assert response.status_code == 200, response.text
+    return response
 
 
 async def test_it_is_there_and_gone_with_the_write_that_says_so(

@@ -60,9 +60,9 @@ async def test_control_characters_are_refused_in_every_body(admin: httpx.AsyncCl
         for bad in BAD:
             if lines and bad == FORGED:
                 continue
-            answer = await admin.request(method, path, json=filled(body, bad))
-            if answer.status_code != 422:
-                accepted.append((path, body, bad, answer.status_code, answer.text))
+            response = await admin.request(method, path, json=filled(body, bad))
+            if response.status_code != 422:
+                accepted.append((path, body, bad, response.status_code, response.text))
     assert not accepted
 
 
@@ -81,9 +81,9 @@ async def test_what_looks_odd_and_is_text_is_accepted(admin: httpx.AsyncClient) 
 
 @pytest.mark.parametrize("text", ["%00", "%0A", "%1b%5B2J", "%E2%80%AE", "%C2%85"])
 async def test_queries_have_no_control_characters(client: httpx.AsyncClient, text: str) -> None:
-    answer = await client.get(f"/parts?q=a{text}b")
+    response = await client.get(f"/parts?q=a{text}b")
 
-    assert (answer.status_code, answer.json()["reason"]) == (422, "FIELD_INVALID")
+    assert (response.status_code, response.json()["reason"]) == (422, "FIELD_INVALID")
 
 
 async def test_html_written_by_sql_is_never_served(
@@ -100,7 +100,7 @@ async def test_html_written_by_sql_is_never_served(
     page = await client.get(f"/parts/{PART_ID}", headers=seen(staff))
     again = await client.get(f"/parts/{PART_ID}", headers=seen(staff))
 
-    assert [answer.status_code for answer in (staff, listed, page, again)] == [200] * 4
+    assert [response.status_code for response in (staff, listed, page, again)] == [200] * 4
     assert "<script" not in page.text + again.text + staff.text + listed.text
     assert page.json()["description"] == "<p>Fine.</p>"
     assert "description_sanitised" not in page.json()
