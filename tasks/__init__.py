@@ -1,1 +1,1 @@
-"""Background work: the audit trail, page warming, and what has to be done by the clock."""
+"""Background work: the audit trail, page warming, and periodic maintenance."""

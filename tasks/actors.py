@@ -1,4 +1,4 @@
-"""The jobs as Dramatiq runs them: decode in the worker's thread, then act in the process's event loop."""
+"""The actors that Dramatiq runs: decode in a thread of the worker, then run in the event loop of the process."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-# The audit goes first: a page that is warmed a little later costs one reader a few milliseconds.
+# The audit has priority: a page that is warmed a little later costs one reader a few milliseconds.
 _AUDIT_PRIORITY = 0
 _WARMING_PRIORITY = 10
 
 
 class Actors:
-    """Everything a worker can do, declared on a broker."""
+    """The actors of a worker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder, warmer: PageWarmer) -> None:
-        """``loop`` is where the database and the HTTP client live."""
+        """``loop`` is the event loop of the database and the HTTP client."""
         self._loop = loop
         self._recorder = recorder
         self._warmer = warmer
 
     def declare(self, broker: Broker) -> None:
-        """Make the jobs known to a broker; a worker on it then runs them."""
+        """Declare the actors on a broker, so that its workers run their jobs."""
         self._declare(broker, self.record_changes, RECORD_CHANGES, AUDIT_QUEUE, _AUDIT_PRIORITY)
         self._declare(broker, self.record_gap, RECORD_GAP, AUDIT_QUEUE, _AUDIT_PRIORITY)
-        # A page that could not be warmed is read by someone soon; trying again would only be late.
+        # No retry: a page that was not warmed is soon read by a client.
         self._declare(broker, self.warm_pages, WARM_PAGES, WARMING_QUEUE, _WARMING_PRIORITY, max_retries=0)
 
     def record_changes(self, *, service: str, epoch: str, first: int, last: int, response: str) -> None:
@@ -53,11 +53,11 @@ class Actors:
         self._run(self._recorder.record(Batch(service, uuid.UUID(epoch), first, last, rows)))
 
     def record_gap(self, *, service: str, epoch: str, revision: int, cause: str) -> None:
-        """Write that entries are lost."""
+        """Write a gap row to the audit trail."""
         self._run(self._recorder.record_gap(Gap(service, uuid.UUID(epoch), revision, cause)))
 
     def warm_pages(self, *, part_ids: list[str], token: str, queued_at: float) -> None:
-        """Have product pages read."""
+        """Read product pages, so that they are in the cache."""
         self._run(self._warmer.warm(part_ids, token, queued_at))
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -71,7 +71,7 @@ class Actors:
 
 
 class CountFailures(Middleware):
-    """Counts attempts that failed and jobs that were given up."""
+    """Counts failed attempts and dead letters."""
 
     def after_process_message(
         self,
@@ -81,10 +81,10 @@ class CountFailures(Middleware):
         result: object = None,  # noqa: ARG002 - likewise
         exception: BaseException | None = None,
     ) -> None:
-        """Count a failure."""
+        """Count a failed attempt."""
         if exception is not None:
             JOB_FAILURES.labels(message.actor_name).inc()
 
     def after_nack(self, broker: Broker, message: Any) -> None:  # noqa: ARG002 - Dramatiq's signature
-        """Count a job that went to the dead letters."""
+        """Count a job that became a dead letter."""
         JOBS_DEAD.labels(message.actor_name).inc()

@@ -1,4 +1,4 @@
-"""What a process of this room depends on, for its operations port."""
+"""The dependencies of a worker or scheduler, for its operations port."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from tasks.audit.recorder import Recorder
     from tasks.redis_presence import RedisPresence
 
-# A worker without Redis for longer does nothing: until then it may be a restart, and a start goes on without Redis.
+# A shorter outage can be a restart of Redis, and a process starts without it. After this a worker is useless.
 REDIS_SECONDS: Final = 30.0
 
 
 class Dependencies:
-    """Set while the process starts; once started it runs without them: jobs wait in the change logs."""
+    """Set during startup. A started process keeps running without them: jobs wait in the change logs."""
 
     def __init__(self) -> None:
-        """Nothing is there yet."""
+        """Start without a dependency."""
         self.database: Database | None = None
         self.redis: RedisPresence | None = None
         self.recorder: Recorder | None = None
@@ -36,7 +36,7 @@ class Dependencies:
             results["database"] = await checked(self.database.ping, required=stores)
             results["writes"] = await checked(self.database.state.check_writes, required=False)
         if self.redis is not None:
-            required = stores and self.redis.away_seconds > REDIS_SECONDS
+            required = stores and self.redis.unavailable_seconds > REDIS_SECONDS
             results["redis"] = await checked(self._ping_redis, required=required)
         if self.recorder is not None:
             fault = self.recorder.fault
@@ -44,6 +44,6 @@ class Dependencies:
         return summarised(results)
 
     async def _ping_redis(self) -> None:
-        if self.redis is not None and self.redis.is_away:
+        if self.redis is not None and self.redis.is_unavailable:
             message = "Redis is unavailable."
             raise StoreUnavailable(message)

@@ -1,39 +1,39 @@
-"""What goes wrong in background work.
+"""Errors of background work.
 
 TaskError
-├── StaleEpoch      entries of a log that the trail has left behind
+├── StaleEpoch      entries of an epoch before that of the trail
 ├── TooEarly        entries before these are not stored yet
-├── BrokenSequence  a job whose entries do not follow each other
-├── JobsUnavailable Redis is away
+├── BrokenSequence  a job whose revisions are not contiguous
+├── JobsUnavailable Redis is unavailable
 └── Stopping        the process is being stopped
 """
 
 
 class TaskError(Exception):
-    """Root of this room's errors."""
+    """Root of the errors of this package."""
 
 
 class StaleEpoch(TaskError):
-    """The entries belong to an epoch that the trail has left: it follows a newer one."""
+    """The entries belong to an epoch before the one that the trail follows."""
 
 
 class TooEarly(TaskError):
     """Entries that come before these are not stored yet; ``position`` is the last one that is."""
 
     def __init__(self, position: int, first: int) -> None:
-        """Say what is stored and what was brought."""
-        super().__init__(f"entry {first} was brought, but {position} is the last one stored")
+        """``first`` is the first entry of the job."""
+        super().__init__(f"the job starts at entry {first}, but the last stored entry is {position}")
         self.position = position
         self.first = first
 
 
 class BrokenSequence(TaskError):
-    """A job is not what it says: its revisions are not the dense range it announces."""
+    """The revisions of a job are not the contiguous range that it declares."""
 
 
 class JobsUnavailable(TaskError):
-    """Redis is away: nothing can be queued now."""
+    """Redis is unavailable: no job can be queued."""
 
 
 class Stopping(TaskError):
-    """The process is being stopped in the middle of a job, which another one will do."""
+    """The process stops during a job; another process repeats it."""

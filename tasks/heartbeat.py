@@ -1,4 +1,4 @@
-"""A sign of life in Redis, for status pages: it ends by itself when its process does."""
+"""A heartbeat in Redis, for status pages: it expires after its process ended."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 PREFIX = "partstream:heartbeat:"
 INTERVAL_SECONDS = 5.0
-_WHILE_AWAY_SECONDS = 1.0
-_FAREWELL_SECONDS = 0.5
-_LIFE_SECONDS = 15  # three beats
+_OUTAGE_INTERVAL_SECONDS = 1.0
+_DELETE_SECONDS = 0.5
+_LIFETIME_SECONDS = 15  # three intervals
 
 
 class Heartbeat(BackgroundService):
-    """Beats for one process, and notices when Redis goes away and comes back."""
+    """Writes the heartbeat of one process, and detects outages of Redis."""
 
     def __init__(self, client: redis.Redis, role: str, presence: RedisPresence) -> None:
-        """``role`` is ``worker`` or ``scheduler``; ``presence`` is told what each beat finds."""
+        """``role`` is ``worker`` or ``scheduler``; ``presence`` receives the result of each write."""
         super().__init__(f"{role} heartbeat", INTERVAL_SECONDS)
         self._presence = presence
         self._client = client
@@ -38,20 +38,20 @@ class Heartbeat(BackgroundService):
         self._started = time.time()
 
     async def run_once(self) -> None:
-        """Say that this process is alive."""
+        """Write the heartbeat."""
         beat = {"role": self._role, "pid": os.getpid(), "started_at": self._started, "at": time.time()}
         try:
-            await self._client.set(self._key, json.dumps(beat), ex=_LIFE_SECONDS)
+            await self._client.set(self._key, json.dumps(beat), ex=_LIFETIME_SECONDS)
         except (RedisError, OSError) as error:
             self._presence.lost(error)
-            self.interval_seconds = _WHILE_AWAY_SECONDS
+            self.interval_seconds = _OUTAGE_INTERVAL_SECONDS
         else:
             self._presence.found()
             self.interval_seconds = INTERVAL_SECONDS
 
     async def stop(self) -> None:
-        """Stop, and take the sign away."""
+        """Stop, and delete the heartbeat."""
         await super().stop()
-        # Nobody waits for it: the sign ends by itself.
-        async with asyncio.timeout(_FAREWELL_SECONDS):
+        # A deletion that does not succeed in time is left out: the key expires.
+        async with asyncio.timeout(_DELETE_SECONDS):
             await self._client.delete(self._key)

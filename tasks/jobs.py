@@ -1,6 +1,6 @@
-"""The public face of this room: what other processes may ask for, and how full the queues are.
+"""The public interface of this package: queue a job, and read the depth of a queue.
 
-A job is a hint, not the record of a fact: one that is lost with Redis is queued again from the change log.
+A job is not the record of a fact: one that is lost with Redis is queued again from the change log.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RecordChanges:
 
 @dataclass(frozen=True, slots=True)
 class RecordGap:
-    """Entries of a service that cannot be had any more: its trail goes on after ``revision`` of ``epoch``."""
+    """Entries of a service that are no longer available: its trail continues after ``revision`` of ``epoch``."""
 
     service: str
     epoch: uuid.UUID
@@ -59,7 +59,7 @@ class RecordGap:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Jobs of a queue: waiting to be fetched, waiting for their next attempt, and given up."""
+    """The number of jobs that wait to be fetched, that wait for a retry, and that are dead letters."""
 
     waiting: int
     delayed: int
@@ -76,16 +76,16 @@ class JobQueue:
 
     @classmethod
     def open(cls, redis_url: str, alerts: Alerts | None = None) -> JobQueue:
-        """A queue on a Redis server, which need not be up yet."""
+        """Return a queue on a Redis server, which may still be unavailable."""
         return cls(open_broker(redis_url, alerts=alerts))
 
     def close(self) -> None:
-        """Let go of the connections; a call under way is left to its time-out."""
+        """Close the connections; a call in progress ends by its timeout."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._broker.client.close()
 
     async def record_changes(self, job: RecordChanges) -> None:
-        """Queue entries for the audit trail; ``JobsUnavailable`` when Redis is away."""
+        """Queue entries for the audit trail; raise ``JobsUnavailable`` when Redis is unavailable."""
         await self._enqueue(
             AUDIT_QUEUE,
             RECORD_CHANGES,
@@ -97,13 +97,13 @@ class JobQueue:
         )
 
     async def record_gap(self, job: RecordGap) -> None:
-        """Queue a note that entries are lost; ``JobsUnavailable`` when Redis is away."""
+        """Queue the record of a gap; raise ``JobsUnavailable`` when Redis is unavailable."""
         await self._enqueue(
             AUDIT_QUEUE, RECORD_GAP, service=job.service, epoch=str(job.epoch), revision=job.revision, cause=job.cause
         )
 
     async def warm_pages(self, part_ids: Sequence[str], token: str) -> None:
-        """Queue the reading of at most 100 product pages as of a token; ``JobsUnavailable`` when Redis is away."""
+        """Queue reads of at most 100 product pages at a token; raise ``JobsUnavailable`` when Redis is unavailable."""
         await self._enqueue(
             WARMING_QUEUE,
             WARM_PAGES,
@@ -113,11 +113,11 @@ class JobQueue:
         )
 
     async def depth(self, queue: str) -> QueueDepth:
-        """How full a queue is; ``JobsUnavailable`` when Redis is away."""
+        """Return the depth of a queue; raise ``JobsUnavailable`` when Redis is unavailable."""
         return await self._call(lambda: self._broker.guarded(lambda: self._depth(queue)))
 
     async def set_orphans_aside(self, queue: str) -> int:
-        """Move jobs aside that no worker will ever fetch; return how many. ``JobsUnavailable`` without Redis."""
+        """Quarantine jobs that no worker can fetch; return how many. Raise ``JobsUnavailable`` without Redis."""
         return await self._call(lambda: self._broker.guarded(lambda: self._broker.set_orphans_aside(queue)))
 
     def _depth(self, queue: str) -> QueueDepth:

@@ -1,7 +1,7 @@
-"""Whether this process reaches Redis: said when it changes, not with every attempt.
+"""Whether Redis is available to this process, logged once per change.
 
-Dramatiq's consumers say CRITICAL, some with a trace, for each of their queues every three seconds as long as Redis is
-away. Nothing is lost meanwhile - jobs wait in the change logs - and one line says as much.
+Dramatiq's consumers log CRITICAL, some with a traceback, for each queue every three seconds while Redis is
+unavailable. One line replaces them: nothing is lost, because jobs wait in the change logs.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ log = logging.getLogger(__name__)
 
 _CONSUMERS = "dramatiq.worker.ConsumerThread"
 _RESTARTING = "Restarting consumer"
-_AWAY = "Redis is away; jobs wait in the change logs until it is back: %s"
+_UNAVAILABLE = "Redis unavailable, jobs wait in the change logs error=%s"
 
 
 class RedisPresence:
-    """Told by whoever speaks to Redis, from any thread."""
+    """Updated from any thread after each call to Redis."""
 
     def __init__(self) -> None:
-        """Redis is there until somebody misses it."""
+        """Redis counts as available until a call fails."""
         self._lock = threading.Lock()
-        self._away_since: float | None = None
+        self._unavailable_since: float | None = None
 
     @property
-    def is_away(self) -> bool:
-        """Whether the last that was heard of it is that a call failed."""
-        return self._away_since is not None
+    def is_unavailable(self) -> bool:
+        """Return whether the last call failed."""
+        return self._unavailable_since is not None
 
     @property
-    def away_seconds(self) -> float:
-        """How long it has been unavailable; 0 while it is available."""
-        since = self._away_since
+    def unavailable_seconds(self) -> float:
+        """Return how long Redis has been unavailable; 0 while it is available."""
+        since = self._unavailable_since
         return 0.0 if since is None else time.monotonic() - since
 
     def lost(self, error: object) -> None:
-        """A call failed."""
+        """Report that a call failed."""
         with self._lock:
-            if self._away_since is not None:
+            if self._unavailable_since is not None:
                 return
-            self._away_since = time.monotonic()
-        log.warning(_AWAY, error)
+            self._unavailable_since = time.monotonic()
+        log.warning(_UNAVAILABLE, error)
 
     def found(self) -> None:
-        """A call went well."""
+        """Report that a call succeeded."""
         with self._lock:
-            since, self._away_since = self._away_since, None
+            since, self._unavailable_since = self._unavailable_since, None
         if since is not None:
-            log.info("Redis is back after %.1f s", time.monotonic() - since)
+            log.info("Redis available again outage_seconds=%.1f", time.monotonic() - since)
 
     def quiet(self) -> logging.Filter:
-        """A filter that turns what the consumers say of a lost connection into the one line."""
+        """Return a filter that replaces the consumers' records of a lost connection with the one line."""
         return _Quiet(self)
 
 

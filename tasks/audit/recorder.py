@@ -1,4 +1,4 @@
-"""One audit job, seen through: waits for the database and for the job before, drops what the trail has already."""
+"""Records an audit job: waits for the database and for the previous job, and drops what is already stored."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# How long a job waits for one before it that is not under way here, counted from the last movement of the trail. Jobs
-# overtake each other by milliseconds; a longer silence means that the job before is lost or waits for another attempt.
-PATIENCE_SECONDS = 2.0
-_LOOK_AGAIN_SECONDS = 0.05  # another process may be the one that stores it
+# How long a job waits for a previous one that is not in progress here, counted from the last progress of the trail.
+# Jobs overtake each other by milliseconds; after a longer time the previous job is lost or waits for a retry.
+MAX_WAIT_SECONDS = 2.0
+_POLL_SECONDS = 0.05  # the previous job may run in another process
 
 
 class Recorder:
-    """Brings batches into the trail, several at a time."""
+    """Stores batches in the trail, several concurrently."""
 
     def __init__(self, store: AuditStore, stopping: asyncio.Event, state: StoreState | None = None) -> None:
-        """``stopping`` ends every wait; ``state`` notes what writes meet."""
+        """``stopping`` ends every wait; ``state`` records the errors of writes."""
         self._store = store
         self._state = state or StoreState("audit")
         self._stopping = stopping
         self._moved = asyncio.Condition()
         self._positions: dict[str, tuple[int, float]] = {}
-        self._under_way: set[tuple[str, int]] = set()
-        self._complained_at: dict[str, int] = {}
-        # What the last attempt to store failed of; ``None`` once one succeeds.
+        self._in_progress: set[tuple[str, int]] = set()
+        self._warned_at: dict[str, int] = {}
+        # The error of the last attempt to store; ``None`` after a success.
         self.fault: str | None = None
 
     async def record(self, batch: Batch) -> None:
-        """Store a batch. One that stays too early is dropped: the dispatcher queues again from the position."""
+        """Store a batch. One that stays too early is dropped: the dispatcher queues it again from the position."""
         mark = (batch.service, batch.first)
-        self._under_way.add(mark)
+        self._in_progress.add(mark)
         try:
-            outcome = await self._patiently(lambda: self._store_in_turn(batch))
+            outcome = await self._with_retries(lambda: self._store_in_turn(batch))
         finally:
-            self._under_way.discard(mark)
+            self._in_progress.discard(mark)
         AUDIT_JOBS.labels(batch.service, outcome).inc()
         if outcome == Outcome.STORED:
             AUDIT_ROWS.labels(batch.service).inc(len(batch.rows))
@@ -62,8 +62,8 @@ class Recorder:
             AUDIT_DELAY.labels(batch.service).observe(max(0.0, age.total_seconds()))
 
     async def record_gap(self, gap: Gap) -> None:
-        """Store that entries are lost, and log which."""
-        lost = await self._patiently(lambda: self._store.record_gap(gap))
+        """Store a gap row, and log which entries are lost."""
+        lost = await self._with_retries(lambda: self._store.record_gap(gap))
         log.log(
             logging.INFO if lost.revisions is not None and not lost.revisions else logging.ERROR,
             "the audit trail of %s continues after revision %d of epoch %s (%s): %s",
@@ -83,43 +83,43 @@ class Recorder:
                 return "stale_epoch"
             except TooEarly as early:
                 if not await self._wait_for_turn(batch, early.position):
-                    self._complain(batch.service, early)
+                    self._warn_once(batch.service, early)
                     return "too_early"
             else:
                 await self._note_position(batch.service, batch.last)
                 return outcome.value
 
     async def _wait_for_turn(self, batch: Batch, position: int) -> bool:
-        """Whether it is worth looking again."""
+        """Wait for progress of the trail; return whether to try again."""
         if self._positions.get(batch.service, (-2, 0.0))[0] != position:
             await self._note_position(batch.service, position)
         _, moved_at = self._positions[batch.service]
         if self._stopping.is_set():
             return False
-        comes_soon = any(service == batch.service and first < batch.first for service, first in self._under_way)
-        if not comes_soon and time.monotonic() - moved_at > PATIENCE_SECONDS:
+        comes_soon = any(service == batch.service and first < batch.first for service, first in self._in_progress)
+        if not comes_soon and time.monotonic() - moved_at > MAX_WAIT_SECONDS:
             return False
         async with self._moved:
             try:
-                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                async with asyncio.timeout(_POLL_SECONDS):
                     await self._moved.wait()
             except TimeoutError:
                 pass
         return True
 
-    def _complain(self, service: str, early: TooEarly) -> None:
-        """Say once per standstill that jobs are missing; all that come after the missing one are early."""
-        if self._complained_at.get(service) != early.position:
-            self._complained_at[service] = early.position
-            log.warning("%s: %s; jobs are missing and will be queued again", service, early)
+    def _warn_once(self, service: str, early: TooEarly) -> None:
+        """Log that jobs are missing, once per position: all jobs after the missing one are early."""
+        if self._warned_at.get(service) != early.position:
+            self._warned_at[service] = early.position
+            log.warning("audit jobs missing, they will be queued again service=%s detail=%s", service, early)
 
     async def _note_position(self, service: str, revision: int) -> None:
         self._positions[service] = (revision, time.monotonic())
         async with self._moved:
             self._moved.notify_all()
 
-    async def _patiently(self, action: Callable[[], Awaitable[Result]]) -> Result:
-        """Do it, waiting for as long as the database takes no writes; ``Stopping`` when the process ends meanwhile."""
+    async def _with_retries(self, action: Callable[[], Awaitable[Result]]) -> Result:
+        """Run an action, with retries while the database accepts no writes; raise ``Stopping`` at shutdown."""
         backoff = Backoff(0.1, 2.0)
         while True:
             try:
@@ -127,7 +127,7 @@ class Recorder:
             except TaskError:
                 raise  # of the job, not of the database
             except asyncpg.CheckViolationError:
-                # No partition: retention dropped the month after this process had seen it.
+                # No partition: retention dropped the month after this process had checked it.
                 self._store.forget_months()
                 raise
             except STORE_FAILURES as error:
@@ -136,7 +136,7 @@ class Recorder:
                     raise
                 self._state.met(error)
                 pause = backoff.next()
-                log.debug("the audit database takes no writes, next attempt in %.1f s: %r", pause, error)
+                log.debug("audit database accepts no writes retry_seconds=%.1f error=%r", pause, error)
                 try:
                     async with asyncio.timeout(pause):
                         await self._stopping.wait()

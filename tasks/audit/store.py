@@ -1,7 +1,7 @@
 """Writing the audit trail: contiguous, set-based, exactly once in effect.
 
 Rows of a service are accepted only right after its position, under one advisory lock per service. So the greatest
-revision stored is also the greatest contiguous one, whoever writes, however often a job is delivered.
+revision stored is also the greatest contiguous one, with any number of writers and deliveries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What became of a batch."""
+    """The result of recording a batch."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -52,13 +52,13 @@ class Batch:
                 raise BrokenSequence(problem)
             seen = row.revision
         if seen != self.last or self.last < self.first:
-            problem = f"entries {self.first} to {self.last} were announced, {seen} is the last one there"
+            problem = f"entries {self.first} to {self.last} were declared, {seen} is the last one present"
             raise BrokenSequence(problem)
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Entries that were lost to the trail: it goes on after ``revision`` of ``epoch``."""
+    """Entries that the trail lacks permanently: it continues after ``revision`` of ``epoch``."""
 
     service: str
     epoch: uuid.UUID
@@ -68,14 +68,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Revisions that the trail never gets; ``None`` = it is not known which, or whether any."""
+    """Revisions that the trail lacks permanently; ``None`` = unknown."""
 
     revisions: range | None
     detail: str = ""
 
 
 class AuditStore:
-    """The trail, for the worker."""
+    """Writes the trail."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Use connections of a pool."""
@@ -83,10 +83,10 @@ class AuditStore:
         self._months: set[tuple[int, int]] = set()
 
     async def record(self, batch: Batch) -> Outcome:
-        """Store what of a batch is not stored yet.
+        """Store the entries of a batch that are not stored yet.
 
-        Raises ``TooEarly`` when entries before it are missing, ``StaleEpoch`` when the trail has left its epoch, and
-        ``BrokenSequence`` when it is not what it says.
+        Raises ``TooEarly`` when entries before it are missing, ``StaleEpoch`` when the trail follows a newer epoch, and
+        ``BrokenSequence`` when its revisions are not the declared range.
         """
         batch.check()
         await self.ensure_months(row.occurred_at for row in batch.rows)
@@ -104,14 +104,14 @@ class AuditStore:
             return Outcome.STORED
 
     async def record_gap(self, gap: Gap) -> Lost:
-        """Store that entries are lost, and return which; done twice, it changes nothing."""
+        """Store a gap row, and return which entries are lost. Idempotent."""
         now = datetime.now(UTC)
         await self.ensure_months([now])
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(STATEMENTS["lock_service"], gap.service)
             position = await position_of(connection, gap.service)
             moved_on = position is not None and position.epoch != gap.epoch
-            if moved_on and await self._knows(connection, gap.service, gap.epoch):
+            if moved_on and await self._has_epoch(connection, gap.service, gap.epoch):
                 return Lost(range(0), "recorded before")
             lost = await self._lost(connection, gap, position)
             old = None if position is None else f'{{"epoch": "{position.epoch}", "revision": {position.revision}}}'
@@ -139,14 +139,14 @@ class AuditStore:
         missing = ending.missing(position.revision)
         return Lost(missing, describe_missing(missing, position.epoch))
 
-    async def ensure_months(self, moments: Iterable[datetime]) -> None:
-        """Make the partitions that moments fall in. Not inside the caller's transaction: making one locks the table."""
-        for month in {(moment.year, moment.month) for moment in moments} - self._months:
+    async def ensure_months(self, timestamps: Iterable[datetime]) -> None:
+        """Create the partitions for timestamps, outside a transaction: the creation locks the table."""
+        for month in {(timestamp.year, timestamp.month) for timestamp in timestamps} - self._months:
             await self._pool.execute(STATEMENTS["ensure_month"], datetime(*month, 1, tzinfo=UTC))
             self._months.add(month)
 
     def forget_months(self) -> None:
-        """Look again which partitions exist: retention may have dropped one."""
+        """Clear the known partitions: retention may have dropped one."""
         self._months.clear()
 
     async def _stored_revision(
@@ -156,12 +156,12 @@ class AuditStore:
             return 0
         if position.epoch == batch.epoch:
             return position.revision
-        if await self._knows(connection, batch.service, batch.epoch):
+        if await self._has_epoch(connection, batch.service, batch.epoch):
             raise StaleEpoch
-        # The epoch is new, and only a gap says where the trail goes on in it.
+        # The epoch is new, and only a gap states where the trail continues in it.
         raise TooEarly(-1, batch.first)
 
-    async def _knows(
+    async def _has_epoch(
         self, connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], service: str, epoch: uuid.UUID
     ) -> bool:
         known: bool = await connection.fetchval(STATEMENTS["epoch_is_known"], service, epoch)

@@ -1,4 +1,4 @@
-"""The audit trail's upkeep: months made before they are needed, and dropped when their time is over."""
+"""Maintenance of the audit trail: create monthly partitions ahead, and drop expired ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOUR = 3600.0
 
 
 class MonthsAhead(BackgroundService):
-    """Makes partitions ahead, so that a new month does not begin with a lock on the table."""
+    """Creates partitions ahead, so that the first write of a month does not lock the table."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Use connections of a pool."""
@@ -27,28 +27,28 @@ class MonthsAhead(BackgroundService):
         self._pool = pool
 
     async def run_once(self) -> None:
-        """Make what is missing."""
+        """Create the missing partitions."""
         made = await self._pool.fetchval(STATEMENTS["ensure_months_ahead"], MONTHS_AHEAD)
         if made:
-            log.info("made %d month(s) of the audit trail ahead", made)
+            log.info("audit partitions created count=%d", made)
 
 
 class Retention(BackgroundService):
-    """Drops months that are older than the trail is to be kept."""
+    """Drops partitions that are older than the retention time."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], months: int) -> None:
-        """Keep so many whole months besides the present one."""
+        """Keep ``months`` whole months besides the current one."""
         super().__init__("audit retention", _HOUR)
         self._pool = pool
         self._months = months
 
     async def run_once(self) -> None:
-        """Drop what is over."""
-        dropped = await self._pool.fetchval(STATEMENTS["drop_months_before"], self.horizon(datetime.now(UTC)))
+        """Drop the expired partitions."""
+        dropped = await self._pool.fetchval(STATEMENTS["drop_months_before"], self.first_kept(datetime.now(UTC)))
         if dropped:
-            log.info("dropped %d month(s) of the audit trail", dropped)
+            log.info("audit partitions dropped count=%d", dropped)
 
-    def horizon(self, now: datetime) -> datetime:
-        """The first moment that is kept."""
+    def first_kept(self, now: datetime) -> datetime:
+        """Return the first timestamp that is kept."""
         months = now.year * 12 + now.month - 1 - self._months
         return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)

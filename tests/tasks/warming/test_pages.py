@@ -1,4 +1,4 @@
-"""Warming reads each page from every edge, as of the change, and never fails because of one."""
+"""Page warming reads each page from every edge at the revision of the change; a failed read affects no other."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ import httpx
 from tasks.warming.pages import MAX_PAGES_WAITING, MIN_REVISION_HEADER, PageWarmer
 
 
-async def test_each_page_is_read_from_every_edge_as_of_the_token() -> None:
+async def test_each_page_is_read_from_every_edge_at_the_revision() -> None:
     seen: list[tuple[str, str]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -46,7 +46,7 @@ async def test_a_page_that_cannot_be_read_does_not_stop_the_others() -> None:
     assert sorted(seen) == [f"/api/v1/parts/C{number}" for number in (1, 2, 3)]
 
 
-async def test_pages_wait_without_holding_up_the_caller_each_once_and_only_so_many() -> None:
+async def test_waiting_pages_are_bounded_deduplicated_and_do_not_block_the_caller() -> None:
     seen: list[tuple[str, str]] = []
     gate = asyncio.Event()
 
@@ -75,8 +75,8 @@ async def test_a_late_job_is_dropped() -> None:
         assert not warmer._readers
 
 
-async def test_half_of_the_rate_limit_is_left_to_others_at_the_same_address() -> None:
-    """An import on one machine would have used up the limit of the people who look at its shop there."""
+async def test_warming_uses_at_most_half_of_the_rate_limit_of_its_address() -> None:
+    """An import otherwise uses up the limit of the clients at the same address."""
     seen: list[str] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
