@@ -1,4 +1,4 @@
-"""Change-log entries as rows of the audit trail. Pure: nothing here touches a database."""
+"""Convert change-log entries to rows of the audit trail. Pure functions, without a database."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _KINDS = {
     item.number: item.name.removeprefix("MOVEMENT_KIND_").lower()
     for item in movement_pb2.MovementKind.DESCRIPTOR.values
 }
-# Fields of a level that name it, that a movement accounts for itself, or that are computed from those.
+# Fields of a level that identify it, that a movement has itself, or that are computed from those.
 _ACCOUNTED = frozenset(
     {"part_id", "location_id", "on_hand", "reserved", "version", "available", "in_stock", "low_stock", "update_time"}
 )
-# Fields that change with every write, or follow from others: they say nothing about what was changed. The content log
-# leaves out the same ones, so that a watcher and the trail name the same fields.
+# Fields that change with every write, or follow from others: they do not describe the change. The content log
+# excludes the same fields, so that a watcher and the trail name the same fields.
 _BOOKKEEPING = frozenset(
     {"version", "published_version", "create_time", "update_time", "updated_by", "last_updated_by", "category_path"}
 )
@@ -50,7 +50,7 @@ _json = msgspec.json.Encoder()
 
 
 class Row(NamedTuple):
-    """One row to be: the columns that come from the entry, in the order of ``store.INSERT``. JSON is text already."""
+    """A row: the columns that come from the entry, in the order of ``store.INSERT``. JSON is text already."""
 
     revision: int
     ordinal: int
@@ -73,7 +73,7 @@ class Row(NamedTuple):
 
 
 def rows_of(service: str, message: bytes) -> list[Row]:
-    """The rows of a serialised watch response, oldest first.
+    """Return the rows of a serialised watch response, oldest first.
 
     Raises ``ValueError`` for an unknown service and protobuf's ``DecodeError`` for bytes that are no response.
     """
@@ -88,7 +88,7 @@ def rows_of(service: str, message: bytes) -> list[Row]:
 
 
 def _stock_rows(change: StockChange) -> Iterator[Row]:
-    """One row per movement; one row for an entry that has none (a location, a reservation, a reorder point)."""
+    """Return one row per movement; one row for an entry that has none (a location, a reservation, a reorder point)."""
     if change.movements:
         last = len(change.movements) - 1
         for ordinal, movement in enumerate(change.movements):
@@ -146,7 +146,7 @@ def _movement_operation(change: StockChange, *, created: bool, is_last: bool) ->
 
 
 def _add_other_fields(change: StockChange, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """What changed with the last movement besides the balance: a reorder point, archiving."""
+    """Return what changed with the last movement besides the balance: a reorder point, archiving."""
     before, after = plain(change.before), plain(change.after)  # of an absent state, the defaults
     for name, value in after.items():
         earlier = before[name]
@@ -201,7 +201,7 @@ def _row(
 
 
 def changed_fields(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[str]:
-    """Names of the fields that differ, sorted; the version and the time of writing, which always do, are left out."""
+    """Return the sorted names of the fields that differ, without the version and the update time."""
     before, after = old or {}, new or {}
     names = (before.keys() | after.keys()) - _BOOKKEEPING
     return sorted(name for name in names if before.get(name) != after.get(name))
@@ -212,5 +212,5 @@ def _text(value: dict[str, Any] | None) -> str | None:
 
 
 def _moment(time: Timestamp) -> datetime:
-    # From whole seconds and microseconds, as PostgreSQL gave them: an entry gives the same moment each time.
+    # From whole seconds and microseconds, as in PostgreSQL: an entry always has the same timestamp.
     return datetime.fromtimestamp(time.seconds, UTC).replace(microsecond=time.nanos // 1000)

@@ -1,4 +1,4 @@
-"""Protobuf messages as plain JSON values: numbers stay numbers, times are RFC 3339, enums are lower-case words."""
+"""Convert protobuf messages to JSON values: numbers stay numbers, times are RFC 3339, enums are lower-case words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def plain(message: Message) -> dict[str, Any]:
-    """Every field of a message by its proto name; ``None`` where a field with presence is absent.
+    """Return every field of a message by its proto name; ``None`` where a field with presence is absent.
 
     Unlike protobuf's own JSON, 64-bit numbers are not turned into text, so that old and new values compare as numbers.
     """
@@ -58,7 +58,7 @@ def _struct(message: Any) -> dict[str, Any]:
 
 
 def _struct_value(value: Any) -> Any:
-    """A struct has one kind of number; a whole one is shown as it was given, ``4700`` and not ``4700.0``."""
+    """A struct has one kind of number; return a whole one as it was given, ``4700`` and not ``4700.0``."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value

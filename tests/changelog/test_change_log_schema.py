@@ -85,11 +85,11 @@ async def test_seal_returns_the_last_revision_of_the_transaction_and_none_withou
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE change_log SET actor = 'nobody'",
+        "UPDATE change_log SET actor = 'other'",
         "DELETE FROM change_log",
         "TRUNCATE change_log",
         "TRUNCATE change_log_000000000000",
-        "UPDATE change_log_000000000000 SET actor = 'nobody'",
+        "UPDATE change_log_000000000000 SET actor = 'other'",
     ],
 )
 async def test_the_log_cannot_be_rewritten(empty_dsn: str, statement: str) -> None:

@@ -38,7 +38,7 @@ async def test_an_unchanged_log_is_valid(empty_dsn: str) -> None:
 @pytest.mark.parametrize(
     ("tampering", "first_bad"),
     [
-        ("UPDATE change_log SET actor_name = 'somebody else' WHERE revision = 17", 17),
+        ("UPDATE change_log SET actor_name = 'another user' WHERE revision = 17", 17),
         ("UPDATE change_log SET after = jsonb_set(after, '{amount}', '9') WHERE revision = 1", 1),
         ("UPDATE change_log SET committed_at = committed_at - interval '1 day' WHERE revision = 50", 50),
         ("DELETE FROM change_log WHERE revision = 20", 20),

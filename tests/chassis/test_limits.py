@@ -48,7 +48,7 @@ def test_other_limits_have_their_defaults() -> None:
         "reads=-5/s",
         "reads=1e3/s",
         "reads=10000000000/s",
-        "reads.nobody=5/s",
+        "reads.unknown=5/s",
         "sign_in.admin=5/s",
         "connections_per_address.admin=5",
         "connections_per_address=-1",

@@ -99,7 +99,7 @@ def test_level_debug_writes_every_line() -> None:
 def test_a_filter_applies_to_every_line_of_its_block() -> None:
     written = configured()
 
-    with logs.filtered(logging.Filter("somebody.else")):
+    with logs.filtered(logging.Filter("another.logger")):
         log.info("not this")
     log.info("this")
 

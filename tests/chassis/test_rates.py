@@ -81,7 +81,7 @@ def test_of_several_roles_the_largest_quota_counts() -> None:
     assert quotas.of_guest(WRITES).rate == Rate(1, 3600)
     assert quotas.of_roles(READS, frozenset({"customer"})).rate == Rate(5, 1)
     assert quotas.of_roles(READS, frozenset({"customer", "auditor"})).role == "auditor"
-    assert quotas.of_roles(READS, frozenset({"made up"})).role == "customer"
+    assert quotas.of_roles(READS, frozenset({"unknown role"})).role == "customer"
     assert quotas.of_guest(SIGN_IN).rate == Rate(300, 60)
 
 

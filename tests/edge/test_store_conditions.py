@@ -1,4 +1,4 @@
-"""The edge's own databases in trouble: sign-in says so, reads of the shop go on, and it passes by itself."""
+"""Failures of the edge's databases: sign-in is 503, public reads continue, and recovery needs no action."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_read_only_database_rejects_sign_ins_is_reported_and_recovers(
         ("57014", 504, "DEADLINE"),
     ],
 )
-async def test_each_failure_is_reported_as_what_it_is(
+async def test_each_failure_has_its_own_status_and_reason(
     edge: Edge,
     client: httpx.AsyncClient,
     conditions: Conditions,
@@ -110,7 +110,7 @@ async def test_each_failure_is_reported_as_what_it_is(
 async def test_lock_wait_is_bounded_by_the_statement_timeout(
     edge: Edge, client: httpx.AsyncClient, conditions: Conditions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A sign-in waited for 30 s, and ten of them left no connection for anybody."""
+    """A sign-in waited for 30 s, and ten of them used up the connection pool."""
     with conditions.locked(b"LOCK TABLE login_attempt IN ACCESS EXCLUSIVE MODE"):
         response = await sign_in(client)
 

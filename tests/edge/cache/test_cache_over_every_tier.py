@@ -119,7 +119,7 @@ async def test_hidden_part_is_absent_and_no_fill_restores_it(edge: Edge) -> None
     await edge.follow()
 
     edge.cache.keep(keys.PART, shown)
-    edge.source.is_away = True
+    edge.source.is_unavailable = True
 
     assert isinstance((await edge.cache.get(keys.PART, "A")).value, Absent)
 
@@ -139,7 +139,7 @@ async def test_silent_stream_makes_results_stale_then_reads_go_through(edge: Edg
 
 async def test_reads_fail_when_stream_and_source_are_unavailable_for_long(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
-    edge.source.is_away = True
+    edge.source.is_unavailable = True
 
     edge.streams[keys.INVENTORY].age = 40.0
 
@@ -169,7 +169,7 @@ async def test_expired_entry_is_used_when_the_source_is_unavailable(edge: Edge) 
         await edge.shared.drop(keys.STOCK, edge.shop.epochs["inventory"], ["A"])
 
     entry.ends_at = entry.filled_at
-    edge.source.is_away = True
+    edge.source.is_unavailable = True
     edge.streams[keys.INVENTORY].is_connected = False
 
     assert (await edge.cache.get(keys.STOCK, "A")).tier == "stale"

@@ -26,7 +26,7 @@ FROM generate_series(1, $1::int) n
 
 
 async def subscribe(client: LiveClient, parts: list[str], cursor: str = "") -> list[dict[str, Any]]:
-    """Subscribe to every event of parts, with as many subscriptions as it takes; the answers."""
+    """Subscribe to every event of parts, with as many subscriptions as needed; return the responses."""
     portions = [parts[start : start + A_SUBSCRIPTION] for start in range(0, len(parts), A_SUBSCRIPTION)]
     responses = []
     for portion in portions:

@@ -1,7 +1,6 @@
-"""Numbers and times at the limits of their types, in every place of the interface: never a 5xx.
+"""Numbers and times at the limits of their types, in every parameter and body: never a 5xx.
 
-Times at the ends of the calendar were answered 500 in six parameters; `1_0`, ` 1`, `01` and the digits of other scripts
-passed for numbers of a path.
+`1_0`, ` 1`, `01` and the digits of other scripts are no numbers of a path.
 """
 
 import itertools
@@ -32,7 +31,7 @@ NUMBERS: tuple[Any, ...] = (*INTEGERS, 1.5, -0.0, 5e-324, 1.7976931348623157e308
 
 
 async def parameters(client: httpx.AsyncClient) -> list[tuple[str, str, dict[str, Any]]]:
-    """Every query parameter of every read: address, name, schema."""
+    """Return every query parameter of every read: address, name, schema."""
     document = (await client.get("http://edge/schema/openapi.json")).json()
     fill = {"part_id": "LED-5MM-RED", "location_id": "main"}
     found = []
@@ -115,7 +114,7 @@ BODIES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def with_numbers(body: Any) -> list[tuple[str, Any]]:
-    """The body once for each of its numbers and each extreme value, with the place that was changed."""
+    """Yield the body once for each number and each extreme value, with the changed field."""
     found: list[tuple[str, Any]] = []
     items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
     for key, value in items:
@@ -138,7 +137,7 @@ async def test_numbers_of_a_body(admin: httpx.AsyncClient, method: str, address:
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "1" + "0" * 5000, "0." + "0" * 400 + "1", "1E400"])
-async def test_a_number_that_no_type_holds(admin: httpx.AsyncClient, number: str) -> None:
+async def test_a_number_beyond_every_type(admin: httpx.AsyncClient, number: str) -> None:
     await open_shop(admin)
     await stock(admin, 5)
     whole = json.dumps({**PART, "specifications": {"x": 0}, "expected_version": 1}).replace(

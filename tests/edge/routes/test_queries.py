@@ -1,4 +1,4 @@
-"""Every route has the query parameters that the OpenAPI document names, each once, and no others."""
+"""Every route accepts only the query parameters of the OpenAPI document, each once."""
 
 import json
 from typing import Any
@@ -67,7 +67,7 @@ async def test_a_repeated_query_parameter_is_400_on_every_route_that_has_it(admi
         "colour",
     ],
 )
-async def test_a_name_that_is_none_is_400(client: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_name_is_400(client: httpx.AsyncClient, query: str) -> None:
     assert (await client.get(f"/parts?{query}")).status_code == 400
 
 

@@ -1,4 +1,4 @@
-"""Carts of guests and of customers: who may do what with which."""
+"""Reservations of guests and customers: permissions and owners."""
 
 import uuid
 from typing import Any
@@ -16,17 +16,17 @@ PASSWORD = "a vase of blue tulips"
 
 
 def wish(quantity: int = 1, **more: Any) -> dict[str, Any]:
-    """A body that asks for units of the part."""
+    """Return a body that reserves units of the part."""
     return {"lines": [{"part_id": PART["part_id"], "quantity": quantity}], **more}
 
 
 def with_key(key: str = KEY, **more: str) -> dict[str, str]:
-    """Headers of a guest's cart."""
+    """Return the headers of a guest's cart."""
     return {OWNER_KEY: key, **more}
 
 
 async def customer(admin: httpx.AsyncClient, client: httpx.AsyncClient, name: str = "anna") -> dict[str, str]:
-    """Headers of a new customer who is signed in."""
+    """Return the headers of a new customer who is signed in."""
     made = await admin.post("/admin/users", json={"username": name, "password": PASSWORD, "roles": ["customer"]})
     assert made.status_code == 201, made.text
     grant = (await client.post("/auth/login", json={"username": name, "password": PASSWORD})).json()
@@ -41,15 +41,15 @@ async def stocked(admin: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_a_guest_cannot_ship(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
-    """Anyone could hold all stock and ship it."""
+async def test_a_guest_cannot_commit(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    """Otherwise any client could reserve all stock and commit it."""
     held = (await client.post("/reservations", json=wish(), headers=with_key())).json()
     address = f"/reservations/{held['reservation_id']}"
 
-    refused = await client.post(f"{address}/commit", headers=with_key())
+    rejected = await client.post(f"{address}/commit", headers=with_key())
     unknown = await client.post(f"/reservations/{uuid.uuid4()}/commit")
 
-    assert (refused.status_code, refused.json()["reason"]) == (401, "TOKEN_MISSING")
+    assert (rejected.status_code, rejected.json()["reason"]) == (401, "TOKEN_MISSING")
     assert unknown.status_code == 401
     assert (await client.get(address, headers=with_key())).json()["state"] == "held"
     level = (await admin.get(f"/admin/parts/{PART['part_id']}/stock")).json()["levels"][0]
@@ -92,7 +92,7 @@ async def test_a_key_that_can_be_guessed_is_rejected(client: httpx.AsyncClient, 
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("idempotency_key", ["cart-1", "9f4ab1a4-6b1e-4f1e-8f2b-2a8f6f6b8d11"])
 async def test_two_carts_may_use_one_idempotency_key(client: httpx.AsyncClient, idempotency_key: str) -> None:
-    """The second cart was given the reservation of the first, or told that it had used the key before."""
+    """The second cart must not receive the reservation of the first, nor a conflict."""
     keys = [KEY, OTHER_KEY, KEY]
     headers = [with_key(key, **{"Idempotency-Key": idempotency_key}) for key in keys]
 
@@ -210,20 +210,20 @@ async def test_staff_act_for_others(client: httpx.AsyncClient, admin: httpx.Asyn
 async def test_a_guest_s_cart_is_bounded(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, body: dict[str, Any], status: int, reason: str, field: str
 ) -> None:
-    refused = await client.post("/reservations", json=body, headers=with_key())
+    rejected = await client.post("/reservations", json=body, headers=with_key())
 
-    problem = refused.json()
-    assert (refused.status_code, problem["reason"]) == (status, reason)
+    problem = rejected.json()
+    assert (rejected.status_code, problem["reason"]) == (status, reason)
     assert [error["field"] for error in problem.get("errors") or ()] == ([field] if field else [])
     level = (await admin.get(f"/admin/parts/{PART['part_id']}/stock")).json()["levels"][0]
     assert level["reserved"] == 0
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_no_reader_sees_a_key_or_its_hash(
+async def test_no_event_contains_a_key_or_its_hash(
     edge: Edge, client: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
-    """The key stood in the entries of the log, and so in what operators read of it."""
+    """Operators read the entries of the change log."""
     made = (await client.post("/reservations", json=wish(), headers=with_key())).json()
     await client.post(f"/reservations/{made['reservation_id']}/release", headers=with_key())
 
