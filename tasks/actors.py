@@ -1,4 +1,4 @@
-"""The jobs as Dramatiq runs them: decode in the worker's thread, then act in the process's event loop."""
+"""The actors that Dramatiq runs: decode in a thread of the worker, then run in the event loop of the process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-# The audit goes first: a page that is warmed a little later costs one reader a few milliseconds.
+# The audit has priority: a page that is warmed a little later costs one reader a few milliseconds.
 _AUDIT_PRIORITY = 0
 _WARMING_PRIORITY = 10
 
@@ -35,7 +35,7 @@ class Actors:
     """The jobs of a worker, declared on a broker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder, warmer: PageWarmer) -> None:
-        """``loop`` is where the database and the HTTP client live."""
+        """``loop`` is the event loop of the database and the HTTP client."""
         self._loop = loop
         self._recorder = recorder
         self._warmer = warmer
@@ -81,10 +81,10 @@ class CountFailures(Middleware):
         result: object = None,  # noqa: ARG002 - likewise
         exception: BaseException | None = None,
     ) -> None:
-        """Count a failure."""
+        """Count a failed attempt."""
         if exception is not None:
             JOB_FAILURES.labels(message.actor_name).inc()
 
     def after_nack(self, broker: Broker, message: Any) -> None:  # noqa: ARG002 - Dramatiq's signature
-        """Count a job that went to the dead letters."""
+        """Count a job that became a dead letter."""
         JOBS_DEAD.labels(message.actor_name).inc()

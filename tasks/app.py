@@ -41,10 +41,10 @@ log = logging.getLogger(__name__)
 
 SCHEDULER_LOCK = (7303, 2)  # on the audit database; the dispatcher's is (7303, 1)
 
-_IDLE_POLL_MS = 100  # how long an idle worker sleeps between two looks at its queues
-_WORKER_STOP_MS = 3_000  # for the jobs under way, and again for the consumers
+_IDLE_POLL_MS = 100  # how often an idle worker polls its queues
+_WORKER_STOP_MS = 3_000  # for the jobs in progress, and again for the consumers
 _STOP_WITHOUT_REDIS_SECONDS = 1.0
-_STOP_SECONDS = 7.0  # after this the process ends whatever is still under way: jobs are repeated safely
+_STOP_SECONDS = 7.0  # after this the process ends with jobs in progress: they are repeated safely
 
 
 async def run_worker(settings: WorkerSettings) -> int:
@@ -80,7 +80,7 @@ async def _start_worker(settings: WorkerSettings) -> _RunningProcess:
         _use(database, stack, dependencies)
         alerts = await stack.enter_async_context(_reporting("worker", settings))
         if settings.redis_url is None:
-            log.warning("there is no Redis: nothing can be queued, and the audit trail waits until there is one")
+            log.warning("Redis is not configured: no job can be queued, and the audit trail does not advance")
             return _RunningProcess(dependencies, stopping, stack.pop_all())
         trusted = ssl.create_default_context(cafile=settings.edge_authority)
         client = await stack.enter_async_context(httpx.AsyncClient(verify=trusted))
@@ -168,17 +168,17 @@ async def _keep_running(services: list[BackgroundService]) -> None:
 
 
 async def _stop_worker(worker: Worker, presence: RedisPresence) -> None:
-    """Stop a worker in a thread: its jobs need the event loop. What does not stop in time is abandoned."""
-    # Without Redis no message can be returned to it, and the consumers sleep between two attempts.
-    seconds = _STOP_WITHOUT_REDIS_SECONDS if presence.is_away else _STOP_SECONDS
+    """Stop a worker in a thread, because its jobs need the event loop; abandon it at the timeout."""
+    # Without Redis no message can be returned, and the consumers sleep between two attempts.
+    seconds = _STOP_WITHOUT_REDIS_SECONDS if presence.is_unavailable else _STOP_SECONDS
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
     def stop() -> None:
         try:
             worker.stop(timeout=_WORKER_STOP_MS)
-        except Exception as error:  # noqa: BLE001 - Redis is away; its messages are handed on by their heartbeat
-            log.warning("jobs could not be given back: %r", error)
+        except Exception as error:  # noqa: BLE001 - without Redis: others fetch them when its heartbeat expires
+            log.warning("jobs not returned to the queue error=%r", error)
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(stopped.set)
 

@@ -17,7 +17,7 @@ REDIS_SECONDS: Final = 30.0
 
 
 class Dependencies:
-    """Set while the process starts; once started it runs without them: jobs wait in the change logs."""
+    """Set during startup. A started process keeps running without them: jobs wait in the change logs."""
 
     def __init__(self) -> None:
         """Start without any."""
@@ -36,7 +36,7 @@ class Dependencies:
             results["database"] = await checked(self.database.ping, required=stores)
             results["writes"] = await checked(self.database.state.check_writes, required=False)
         if self.redis is not None:
-            required = stores and self.redis.away_seconds > REDIS_SECONDS
+            required = stores and self.redis.unavailable_seconds > REDIS_SECONDS
             results["redis"] = await checked(self._ping_redis, required=required)
         if self.recorder is not None:
             fault = self.recorder.fault
@@ -44,6 +44,6 @@ class Dependencies:
         return summarised(results)
 
     async def _ping_redis(self) -> None:
-        if self.redis is not None and self.redis.is_away:
+        if self.redis is not None and self.redis.is_unavailable:
             message = "Redis is unavailable."
             raise StoreUnavailable(message)

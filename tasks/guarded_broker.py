@@ -1,4 +1,4 @@
-"""A broker that works on whatever Redis holds under its keys.
+"""A broker that tolerates any content of its keys in Redis.
 
 A queue is a list of ids, a hash of messages, sets of ids that a worker has fetched, and the same again for delayed
 and for dead messages. A key of another type fails every command; a message that cannot be read ends the consumer that
@@ -42,8 +42,8 @@ return #ARGV - 2
 """
 
 # KEYS list, messages, heartbeats, aside; ARGV lifetime ms, most kept, prefix and suffix of the sets of fetched ids.
-# Moves messages out of a queue that no consumer will ever meet: those in no list, and fetched by no worker that is
-# known. A worker makes itself known with every command.
+# Moves messages out of a queue that no consumer can fetch: those in no list, and fetched by no registered worker. A
+# worker registers with every command.
 _SET_ORPHANS_ASIDE: Final = """
 local reachable = {}
 for _, ident in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do reachable[ident] = true end
@@ -72,7 +72,7 @@ class GuardedBroker(RedisBroker):
     """Dramatiq's broker, with its keys checked when a command fails and its messages when they are fetched."""
 
     def __init__(self, *, on_quarantine: redis_quarantine.OnQuarantine, **options: Any) -> None:
-        """``on_quarantine`` is called with what was moved and why, from any thread."""
+        """``on_quarantine`` receives the key that was moved and the reason, from any thread."""
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._on_quarantine = on_quarantine
         self._move_aside = self.client.register_script(redis_quarantine.MOVE_ASIDE)
@@ -80,7 +80,7 @@ class GuardedBroker(RedisBroker):
         self._set_orphans_aside = self.client.register_script(_SET_ORPHANS_ASIDE)
 
     def _dispatch(self, command: str) -> Callable[..., Any]:
-        """Return what runs a command; a key of a wrong type is moved aside, and the command tried again."""
+        """Return a function that runs a command; it quarantines a key of a wrong type and retries."""
         plain = super()._dispatch(command)  # type: ignore[no-untyped-call]
 
         def guarded(queue_name: str, *arguments: Any) -> Any:
@@ -90,7 +90,7 @@ class GuardedBroker(RedisBroker):
         return guarded
 
     def guarded(self, call: Callable[[], Any]) -> Any:
-        """Run a call to Redis; when a key has a wrong type, move it aside and run it once more."""
+        """Run a call to Redis; when a key has a wrong type, quarantine it and retry once."""
         try:
             return call()
         except redis.ResponseError as error:
@@ -110,7 +110,7 @@ class GuardedBroker(RedisBroker):
         return len(moved)
 
     def set_orphans_aside(self, queue_name: str) -> int:
-        """Move messages aside that no worker will ever fetch, delayed ones too; return how many."""
+        """Quarantine messages that no worker can fetch, including delayed ones; return how many."""
         moved = 0
         for name in (queue_name, dq_name(queue_name)):
             stored = f"{self.namespace}:{name}.msgs"
@@ -134,7 +134,7 @@ class GuardedBroker(RedisBroker):
         return "hash" if name.endswith(".msgs") else "list"
 
     def _readable(self, queue_name: str, messages: list[bytes | None]) -> list[bytes]:
-        """Return the messages that can be worked on; the others are moved out of the queue."""
+        """Return the readable messages; quarantine the others."""
         good = [raw for raw in messages if raw is not None and _is_readable(raw)]
         if len(good) < len(messages):
             self._set_unreadable_aside(queue_name)

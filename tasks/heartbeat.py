@@ -41,7 +41,7 @@ class Heartbeat(BackgroundService):
         """Write the heartbeat."""
         beat = {"role": self._role, "pid": os.getpid(), "started_at": self._started, "at": time.time()}
         try:
-            await self._client.set(self._key, json.dumps(beat), ex=_LIFE_SECONDS)
+            await self._client.set(self._key, json.dumps(beat), ex=_LIFETIME_SECONDS)
         except (RedisError, OSError) as error:
             self._presence.lost(error)
             self.interval_seconds = _OUTAGE_INTERVAL_SECONDS

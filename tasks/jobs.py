@@ -1,6 +1,6 @@
 """The public interface of this package: jobs of other processes, and the depth of the queues.
 
-A job is a hint, not the record of a fact: one that is lost with Redis is queued again from the change log.
+A job is not the record of a fact: one that is lost with Redis is queued again from the change log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AUDIT_QUEUE", "WARMING_QUEUE", "JobQueue", "JobsUnavailable", "QueueDepth", "RecordChanges", "RecordGap"]
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 RECORD_CHANGES = "record_changes"
 RECORD_GAP = "record_gap"
@@ -59,7 +59,7 @@ class RecordGap:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Jobs of a queue: waiting to be fetched, waiting for their next attempt, and given up."""
+    """The number of jobs that wait to be fetched, that wait for a retry, and that are dead letters."""
 
     waiting: int
     delayed: int
@@ -132,7 +132,7 @@ class JobQueue:
         message: Message[None] = Message(queue, actor, (), arguments, {})
         await self._call(lambda: self._broker.enqueue(message))
 
-    async def _call(self, action: Callable[[], Answer]) -> Answer:
+    async def _call(self, action: Callable[[], Result]) -> Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action)
         except (redis.RedisError, OSError) as error:

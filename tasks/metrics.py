@@ -22,5 +22,5 @@ JOB_FAILURES = Counter("partstream_job_failures_total", "Attempts of jobs that f
 JOBS_DEAD = Counter("partstream_jobs_dead_total", "Jobs given up after their last attempt", ["actor"])
 # Pages to warm, by outcome: ok, refused (any status but 200), failed, late, too_many (not read).
 PAGES_WARMED = Counter("partstream_pages_warmed_total", "Product pages read to warm the cache", ["outcome"])
-# Seconds since the process began to work, 0 while it waits for its dependencies.
-READY = Gauge("partstream_tasks_ready", "1 while the process works, 0 while it waits for what it needs")
+# 1 after startup.
+READY = Gauge("partstream_tasks_ready", "1 while the process works, 0 while it waits for its dependencies")

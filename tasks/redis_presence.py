@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _CONSUMERS = "dramatiq.worker.ConsumerThread"
 _RESTARTING = "Restarting consumer"
-_AWAY = "Redis is away; jobs wait in the change logs until it is back: %s"
+_UNAVAILABLE = "Redis unavailable, jobs wait in the change logs error=%s"
 
 
 class RedisPresence:
@@ -26,7 +26,7 @@ class RedisPresence:
     def __init__(self) -> None:
         """Assume that Redis is available until a call fails."""
         self._lock = threading.Lock()
-        self._away_since: float | None = None
+        self._unavailable_since: float | None = None
 
     @property
     def is_away(self) -> bool:
@@ -42,17 +42,17 @@ class RedisPresence:
     def lost(self, error: object) -> None:
         """Report a failed call."""
         with self._lock:
-            if self._away_since is not None:
+            if self._unavailable_since is not None:
                 return
-            self._away_since = time.monotonic()
-        log.warning(_AWAY, error)
+            self._unavailable_since = time.monotonic()
+        log.warning(_UNAVAILABLE, error)
 
     def found(self) -> None:
         """Report a successful call."""
         with self._lock:
-            since, self._away_since = self._away_since, None
+            since, self._unavailable_since = self._unavailable_since, None
         if since is not None:
-            log.info("Redis is back after %.1f s", time.monotonic() - since)
+            log.info("Redis available again outage_seconds=%.1f", time.monotonic() - since)
 
     def quiet(self) -> logging.Filter:
         """Return a filter that replaces the messages of consumers about a lost connection with one line."""

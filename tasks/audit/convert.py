@@ -1,4 +1,4 @@
-"""Change-log entries as rows of the audit trail. Pure: nothing here touches a database."""
+"""Convert change-log entries to rows of the audit trail. Pure functions, without a database."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KINDS = {
     item.number: item.name.removeprefix("MOVEMENT_KIND_").lower()
     for item in movement_pb2.MovementKind.DESCRIPTOR.values
 }
-# Fields of a level that name it, that a movement accounts for itself, or that are computed from those.
+# Fields of a level that identify it, that a movement has itself, or that are computed from those.
 _ACCOUNTED = frozenset(
     {"part_id", "location_id", "on_hand", "reserved", "version", "available", "in_stock", "low_stock", "update_time"}
 )

@@ -1,4 +1,4 @@
-"""Protobuf messages as plain JSON values: numbers stay numbers, times are RFC 3339, enums are lower-case words."""
+"""Convert protobuf messages to JSON values: numbers stay numbers, times are RFC 3339, enums are lower-case words."""
 
 from __future__ import annotations
 

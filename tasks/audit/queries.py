@@ -26,7 +26,7 @@ MAX_PAGE_SIZE = 200
 
 @dataclass(frozen=True, slots=True)
 class TrailPosition:
-    """How far the trail reaches: every entry up to ``revision`` of ``epoch`` is stored."""
+    """The position of the trail: every entry up to ``revision`` of ``epoch`` is stored."""
 
     epoch: UUID
     revision: int
@@ -78,7 +78,7 @@ class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """Rows, newest first, and where the next page begins; ``None`` after the last one."""
+    """Rows, newest first, and the key of the next page; ``None`` after the last page."""
 
     items: list[RecordedChange]
     next_key: PageKey | None

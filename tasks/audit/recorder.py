@@ -48,7 +48,7 @@ class Recorder:
         self.fault: str | None = None
 
     async def record(self, batch: Batch) -> None:
-        """Store a batch. One that stays too early is dropped: the dispatcher queues again from the position."""
+        """Store a batch. One that stays too early is dropped: the dispatcher queues it again from the position."""
         mark = (batch.service, batch.first)
         self._running.add(mark)
         try:
@@ -127,7 +127,7 @@ class Recorder:
             except TaskError:
                 raise  # of the job, not of the database
             except asyncpg.CheckViolationError:
-                # No partition: retention dropped the month after this process had seen it.
+                # No partition: retention dropped the month after this process had checked it.
                 self._store.forget_months()
                 raise
             except STORE_FAILURES as error:
@@ -136,7 +136,7 @@ class Recorder:
                     raise
                 self._state.met(error)
                 pause = backoff.next()
-                log.debug("the audit database takes no writes, next attempt in %.1f s: %r", pause, error)
+                log.debug("audit database accepts no writes retry_seconds=%.1f error=%r", pause, error)
                 try:
                     async with asyncio.timeout(pause):
                         await self._stopping.wait()

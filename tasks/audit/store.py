@@ -52,7 +52,7 @@ class Batch:
                 raise BrokenSequence(problem)
             seen = row.revision
         if seen != self.last or self.last < self.first:
-            problem = f"entries {self.first} to {self.last} were announced, {seen} is the last one there"
+            problem = f"entries {self.first} to {self.last} were declared, {seen} is the last one present"
             raise BrokenSequence(problem)
 
 
@@ -83,7 +83,7 @@ class AuditStore:
         self._months: set[tuple[int, int]] = set()
 
     async def record(self, batch: Batch) -> Outcome:
-        """Store what of a batch is not stored yet.
+        """Store the entries of a batch that are not stored yet.
 
         Raise ``TooEarly`` when earlier entries are missing, ``StaleEpoch`` when the trail follows a newer epoch, and
         ``BrokenSequence`` when its rows are not the declared range.
@@ -111,7 +111,7 @@ class AuditStore:
             await connection.execute(STATEMENTS["lock_service"], gap.service)
             position = await position_of(connection, gap.service)
             moved_on = position is not None and position.epoch != gap.epoch
-            if moved_on and await self._knows(connection, gap.service, gap.epoch):
+            if moved_on and await self._has_epoch(connection, gap.service, gap.epoch):
                 return Lost(range(0), "recorded before")
             lost = await self._lost(connection, gap, position)
             old = None if position is None else f'{{"epoch": "{position.epoch}", "revision": {position.revision}}}'
@@ -156,12 +156,12 @@ class AuditStore:
             return 0
         if position.epoch == batch.epoch:
             return position.revision
-        if await self._knows(connection, batch.service, batch.epoch):
+        if await self._has_epoch(connection, batch.service, batch.epoch):
             raise StaleEpoch
-        # The epoch is new, and only a gap says where the trail goes on in it.
+        # The epoch is new, and only a gap states where the trail continues in it.
         raise TooEarly(-1, batch.first)
 
-    async def _knows(
+    async def _has_epoch(
         self, connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], service: str, epoch: uuid.UUID
     ) -> bool:
         known: bool = await connection.fetchval(STATEMENTS["epoch_is_known"], service, epoch)

@@ -30,7 +30,7 @@ class MonthsAhead(BackgroundService):
         """Create the missing partitions."""
         made = await self._pool.fetchval(STATEMENTS["ensure_months_ahead"], MONTHS_AHEAD)
         if made:
-            log.info("made %d month(s) of the audit trail ahead", made)
+            log.info("audit partitions created count=%d", made)
 
 
 class Retention(BackgroundService):
@@ -46,7 +46,7 @@ class Retention(BackgroundService):
         """Drop expired months."""
         dropped = await self._pool.fetchval(STATEMENTS["drop_months_before"], self.oldest_retained(datetime.now(UTC)))
         if dropped:
-            log.info("dropped %d month(s) of the audit trail", dropped)
+            log.info("audit partitions dropped count=%d", dropped)
 
     def oldest_retained(self, now: datetime) -> datetime:
         """Return the first timestamp that is retained."""

@@ -1,1 +1,1 @@
-"""Reading pages before people do, so that they find them in the cache."""
+"""Reads pages ahead of clients, so that they are in the cache."""

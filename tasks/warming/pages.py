@@ -1,4 +1,4 @@
-"""Reading product pages right after they changed, so that the next reader finds them in the cache."""
+"""Reads product pages after a change, so that they are in the cache for the next client."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 
 MIN_REVISION_HEADER = "Partstream-Min-Revision"
 MAX_PAGES_WAITING = 500
-_MAX_AGE_SECONDS = 30.0  # people have read a page that changed so long ago
-_AT_ONCE = 4  # pages read at a time: warming must not crowd out people
+_MAX_AGE_SECONDS = 30.0  # after this time clients have read the page
+_AT_ONCE = 4  # concurrent reads: warming must not displace clients
 _TIMEOUT_SECONDS = 3.0
-# What the edge says of our rate limit, which is that of everyone at our address: half of it is left to them.
+# The rate limit is shared by all clients of this address: half of it is left to the others.
 _POLICY = re.compile(r'"reads";q=(\d+)')
 _LEFT = re.compile(r'"reads";r=(\d+);t=(\d+)')
 _SHARE_OF_OTHERS = 0.5
 
 
 class PageWarmer:
-    """Reads pages from every edge it knows: each has a first-level cache of its own.
+    """Reads pages from every configured edge: each has its own memory cache.
 
-    Pages wait here and not in the worker's threads, so that a slow edge cannot hold up the audit. A page that is asked
-    for again while it waits is read once, as of the later change.
+    Pages wait here and not in the worker's threads, so that a slow edge cannot delay the audit. A page that is queued
+    again while it waits is read once, at the later revision.
     """
 
     def __init__(self, client: httpx.AsyncClient, edge_urls: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class PageWarmer:
         self._resume_at: dict[str, float] = {}
 
     async def warm(self, part_ids: Sequence[str], token: str, queued_at: float) -> None:
-        """Take pages, to be read as they are at a revision token or later; drop what is late or too much."""
+        """Queue pages to read at a revision token or later; drop late and excess ones."""
         if time.time() - queued_at > _MAX_AGE_SECONDS:
             PAGES_WARMED.labels("late").inc(len(part_ids))
             return
@@ -58,15 +58,15 @@ class PageWarmer:
             reader = asyncio.create_task(self._read_waiting(), name="warm-pages")
             self._readers.add(reader)
             reader.add_done_callback(self._readers.discard)
-            await asyncio.sleep(0)  # let it take its page, or there would be a reader too many
+            await asyncio.sleep(0)  # the task takes its page before the next iteration
 
     async def settled(self) -> None:
-        """Return when every page taken so far was read or given up."""
+        """Return when every queued page is read or dropped."""
         while self._readers:
             await asyncio.wait(self._readers)
 
     async def stop(self) -> None:
-        """Give up what is waiting."""
+        """Drop waiting pages, and stop the readers."""
         self._waiting.clear()
         for reader in self._readers:
             reader.cancel()
@@ -88,9 +88,9 @@ class PageWarmer:
             response = await self._client.get(url, headers=headers, timeout=_TIMEOUT_SECONDS)
         except httpx.HTTPError as error:
             PAGES_WARMED.labels("failed").inc()
-            log.debug("%s was not warmed: %r", url, error)
+            log.debug("page not warmed url=%s error=%r", url, error)
             return
-        # A draft or deleted part is not found, which is as it should be.
+        # A draft or deleted part is not found, as for clients.
         PAGES_WARMED.labels("ok" if response.status_code == httpx.codes.OK else "refused").inc()
         if seconds := _pause(response.headers):
             self._resume_at[base] = time.monotonic() + seconds

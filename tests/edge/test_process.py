@@ -1,4 +1,4 @@
-"""One edge as a process: it says what is missing, serves over real sockets, and ends in order."""
+"""An edge as a process: reports missing settings, serves over real sockets, and stops gracefully."""
 
 import asyncio
 import os
@@ -23,13 +23,13 @@ STOP_SECONDS = 8.0
 
 
 async def until_said(stream: asyncio.StreamReader, words: str) -> str:
-    """Read the log until a line has the words; everything read."""
-    said = ""
+    """Read the log until a line contains the words; return everything read."""
+    output = ""
     async for line in stream:
-        said += line.decode()
-        if words in said:
-            return said
-    raise AssertionError(said)
+        output += line.decode()
+        if words in output:
+            return output
+    raise AssertionError(output)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def process(environment: dict[str, str], database: Database) -> AsyncItera
         await started.wait()
 
 
-async def test_every_missing_setting_is_named_at_once() -> None:
+async def test_all_missing_settings_are_reported_together() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -74,14 +74,14 @@ async def test_every_missing_setting_is_named_at_once() -> None:
         env={"PATH": os.environ["PATH"], "PARTSTREAM_PORT": "eight thousand"},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    _, output = await process.communicate()
 
     assert process.returncode == 2
     for name in ("EDGE_DATABASE_URL", "AUDIT_DATABASE_URL", "INVENTORY_TARGETS", "SIGNING_KEY_FILE", "JWKS", "PORT"):
-        assert f"PARTSTREAM_{name}" in said.decode()
+        assert f"PARTSTREAM_{name}" in output.decode()
 
 
-async def test_process_serves_and_ends_on_sigterm(
+async def test_process_serves_and_stops_on_sigterm(
     process: asyncio.subprocess.Process, environment: dict[str, str]
 ) -> None:
     operations = f"http://127.0.0.1:{environment['PARTSTREAM_OPERATIONS_PORT']}"
@@ -166,7 +166,7 @@ async def test_request_id_of_a_trusted_proxy_reaches_problem_log_and_security_ev
                 json={"username": "admin", "password": "a guess"},
                 headers={"X-Request-Id": "proxy-4711"},
             )
-        said = await asyncio.wait_for(until_said(process.stderr, "POST /api/v1/auth/login 401"), 60)
+        output = await asyncio.wait_for(until_said(process.stderr, "POST /api/v1/auth/login 401"), 60)
     finally:
         process.terminate()
         await process.wait()
@@ -174,7 +174,7 @@ async def test_request_id_of_a_trusted_proxy_reaches_problem_log_and_security_ev
     recorded = await database.pool.fetchval("SELECT request_id FROM security_event WHERE kind = 'login_failed'")
     assert (refused.status_code, refused.json()["request_id"]) == (401, "proxy-4711")
     assert refused.headers["partstream-request-id"] == "proxy-4711"
-    assert "request_id=proxy-4711" in said.splitlines()[-1]
+    assert "request_id=proxy-4711" in output.splitlines()[-1]
     assert recorded == "proxy-4711"
 
 
@@ -190,7 +190,7 @@ async def test_with_a_certificate_the_edge_serves_https(
     assert process.stderr is not None
     address = f"127.0.0.1:{environment['PARTSTREAM_PORT']}"
     try:
-        said = await asyncio.wait_for(until_said(process.stderr, "edge ready"), 60)
+        output = await asyncio.wait_for(until_said(process.stderr, "edge ready"), 60)
         trusted = ssl.create_default_context(cafile=str(authority.certificate))
         async with httpx.AsyncClient(base_url=f"https://{address}", verify=trusted) as client:
             alive = await client.get("/health/live")
@@ -203,11 +203,11 @@ async def test_with_a_certificate_the_edge_serves_https(
         process.terminate()
         await process.wait()
 
-    assert f"edge ready on https://{address}" in said
+    assert f"edge ready on https://{address}" in output
     assert alive.json() == {"status": "ok"}
 
 
-async def test_a_key_of_another_certificate_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+async def test_a_key_of_another_certificate_is_one_error_line(environment: dict[str, str], tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     tls = {
         "PARTSTREAM_EDGE_TLS_CERT": str(authority.issue("edge").certificate),
@@ -216,27 +216,27 @@ async def test_a_key_of_another_certificate_is_one_line(environment: dict[str, s
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edge", "serve"), env=environment | tls, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await process.communicate()
+    _, output = await process.communicate()
 
     assert process.returncode == 2
-    assert said.decode().splitlines()[1].startswith("PARTSTREAM_EDGE_TLS_KEY is wrong: ")
-    assert "Traceback" not in said.decode()
+    assert output.decode().splitlines()[1].startswith("PARTSTREAM_EDGE_TLS_KEY is wrong: ")
+    assert "Traceback" not in output.decode()
 
 
-async def test_port_in_use_is_one_line(environment: dict[str, str]) -> None:
-    """The listener said it by a panic, with fifty lines of its stack."""
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", int(environment["PARTSTREAM_PORT"])))
-        somebody.listen()
+async def test_port_in_use_is_one_error_line(environment: dict[str, str]) -> None:
+    """The listener reported it by a panic with fifty lines of traceback."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", int(environment["PARTSTREAM_PORT"])))
+        listener.listen()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edge", "serve"), env=environment, stderr=asyncio.subprocess.PIPE
         )
-        _, said = await process.communicate()
+        _, output = await process.communicate()
 
     assert process.returncode == 1
-    assert f"port {environment['PARTSTREAM_PORT']} on 127.0.0.1 is taken" in said.decode()
-    assert "panic" not in said.decode()
-    assert "Traceback" not in said.decode()
+    assert f"port {environment['PARTSTREAM_PORT']} on 127.0.0.1 is taken" in output.decode()
+    assert "panic" not in output.decode()
+    assert "Traceback" not in output.decode()
 
 
 @pytest.mark.parametrize(
@@ -248,10 +248,10 @@ async def test_port_in_use_is_one_line(environment: dict[str, str]) -> None:
         b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
     ],
 )
-async def test_chunks_that_cannot_be_read_are_a_malformed_request(
+async def test_invalid_chunks_are_a_malformed_request(
     process: asyncio.subprocess.Process, environment: dict[str, str], body: bytes
 ) -> None:
-    """It was a fault of ours, with a traceback for each request."""
+    """The response is no 500, and the log has no traceback."""
     port = int(environment["PARTSTREAM_PORT"])
     await listening(port)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -262,8 +262,8 @@ async def test_chunks_that_cannot_be_read_are_a_malformed_request(
     writer.close()
     assert status.startswith(b"HTTP/1.1 400 ")
     assert process.stderr is not None
-    said = await asyncio.wait_for(until_said(process.stderr, "POST /api/v1/auth/login 400"), 60)
-    assert "Traceback" not in said
+    output = await asyncio.wait_for(until_said(process.stderr, "POST /api/v1/auth/login 400"), 60)
+    assert "Traceback" not in output
 
 
 async def test_a_weak_password_of_the_first_administrator_is_rejected_before_the_migration(edge_dsn: str) -> None:
@@ -276,10 +276,10 @@ async def test_a_weak_password_of_the_first_administrator_is_rejected_before_the
         },
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    _, output = await process.communicate()
 
     assert process.returncode == 2
-    assert said.decode().splitlines() == [
+    assert output.decode().splitlines() == [
         "Invalid settings:",
         "PARTSTREAM_ADMIN_PASSWORD is wrong: This password is too easy to guess: use several unrelated words.",
     ]

@@ -1,4 +1,4 @@
-"""The edge's own databases in trouble: sign-in says so, reads of the shop go on, and it passes by itself."""
+"""Failures of the edge's databases: sign-in is 503, public reads continue, and recovery needs no action."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_read_only_database_rejects_sign_ins_is_reported_and_recovers(
     caplog.set_level(logging.INFO)
     with conditions.read_only():
         await until_writes(edge, "degraded")
-        answers = [await sign_in(client) for _ in range(3)]
+        responses = [await sign_in(client) for _ in range(3)]
         async with asyncio.timeout(30):
             while not alerts_of(edge, conditions):  # noqa: ASYNC110 - it is looked at every second
                 await asyncio.sleep(0.05)
@@ -64,10 +64,10 @@ async def test_read_only_database_rejects_sign_ins_is_reported_and_recovers(
     await until_signed_in(client)
     await until_writes(edge, "ok")
 
-    assert {answer.status_code for answer in answers} == {503}
-    problem: dict[str, Any] = answers[-1].json()
+    assert {response.status_code for response in responses} == {503}
+    problem: dict[str, Any] = responses[-1].json()
     assert (problem["reason"], problem["metadata"]["cause"]) == ("STORE_UNAVAILABLE", "read_only")
-    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert int(responses[-1].headers["Retry-After"]) >= 1
     assert faults(caplog) == []
     # A session that is ended in the middle of a statement is another cause, and may come first.
     begun = [line for record in caplog.records if "writes fail database" in (line := record.getMessage())]
@@ -88,7 +88,7 @@ async def test_read_only_database_rejects_sign_ins_is_reported_and_recovers(
         ("57014", 504, "DEADLINE"),
     ],
 )
-async def test_each_failure_is_reported_as_what_it_is(
+async def test_each_failure_has_its_own_status_and_reason(
     edge: Edge,
     client: httpx.AsyncClient,
     conditions: Conditions,
@@ -98,11 +98,11 @@ async def test_each_failure_is_reported_as_what_it_is(
     reason: str,
 ) -> None:
     with conditions.failing("login_attempt", sqlstate):
-        answer = await sign_in(client)
+        response = await sign_in(client)
 
-    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
-    assert "SECRET" not in answer.text
-    assert ("Retry-After" in answer.headers) == (status == 503)
+    assert (response.status_code, response.json()["reason"]) == (status, reason)
+    assert "SECRET" not in response.text
+    assert ("Retry-After" in response.headers) == (status == 503)
     assert faults(caplog) == []
     assert edge.health is not None
 
@@ -110,12 +110,12 @@ async def test_each_failure_is_reported_as_what_it_is(
 async def test_lock_wait_is_bounded_by_the_statement_timeout(
     edge: Edge, client: httpx.AsyncClient, conditions: Conditions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A sign-in waited for 30 s, and ten of them left no connection for anybody."""
+    """A sign-in waited for 30 s, and ten of them used up the connection pool."""
     with conditions.locked(b"LOCK TABLE login_attempt IN ACCESS EXCLUSIVE MODE"):
-        answer = await sign_in(client)
+        response = await sign_in(client)
 
     await until_signed_in(client)
 
-    assert answer.status_code in {503, 504}
+    assert response.status_code in {503, 504}
     assert faults(caplog) == []
     assert edge.health is not None

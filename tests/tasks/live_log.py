@@ -60,7 +60,7 @@ def encode(entry: LogEntry, audience: str) -> bytes:
 
 
 class FeedSource:
-    """The feed without the wire between."""
+    """The feed, called without gRPC."""
 
     log = "inventory"
 
@@ -126,7 +126,7 @@ async def open_feed(database: Database) -> AsyncIterator[ChangeFeed]:
 
 
 class WorkerProcess:
-    """``python -m tasks worker``, as it is run for real."""
+    """``python -m tasks worker``, as a real process."""
 
     def __init__(self, audit_dsn: str, redis_url: str, log: Path, program: str = "worker", **settings: str) -> None:
         self._environment = os.environ | {
@@ -149,13 +149,13 @@ class WorkerProcess:
             )
 
     def kill(self) -> None:
-        """As a crash: nothing is put in order."""
+        """Kill the process, as a crash does."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def stop(self, seconds: float = 8.0) -> int:
-        """As a supervisor does it; the exit code."""
+        """Stop the process as a supervisor does; return the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
@@ -169,7 +169,7 @@ class WorkerProcess:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return when another process has brought something about; it has no signal that reaches this one."""
+    """Return when a condition caused by another process holds, which sends no signal to this one."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not await condition():  # noqa: ASYNC110 - as said
             await asyncio.sleep(0.02)
@@ -195,7 +195,7 @@ async def until_waiting(jobs: JobQueue, queue: str, count: int) -> None:
 
 
 async def until_logged(worker: WorkerProcess, words: str) -> None:
-    """Return when a process has said something."""
+    """Return when a process has logged a text."""
 
     async def logged() -> bool:
         return words in worker.read_log()

@@ -1,4 +1,4 @@
-"""From the log to the trail through Redis: every entry once, whatever dies on the way."""
+"""From the change log to the trail through Redis: every entry once, through failures of each component."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,8 +23,8 @@ from tests.tasks.live_log import (
     until_waiting,
 )
 
-# As a restart of the server does, for one database.
-CUT_EVERYONE_ELSE = """
+# The effect of a server restart, for one database.
+CLOSE_OTHER_CONNECTIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 DROP = "SELECT * FROM change_log_drop_oldest(interval '-1 day', 0)"
@@ -61,10 +61,10 @@ async def test_every_entry_becomes_a_row_in_order(
     assert worker.stop() == 0
 
 
-async def test_prometheus_is_told_how_far_the_trail_is_behind(
+async def test_metrics_report_the_lag_of_the_trail(
     audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
 ) -> None:
-    def signs() -> dict[str, float]:
+    def follower_metrics() -> dict[str, float]:
         return {
             sample.name.removeprefix("partstream_edge_follower_"): sample.value
             for metric in FOLLOWERS.collect()
@@ -73,24 +73,24 @@ async def test_prometheus_is_told_how_far_the_trail_is_behind(
         }
 
     await log.write("a", 30)
-    assert not signs()
+    assert not follower_metrics()
     async with dispatching(audit_dsn, audit, log, jobs):
         await until_waiting(jobs, AUDIT_QUEUE, 1)
-        behind = signs()
+        behind = follower_metrics()
         worker.start()
         await until_stored(audit.pool, 30)
 
-        async def is_level() -> bool:
-            return signs()["lag_revisions"] == 0
+        async def is_caught_up() -> bool:
+            return follower_metrics()["lag_revisions"] == 0
 
-        await until(is_level)
-        level = signs()
+        await until(is_caught_up)
+        caught_up = follower_metrics()
 
     assert behind["connected"] == 1
     assert behind["lag_revisions"] == 30
     assert behind["lag_seconds"] > 0
-    assert (level["lag_seconds"], level["resyncs_total"]) == (0, 0)
-    assert not signs()
+    assert (caught_up["lag_seconds"], caught_up["resyncs_total"]) == (0, 0)
+    assert not follower_metrics()
 
 
 async def test_a_killed_worker_loses_and_repeats_nothing(
@@ -122,7 +122,7 @@ async def test_jobs_lost_with_redis_are_queued_again(
     assert await stored_revisions(audit.pool) == list(range(1, 1001))
 
 
-async def test_with_redis_away_everything_waits_and_then_catches_up(
+async def test_entries_wait_during_an_outage_of_redis_and_are_stored_afterwards(
     audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess, own_redis: OwnRedis
 ) -> None:
     worker.start()
@@ -138,14 +138,14 @@ async def test_with_redis_away_everything_waits_and_then_catches_up(
     assert worker.runs
 
 
-async def test_connections_cut_by_the_audit_database_are_made_again(
+async def test_connections_that_the_audit_database_closed_are_opened_again(
     audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
 ) -> None:
     worker.start()
     await log.write("a", 4000)
     async with dispatching(audit_dsn, audit, log, jobs):
         await until_stored(audit.pool, 200)
-        await audit.pool.execute(CUT_EVERYONE_ELSE)
+        await audit.pool.execute(CLOSE_OTHER_CONNECTIONS)
         await log.write("b", 100)
         await until_stored(audit.pool, 4100)
 
@@ -160,17 +160,17 @@ async def test_another_dispatcher_takes_over_at_the_position(
     await log.write("a", 6000)
     async with dispatching(audit_dsn, audit, log, jobs) as first, dispatching(audit_dsn, audit, log, jobs) as second:
         await until_stored(audit.pool, 200)
-        one, other = (first, second) if first._leadership.holds else (second, first)
+        leader, standby = (first, second) if first._leadership.holds else (second, first)
         assert [first._leadership.holds, second._leadership.holds].count(True) == 1
-        await one.stop()
+        await leader.stop()
         await log.write("b", 100)
         await until_stored(audit.pool, 6100)
-        assert other._leadership.holds
+        assert standby._leadership.holds
 
     assert await stored_revisions(audit.pool) == list(range(1, 6101))
 
 
-async def test_a_new_epoch_goes_on_after_a_gap_row_without_repeating_what_is_stored(
+async def test_a_new_epoch_continues_after_a_gap_row_without_duplicates(
     audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
 ) -> None:
     worker.start()
@@ -190,7 +190,7 @@ async def test_a_new_epoch_goes_on_after_a_gap_row_without_repeating_what_is_sto
     ]
 
 
-async def test_entries_that_are_no_longer_kept_leave_a_gap_row(
+async def test_entries_that_the_log_dropped_leave_a_gap_row(
     audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
 ) -> None:
     await log.write("a", 10)
@@ -198,7 +198,7 @@ async def test_entries_that_are_no_longer_kept_leave_a_gap_row(
     await log.database.pool.execute(
         f"ALTER TABLE {partition} DISABLE TRIGGER USER; DELETE FROM {partition} WHERE revision <= 6"  # noqa: S608
     )
-    # As after a restart of the service: its window begins with what is left.
+    # As after a restart of the service: its window starts with the remaining entries.
     async with open_feed(log.database) as log.source.feed:
         worker.start()
         async with dispatching(audit_dsn, audit, log, jobs):
@@ -208,15 +208,17 @@ async def test_entries_that_are_no_longer_kept_leave_a_gap_row(
     assert [tuple(row) for row in rows] == [(6, "gap"), *((revision, "created") for revision in range(7, 11))]
 
 
-async def test_sending_stops_while_nobody_works(audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue) -> None:
-    impatient = Limits(stall_seconds=0.02, poll_seconds=0.01)
+async def test_dispatch_stops_at_the_in_flight_limit_without_a_worker(
+    audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue
+) -> None:
+    short_limits = Limits(stall_seconds=0.02, poll_seconds=0.01)
     await log.write("a", 9000)
-    async with dispatching(audit_dsn, audit, log, jobs, impatient):
-        await until_waiting(jobs, AUDIT_QUEUE, impatient.jobs_in_flight)
-        # Many stall times long: a job that waits is no reason to send it again.
+    async with dispatching(audit_dsn, audit, log, jobs, short_limits):
+        await until_waiting(jobs, AUDIT_QUEUE, short_limits.jobs_in_flight)
+        # Longer than many stall times: a waiting job is not sent again.
         depths = [(await jobs.depth(AUDIT_QUEUE)).waiting for _ in range(500)]
 
-    assert set(depths) == {impatient.jobs_in_flight}
+    assert set(depths) == {short_limits.jobs_in_flight}
 
 
 @pytest.mark.parametrize("program", ["worker", "scheduler"])
@@ -231,7 +233,7 @@ async def test_a_process_starts_without_redis_and_ends_in_time(
     assert worker.stop() == 0
 
 
-async def test_the_log_keeps_what_the_trail_still_needs(
+async def test_the_change_log_retains_entries_that_the_trail_has_not_stored(
     audit_dsn: str, audit: Database, log: LiveLog, jobs: JobQueue, worker: WorkerProcess
 ) -> None:
     await log.database.pool.execute("SELECT change_log_resize_partitions(300)")
@@ -249,7 +251,7 @@ async def test_the_log_keeps_what_the_trail_still_needs(
 
 
 async def until_logged_position(log: LiveLog, revision: int) -> None:
-    """Return once the log knows that the trail has come so far."""
+    """Return when the log has this revision as the position of the trail."""
     async with asyncio.timeout(60):
-        while await log.database.pool.fetchval(REPORTED) != revision:  # noqa: ASYNC110 - the database tells nobody
+        while await log.database.pool.fetchval(REPORTED) != revision:  # noqa: ASYNC110 - the database sends no notification
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A job that cannot be done is tried again and then kept where people see it; the position waits, and says so."""
+"""A failing job is retried and then becomes a dead letter; the position of the trail waits."""
 
 import redis
 
@@ -10,7 +10,7 @@ from tests.tasks.entries import EPOCH, stock_response
 from tests.tasks.live_log import WorkerProcess, until, until_logged, until_stored
 
 
-async def test_a_poisoned_job_is_tried_again_while_others_go_on(
+async def test_an_invalid_job_is_retried_while_others_continue(
     audit: Database, jobs: JobQueue, worker: WorkerProcess
 ) -> None:
     await jobs.record_changes(RecordChanges("inventory", EPOCH, 1, 2, stock_response(1, 2)))
@@ -30,7 +30,7 @@ async def test_a_poisoned_job_is_tried_again_while_others_go_on(
     assert await position_of(audit.pool, "inventory") == TrailPosition(EPOCH, 4)
 
 
-async def test_a_job_nobody_knows_is_a_dead_letter(
+async def test_a_job_of_an_unknown_actor_is_a_dead_letter(
     audit: Database, jobs: JobQueue, worker: WorkerProcess, own_redis: OwnRedis
 ) -> None:
     await jobs._enqueue(AUDIT_QUEUE, "of_another_release")

@@ -1,4 +1,4 @@
-"""Keys of the job queues that hold another type, and messages that cannot be read: the trail holds every change.
+"""Job queue keys of another type and unreadable messages: the trail still stores every change.
 
 A string under the key of the audit queue stopped the audit trail for good, while every process was healthy.
 """
@@ -95,7 +95,7 @@ async def test_a_key_of_another_type_does_not_stop_the_trail(
         assert 0 < client.ttl(f"quarantine:{{{key}}}") <= 24 * 3600
 
 
-async def test_both_processes_say_what_they_moved(
+async def test_both_processes_log_what_they_moved(
     audit: Database, jobs: JobQueue, worker: WorkerProcess, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = f"{NAMESPACE}:{AUDIT_QUEUE}"
@@ -110,10 +110,8 @@ async def test_both_processes_say_what_they_moved(
     assert worker.read_log().count("Traceback") == 0
 
 
-async def test_keys_of_a_worker_that_died_are_moved_too(
-    audit: Database, worker: WorkerProcess, client: redis.Redis
-) -> None:
-    """They are looked at now and then only, in whichever command does the maintenance."""
+async def test_keys_of_a_dead_worker_are_moved_too(audit: Database, worker: WorkerProcess, client: redis.Redis) -> None:
+    """Only the command that does the maintenance reads them."""
     key = f"{NAMESPACE}:__acks__.dead-worker.{AUDIT_QUEUE}"
     client.zadd(f"{NAMESPACE}:__heartbeats__", {"dead-worker": 1.0})
     plant(client, key, "string")
@@ -128,7 +126,7 @@ async def test_keys_of_a_worker_that_died_are_moved_too(
 
 
 def messages() -> dict[str, bytes]:
-    """Messages that cannot be worked on, by id."""
+    """Return messages that cannot be processed, by id."""
     good = Message(AUDIT_QUEUE, "record_changes", (), {}, {"redis_message_id": "other"}).asdict()
     forms: dict[str, Any] = {
         "no-options": {name: value for name, value in good.items() if name != "options"},
@@ -150,7 +148,7 @@ def messages() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("queue", [AUDIT_QUEUE, f"{AUDIT_QUEUE}.DQ", WARMING_QUEUE])
-async def test_messages_that_cannot_be_read_are_moved_aside(
+async def test_unreadable_messages_are_moved_aside(
     audit_dsn: str,
     audit: Database,
     log: LiveLog,
@@ -159,7 +157,7 @@ async def test_messages_that_cannot_be_read_are_moved_aside(
     client: redis.Redis,
     queue: str,
 ) -> None:
-    """The consumer that fetched one ended, with the jobs beside it, and met it again after its next start."""
+    """An unreadable message must not end the consumer that fetches it."""
     key, bad = f"{NAMESPACE}:{queue}", messages()
     client.hset(f"{key}.msgs", mapping=bad)  # type: ignore[arg-type]
     client.rpush(key, *bad, "of no message")
@@ -182,7 +180,7 @@ async def test_messages_that_cannot_be_read_are_moved_aside(
 
 
 @pytest.mark.parametrize("owner", ["nobody", "a worker that is not known any more"])
-async def test_messages_that_no_worker_will_fetch_do_not_hold_up_the_trail(
+async def test_orphaned_messages_do_not_block_the_trail(
     audit_dsn: str,
     audit: Database,
     log: LiveLog,
@@ -191,7 +189,7 @@ async def test_messages_that_no_worker_will_fetch_do_not_hold_up_the_trail(
     client: redis.Redis,
     owner: str,
 ) -> None:
-    """They counted as jobs that wait for their next attempt, so that lost ones were never queued again."""
+    """They must not count as jobs that wait for a retry: then lost jobs are not queued again."""
     key = f"{NAMESPACE}:{AUDIT_QUEUE}.DQ"
     client.hset(f"{key}.msgs", "planted", b"garbage")
     if owner != "nobody":
@@ -222,7 +220,7 @@ async def test_jobs_that_are_queued_or_fetched_are_no_orphans(
     consumer.ack(fetched)
 
 
-async def test_messages_kept_aside_are_bounded(
+async def test_quarantined_messages_are_bounded(
     audit: Database, worker: WorkerProcess, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = f"{NAMESPACE}:{AUDIT_QUEUE}"
@@ -238,7 +236,9 @@ async def test_messages_kept_aside_are_bounded(
     assert client.hlen(f"quarantine:{{{key}.msgs}}:unreadable") == 1_000
 
 
-async def test_a_heartbeat_replaces_what_is_there(audit: Database, worker: WorkerProcess, client: redis.Redis) -> None:
+async def test_a_heartbeat_replaces_a_key_of_another_type(
+    audit: Database, worker: WorkerProcess, client: redis.Redis
+) -> None:
     worker.start()
     await until_logged(worker, "worker ready")
 

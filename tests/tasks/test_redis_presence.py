@@ -1,4 +1,4 @@
-"""That Redis is away is said once, and once that it is back."""
+"""An outage of Redis is logged once, and its end once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.harness.own_redis import OwnRedis
 
 
-class Listening(logging.Handler):
-    """Keeps what is written, and lets a test wait for it."""
+class Recording(logging.Handler):
+    """Stores the lines that are logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ def presence() -> RedisPresence:
     return RedisPresence()
 
 
-def test_consumers_that_lost_redis_are_one_line(
+def test_consumers_without_redis_log_one_line(
     own_redis: OwnRedis, presence: RedisPresence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each queue's consumers said CRITICAL every three seconds, for as long as Redis was away."""
+    """The consumers of each queue logged CRITICAL every three seconds during an outage."""
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY", 10)
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.01)
-    listening = Listening()
+    recording = Recording()
     failures: list[str] = []
     quiet = presence.quiet()
 
@@ -46,9 +46,9 @@ def test_consumers_that_lost_redis_are_one_line(
             failures.append(record.name)
         return bool(quiet.filter(record))
 
-    listening.addFilter(passes)
+    recording.addFilter(passes)
     root = logging.getLogger()
-    root.addHandler(listening)
+    root.addHandler(recording)
     monkeypatch.setattr(root, "level", logging.INFO)
     broker = open_broker(own_redis.url)
     broker.declare_queue("audit")
@@ -63,18 +63,18 @@ def test_consumers_that_lost_redis_are_one_line(
         own_redis.start()
         presence.found()
         worker.stop()
-        root.removeHandler(listening)
+        root.removeHandler(recording)
         broker.close()
 
-    said = [line for line in listening.lines if "Redis is" in line]
-    assert [line.split(":")[0].split(" after")[0] for line in said] == [
-        "WARNING Redis is away; jobs wait in the change logs until it is back",
-        "INFO Redis is back",
+    logged = [line for line in recording.lines if "Redis " in line]
+    assert [line.rpartition(" error=")[0] or line.rpartition(" outage_seconds=")[0] for line in logged] == [
+        "WARNING Redis unavailable, jobs wait in the change logs",
+        "INFO Redis available again",
     ]
-    assert not [line for line in listening.lines if "onsumer" in line]
+    assert not [line for line in recording.lines if "onsumer" in line]
 
 
-def test_what_else_the_consumers_say_is_written(presence: RedisPresence) -> None:
+def test_other_records_of_the_consumers_are_logged(presence: RedisPresence) -> None:
     record = logging.LogRecord(
         "dramatiq.worker.ConsumerThread(audit)", logging.ERROR, "", 0, "undefined actor %r", ("x",), None
     )

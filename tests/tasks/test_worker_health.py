@@ -1,4 +1,4 @@
-"""A worker that cannot store the audit trail is not healthy; a short outage of Redis leaves it as it is."""
+"""A worker that cannot store the audit trail is not healthy; a short outage of Redis only degrades it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def worker(audit: Database) -> Dependencies:
     return made
 
 
-async def test_it_is_down_while_rows_cannot_be_stored(worker: Dependencies, audit: Database) -> None:
+async def test_a_worker_is_down_while_rows_cannot_be_stored(worker: Dependencies, audit: Database) -> None:
     recorder = worker.recorder
     assert recorder is not None
     assert (await worker.health()).status == "ok"
@@ -48,10 +48,10 @@ async def test_it_is_down_while_rows_cannot_be_stored(worker: Dependencies, audi
     assert (await worker.health()).status == "ok"
 
 
-async def test_an_outage_of_redis_counts_once_it_lasts(worker: Dependencies, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_a_long_outage_of_redis_is_down(worker: Dependencies, monkeypatch: pytest.MonkeyPatch) -> None:
     presence = worker.redis
     assert presence is not None
-    presence.lost(StoreUnavailable("gone"))
+    presence.lost(StoreUnavailable("unavailable"))
     assert (await worker.health()).status == "degraded"
 
     monkeypatch.setattr(dependencies, "REDIS_SECONDS", 0.0)

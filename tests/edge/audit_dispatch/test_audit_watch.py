@@ -35,21 +35,21 @@ class Log:
 
 @pytest.fixture
 async def proxy(audit_dsn: str) -> AsyncIterator[TcpProxy]:
-    """The way to the audit database, which can be cut."""
+    """A proxy to the audit database, whose connections a test can close."""
     port = int(audit_dsn.rpartition(":")[2].partition("/")[0])
     async with proxy_to(port) as made:
         yield made
 
 
-async def test_it_fires_while_the_trail_is_behind_and_stands_still(trail: Database) -> None:
+async def test_the_alert_fires_while_the_trail_lags_and_does_not_advance(trail: Database) -> None:
     alerts, log, store = Alerts("test"), Log(), AuditStore(trail.pool)
-    patient = AuditWatch(trail.pool, log.position, ["inventory", "content"], alerts)
+    default_watch = AuditWatch(trail.pool, log.position, ["inventory", "content"], alerts)
     watch = AuditWatch(trail.pool, log.position, ["inventory", "content"], alerts, stalled_seconds=0.0)
 
     await watch.run_once()
     assert alerts.firing(STALLED_ALERT) == []
     log.seen = Position("inventory", EPOCH, 2)
-    await patient.run_once()
+    await default_watch.run_once()
     assert alerts.firing(STALLED_ALERT) == []
     await watch.run_once()
     assert alerts.firing(STALLED_ALERT) == ["inventory"]
@@ -63,7 +63,7 @@ async def test_it_fires_while_the_trail_is_behind_and_stands_still(trail: Databa
     await alerts.stop()
 
 
-async def test_it_fires_when_the_audit_database_is_unavailable(audit_dsn: str, proxy: TcpProxy) -> None:
+async def test_the_alert_fires_when_the_audit_database_is_unavailable(audit_dsn: str, proxy: TcpProxy) -> None:
     alerts, log = Alerts("test"), Log()
     log.seen = Position("inventory", EPOCH, 0)
     opened = await asyncpg.create_pool(through(proxy, audit_dsn), min_size=1, max_size=1, timeout=5)

@@ -37,23 +37,23 @@ class Source:
     """The services: respond from a shop, or are unavailable."""
 
     shop: Shop
-    is_away: bool = False
+    is_unavailable: bool = False
     calls: list[list[str]] = field(default_factory=list)
 
     async def stocks(self, part_ids: list[str], min_token: str) -> Loaded:
-        self._answer(part_ids)
+        self._record_call(part_ids)
         truth = self.shop.stock
         return Loaded({part_id: truth.read(part_id) for part_id in part_ids}, self.shop.cursor("inventory", truth.head))
 
     async def parts(self, part_ids: list[str], min_token: str) -> Loaded:
-        self._answer(part_ids)
+        self._record_call(part_ids)
         values = {part_id: self.shop.parts.get(part_id, Absent()) for part_id in part_ids}
         return Loaded(values, self.shop.cursor("content", len(self.shop.content_log)))
 
-    def _answer(self, part_ids: list[str]) -> None:
+    def _record_call(self, part_ids: list[str]) -> None:
         self.calls.append(part_ids)
-        if self.is_away:
-            raise StoreUnavailable("The service is away.")
+        if self.is_unavailable:
+            raise StoreUnavailable("Service unavailable.")
 
 
 class Edge:

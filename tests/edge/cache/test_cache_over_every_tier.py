@@ -38,9 +38,9 @@ async def test_log_entry_replaces_the_value_so_the_next_reader_hits(edge: Edge) 
 
 
 async def test_concurrent_readers_share_one_load(edge: Edge) -> None:
-    answers = await asyncio.gather(*(edge.cache.get(keys.STOCK, "A") for _ in range(20)))
+    responses = await asyncio.gather(*(edge.cache.get(keys.STOCK, "A") for _ in range(20)))
 
-    assert {answer.value.available for answer in answers} == {100}
+    assert {response.value.available for response in responses} == {100}
     assert edge.source.calls == [["A"]]
 
 
@@ -67,7 +67,7 @@ async def test_absence_is_cached_until_the_log_brings_the_part(edge: Edge) -> No
     await edge.follow()
     found = await edge.cache.get(keys.PART, "B")
 
-    assert [answer.value for answer in missing] == [Absent(), Absent()]
+    assert [response.value for response in missing] == [Absent(), Absent()]
     assert found.value.title == "New"
     assert edge.source.calls == [["B"]]
 
@@ -76,10 +76,10 @@ async def test_minimum_revision_is_read_through_and_then_held(edge: Edge) -> Non
     await edge.cache.get(keys.STOCK, "A")
     edge.shop.move("A")
 
-    answer = await edge.cache.get(keys.STOCK, "A", edge.shop.cursor("inventory", 2))
+    response = await edge.cache.get(keys.STOCK, "A", edge.shop.cursor("inventory", 2))
     later = await edge.cache.get(keys.STOCK, "A")
 
-    assert (answer.value.version, later.value.version, later.tier) == (2, 2, "memory")
+    assert (response.value.version, later.value.version, later.tier) == (2, 2, "memory")
 
 
 async def test_own_write_is_visible_before_the_log_applies_it(edge: Edge) -> None:
@@ -119,7 +119,7 @@ async def test_hidden_part_is_absent_and_no_fill_restores_it(edge: Edge) -> None
     await edge.follow()
 
     edge.cache.keep(keys.PART, shown)
-    edge.source.is_away = True
+    edge.source.is_unavailable = True
 
     assert isinstance((await edge.cache.get(keys.PART, "A")).value, Absent)
 
@@ -131,15 +131,15 @@ async def test_silent_stream_makes_results_stale_then_reads_go_through(edge: Edg
 
     for age in (1.0, 20.0, 40.0):
         edge.streams[keys.INVENTORY].age = age
-        answer = await edge.cache.get(keys.STOCK, "A")
-        tiers.append((answer.tier, answer.value.version))
+        response = await edge.cache.get(keys.STOCK, "A")
+        tiers.append((response.tier, response.value.version))
 
     assert tiers == [("memory", 1), ("stale", 1), ("source", 2)]
 
 
 async def test_reads_fail_when_stream_and_source_are_unavailable_for_long(edge: Edge) -> None:
     await edge.cache.get(keys.STOCK, "A")
-    edge.source.is_away = True
+    edge.source.is_unavailable = True
 
     edge.streams[keys.INVENTORY].age = 40.0
 
@@ -153,10 +153,10 @@ async def test_expired_entry_is_refreshed_in_the_background(edge: Edge) -> None:
     assert entry is not None
 
     entry.ends_at = entry.filled_at
-    answers = [await edge.cache.get(keys.STOCK, "A") for _ in range(3)]
+    responses = [await edge.cache.get(keys.STOCK, "A") for _ in range(3)]
     await edge.settle()
 
-    assert [answer.tier for answer in answers] == ["memory"] * 3
+    assert [response.tier for response in responses] == ["memory"] * 3
     assert edge.source.calls == [["A"], ["A"]]
 
 
@@ -169,7 +169,7 @@ async def test_expired_entry_is_used_when_the_source_is_unavailable(edge: Edge) 
         await edge.shared.drop(keys.STOCK, edge.shop.epochs["inventory"], ["A"])
 
     entry.ends_at = entry.filled_at
-    edge.source.is_away = True
+    edge.source.is_unavailable = True
     edge.streams[keys.INVENTORY].is_connected = False
 
     assert (await edge.cache.get(keys.STOCK, "A")).tier == "stale"

@@ -1,6 +1,6 @@
-"""A database was restored to an earlier state, and this process has not received that yet.
+"""Reads after a restore of a database, before this process has received the new epoch.
 
-Once a read that showed the token of a lost write was answered with the restored value as if the write had never been.
+A read with the token of a lost write must not return the restored value, as if the write had never happened.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from tests.edge.cache.conftest import Edge
 
 @pytest.fixture
 def services() -> Any:
-    """Not asked by reads of one part: the cache's own loaders are."""
+    """No upstream clients: reads of one part use the loaders of the cache."""
     return Services.__new__(Services)
 
 
 def restore(edge: Edge) -> uuid.UUID:
-    """The service begins a new epoch; answers the one that its watchers still follow."""
+    """Begin a new epoch; return the previous one, which the watchers still follow."""
     lost = edge.shop.epochs[keys.INVENTORY]
     edge.shop.epochs[keys.INVENTORY] = uuid.uuid4()
     return lost
 
 
-async def test_value_of_another_history_is_not_given_for_a_token_of_the_lost_one(edge: Edge, services: Any) -> None:
+async def test_a_value_of_the_new_epoch_is_not_returned_for_a_token_of_the_previous_one(
+    edge: Edge, services: Any
+) -> None:
     lost = restore(edge)
     set_request_context(RequestContext(promised={keys.INVENTORY: lost}))
 
@@ -40,19 +42,21 @@ async def test_value_of_another_history_is_not_given_for_a_token_of_the_lost_one
         await CachedReads(edge.cache, services).stock("A", "")
 
 
-async def test_without_a_token_it_is_given_with_the_token_of_its_own_history(edge: Edge, services: Any) -> None:
+async def test_without_a_token_the_value_is_returned_with_the_token_of_its_epoch(edge: Edge, services: Any) -> None:
     restore(edge)
-    exchange = RequestContext()
-    set_request_context(exchange)
+    context = RequestContext()
+    set_request_context(context)
 
     read = await CachedReads(edge.cache, services).stock("A", "")
 
-    told = cursors.decode(cursors.merge(*exchange.revisions))[keys.INVENTORY]
+    returned = cursors.decode(cursors.merge(*context.revisions))[keys.INVENTORY]
     assert read.stock.available == 100
-    assert told.epoch == edge.shop.epochs[keys.INVENTORY]
+    assert returned.epoch == edge.shop.epochs[keys.INVENTORY]
 
 
-async def test_what_was_held_before_is_still_true_for_the_lost_token(edge: Edge, services: Any) -> None:
+async def test_a_value_cached_before_the_restore_is_still_valid_for_the_previous_token(
+    edge: Edge, services: Any
+) -> None:
     reads = CachedReads(edge.cache, services)
     await reads.stock("A", "")
     set_request_context(RequestContext(promised={keys.INVENTORY: restore(edge)}))

@@ -30,9 +30,9 @@ async def test_one_process_fills_the_other_hits(edge: Edge, other: Edge) -> None
     await edge.cache.get(keys.STOCK, "A")
     await edge.settle()
 
-    answer = await other.cache.get(keys.STOCK, "A")
+    response = await other.cache.get(keys.STOCK, "A")
 
-    assert (answer.value.available, answer.tier) == (100, "shared")
+    assert (response.value.available, response.tier) == (100, "shared")
     assert other.source.calls == []
 
 
@@ -47,7 +47,10 @@ async def test_entry_is_used_only_when_it_is_as_new_as_the_reader(edge: Edge, ot
     await edge.feed_shared()
     caught_up = await other.cache.get(keys.STOCK, "A")
 
-    assert [(answer.tier, answer.value.version) for answer in (too_old, caught_up)] == [("source", 2), ("shared", 2)]
+    assert [(response.tier, response.value.version) for response in (too_old, caught_up)] == [
+        ("source", 2),
+        ("shared", 2),
+    ]
 
 
 async def test_entry_of_an_untouched_part_is_used_though_redis_lags(edge: Edge, other: Edge) -> None:
@@ -101,11 +104,11 @@ async def test_redis_that_lost_everything_starts_empty(edge: Edge, other: Edge, 
     await edge.feed_shared()
     await other.follow()
 
-    answer = await other.cache.get(keys.STOCK, "A")
+    response = await other.cache.get(keys.STOCK, "A")
     await other.settle()
     edge.memory.drop(keys.STOCK, "A")
     await edge.follow()
-    assert (answer.tier, answer.value.version) == ("source", 2)
+    assert (response.tier, response.value.version) == ("source", 2)
     assert (await edge.cache.get(keys.STOCK, "A")).tier == "shared"
 
 

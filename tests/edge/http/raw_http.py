@@ -1,4 +1,4 @@
-"""Bytes to and from a listening edge, as no HTTP library would send them."""
+"""Raw bytes to and from a listening edge, including those that no HTTP library sends."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ class Reply:
 
 
 class Connection:
-    """One connection."""
+    """A raw connection to an edge."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -43,14 +43,14 @@ class Connection:
         self.writer.write(raw)
 
     def end(self) -> None:
-        """End this side only."""
+        """Close the sending side only."""
         self.writer.write_eof()
 
     def close(self) -> None:
         self.writer.close()
 
     async def end_all(self) -> None:
-        """Close, and wait until it is."""
+        """Close, and wait until the connection is closed."""
         self.writer.close()
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
@@ -64,7 +64,7 @@ class Connection:
             return Reply(int(first.split()[1]), headers, body)
 
     async def closed(self) -> bytes:
-        """What came until the server closed."""
+        """Return the bytes received until the server closes the connection."""
         async with asyncio.timeout(WAIT_SECONDS):
             try:
                 return await self.reader.read()
@@ -73,7 +73,7 @@ class Connection:
 
 
 async def connect(port: int, raw: bytes = b"") -> Connection:
-    """A connection that has sent something."""
+    """Return a connection that has sent ``raw``."""
     connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
     _opened.append(connection)
     connection.send(raw)
@@ -81,7 +81,7 @@ async def connect(port: int, raw: bytes = b"") -> Connection:
 
 
 async def ask(port: int, raw: bytes) -> Reply:
-    """The reply to bytes sent on a connection of their own."""
+    """Return the reply to bytes sent on a new connection."""
     connection = await connect(port, raw)
     try:
         return await connection.reply()
@@ -91,7 +91,7 @@ async def ask(port: int, raw: bytes) -> Reply:
 
 @contextlib.asynccontextmanager
 async def listening(app: Any, **options: Any) -> AsyncIterator[int]:
-    """The port on which an application is served by the edge's own server."""
+    """Serve an application with the server of the edge; yield the port."""
     port = free_port()
     server = HttpServer(app, "127.0.0.1", port, **options)
     server.start()
@@ -105,7 +105,7 @@ async def listening(app: Any, **options: Any) -> AsyncIterator[int]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once something in this process has become true that has no signal of its own."""
+    """Return when a condition of this process holds, which has no signal."""
 
     async def look() -> bool:
         return condition()

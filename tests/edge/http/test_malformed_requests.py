@@ -1,4 +1,4 @@
-"""What is no HTTP, or no JSON, is 400, 414 or 431: never a fault of ours, and never routed."""
+"""Malformed HTTP or JSON is 400, 414 or 431: never a 5xx, and never routed."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ def login(body: bytes, headers: bytes = JSON) -> bytes:
 
 @pytest.fixture
 async def port(edge: Edge) -> AsyncIterator[int]:
-    """Where the edge listens."""
+    """Return the port of the edge."""
     async with listening(edge.asgi) as number:
         yield number
 
@@ -116,7 +116,7 @@ async def test_a_malformed_request_is_400_and_never_routed(
     assert [record.levelname for record in caplog.records if record.levelno > 30] == []
 
 
-async def test_a_chunk_that_ends_early_is_400_for_a_client_that_has_closed_its_side_only(port: int) -> None:
+async def test_a_truncated_chunk_is_400_for_a_client_that_closed_only_its_sending_side(port: int) -> None:
     client = await connect(port, LOGIN + JSON + b"Content-Length: 200\r\n\r\n{")
     client.end()
 
@@ -148,13 +148,13 @@ async def test_a_head_that_is_too_large(port: int, raw: bytes, status: int, reas
     ("headers", "status"),
     [(b"", 415), (b"Content-Type: \r\n", 415), (b"Content-Type: text/plain\r\n", 415), (b"Content-Type: x\r\n", 415)],
 )
-async def test_a_body_without_a_type_of_ours_is_415(port: int, headers: bytes, status: int) -> None:
+async def test_a_body_of_another_media_type_is_415(port: int, headers: bytes, status: int) -> None:
     reply = await ask(port, login(b"{}", headers))
 
     assert reply.problem["status"] == status
 
 
-async def test_what_is_unusual_but_allowed_is_served(port: int) -> None:
+async def test_unusual_but_valid_requests_are_served(port: int) -> None:
     absolute = await ask(port, get(b"http://edge/health/live"))
     port_named = await ask(port, get(b"/health/live", b"Host: [::1]:8000\r\n"))
     old = await ask(port, b"GET /health/live HTTP/1.0\r\n\r\n")
@@ -164,8 +164,8 @@ async def test_what_is_unusual_but_allowed_is_served(port: int) -> None:
     assert [item["message"] for item in chunked.problem["errors"]] == ["Object missing required field `username`"]
 
 
-async def test_a_length_beside_chunks_is_ignored_and_the_connection_ends(port: int) -> None:
-    """RFC 9112, 6.3: the listener takes the length off, so that it cannot be seen here."""
+async def test_a_content_length_with_chunks_is_ignored_and_the_connection_closes(port: int) -> None:
+    """RFC 9112, 6.3: the listener removes the length, so that the edge does not receive it."""
     client = await connect(
         port,
         LOGIN + JSON + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nGET / HTTP/1.1",

@@ -1,4 +1,4 @@
-"""What every request gets, whatever answers it."""
+"""The middleware around every request: client address, request id, faults, overload, access log."""
 
 import ipaddress
 from typing import Any
@@ -13,21 +13,21 @@ from edge.metrics import REQUESTS
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
 
 
-async def shows_exchange(scope: Any, receive: Any, send: Any) -> None:
-    exchange = current_request_context()
-    body = f"{exchange.client_ip} {exchange.request_id}".encode()
+async def shows_context(scope: Any, receive: Any, send: Any) -> None:
+    context = current_request_context()
+    body = f"{context.client_ip} {context.request_id}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 
 
 async def fails(scope: Any, receive: Any, send: Any) -> None:
-    message = "a secret of the stack"
+    message = "a secret of the process"
     raise RuntimeError(message)
 
 
 def client_of(app: Any, address: str = "10.0.0.1", **options: Any) -> httpx.AsyncClient:
-    envelope = EdgeMiddleware(app, position=lambda: "", trusted_proxies=PROXIES, **options)
-    transport = httpx.ASGITransport(app=envelope, client=(address, 1))  # type: ignore[arg-type]
+    middleware = EdgeMiddleware(app, position=lambda: "", trusted_proxies=PROXIES, **options)
+    transport = httpx.ASGITransport(app=middleware, client=(address, 1))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://edge")
 
 
@@ -41,19 +41,19 @@ def client_of(app: Any, address: str = "10.0.0.1", **options: Any) -> httpx.Asyn
         ("10.0.0.1", "", "10.0.0.1"),
     ],
 )
-async def test_client_is_the_nearest_address_that_is_no_proxy_of_ours(peer: str, forwarded: str, expected: str) -> None:
-    async with client_of(shows_exchange, peer) as client:
-        answer = await client.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
+async def test_client_is_the_nearest_address_that_is_no_trusted_proxy(peer: str, forwarded: str, expected: str) -> None:
+    async with client_of(shows_context, peer) as client:
+        response = await client.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
 
-    assert answer.text.split()[0] == expected
+    assert response.text.split()[0] == expected
 
 
-async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
-    async with client_of(shows_exchange) as client:
-        kept = await client.get("/", headers={"Partstream-Request-Id": "checkout-17"})
+async def test_a_valid_request_id_is_used_and_an_invalid_one_replaced() -> None:
+    async with client_of(shows_context) as client:
+        valid = await client.get("/", headers={"Partstream-Request-Id": "checkout-17"})
         replaced = await client.get("/", headers={"Partstream-Request-Id": "x" * 101})
 
-    assert kept.headers["partstream-request-id"] == "checkout-17"
+    assert valid.headers["partstream-request-id"] == "checkout-17"
     assert len(replaced.headers["partstream-request-id"]) == 36
 
 
@@ -69,40 +69,38 @@ async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
         ("192.0.2.9", "7f3c2a.proxy_1", "checkout-17"),
     ],
 )
-async def test_request_id_of_a_trusted_proxy_comes_before_that_of_the_caller(
-    peer: str, given: str, expected: str
-) -> None:
-    async with client_of(shows_exchange, peer) as client:
+async def test_request_id_of_a_trusted_proxy_takes_precedence(peer: str, given: str, expected: str) -> None:
+    async with client_of(shows_context, peer) as client:
         headers = {"X-Request-Id": given, "Partstream-Request-Id": "checkout-17"}
-        answer = await client.get("/", headers=headers)
+        response = await client.get("/", headers=headers)
 
-    assert answer.headers["partstream-request-id"] == expected
-    assert answer.text.split()[1] == expected
+    assert response.headers["partstream-request-id"] == expected
+    assert response.text.split()[1] == expected
 
 
 @pytest.mark.parametrize(("peer", "given"), [("192.0.2.9", "7f3c2a"), ("10.0.0.1", "a b"), ("10.0.0.1", "x" * 101)])
-async def test_request_id_that_cannot_be_taken_over_is_replaced(peer: str, given: str) -> None:
-    async with client_of(shows_exchange, peer) as client:
-        answer = await client.get("/", headers={"X-Request-Id": given})
+async def test_an_unusable_request_id_of_a_proxy_is_replaced(peer: str, given: str) -> None:
+    async with client_of(shows_context, peer) as client:
+        response = await client.get("/", headers={"X-Request-Id": given})
 
-    assert len(answer.headers["partstream-request-id"]) == 36
+    assert len(response.headers["partstream-request-id"]) == 36
 
 
-async def test_faults_tell_nothing_about_themselves() -> None:
+async def test_faults_reveal_no_details() -> None:
     async with client_of(fails) as client:
-        answer = await client.get("/")
+        response = await client.get("/")
 
-    assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
-    assert "secret" not in answer.text
+    assert (response.status_code, response.json()["reason"]) == (500, "INTERNAL")
+    assert "secret" not in response.text
 
 
-async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
-    async with client_of(shows_exchange, max_concurrent=0) as client:
-        refused = await client.get("/api/v1/parts")
+async def test_requests_beyond_the_concurrency_limit_are_rejected_immediately() -> None:
+    async with client_of(shows_context, max_concurrent=0) as client:
+        rejected = await client.get("/api/v1/parts")
         probe = await client.get("/health/live")
 
-    assert (refused.status_code, refused.json()["reason"]) == (503, "OVERLOADED")
-    assert refused.headers["retry-after"] == "1"
+    assert (rejected.status_code, rejected.json()["reason"]) == (503, "OVERLOADED")
+    assert rejected.headers["retry-after"] == "1"
     assert probe.status_code == 200
 
 
@@ -117,35 +115,35 @@ async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
         ("GET", "/health/ready", 503, "DEBUG"),
     ],
 )
-async def test_writes_and_refusals_are_worth_a_line_and_reads_that_went_well_are_not(
+async def test_the_log_level_of_a_request_depends_on_method_and_status(
     method: str, path: str, status: int, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line for each of thousands of reads a second once hid every other line, and cost as much as the answers."""
+    """A line for each of thousands of reads per second hides all other lines, and costs as much as the responses."""
 
-    async def answers(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         scope["path_template"] = scope["path"]
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     caplog.set_level("DEBUG", "edge.access")
-    async with client_of(answers) as client:
+    async with client_of(app) as client:
         await client.request(method, path)
 
     assert [record.levelname for record in caplog.records if record.name == "edge.access"] == [level]
 
 
-async def test_a_slow_read_is_worth_a_line(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_read_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.http.middleware.SLOW_SECONDS", 0.0)
     caplog.set_level("INFO", "edge.access")
 
-    async with client_of(shows_exchange) as client:
+    async with client_of(shows_context) as client:
         await client.get("/api/v1/parts")
 
     assert "GET /api/v1/parts 200" in caplog.text
 
 
-async def test_methods_that_anyone_makes_up_share_one_series() -> None:
-    async with client_of(shows_exchange) as client:
+async def test_unknown_methods_share_one_metric_series() -> None:
+    async with client_of(shows_context) as client:
         for method in ("DANCE", "SING"):
             await client.request(method, "/parts")
 

@@ -1,4 +1,4 @@
-"""Entity tags in headers: any list is read as RFC 9110 has it, and anything else is malformed."""
+"""Entity tags in headers: lists are parsed as in RFC 9110, anything else is malformed."""
 
 import re
 import uuid
@@ -20,7 +20,7 @@ foreign = opaque.filter(lambda text: not re.fullmatch(r"([0-9a-f]{32}\\.)?[0-9]+
 
 
 def request_with(name: str, *lines: str):  # type: ignore[no-untyped-def] # noqa: ANN201 - the framework's
-    """A request with a header, in any number of lines."""
+    """Return a request with a header in any number of lines."""
     made = RequestFactory().get("/")
     made.scope["headers"] = [(name.lower().encode(), line.encode("latin-1")) for line in lines]
     return made
@@ -31,7 +31,7 @@ def request_with(name: str, *lines: str):  # type: ignore[no-untyped-def] # noqa
     space=blanks,
     lines=st.integers(1, 3),
 )
-def test_the_strong_tags_of_ours_in_a_list_are_what_may_be_there(
+def test_only_strong_tags_of_this_service_count_in_if_match(
     tags: list[tuple[uuid.UUID, int, str, bool] | str], space: str, lines: int
 ) -> None:
     texts, expected = [], set()
@@ -78,7 +78,7 @@ def test_a_read_is_fresh_when_any_tag_is_that_of_the_response(
     assert not is_known(request_with("If-None-Match", ", ".join(listed[:-1])), tag)
 
 
-def test_a_header_names_so_many_versions_and_no_more() -> None:
+def test_the_number_of_tags_in_a_header_is_bounded() -> None:
     tags = [f'"{version_tag(number, uuid.UUID(int=1))}"' for number in range(MOST_TAGS + 1)]
 
     assert precondition(request_with("If-Match", ", ".join(tags[:-1])), None).if_match is not None

@@ -1,4 +1,4 @@
-"""Every reason has a status and survives the way from a service to the browser."""
+"""Every reason has a status, and is the same in the service and in the problem document."""
 
 import pytest
 
@@ -17,19 +17,19 @@ def test_every_reason_of_the_contract_has_a_status() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(CLASSES))
-def test_reason_survives_the_wire(reason: str) -> None:
-    error: PartstreamError = CLASSES[reason]("what a person is told", metadata={"fact": "1"})
+def test_reason_is_unchanged_by_the_grpc_status(reason: str) -> None:
+    error: PartstreamError = CLASSES[reason]("a detail for people", metadata={"fact": "1"})
 
     arrived = from_status(to_status(error, lambda _: None))
 
     problem = problem_of(arrived)
-    assert (problem.reason, problem.detail) == (reason, "what a person is told")
+    assert (problem.reason, problem.detail) == (reason, "a detail for people")
     assert problem.status == STATUS_BY_REASON[reason][0]
     assert problem.metadata == {"fact": "1"}
 
 
 @pytest.mark.parametrize("reason", [name for name, (status, _) in STATUS_BY_REASON.items() if status == 503])
-def test_answers_that_may_pass_say_when_to_come_again(reason: str) -> None:
+def test_temporary_errors_have_a_retry_after_header(reason: str) -> None:
     response = problem_response(CLASSES[reason]("later", retry_after_seconds=1.2))
 
     assert response.headers["Retry-After"] == "2"

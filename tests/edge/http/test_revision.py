@@ -1,4 +1,4 @@
-"""How long a read waits for what its caller has seen."""
+"""The time for which a read waits for the revision of its caller."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ EPOCH = UUID(int=1)
 
 
 class Clock:
-    """Time that passes only where somebody waits."""
+    """A clock that advances only in a wait."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Behind:
-    """A follower that never gets there."""
+    """A follower that never reaches the revision."""
 
     def __init__(self, log: str, clock: Clock) -> None:
         self.cursor = cursors.encode(cursors.Position(log, EPOCH, 1))
@@ -36,7 +36,7 @@ class Behind:
         raise RevisionNotYetServed("not yet")
 
 
-async def test_several_logs_are_waited_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_several_logs_share_one_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(revision, "time", clock)
     logs = ("content", "inventory")

@@ -1,4 +1,4 @@
-"""Every response protects the browser that gets it, whatever answers: a route, an error, a 304, a preflight."""
+"""Every response has the security headers: of a route, an error, a 304, a preflight."""
 
 import ipaddress
 import uuid
@@ -57,7 +57,7 @@ async def test_every_response_has_the_headers(client: httpx.AsyncClient, admin: 
     assert not [response for response in responses.values() if "strict-transport-security" in response.headers]
 
 
-async def test_responses_of_the_layers_around_the_routes_have_them() -> None:
+async def test_responses_of_the_middleware_have_the_headers() -> None:
     async def fails(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError
 
@@ -71,18 +71,18 @@ async def test_responses_of_the_layers_around_the_routes_have_them() -> None:
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/", "/schema/reference", "/schema/openapi.json"])
-async def test_the_reference_may_load_its_own_files_only(client: httpx.AsyncClient, path: str) -> None:
+async def test_the_api_reference_may_load_its_own_files_only(client: httpx.AsyncClient, path: str) -> None:
     policy = (await client.get(f"http://edge{path}")).headers["content-security-policy"]
 
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "frame-ancestors 'none'" in policy
 
 
-async def test_an_address_that_only_begins_like_the_reference_is_data(client: httpx.AsyncClient) -> None:
+async def test_a_path_with_the_prefix_of_the_reference_has_the_data_policy(client: httpx.AsyncClient) -> None:
     assert (await client.get("http://edge/schematics")).headers["content-security-policy"] == DATA_POLICY
 
 
-async def test_responses_of_authentication_are_stored_nowhere(client: httpx.AsyncClient, edge: Edge) -> None:
+async def test_responses_of_authentication_are_not_cacheable(client: httpx.AsyncClient, edge: Edge) -> None:
     grant = (await client.post("/auth/login", json=CREDENTIALS)).json()
     session = await client.post("/auth/session", json=CREDENTIALS)
     csrf = {"X-CSRF-Token": session.json()["csrf_token"]}
@@ -118,10 +118,8 @@ def behind_proxies(edge: Edge) -> Any:
         ("192.0.2.9", "https", False),
     ],
 )
-async def test_a_trusted_proxy_says_that_the_browser_came_by_https(
-    edge: Edge, address: str, forwarded: str, *, secure: bool
-) -> None:
-    """By the address ``127.0.0.1`` behind a proxy the cookie went out without ``Secure``."""
+async def test_the_scheme_comes_from_a_trusted_proxy(edge: Edge, address: str, forwarded: str, *, secure: bool) -> None:
+    """The cookie needs ``Secure`` also for the address ``127.0.0.1`` behind a proxy."""
     headers = {"X-Forwarded-Proto": forwarded}
     async with client_of(behind_proxies(edge), "http://127.0.0.1:8000", address) as client:
         opened = await client.post("/api/v1/auth/session", json=CREDENTIALS, headers=headers)
@@ -157,14 +155,14 @@ async def test_over_https_only_the_host_bound_cookie_counts(edge: Edge) -> None:
         ({"Authorization": "Bearer x"}, "/auth/session", 401, 'Bearer realm="partstream", error="invalid_token", '),
     ],
 )
-async def test_a_refusal_says_what_is_wrong_with_the_token(
+async def test_the_challenge_states_the_error_of_the_token(
     client: httpx.AsyncClient, headers: dict[str, str], path: str, status: int, challenge: str
 ) -> None:
-    refused = await client.get(path, headers=headers)
+    rejected = await client.get(path, headers=headers)
 
-    assert refused.status_code == status
-    assert refused.headers["www-authenticate"].startswith(challenge)
-    assert refused.headers["www-authenticate"].endswith('"')
+    assert rejected.status_code == status
+    assert rejected.headers["www-authenticate"].startswith(challenge)
+    assert rejected.headers["www-authenticate"].endswith('"')
 
 
 async def test_a_missing_permission_is_an_insufficient_scope(
@@ -174,25 +172,25 @@ async def test_a_missing_permission_is_an_insufficient_scope(
     await admin.post("/admin/users", json=clerk)
     grant = (await client.post("/auth/login", json=clerk)).json()
 
-    refused = await client.get("/admin/users", headers={"Authorization": f"Bearer {grant['access_token']}"})
+    rejected = await client.get("/admin/users", headers={"Authorization": f"Bearer {grant['access_token']}"})
 
-    assert refused.status_code == 403
-    assert refused.headers["www-authenticate"] == (
+    assert rejected.status_code == 403
+    assert rejected.headers["www-authenticate"] == (
         'Bearer realm="partstream", error="insufficient_scope", scope="users:read"'
     )
 
 
-async def test_a_wrong_password_is_no_error_of_a_token(client: httpx.AsyncClient) -> None:
-    refused = await client.post("/auth/login", json={**CREDENTIALS, "password": "a guess"})
+async def test_the_challenge_for_a_wrong_password_has_no_token_error(client: httpx.AsyncClient) -> None:
+    rejected = await client.post("/auth/login", json={**CREDENTIALS, "password": "a guess"})
 
-    assert refused.headers["www-authenticate"] == 'Bearer realm="partstream"'
+    assert rejected.headers["www-authenticate"] == 'Bearer realm="partstream"'
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "nonsense"])
-async def test_every_write_with_a_body_needs_its_type(
+async def test_every_write_with_a_body_needs_a_json_content_type(
     edge: Edge, admin: httpx.AsyncClient, content_type: str | None
 ) -> None:
-    """A form, or a script of any page, sends a body of no type unasked."""
+    """A form, or a script of any page, can send a body of another type without a preflight."""
     document = (await admin.get("http://edge/schema/openapi.json")).json()
     headers = {} if content_type is None else {"Content-Type": content_type}
     writes = [
@@ -205,13 +203,13 @@ async def test_every_write_with_a_body_needs_its_type(
     assert len(writes) > 20
     for method, path, documented in writes:
         for body in ({"content": b"{}"}, {"content": chunks()}):
-            refused = await admin.request(method, f"http://edge{path}", headers=headers, **body)
-            assert (method, path, refused.status_code) == (method, path, 415)
+            rejected = await admin.request(method, f"http://edge{path}", headers=headers, **body)
+            assert (method, path, rejected.status_code) == (method, path, 415)
         assert "415" in documented, (method, path)
 
 
 def examples(operation: dict[str, Any]) -> dict[str, str]:
-    """A value for every parameter of the path."""
+    """Return a value for every path parameter."""
     in_path = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
     return {each["name"]: "1" if each["schema"]["type"] == "integer" else str(uuid.UUID(int=1)) for each in in_path}
 
@@ -221,7 +219,7 @@ async def chunks() -> Any:
     yield b"}"
 
 
-async def test_no_body_needs_no_type(admin: httpx.AsyncClient) -> None:
+async def test_an_empty_body_needs_no_content_type(admin: httpx.AsyncClient) -> None:
     assert (await admin.post("/auth/logout", content=b"")).status_code == 204
 
 
@@ -231,7 +229,7 @@ def with_origins(edge: Edge) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/auth/session", "/admin/users", "/parts/LED", "/nowhere"])
-async def test_a_page_of_a_listed_origin_reads_every_response(edge: Edge, path: str) -> None:
+async def test_a_page_of_an_allowed_origin_can_read_every_response(edge: Edge, path: str) -> None:
     async with client_of(with_origins(edge), "http://edge/api/v1") as client:
         read = await client.get(path, headers={"Origin": SHOP})
 
@@ -245,27 +243,27 @@ async def test_a_page_of_a_listed_origin_reads_every_response(edge: Edge, path: 
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "https://shop.example.evil.example", "http://shop.example", "null", "", "*"]
 )
-async def test_other_origins_get_no_cors_header(edge: Edge, origin: str) -> None:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+async def test_other_origins_have_no_cors_headers(edge: Edge, origin: str) -> None:
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     async with client_of(with_origins(edge), "http://edge/api/v1") as client:
-        responses = [await client.get("/parts", headers=asked), await client.options("/parts", headers=asked)]
+        responses = [await client.get("/parts", headers=preflight), await client.options("/parts", headers=preflight)]
 
     for response in responses:
         assert not [name for name in response.headers if name.startswith("access-control-")]
         assert "Origin" in response.headers["vary"]
 
 
-async def test_without_a_list_there_is_no_cors_at_all(client: httpx.AsyncClient) -> None:
+async def test_without_allowed_origins_there_are_no_cors_headers(client: httpx.AsyncClient) -> None:
     response = await client.get("/auth/session", headers={"Origin": SHOP})
 
     assert not [name for name in response.headers if name.startswith("access-control-")]
     assert "Origin" not in response.headers["vary"]
 
 
-async def test_a_preflight_allows_what_the_api_takes(edge: Edge) -> None:
-    asked = {"Origin": SHOP, "Access-Control-Request-Method": "PUT"}
+async def test_a_preflight_allows_the_methods_and_headers_of_the_api(edge: Edge) -> None:
+    preflight = {"Origin": SHOP, "Access-Control-Request-Method": "PUT"}
     async with client_of(with_origins(edge), "http://edge/api/v1") as client:
-        allowed = await client.options("/admin/parts/LED", headers=asked)
+        allowed = await client.options("/admin/parts/LED", headers=preflight)
 
     assert (allowed.status_code, allowed.content) == (204, b"")
     assert allowed.headers["access-control-allow-origin"] == SHOP
@@ -289,13 +287,13 @@ def test_headers_are_listed_by_their_names() -> None:
         ("https://Shop.example:443/, http://localhost:5173", ("https://shop.example", "http://localhost:5173")),
     ],
 )
-def test_origins_are_kept_as_browsers_write_them(raw: str, parsed: tuple[str, ...]) -> None:
+def test_origins_are_normalised_as_in_browsers(raw: str, parsed: tuple[str, ...]) -> None:
     assert origins(raw) == parsed
 
 
 @pytest.mark.parametrize(
     "raw", ["*", "null", "shop.example", "https://*.shop.example", "https://shop.example/a", "https://u@shop.example"]
 )
-def test_what_is_no_origin_is_rejected(raw: str) -> None:
+def test_an_invalid_origin_is_rejected(raw: str) -> None:
     with pytest.raises(ValueError, match="origin"):
         origins(raw)

@@ -1,4 +1,4 @@
-"""Clients that send slowly, or not at all, occupy nothing that others need."""
+"""Slow and silent clients do not use up what other clients need."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,13 @@ from edge.http.open_sockets import accepted
 from edge.metrics import REQUESTS
 from tests.edge.http.raw_http import Connection, ask, connect, listening, until
 
-CROWD = 1_005  # what once made an edge respond with 503 to everyone
+CROWD = 1_005  # more than the concurrency limit of an edge
 SLOW = b"POST /cart HTTP/1.1\r\nHost: edge\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
 GET = b"GET /parts HTTP/1.1\r\nHost: edge\r\n\r\n"
 
 
 class Echo:
-    """Responds with the size of the body, and knows how many requests it has seen."""
+    """Responds with the size of the body, and counts its requests."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -43,7 +43,7 @@ async def served(echo: Echo | None = None, **options: Any) -> AsyncIterator[int]
 
 
 async def waiting(port: int, limiter: ConnectionLimiter, count: int, raw: bytes = SLOW) -> list[Connection]:
-    """Connections whose requests have begun, in the order of their beginning."""
+    """Open connections whose requests have begun, in that order."""
     opened: list[Connection] = []
     before = limiter.begun
     for done in range(count):
@@ -67,7 +67,7 @@ async def test_a_thousand_unfinished_bodies_do_not_reach_the_concurrency_limit()
     assert reply.status == 200
 
 
-async def test_a_body_that_does_not_arrive_in_time_is_408_and_the_connection_ends() -> None:
+async def test_a_body_that_exceeds_its_timeout_is_408_and_the_connection_closes() -> None:
     echo = Echo()
     async with served(echo, body_seconds=0.2) as port:
         slow = await connect(port, SLOW)
@@ -79,8 +79,8 @@ async def test_a_body_that_does_not_arrive_in_time_is_408_and_the_connection_end
     assert echo.calls == 0
 
 
-async def test_a_body_that_keeps_coming_may_take_longer() -> None:
-    """The time grows with what has arrived: a large body over a slow line is no attack."""
+async def test_the_timeout_of_a_body_grows_with_its_received_size() -> None:
+    """A large body over a slow line is no attack."""
     size = 512 * 1024
     head = b"POST /cart HTTP/1.1\r\nHost: edge\r\nContent-Length: %d\r\n\r\n" % size
     async with served(body_seconds=0.3) as port:
@@ -93,7 +93,7 @@ async def test_a_body_that_keeps_coming_may_take_longer() -> None:
     assert (reply.status, reply.body) == (200, str(size).encode())
 
 
-async def test_at_the_bound_of_an_address_the_longest_wait_gives_way() -> None:
+async def test_at_the_limit_of_an_address_the_longest_waiting_request_is_closed() -> None:
     limiter = ConnectionLimiter(per_address=3)
     async with served(connections=limiter, body_seconds=600) as port:
         first, second, third = await waiting(port, limiter, 3)
@@ -111,7 +111,7 @@ async def test_at_the_bound_of_an_address_the_longest_wait_gives_way() -> None:
     assert (kept.status, kept.body) == (200, b"100")
 
 
-async def test_addresses_behind_a_trusted_proxy_are_counted_each_by_itself() -> None:
+async def test_addresses_behind_a_trusted_proxy_are_counted_separately() -> None:
     limiter = ConnectionLimiter(per_address=1)
     loopback = (ipaddress.ip_network("127.0.0.0/8"),)
 
@@ -129,7 +129,7 @@ async def test_addresses_behind_a_trusted_proxy_are_counted_each_by_itself() -> 
         second.close()
 
 
-def test_the_addresses_of_one_customer_count_as_one() -> None:
+def test_addresses_of_one_ipv6_network_count_as_one() -> None:
     limiter = ConnectionLimiter(per_address=2)
 
     with (
@@ -143,7 +143,7 @@ def test_the_addresses_of_one_customer_count_as_one() -> None:
     assert limiter.in_progress == 0
 
 
-async def test_requests_that_all_have_their_body_make_the_next_of_the_address_wait() -> None:
+async def test_requests_beyond_the_limit_of_an_address_are_429() -> None:
     began, finish = asyncio.Event(), asyncio.Event()
 
     async def busy(scope: Any, receive: Any, send: Any) -> None:
@@ -163,7 +163,7 @@ async def test_requests_that_all_have_their_body_make_the_next_of_the_address_wa
     assert (second.status, second.problem["reason"], second.headers["retry-after"]) == (429, "OVERLOADED", "1")
 
 
-async def test_bodies_that_have_not_arrived_share_a_bounded_memory() -> None:
+async def test_incomplete_bodies_share_a_bounded_memory() -> None:
     limiter = ConnectionLimiter(buffered_bytes=128 * 1024)
     head = b"POST /cart HTTP/1.1\r\nHost: edge\r\nContent-Length: 100000\r\n\r\n"
     async with served(connections=limiter, body_seconds=600) as port:
@@ -183,10 +183,10 @@ async def test_bodies_that_have_not_arrived_share_a_bounded_memory() -> None:
         (b"POST /cart HTTP/1.1\r\nHost: edge\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "400"),
     ],
 )
-async def test_a_client_that_leaves_in_mid_body_is_no_fault(
+async def test_a_client_that_disconnects_during_its_body_is_no_fault(
     raw: bytes, status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was a traceback of 33 lines and a 500 in the metrics, for each of them."""
+    """Each of them must not be a traceback and a 500 in the metrics."""
     caplog.set_level("DEBUG", "edge")
     counted = REQUESTS.labels("POST", "unmatched", status)
     before = counted._value.get()
@@ -202,7 +202,7 @@ async def test_a_client_that_leaves_in_mid_body_is_no_fault(
     assert limiter.in_progress == 0
 
 
-async def test_a_head_that_does_not_arrive_in_time_ends_the_connection() -> None:
+async def test_a_head_that_exceeds_its_timeout_closes_the_connection() -> None:
     async with listening(EdgeMiddleware(Echo(), position=lambda: ""), head_seconds=0.3) as port:
         silent = await connect(port)
         partial = await connect(port, b"GET /parts HTTP/1.1\r\nHo")
@@ -215,8 +215,8 @@ async def test_a_head_that_does_not_arrive_in_time_ends_the_connection() -> None
     assert served_first.status == 200
 
 
-async def test_a_body_that_is_too_large_is_413_though_the_client_goes_on_sending() -> None:
-    """A connection that is closed with unread bytes is reset, and the client never sees why."""
+async def test_a_body_that_is_too_large_is_413_while_the_client_still_sends() -> None:
+    """A connection closed with unread bytes is reset, and the client never receives the response."""
     size = 8 * 1024 * 1024
     async with served() as port:
         for head in (b"Content-Length: %d\r\n\r\n" % size, b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size):
@@ -228,8 +228,8 @@ async def test_a_body_that_is_too_large_is_413_though_the_client_goes_on_sending
             assert (reply.status, reply.problem["reason"]) == (413, "BODY_TOO_LARGE")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how long a connection has been quiet")
-async def test_idle_connections_beyond_the_bound_of_an_address_are_closed_the_quietest_first() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports how long a connection has been quiet")
+async def test_idle_connections_beyond_the_limit_of_an_address_are_closed_longest_idle_first() -> None:
     limiter = ConnectionLimiter(per_address=3)
     async with served(connections=limiter, body_seconds=600) as port:
         sweeper = IdleConnections(limiter, port, per_address=3, total=1_000)
@@ -253,7 +253,7 @@ async def test_idle_connections_beyond_the_bound_of_an_address_are_closed_the_qu
         assert (await busy.reply()).status == 200
 
 
-async def test_idle_connections_beyond_the_bound_of_all_are_closed() -> None:
+async def test_idle_connections_beyond_the_total_limit_are_closed() -> None:
     limiter = ConnectionLimiter()
     async with served(connections=limiter) as port:
         idle = [await connect(port) for _ in range(6)]
@@ -271,7 +271,7 @@ async def test_idle_connections_beyond_the_bound_of_all_are_closed() -> None:
             task.cancel()
 
 
-async def test_a_bound_that_is_not_reached_costs_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_below_the_limits_no_connections_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.http.idle_connections.accepted", None)
     sweeper = IdleConnections(ConnectionLimiter(), 1, per_address=100_000, total=100_000)
 

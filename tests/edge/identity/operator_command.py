@@ -14,7 +14,7 @@ from stack.checkout import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -22,11 +22,11 @@ class Done:
 
     @property
     def last_line(self) -> str:
-        """The last line of standard output."""
+        """Return the last line of standard output."""
         return self.out.splitlines()[-1]
 
     def json(self) -> Any:
-        """Standard output as JSON."""
+        """Return standard output, parsed as JSON."""
         return json.loads(self.out)
 
 

@@ -18,7 +18,7 @@ ALTER TABLE login_attempt DROP COLUMN purpose;
 """
 
 
-async def test_roles_become_a_set_in_their_order_and_attempts_are_sign_ins(edge_dsn: str) -> None:
+async def test_the_migration_removes_duplicate_roles_and_marks_attempts_as_sign_ins(edge_dsn: str) -> None:
     connection = await asyncpg.connect(edge_dsn)
     await connection.execute(UNDO)
     await connection.execute("INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ('admin', '', false)")

@@ -1,4 +1,4 @@
-"""Sessions in cookies: signed, revocable, and of no use to other sites."""
+"""Sessions in cookies: signed, revocable, and useless to other sites."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ ENDS = {
 
 @pytest.fixture
 async def browser(edge: Edge) -> Any:
-    """A client that keeps cookies, on the machine itself."""
+    """A client with a cookie jar, on localhost."""
     transport = httpx.ASGITransport(app=edge.asgi)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as made:
         yield made
 
 
-async def test_browser_signs_in_by_cookie_and_never_sees_a_token(browser: httpx.AsyncClient) -> None:
+async def test_browser_signs_in_by_cookie_and_receives_no_token(browser: httpx.AsyncClient) -> None:
     opened = await browser.post("/auth/session", json=CREDENTIALS)
 
     assert opened.status_code == 201
@@ -51,19 +51,19 @@ async def test_cookie_is_secure_everywhere_else(edge: Edge) -> None:
     assert "Secure" in opened.headers["set-cookie"]
 
 
-async def test_change_needs_the_token_of_the_page(browser: httpx.AsyncClient) -> None:
+async def test_a_write_requires_the_csrf_token(browser: httpx.AsyncClient) -> None:
     csrf = (await browser.post("/auth/session", json=CREDENTIALS)).json()["csrf_token"]
 
     without = await browser.post("/admin/users", json=NEW_USER)
     wrong = await browser.post("/admin/users", json=NEW_USER, headers={"X-CSRF-Token": "0" * 64})
     right = await browser.post("/admin/users", json=NEW_USER, headers={"X-CSRF-Token": csrf})
 
-    assert [answer.status_code for answer in (without, wrong, right)] == [403, 403, 201]
+    assert [response.status_code for response in (without, wrong, right)] == [403, 403, 201]
     assert without.json()["reason"] == "CSRF_TOKEN_MISSING"
     assert (await browser.get("/admin/users")).status_code == 200
 
 
-async def test_signed_out_cookie_is_refused(browser: httpx.AsyncClient) -> None:
+async def test_signed_out_cookie_is_rejected(browser: httpx.AsyncClient) -> None:
     csrf = (await browser.post("/auth/session", json=CREDENTIALS)).json()["csrf_token"]
     cookie = browser.cookies["partstream_session"]
 
@@ -75,20 +75,20 @@ async def test_signed_out_cookie_is_refused(browser: httpx.AsyncClient) -> None:
     assert (kept.status_code, kept.json()["reason"]) == (401, "TOKEN_REVOKED")
 
 
-async def test_made_up_cookie_is_refused(browser: httpx.AsyncClient) -> None:
+async def test_forged_cookie_is_rejected(browser: httpx.AsyncClient) -> None:
     await browser.post("/auth/session", json=CREDENTIALS)
     session_id = browser.cookies["partstream_session"].partition(".")[0]
 
     for cookie in (f"{session_id}.{'0' * 64}", f"{session_id}.é", session_id, "x"):
-        answer = await browser.get("/admin/users", headers=[(b"cookie", f"partstream_session={cookie}".encode())])
-        assert (answer.status_code, answer.json()["reason"]) == (401, "TOKEN_INVALID")
+        response = await browser.get("/admin/users", headers=[(b"cookie", f"partstream_session={cookie}".encode())])
+        assert (response.status_code, response.json()["reason"]) == (401, "TOKEN_INVALID")
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired", "idle", "disabled", "forged"])
 async def test_an_old_cookie_is_a_guest_on_public_routes_and_is_removed(
     browser: httpx.AsyncClient, edge: Edge, database: Database, end: str
 ) -> None:
-    """The shop was closed with 401 to a browser that had an old cookie, which it sends unasked and cannot remove."""
+    """A browser sends an old cookie and cannot remove it, so a 401 would lock it out of the shop."""
     await browser.post("/auth/session", json=CREDENTIALS)
     await database.pool.execute(ENDS[end])
     if end == "forged":
@@ -98,11 +98,11 @@ async def test_an_old_cookie_is_a_guest_on_public_routes_and_is_removed(
     browser.cookies.clear()
 
     guest = await browser.get("/auth/session", headers=kept)
-    refused = await browser.get("/admin/users", headers=kept)
+    rejected = await browser.get("/admin/users", headers=kept)
 
     assert (guest.status_code, guest.json()) == (200, {"username": None})
-    assert refused.status_code == 401
-    for response in (guest, refused):
+    assert rejected.status_code == 401
+    for response in (guest, rejected):
         (cookie,) = response.headers.get_list("set-cookie")
         assert cookie.startswith("partstream_session=")
         assert "Max-Age=0" in cookie
@@ -110,11 +110,11 @@ async def test_an_old_cookie_is_a_guest_on_public_routes_and_is_removed(
         assert "no-store" in response.headers["cache-control"]
 
 
-async def test_a_bad_bearer_token_makes_no_guest(browser: httpx.AsyncClient) -> None:
-    refused = await browser.get("/auth/session", headers={"Authorization": "Bearer x"})
+async def test_an_invalid_bearer_token_is_rejected_on_public_routes(browser: httpx.AsyncClient) -> None:
+    rejected = await browser.get("/auth/session", headers={"Authorization": "Bearer x"})
 
-    assert (refused.status_code, refused.json()["reason"]) == (401, "TOKEN_INVALID")
-    assert "set-cookie" not in refused.headers
+    assert (rejected.status_code, rejected.json()["reason"]) == (401, "TOKEN_INVALID")
+    assert "set-cookie" not in rejected.headers
 
 
 async def test_a_guest_has_no_name(browser: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""What callers without an account can make the database keep, and for how long."""
+"""Bounds of the security events that callers without an account can cause."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BYTES = "SELECT coalesce(sum(pg_column_size(e.*)), 0) FROM security_event AS e W
 
 
 class Clock:
-    """Seconds since 1970, moved by hand."""
+    """Seconds since 1970, advanced by a test."""
 
     def __init__(self) -> None:
         self.now = 60_000_000.0
@@ -55,8 +55,8 @@ async def test_bad_tokens_with_long_paths_do_not_fill_the_database(
     caplog.set_level(logging.INFO, "edge")
     bad = {"Authorization": "Bearer x"}
     for number in range(30):
-        answer = await client.get(f"/parts/{number}{'A' * 8_000}", headers=bad)
-        assert answer.status_code == 401
+        response = await client.get(f"/parts/{number}{'A' * 8_000}", headers=bad)
+        assert response.status_code == 401
 
     (row,) = await stored(edge, database, "denied")
     assert row["occurrences"] == 30
@@ -72,8 +72,8 @@ async def test_attempts_on_unknown_names_are_one_row_and_on_a_known_one_another(
 ) -> None:
     names = ["\uff21dm\u2160n" + "x" * 59, *(f"stranger-{number}" for number in range(6)), ADMIN, "ADMIN"]
     for name in names:
-        answer = await client.post("/auth/login", json={"username": name, "password": "wrong"})
-        assert answer.status_code == 401
+        response = await client.post("/auth/login", json={"username": name, "password": "wrong"})
+        assert response.status_code == 401
 
     unknown, known = await stored(edge, database, "login_failed")
     assert (unknown["occurrences"], known["occurrences"]) == (7, 2)
@@ -83,7 +83,7 @@ async def test_attempts_on_unknown_names_are_one_row_and_on_a_known_one_another(
     assert [(item["count"], item["client_ip"]) for item in found["items"]] == [(2, "192.0.2.1")]
 
 
-async def test_refusals_of_a_known_caller_are_told_apart(
+async def test_denials_of_a_known_caller_are_separate_rows(
     edge: Edge, client: httpx.AsyncClient, database: Database, keys: Keys, clock: Clock
 ) -> None:
     token = {"Authorization": f"Bearer {keys.key.mint(subject=VISITOR, name='visitor')}"}
@@ -109,7 +109,7 @@ async def test_the_next_minute_and_another_network_are_other_rows(edge: Edge, da
     assert len(repeated._counted) == 1
 
 
-async def test_many_addresses_bring_a_bounded_number_of_rows(
+async def test_many_addresses_cause_a_bounded_number_of_rows(
     edge: Edge, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repeated_events, "MOST_A_MINUTE", 3)
@@ -149,7 +149,7 @@ async def test_a_guest_who_signs_out_leaves_no_row(edge: Edge, client: httpx.Asy
         "SELECT set_config('partstream.expiring', 'on', false); DELETE FROM security_event",
     ],
 )
-async def test_events_stay_as_they_are(edge: Edge, database: Database, statement: str) -> None:
+async def test_events_are_append_only(edge: Edge, database: Database, statement: str) -> None:
     row = EventRow("denied", None, "", None, "192.0.2.1", "", "{}")
     for _ in range(2):
         await edge._repeated_events.add(row, "")
@@ -171,7 +171,7 @@ async def test_events_stay_as_they_are(edge: Edge, database: Database, statement
         "INSERT INTO login_attempt (username, client_ip, succeeded) VALUES ('x', repeat('x', 65), false)",
     ],
 )
-async def test_the_database_takes_no_long_text(database: Database, statement: str) -> None:
+async def test_the_database_rejects_long_texts(database: Database, statement: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="texts_are_short"):
         await database.pool.execute(statement)
 
@@ -197,7 +197,7 @@ async def test_old_events_expire_and_that_is_recorded(database: Database) -> Non
         await database.pool.execute("SELECT expire_security_events('1 hour', 10)")
 
 
-async def test_the_bounds_come_to_a_database_with_long_texts(edge_dsn: str) -> None:
+async def test_the_migration_bounds_existing_long_texts(edge_dsn: str) -> None:
     connection = await asyncpg.connect(edge_dsn)
     await connection.execute(
         """ALTER TABLE security_event DROP COLUMN occurrences, DROP COLUMN last_at, DROP COLUMN aggregate CASCADE;
@@ -225,5 +225,5 @@ async def test_the_bounds_come_to_a_database_with_long_texts(edge_dsn: str) -> N
         ("\n" * 100, "\\n" * 32),
     ],
 )
-def test_a_text_of_a_stranger_is_short_and_visible(text: str, expected: str) -> None:
+def test_an_unverified_text_is_truncated_and_printable(text: str, expected: str) -> None:
     assert bounded(text, 64) == expected

@@ -1,4 +1,4 @@
-"""Guessing is bounded, also in parallel, and no stranger can lock out an account or an address."""
+"""Password guessing is bounded, also in parallel, and no other client can lock out an account or an address."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def sign_in(client: httpx.AsyncClient, username: str = ADMIN, password: st
 
 
 async def test_exactly_five_of_120_parallel_wrong_passwords_are_checked(edge: Edge) -> None:
-    """Attempts were counted after their check, so that a burst had checked ten before the first one counted."""
+    """Attempts count before their check: otherwise a burst checks more before the first one counts."""
     async with client_at(edge, "192.0.2.7") as client:
         codes = await asyncio.gather(*(sign_in(client, password=f"guess {n}") for n in range(120)))
 
@@ -36,8 +36,8 @@ async def test_parallel_sign_ins_with_the_right_password_all_succeed(edge: Edge)
     assert codes == [200] * 20
 
 
-async def test_two_edges_check_five_between_them(database: Database) -> None:
-    """The count is the database's, not that of one process."""
+async def test_two_edges_share_the_count_of_attempts(database: Database) -> None:
+    """The count is stored in the database, not in one process."""
     checked = 0
 
     async def wrong() -> bool:
@@ -56,20 +56,20 @@ async def test_two_edges_check_five_between_them(database: Database) -> None:
 
 @pytest.mark.parametrize("username", ["adm\u0130n", "\uff21dmin", "admi\u0274"])
 async def test_only_ascii_letters_are_folded(client: httpx.AsyncClient, username: str) -> None:
-    """``adm``, U+0130, ``n`` signed in as the administrator while that name was locked out."""
+    """``adm``, U+0130, ``n`` is not the locked-out name of the administrator."""
     assert await sign_in(client, username) == 401
 
 
 @pytest.mark.parametrize("spelling", ["admin", "ADMIN", "aDmIn"])
-async def test_every_spelling_that_is_found_is_locked_out_together(client: httpx.AsyncClient, spelling: str) -> None:
+async def test_every_spelling_of_a_name_is_locked_out_together(client: httpx.AsyncClient, spelling: str) -> None:
     for name in ("admin", "ADMIN", "Admin", "aDMIN", "adMin"):
         await sign_in(client, name, "a guess")
 
     assert await sign_in(client, spelling) == 429
 
 
-async def test_failures_from_elsewhere_lock_out_no_one(edge: Edge) -> None:
-    """An attacker once kept the administrator out from anywhere, and an office out by the names that it tried."""
+async def test_failures_from_another_address_lock_out_no_user(edge: Edge) -> None:
+    """An attacker must not lock out an administrator elsewhere, nor other users at its address."""
     for n in range(4):
         async with client_at(edge, f"203.0.113.{n}") as attacker:
             assert [await sign_in(attacker, password="a guess") for _ in range(6)] == [401] * 5 + [429]
@@ -95,7 +95,7 @@ async def test_failures_from_everywhere_only_delay(database: Database, edge: Edg
     assert code == 200
 
 
-async def test_success_elsewhere_gives_no_new_attempts(edge: Edge) -> None:
+async def test_success_at_another_address_resets_no_attempts(edge: Edge) -> None:
     async with client_at(edge, "203.0.113.1") as attacker, client_at(edge, "192.0.2.7") as owner:
         for _ in range(5):
             await sign_in(attacker, password="a guess")
@@ -104,7 +104,7 @@ async def test_success_elsewhere_gives_no_new_attempts(edge: Edge) -> None:
         assert await sign_in(attacker, password="a guess") == 429
 
 
-async def test_success_forgets_the_failures_before_it(client: httpx.AsyncClient) -> None:
+async def test_success_resets_the_failures_before_it(client: httpx.AsyncClient) -> None:
     for _ in range(4):
         await sign_in(client, password="a guess")
     await sign_in(client)

@@ -71,7 +71,7 @@ async def test_issue_is_a_security_event_with_source_cli(admin: httpx.AsyncClien
     assert event["details"] == {"roles": "auditor", "source": "cli", "os_user": getpass.getuser()}
 
 
-async def test_role_of_an_administrators_token_is_all_it_permits(
+async def test_a_token_with_a_role_has_only_the_permissions_of_that_role(
     client: httpx.AsyncClient, operator: OperatorCommand
 ) -> None:
     token = (await operator("token", "--role", "auditor")).last_line
@@ -130,7 +130,7 @@ async def test_default_is_the_first_administrator_that_is_enabled(
         ),
     ],
 )
-async def test_what_is_wrong_is_one_line(
+async def test_an_invalid_call_is_one_error_line(
     operator: OperatorCommand, database: Database, arguments: list[str], line: str
 ) -> None:
     await database.pool.execute(
@@ -172,7 +172,7 @@ async def test_file_that_is_no_signing_key_is_one_line(operator: OperatorCommand
     assert (done.code, done.err) == (1, f"The signing key cannot be read from {file}.\n")
 
 
-async def test_missing_settings_are_named_at_once(operator: OperatorCommand) -> None:
+async def test_all_missing_settings_are_reported_together(operator: OperatorCommand) -> None:
     done = await OperatorCommand({})("token")
 
     assert done.code == 2
@@ -197,10 +197,10 @@ async def test_output_that_cannot_be_written_is_one_line(
     assert (done.code, done.err) == (1, f"{line}\n")
 
 
-async def test_many_tokens_do_not_end_a_session_that_lasts(
+async def test_many_tokens_do_not_end_a_longer_session(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, operator: OperatorCommand, database: Database
 ) -> None:
-    """A script that took a token for each of its calls would have signed its operator out of the browser."""
+    """A script that issues a token for each call must not sign its operator out of the browser."""
     begin_many = """
     INSERT INTO session (user_id, expires_at) SELECT user_id, now() + interval '5 minutes'
     FROM "user", generate_series(1, 60) WHERE username = $1

@@ -15,7 +15,7 @@ async def sign_in(client: httpx.AsyncClient, username: str, password: str) -> ht
 
 
 async def events(admin: httpx.AsyncClient, kind: str) -> list[dict[str, str]]:
-    """The details of the events of a kind, newest first, without the operating system user."""
+    """Return the details of the events of a kind, newest first, without the operating system user."""
     items = (await admin.get("/admin/security-events", params={"kind": kind})).json()["items"]
     assert all(item["details"].pop("os_user") for item in items)
     return [item["details"] for item in items]
@@ -157,7 +157,7 @@ async def test_list_shows_every_user_by_name(
         (["unlock", "gh\x9bost"], 'There is no user "gh\\x9bost".'),
     ],
 )
-async def test_what_is_wrong_is_one_line(operator: OperatorCommand, arguments: list[str], line: str) -> None:
+async def test_an_invalid_call_is_one_error_line(operator: OperatorCommand, arguments: list[str], line: str) -> None:
     done = await operator("users", *arguments)
 
     assert (done.code, done.out, done.err) == (1, "", f"{line}\n")
@@ -174,7 +174,7 @@ async def test_what_is_wrong_is_one_line(operator: OperatorCommand, arguments: l
         (b"latin \xe4\xe4\xe4", "Standard input must be one line of UTF-8 text: the password."),
     ],
 )
-async def test_password_keeps_the_rules_of_the_api(
+async def test_a_password_must_satisfy_the_rules_of_the_api(
     client: httpx.AsyncClient, operator: OperatorCommand, password: bytes, line: str
 ) -> None:
     done = await operator("users", "reset-password", ADMIN, "--password-stdin", stdin=password)
@@ -184,7 +184,7 @@ async def test_password_keeps_the_rules_of_the_api(
 
 
 async def test_api_rejects_a_name_with_a_line_feed_at_its_end(admin: httpx.AsyncClient) -> None:
-    """``$`` in a pattern matches before it; the constraint of the table made a 500 of that."""
+    """``$`` in a pattern matches before it, and then the constraint of the table fails with a 500."""
     rejected = await admin.post("/admin/users", json={**CLERK, "username": "clerk\n"})
 
     assert rejected.status_code == 422

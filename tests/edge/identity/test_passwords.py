@@ -1,4 +1,4 @@
-"""Passwords as the API takes them: rejected when weak, and the same however they are typed."""
+"""Passwords: weak ones are rejected, and all Unicode forms of one are equal."""
 
 import unicodedata
 
@@ -16,25 +16,25 @@ async def sign_in(client: httpx.AsyncClient, password: str) -> int:
 
 
 @pytest.mark.parametrize("password", ["password1234", " " * 12, "clerkclerkclerk", "short"])
-async def test_weak_passwords_are_rejected_on_every_way_in(
+async def test_weak_passwords_are_rejected_by_every_route(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, password: str
 ) -> None:
     user = (await admin.post("/admin/users", json={"username": "clerk", "password": PASSWORD})).json()
 
-    refused = [
+    rejected = [
         await admin.post("/admin/users", json={"username": "clerk", "password": password}),
         await admin.patch(f"/admin/users/{user['user_id']}", json={"password": password}),
         await client.post("/auth/register", json={"username": "clerk", "password": password}),
     ]
 
-    assert [(each.status_code, each.json()["errors"][0]["field"]) for each in refused] == [(422, "password")] * 3
+    assert [(each.status_code, each.json()["errors"][0]["field"]) for each in rejected] == [(422, "password")] * 3
     assert await sign_in(client, PASSWORD) == 200
 
 
 async def test_a_password_is_the_same_in_every_unicode_form(
     client: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
-    """A keyboard of another system composed an umlaut of two characters, and the password was wrong there."""
+    """Keyboards of some systems compose an umlaut of two characters."""
     await admin.post("/admin/users", json={"username": "clerk", "password": unicodedata.normalize("NFD", PASSWORD)})
 
     codes = [await sign_in(client, unicodedata.normalize(form, PASSWORD)) for form in ("NFC", "NFD", "NFKC", "NFKD")]

@@ -1,4 +1,4 @@
-"""Customers register, sign in, and are nothing more than customers."""
+"""Customers register and sign in, with the role customer only."""
 
 import asyncio
 
@@ -29,22 +29,22 @@ async def test_a_customer_registers_and_signs_in(client: httpx.AsyncClient) -> N
 
 
 async def test_roles_cannot_be_chosen(client: httpx.AsyncClient) -> None:
-    refused = await client.post("/auth/register", json={**CAROL, "roles": ["admin"]})
+    rejected = await client.post("/auth/register", json={**CAROL, "roles": ["admin"]})
 
-    assert refused.status_code == 400
+    assert rejected.status_code == 400
 
 
 @pytest.mark.parametrize("name", ["carol", "CAROL", "admin", "Administrator", "anonymous", "system"])
-async def test_names_in_use_and_reserved_ones_are_taken_alike(client: httpx.AsyncClient, name: str) -> None:
+async def test_used_and_reserved_names_have_the_same_response(client: httpx.AsyncClient, name: str) -> None:
     await client.post("/auth/register", json=CAROL)
 
-    refused = await client.post("/auth/register", json={**CAROL, "username": name})
+    rejected = await client.post("/auth/register", json={**CAROL, "username": name})
 
-    assert (refused.status_code, refused.json()["reason"]) == (409, "NAME_TAKEN")
-    assert refused.json()["detail"] == f"The name {name} is taken: choose another one."
+    assert (rejected.status_code, rejected.json()["reason"]) == (409, "NAME_TAKEN")
+    assert rejected.json()["detail"] == f"The name {name} is taken: choose another one."
 
 
-async def test_one_of_many_parallel_registrations_of_a_name_wins(client: httpx.AsyncClient) -> None:
+async def test_one_of_many_parallel_registrations_of_a_name_succeeds(client: httpx.AsyncClient) -> None:
     made = await asyncio.gather(*(client.post("/auth/register", json=CAROL) for _ in range(8)))
 
     assert sorted(each.status_code for each in made) == [201] + [409] * 7
@@ -55,10 +55,10 @@ async def test_registrations_of_an_address_are_bounded(client: httpx.AsyncClient
     for _ in range(FREE_REGISTRATIONS):
         await lockout.admit_registration("192.0.2.1")
 
-    refused = await client.post("/auth/register", json=CAROL)
+    rejected = await client.post("/auth/register", json=CAROL)
 
-    assert refused.status_code == 429
-    assert int(refused.headers["retry-after"]) >= 1
+    assert rejected.status_code == 429
+    assert int(rejected.headers["retry-after"]) >= 1
     await lockout.admit_registration("192.0.2.2")
 
 

@@ -1,4 +1,4 @@
-"""``/admin/security-events``, page by page."""
+"""Pages of ``/admin/security-events``."""
 
 import httpx
 import pytest
@@ -9,10 +9,10 @@ EVENTS = "INSERT INTO security_event (kind, username) SELECT 'denied', 'visitor'
 
 
 @pytest.mark.parametrize(("size", "pages"), [(2, [2, 2]), (3, [3, 1]), (4, [4]), (5, [4])])
-async def test_the_last_page_has_no_token_also_when_it_is_full(
+async def test_a_full_last_page_has_no_token(
     admin: httpx.AsyncClient, database: Database, size: int, pages: list[int]
 ) -> None:
-    """A full last page once led to an empty one."""
+    """A token would lead to an empty page."""
     await database.pool.execute(EVENTS)
 
     query: dict[str, str | int] = {"kind": "denied", "page_size": size}

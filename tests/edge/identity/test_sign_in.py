@@ -1,4 +1,4 @@
-"""Signing in, refreshing, signing out, and being kept out."""
+"""Sign-in, token refresh, sign-out and rejected tokens."""
 
 import asyncio
 
@@ -11,23 +11,23 @@ CREDENTIALS = {"username": ADMIN, "password": PASSWORD}
 
 
 async def test_sign_in_grants_a_bearer_token_for_ten_minutes(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/auth/login", json=CREDENTIALS)
+    response = await client.post("/auth/login", json=CREDENTIALS)
 
-    assert answer.status_code == 200
-    grant = answer.json()
+    assert response.status_code == 200
+    grant = response.json()
     assert grant["token_type"] == "Bearer"
     assert grant["expires_in"] == 600
     assert set(grant) == {"access_token", "token_type", "expires_in", "refresh_token"}
-    assert answer.headers["cache-control"] == "private, no-store"
+    assert response.headers["cache-control"] == "private, no-store"
 
 
-async def test_user_names_are_found_whatever_their_case(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/auth/login", json={**CREDENTIALS, "username": "ADMIN"})
+async def test_usernames_are_case_insensitive(client: httpx.AsyncClient) -> None:
+    response = await client.post("/auth/login", json={**CREDENTIALS, "username": "ADMIN"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
-async def test_wrong_password_and_unknown_user_look_the_same(client: httpx.AsyncClient) -> None:
+async def test_wrong_password_and_unknown_user_have_the_same_response(client: httpx.AsyncClient) -> None:
     wrong = await client.post("/auth/login", json={**CREDENTIALS, "password": "guess"})
     unknown = await client.post("/auth/login", json={**CREDENTIALS, "username": "nobody"})
 
@@ -37,18 +37,18 @@ async def test_wrong_password_and_unknown_user_look_the_same(client: httpx.Async
     assert wrong.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_sixth_attempt_after_five_failures_must_wait(client: httpx.AsyncClient) -> None:
+async def test_the_sixth_attempt_after_five_failures_is_429(client: httpx.AsyncClient) -> None:
     for _ in range(5):
         await client.post("/auth/login", json={**CREDENTIALS, "password": "guess"})
 
-    answer = await client.post("/auth/login", json=CREDENTIALS)
+    response = await client.post("/auth/login", json=CREDENTIALS)
 
-    assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) >= 1
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_refresh_gives_new_tokens_once(client: httpx.AsyncClient) -> None:
+async def test_refresh_returns_new_tokens_once(client: httpx.AsyncClient) -> None:
     first = (await client.post("/auth/login", json=CREDENTIALS)).json()
 
     second = await client.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
@@ -74,59 +74,59 @@ async def test_reused_refresh_token_ends_the_whole_family(client: httpx.AsyncCli
 async def test_one_of_two_simultaneous_refreshes_wins(client: httpx.AsyncClient) -> None:
     token = (await client.post("/auth/login", json=CREDENTIALS)).json()["refresh_token"]
 
-    answers = await asyncio.gather(*(client.post("/auth/refresh", json={"refresh_token": token}) for _ in range(2)))
+    responses = await asyncio.gather(*(client.post("/auth/refresh", json={"refresh_token": token}) for _ in range(2)))
 
-    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    assert sorted(response.status_code for response in responses) == [200, 401]
 
 
-async def test_signing_out_is_known_at_once(admin: httpx.AsyncClient) -> None:
+async def test_sign_out_revokes_the_token_immediately(admin: httpx.AsyncClient) -> None:
     assert (await admin.get("/admin/users")).status_code == 200
 
     left = await admin.post("/auth/logout")
 
     assert left.status_code == 204
-    refused = await admin.get("/admin/users")
-    assert refused.status_code == 401
-    assert refused.json()["reason"] == "TOKEN_REVOKED"
+    rejected = await admin.get("/admin/users")
+    assert rejected.status_code == 401
+    assert rejected.json()["reason"] == "TOKEN_REVOKED"
 
 
-async def test_signing_out_with_a_refresh_token_alone_ends_its_session(client: httpx.AsyncClient) -> None:
+async def test_sign_out_with_only_a_refresh_token_ends_its_session(client: httpx.AsyncClient) -> None:
     grant = (await client.post("/auth/login", json=CREDENTIALS)).json()
 
     await client.post("/auth/logout", json={"refresh_token": grant["refresh_token"]})
 
-    refused = await client.get("/admin/users", headers={"Authorization": f"Bearer {grant['access_token']}"})
-    assert refused.json()["reason"] == "TOKEN_REVOKED"
+    rejected = await client.get("/admin/users", headers={"Authorization": f"Bearer {grant['access_token']}"})
+    assert rejected.json()["reason"] == "TOKEN_REVOKED"
 
 
-async def test_admin_routes_refuse_before_looking_at_the_body(client: httpx.AsyncClient, keys: Keys) -> None:
+async def test_admin_routes_check_permissions_before_the_body(client: httpx.AsyncClient, keys: Keys) -> None:
     token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="visitor")
     headers = {"Authorization": f"Bearer {token}"}
 
-    nobody = await client.put("/admin/parts/NO-SUCH/stock", content=b"not json")
+    guest = await client.put("/admin/parts/NO-SUCH/stock", content=b"not json")
     visitor = await client.put("/admin/parts/NO-SUCH/stock", content=b"not json", headers=headers)
 
-    assert (nobody.status_code, nobody.json()["reason"]) == (401, "TOKEN_MISSING")
+    assert (guest.status_code, guest.json()["reason"]) == (401, "TOKEN_MISSING")
     assert (visitor.status_code, visitor.json()["reason"]) == (403, "PERMISSION_MISSING")
     assert visitor.json()["metadata"] == {"permission": "stock:write"}
 
 
-async def test_token_of_another_issuer_is_refused(client: httpx.AsyncClient) -> None:
+async def test_token_of_another_issuer_is_rejected(client: httpx.AsyncClient) -> None:
     from chassis.tokens import SigningKey  # noqa: PLC0415
 
     forged = SigningKey.generate().mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="admin", roles=["admin"])
 
-    answer = await client.get("/admin/users", headers={"Authorization": f"Bearer {forged}"})
+    response = await client.get("/admin/users", headers={"Authorization": f"Bearer {forged}"})
 
-    assert (answer.status_code, answer.json()["reason"]) == (401, "TOKEN_INVALID")
+    assert (response.status_code, response.json()["reason"]) == (401, "TOKEN_INVALID")
 
 
-async def test_expired_token_is_told_apart(client: httpx.AsyncClient, keys: Keys) -> None:
+async def test_expired_token_has_its_own_reason(client: httpx.AsyncClient, keys: Keys) -> None:
     token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="late", ttl_seconds=-60)
 
-    answer = await client.get("/admin/users", headers={"Authorization": f"Bearer {token}"})
+    response = await client.get("/admin/users", headers={"Authorization": f"Bearer {token}"})
 
-    assert answer.json()["reason"] == "TOKEN_EXPIRED"
+    assert response.json()["reason"] == "TOKEN_EXPIRED"
 
 
 async def test_attempts_and_denials_are_security_events(
@@ -146,19 +146,23 @@ async def test_attempts_and_denials_are_security_events(
     assert {row["client_ip"] for row in rows} == {"192.0.2.1"}
 
 
-async def test_refusal_of_strange_text_is_recorded(client: httpx.AsyncClient, database: Database, keys: Keys) -> None:
+async def test_denial_of_a_path_with_control_characters_is_recorded(
+    client: httpx.AsyncClient, database: Database, keys: Keys
+) -> None:
     token = keys.key.mint(subject="6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", name="visitor")
 
-    answer = await client.get("/admin/parts/%00", headers={"Authorization": f"Bearer {token}"})
+    response = await client.get("/admin/parts/%00", headers={"Authorization": f"Bearer {token}"})
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert await database.pool.fetchval("SELECT count(*) FROM security_event WHERE kind = 'denied'") == 1
 
 
-async def test_sign_in_without_its_database_asks_to_come_again(client: httpx.AsyncClient, database: Database) -> None:
+async def test_sign_in_without_its_database_is_503_with_retry_after(
+    client: httpx.AsyncClient, database: Database
+) -> None:
     await database.close()
 
-    answer = await client.post("/auth/login", json=CREDENTIALS)
+    response = await client.post("/auth/login", json=CREDENTIALS)
 
-    assert (answer.status_code, answer.json()["reason"]) == (503, "STORE_UNAVAILABLE")
-    assert "retry-after" in answer.headers
+    assert (response.status_code, response.json()["reason"]) == (503, "STORE_UNAVAILABLE")
+    assert "retry-after" in response.headers

@@ -1,4 +1,4 @@
-"""Administering users and sessions."""
+"""Administration of users and sessions."""
 
 import asyncio
 
@@ -57,8 +57,8 @@ async def test_disabled_user_cannot_sign_in(client: httpx.AsyncClient, admin: ht
 
     await admin.patch(f"/admin/users/{user_id}", json={"disabled": True})
 
-    answer = await client.post("/auth/login", json={"username": "clerk", "password": SECRET})
-    assert answer.status_code == 401
+    response = await client.post("/auth/login", json={"username": "clerk", "password": SECRET})
+    assert response.status_code == 401
 
 
 async def test_administrator_ends_a_session(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
@@ -72,21 +72,23 @@ async def test_administrator_ends_a_session(client: httpx.AsyncClient, admin: ht
     assert (await client.get("/admin/users", headers=headers)).json()["reason"] == "TOKEN_REVOKED"
 
 
-async def test_first_administrator_is_made_once(database: Database) -> None:
+async def test_first_administrator_is_created_once(database: Database) -> None:
     await ensure_first_admin(database, "second", "another password")
 
     assert await database.pool.fetchval('SELECT count(*) FROM "user"') == 1
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM security_event", "TRUNCATE security_event"])
-async def test_security_events_stay(database: Database, admin: httpx.AsyncClient, statement: str) -> None:
+async def test_security_events_are_append_only(database: Database, admin: httpx.AsyncClient, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
         await database.pool.execute(statement)
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"roles": ["support"]}, {"roles": []}])
-async def test_the_last_administrator_stays(admin: httpx.AsyncClient, change: dict[str, object]) -> None:
-    """Disabled, it left a shop that no one could administer."""
+async def test_the_last_administrator_cannot_be_disabled_or_demoted(
+    admin: httpx.AsyncClient, change: dict[str, object]
+) -> None:
+    """Without an administrator the system cannot be administered."""
     (own,) = (await admin.get("/admin/users")).json()["items"]
 
     refused = await admin.patch(f"/admin/users/{own['user_id']}", json=change)
@@ -105,10 +107,10 @@ async def test_one_of_two_administrators_can_be_disabled(admin: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("round_number", range(5))
-async def test_an_administrator_is_left_by_parallel_changes(
+async def test_parallel_changes_leave_an_administrator(
     admin: httpx.AsyncClient, database: Database, round_number: int
 ) -> None:
-    """Each saw the others enabled, and all of them were disabled."""
+    """Each change alone is valid, because the others are still enabled."""
     for number in range(4):
         await admin.post("/admin/users", json={**CLERK, "username": f"admin-{number}", "roles": ["admin"]})
     ids = await database.pool.fetch('SELECT user_id FROM "user"')
@@ -126,16 +128,16 @@ async def test_an_administrator_is_left_by_parallel_changes(
 
 
 @pytest.mark.parametrize("statement", ["UPDATE \"user\" SET roles = '{}'", 'DELETE FROM "user"'])
-async def test_the_table_keeps_an_administrator(database: Database, statement: str) -> None:
+async def test_the_table_rejects_the_removal_of_the_last_administrator(database: Database, statement: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="last enabled administrator"):
         await database.pool.execute(statement)
 
 
 @pytest.mark.parametrize("change", [{}, {"roles": ["stock_manager", "stock_manager"]}, {"disabled": False}])
-async def test_a_change_of_nothing_does_nothing(
+async def test_a_change_to_the_same_values_has_no_effect(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, change: dict[str, object]
 ) -> None:
-    """It ended every session of the user, and was recorded as a change."""
+    """It ends no session, and is not recorded."""
     user = (await admin.post("/admin/users", json=CLERK)).json()
     headers = await sign_in(client, "clerk", SECRET)
 
@@ -146,11 +148,11 @@ async def test_a_change_of_nothing_does_nothing(
     assert (await admin.get("/admin/security-events", params={"kind": "user_changed"})).json()["items"] == []
 
 
-async def test_a_change_of_nothing_of_no_user_is_a_404(admin: httpx.AsyncClient) -> None:
+async def test_an_empty_change_of_an_unknown_user_is_404(admin: httpx.AsyncClient) -> None:
     assert (await admin.patch("/admin/users/6f0f8ad0-4c4b-4a08-9f0c-2c39f55bd3a5", json={})).status_code == 404
 
 
-async def test_roles_are_a_set(admin: httpx.AsyncClient, database: Database) -> None:
+async def test_roles_have_no_duplicates(admin: httpx.AsyncClient, database: Database) -> None:
     roles = ["support", "auditor", "support"]
     user = (await admin.post("/admin/users", json={**CLERK, "roles": roles})).json()
 
@@ -162,10 +164,10 @@ async def test_roles_are_a_set(admin: httpx.AsyncClient, database: Database) -> 
         await database.pool.execute("""UPDATE "user" SET roles = '{auditor,auditor}' WHERE username = 'clerk'""")
 
 
-async def test_a_session_does_not_begin_with_a_password_that_was_changed(
+async def test_a_sign_in_with_a_password_that_changes_meanwhile_fails(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
-    """A sign-in verified the old password, a reset ended every session, and then the sign-in began one more."""
+    """A reset between the check of the password and the new session must end the sign-in."""
     await admin.post("/admin/users", json=CLERK)
     verified = await Users(database).by_name("clerk")
     assert verified is not None
@@ -176,7 +178,7 @@ async def test_a_session_does_not_begin_with_a_password_that_was_changed(
     assert await Sessions(database).open_sessions(verified.user_id) == []
 
 
-async def test_a_session_waits_for_a_change_that_is_under_way(
+async def test_a_sign_in_waits_for_a_change_in_progress(
     admin: httpx.AsyncClient, database: Database, edge_dsn: str
 ) -> None:
     await admin.post("/admin/users", json=CLERK)

@@ -26,13 +26,13 @@ FROM generate_series(1, $1::int) n
 
 
 async def subscribe(client: LiveClient, parts: list[str], cursor: str = "") -> list[dict[str, Any]]:
-    """Subscribe to every event of parts, with as many subscriptions as it takes; the answers."""
+    """Subscribe to every event of parts, with as many subscriptions as needed; return the responses."""
     portions = [parts[start : start + A_SUBSCRIPTION] for start in range(0, len(parts), A_SUBSCRIPTION)]
-    answers = []
+    responses = []
     for portion in portions:
         await client.say("subscribe", id=uuid.uuid4().hex, parts=portion, mode="all", cursor=cursor)
-        answers.append(await client.hear())
-    return answers
+        responses.append(await client.hear())
+    return responses
 
 
 async def staff(live: LiveServer, keys: Keys) -> LiveClient:
@@ -71,8 +71,8 @@ async def test_every_change_of_a_large_transaction_reaches_a_client_that_reads(
     await edge.following.followers["inventory"].reached(await end_of_log(sql), 60)
     parts = [f"P{number:06}" for number in range(1, ROWS + 1)]
     client = await staff(live, keys)
-    answers = await subscribe(client, parts)
-    assert sum(len(answer["parts"]) for answer in answers) == ROWS
+    responses = await subscribe(client, parts)
+    assert sum(len(response["parts"]) for response in responses) == ROWS
 
     update = asyncio.ensure_future(sql.execute("UPDATE stock_level SET on_hand = 11 WHERE part_id <> 'other'"))
     beside = asyncio.ensure_future(write_beside(admin, update))
@@ -89,7 +89,7 @@ async def test_every_change_of_a_large_transaction_reaches_a_client_that_reads(
     assert set(seen.values()) == {2}
     assert set(await beside) == {200}
     resumed = await staff(live, keys)
-    (answer,) = await subscribe(resumed, rest, cursor)
-    assert (answer["recovered"], answer["parts"]) == (True, [])
+    (response,) = await subscribe(resumed, rest, cursor)
+    assert (response["recovered"], response["parts"]) == (True, [])
     assert {(await resumed.hear())["part_id"] for _ in rest} == set(rest)
     await sql.close()

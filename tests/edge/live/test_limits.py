@@ -103,12 +103,12 @@ async def test_parts_are_counted_over_subscriptions(given: dict[str, int], reaso
     await subscribe(shop, shop.enter(), "A", "B", "C")
 
 
-async def test_categories_count_as_well_also_made_up_ones() -> None:
+async def test_categories_count_including_unknown_ones() -> None:
     shop = Shop(limits=dataclasses.replace(LiveLimits(), parts_per_connection=10))
     shop.begin()
     session = shop.enter()
 
-    await subscribe(shop, session, "A", categories=[f"made-up-{number}" for number in range(9)])
+    await subscribe(shop, session, "A", categories=[f"unknown-{number}" for number in range(9)])
     with pytest.raises(Rejected):
         await subscribe(shop, session, id="s2", categories=["one-more"])
     shop.publisher.leave(session)
@@ -257,8 +257,8 @@ async def test_resuming_from_far_back_costs_more(live: LiveServer, admin: httpx.
     client: LiveClient = await live.open()
     cursor = (await client.ask("subscribe", id="s1", parts=[PART["part_id"]]))["cursor"]
     for _ in range(41):
-        answer = await admin.post(f"/admin/parts/{PART['part_id']}/stock/adjust", json={"delta": 1, "reason": "x"})
-        assert answer.status_code == 200
+        response = await admin.post(f"/admin/parts/{PART['part_id']}/stock/adjust", json={"delta": 1, "reason": "x"})
+        assert response.status_code == 200
     while (await client.hear()).get("available") != 51:
         pass
 

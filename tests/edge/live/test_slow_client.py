@@ -46,7 +46,7 @@ class Wire:
         self.taken.append(msgspec.json.decode(message["text"]))
 
 
-class Nobody:
+class NoUsers:
     """An identity store without users."""
 
     async def identify(self, connection: Any) -> Caller:
@@ -59,10 +59,10 @@ class Nobody:
 def connect(shop: Shop) -> tuple[Wire, LiveConnection, Any]:
     session = shop.enter()
     wire = Wire()
-    return wire, LiveConnection(wire, session, shop.publisher, Nobody(), RevocationList()), session  # type: ignore[arg-type]
+    return wire, LiveConnection(wire, session, shop.publisher, NoUsers(), RevocationList()), session  # type: ignore[arg-type]
 
 
-async def test_client_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_receives_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.live.socket.RECHECK_SECONDS", 0.01)
     shop = Shop(limits=LiveLimits(send_seconds=0.01))
     shop.begin()

@@ -29,8 +29,8 @@ async def shop(admin: httpx.AsyncClient) -> dict[str, Any]:
 
 async def adjust(admin: httpx.AsyncClient, delta: int, part_id: str = PART_ID) -> None:
     body = {"delta": delta, "reason": "count"}
-    answer = await admin.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
-    assert answer.status_code == 200, answer.text
+    response = await admin.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
+    assert response.status_code == 200, response.text
 
 
 async def subscribed(client: LiveClient, **options: Any) -> dict[str, Any]:
@@ -65,10 +65,10 @@ async def test_content_reaches_the_socket(live: LiveServer, admin: httpx.AsyncCl
     await subscribed(client)
 
     body = {**PART, "title": "Red LED", "expected_version": 1}
-    answer = await admin.put(f"/admin/parts/{PART_ID}", json=body)
+    response = await admin.put(f"/admin/parts/{PART_ID}", json=body)
     event = await client.hear()
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
     assert (event["type"], event["version"], event["changed"], event["operation"]) == (
         "content",
         2,

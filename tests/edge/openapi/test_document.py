@@ -25,8 +25,8 @@ def fields(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [(name, field, made) for name in schemas for field, made in schemas[name].get("properties", {}).items()]
 
 
-async def test_operation_ids_are_unique_and_read_like_calls(document: dict[str, Any]) -> None:
-    """They were made from the path: `ApiV1AdminMovementsPartIdLocationIdVersionReverseReverseMovement`."""
+async def test_operation_ids_are_unique_and_named_like_methods(document: dict[str, Any]) -> None:
+    """The default ids are made from the path: `ApiV1AdminMovementsPartIdLocationIdVersionReverseReverseMovement`."""
     ids = [operation["operationId"] for operation in operations(document)]
 
     assert len(set(ids)) == len(ids)
@@ -40,7 +40,7 @@ async def test_every_operation_has_a_summary_and_every_response_a_description(do
         assert all(response["description"] for response in operation["responses"].values())
 
 
-async def test_every_field_is_described_as_its_table_says(document: dict[str, Any]) -> None:
+async def test_every_field_has_the_description_of_the_table(document: dict[str, Any]) -> None:
     """A reference to a shared schema has a description of its own, whichever field comes first."""
     wrong = {
         (schema, field): made.get("description")
@@ -52,7 +52,7 @@ async def test_every_field_is_described_as_its_table_says(document: dict[str, An
     assert wrong == {}
 
 
-async def test_no_description_is_of_a_field_that_no_schema_has(document: dict[str, Any]) -> None:
+async def test_every_description_belongs_to_a_field_of_a_schema(document: dict[str, Any]) -> None:
     known = {name for schema, field, _ in fields(document) for name in (field, f"{schema}.{field}")}
 
     assert described_fields() - known == set()
@@ -70,8 +70,8 @@ async def test_every_request_body_has_an_example_that_its_schema_accepts(documen
         assert schemas.faults(example, schema) == [], operation["operationId"]
 
 
-async def test_operations_name_the_ways_to_sign_in(document: dict[str, Any]) -> None:
-    """The session of a browser was missing, although every operation of the administration accepts it."""
+async def test_operations_list_their_security_schemes(document: dict[str, Any]) -> None:
+    """Every operation of the administration accepts the session of a browser."""
     by_id = {operation["operationId"]: operation.get("security") for operation in operations(document)}
 
     assert by_id["setStock"] == [{"bearer": []}, {"session": []}]

@@ -1,4 +1,4 @@
-"""The API reference is a page of our own: nothing of it comes from another site."""
+"""The API reference loads nothing from another site."""
 
 import re
 
@@ -12,20 +12,20 @@ ADDRESS = re.compile(r"""(?:src|href)=["']([^"']+)["']""")
 
 @pytest.fixture
 def site(edge: Edge) -> httpx.AsyncClient:
-    """The edge as a browser reaches it."""
+    """Return a client at the root of the edge, as a browser is."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=edge.asgi), base_url="http://edge")  # type: ignore[arg-type]
 
 
-async def test_the_page_needs_no_other_site(site: httpx.AsyncClient) -> None:
-    """A script of a content network once ran beside the administrator's session, and offline the page was blank."""
+async def test_the_page_loads_only_files_of_the_edge(site: httpx.AsyncClient) -> None:
+    """A script of a CDN would run in the administrator's session, and offline the page would be blank."""
     page = await site.get("/schema")
 
-    named = ADDRESS.findall(page.text)
-    answers = [await site.get(f"/schema/{name}") for name in named if not name.startswith("/")]
+    addresses = ADDRESS.findall(page.text)
+    responses = [await site.get(f"/schema/{name}") for name in addresses if not name.startswith("/")]
     assert page.status_code == 200
-    assert len(answers) >= 4
-    assert [answer.status_code for answer in answers] == [200] * len(answers)
-    assert not [name for name in named if "//" in name]
+    assert len(responses) >= 4
+    assert [response.status_code for response in responses] == [200] * len(responses)
+    assert not [name for name in addresses if "//" in name]
     assert "script-src 'self';" in page.headers["content-security-policy"]
 
 
@@ -42,6 +42,6 @@ async def test_files_of_the_page_are_compressed_and_revalidated(site: httpx.Asyn
     assert again.status_code == 304
 
 
-async def test_nothing_else_is_served(site: httpx.AsyncClient) -> None:
+async def test_no_other_file_is_served(site: httpx.AsyncClient) -> None:
     for name, status in (("index.html", 404), ("..%2f__init__.py", 400), ("swagger-ui.js", 404)):
         assert (await site.get(f"/schema/assets/{name}")).status_code == status

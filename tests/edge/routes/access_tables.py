@@ -1,4 +1,4 @@
-"""The tables of ``docs/security.md``: who may call what."""
+"""The permission tables of ``docs/security.md``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _ROW: Final = re.compile(r"^\| (?P<call>[^|]+?) \| (?P<needs>[^|]+?) \|$", re.MU
 
 
 def role_permissions() -> dict[str, frozenset[str]]:
-    """Each role with its permissions; an administrator has all that some role has, and those of its own row."""
+    """Return the permissions by role; an administrator has those of every role and of its own row."""
     rows = {call.strip("`"): frozenset(re.findall(r"`([a-z]+:[a-z]+)`", needs)) for call, needs in _table("role")}
     return {**rows, "admin": frozenset().union(*rows.values())}
 
 
 def needs_of_routes() -> dict[str, str]:
-    """What each REST route needs, by method and path."""
+    """Return what each REST route requires, by method and path."""
     return {call.strip("`"): needs.strip("`") for call, needs in _table("route")}
 
 
 def needs_of_rpcs() -> dict[str, str]:
-    """What each RPC needs, by ``package.Service/Method``."""
+    """Return what each RPC requires, by ``package.Service/Method``."""
     return {call.strip("`"): needs.strip("`") for call, needs in _table("RPC")}
 
 

@@ -1,4 +1,4 @@
-"""Is a value what a JSON schema of the OpenAPI document says? As much of the language as the document uses."""
+"""Validate values by the JSON schemas of the OpenAPI document, in the subset that the document uses."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Schemas:
         self._components = document["components"]["schemas"]
 
     def faults(self, value: Any, schema: dict[str, Any], path: str = "$") -> list[str]:
-        """What is wrong with a value, by path; nothing when it is as the schema says."""
+        """Return the violations of a value, by path; empty when it is valid."""
         if "$ref" in schema:
             return self.faults(value, self._components[schema["$ref"].rsplit("/", 1)[1]], path)
         for word, fitting in (("anyOf", range(1, 100)), ("oneOf", range(1, 2))):

@@ -1,4 +1,4 @@
-"""A small shop to read from and write to."""
+"""A small catalogue for tests."""
 
 from typing import Any
 
@@ -18,22 +18,22 @@ PART: dict[str, Any] = {
 
 
 async def open_shop(admin: httpx.AsyncClient, *part_ids: str) -> None:
-    """A category with the part, and copies of it under other ids."""
+    """Create a category with the part, and copies of the part under other ids."""
     created = await admin.post("/admin/categories", json={"category_id": "leds", "name": "LEDs"})
     assert created.status_code == 201, created.text
     for part_id in (PART["part_id"], *part_ids):
-        answer = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
-        assert answer.status_code == 201, answer.text
+        response = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
+        assert response.status_code == 201, response.text
 
 
 async def stock(admin: httpx.AsyncClient, on_hand: int, part_id: str = "LED-5MM-RED") -> dict[str, Any]:
-    """Give a part its first stock."""
-    answer = await admin.put(f"/admin/parts/{part_id}/stock", json={"on_hand": on_hand, "expected_version": 0})
-    assert answer.status_code == 200, answer.text
-    level: dict[str, Any] = answer.json()
+    """Set the first stock of a part."""
+    response = await admin.put(f"/admin/parts/{part_id}/stock", json={"on_hand": on_hand, "expected_version": 0})
+    assert response.status_code == 200, response.text
+    level: dict[str, Any] = response.json()
     return level
 
 
-def seen(answer: httpx.Response) -> dict[str, str]:
-    """Headers that let the next read see what this answer showed or wrote."""
-    return {"Partstream-Min-Revision": answer.headers["partstream-revision"]}
+def seen(response: httpx.Response) -> dict[str, str]:
+    """Return headers that make the next read wait for the revision of a response."""
+    return {"Partstream-Min-Revision": response.headers["partstream-revision"]}

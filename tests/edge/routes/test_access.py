@@ -1,4 +1,4 @@
-"""Every route and every RPC, asked by every kind of caller: allowed or refused as ``docs/security.md`` says."""
+"""Every route and RPC as every kind of caller: allowed or rejected as in ``docs/security.md``."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ NOT_FOR = {
 
 @dataclass(frozen=True, slots=True)
 class CallerKind:
-    """A kind of caller: its token, and what it holds."""
+    """A kind of caller: its token and its permissions."""
 
     name: str
     token: str
@@ -77,12 +77,12 @@ class CallerKind:
 
     @property
     def is_bad(self) -> bool:
-        """Whether its token must be refused by every call."""
+        """Return whether every call must reject its token."""
         return self.name in BAD_TOKENS
 
 
 def callers(keys: Keys) -> list[CallerKind]:
-    """A guest, every role, and the tokens that count for nothing."""
+    """Return a guest, every role, and invalid tokens."""
     kinds = [CallerKind("guest", "")]
     for role, permissions in access_tables.role_permissions().items():
         token = keys.key.mint(subject=str(uuid.uuid4()), name=role, roles=[role], permissions=permissions)
@@ -100,7 +100,7 @@ def callers(keys: Keys) -> list[CallerKind]:
 
 
 def expected(kind: CallerKind, needs: str) -> str:
-    """``allowed``, ``unauthenticated`` or ``denied``."""
+    """Return ``allowed``, ``unauthenticated`` or ``denied``."""
     if kind.is_bad:
         return "unauthenticated"
     if needs == ANYONE or (needs in {SIGNED_IN, OWNER} and kind.token):
@@ -112,7 +112,7 @@ def expected(kind: CallerKind, needs: str) -> str:
 
 @pytest.fixture
 async def revoking(edge: Edge) -> Edge:
-    """An edge that knows of one ended session."""
+    """Return an edge with one revoked session."""
     edge.revocations.entries.apply([Revocation("session", SESSION)])
     return edge
 
@@ -218,7 +218,7 @@ async def _call(channel: grpc.aio.Channel, call: str, token: str) -> tuple[str, 
 
 
 def _request(message: Message, depth: int = 0) -> Message:
-    """Fill a request so that the rules of the contract accept it."""
+    """Fill a request with values that are valid in the contract."""
     kind = message.DESCRIPTOR.name
     for field in message.DESCRIPTOR.fields:
         if kind in NOT_FOR.get(field.name, ()) or kind not in ONLY_FOR.get(field.name, {kind}):

@@ -1,4 +1,4 @@
-"""``/admin/alerts``: what processes report, listed by state, page by page."""
+"""``/admin/alerts``: alerts of processes, by state and in pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIELDS = {
 
 
 async def listed(client: httpx.AsyncClient, **query: Any) -> list[dict[str, Any]]:
-    """Every alert, over all pages."""
+    """Return the alerts of all pages."""
     items: list[dict[str, Any]] = []
     token = ""
     while True:
@@ -40,7 +40,7 @@ async def listed(client: httpx.AsyncClient, **query: Any) -> list[dict[str, Any]
 
 
 async def until(client: httpx.AsyncClient, number: int, state: str) -> list[dict[str, Any]]:
-    """The alerts in a state, once there are so many."""
+    """Return the alerts in a state when there are ``count``."""
     async with asyncio.timeout(30):
         while len(found := await listed(client, state=state)) != number:  # noqa: ASYNC110 - the signal is in the database
             await asyncio.sleep(0.02)
@@ -79,7 +79,7 @@ async def test_pages_are_newest_first_and_complete(admin: httpx.AsyncClient, edg
     assert subjects == [f"inventory/{number}" for number in reversed(range(5))]
 
 
-async def test_wrong_queries_are_refused(admin: httpx.AsyncClient, edge: Edge) -> None:
+async def test_invalid_queries_are_rejected(admin: httpx.AsyncClient, edge: Edge) -> None:
     for number in range(2):
         edge.alerts.fire(NAME, f"inventory/{number}", "")
     await until(admin, 2, "firing")

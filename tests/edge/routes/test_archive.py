@@ -1,4 +1,4 @@
-"""Levels taken out of use, and back."""
+"""Archive and restore stock levels."""
 
 import httpx
 
@@ -11,12 +11,12 @@ async def test_archived_level_does_not_move_until_restored(admin: httpx.AsyncCli
     await stock(admin, 5)
 
     archived = await admin.post(f"{STOCK}/archive", json={"reason": "no longer sold"})
-    refused = await admin.post(f"{STOCK}/adjust", json={"delta": 1, "reason": "found"})
+    rejected = await admin.post(f"{STOCK}/adjust", json={"delta": 1, "reason": "found"})
     restored = await admin.post(f"{STOCK}/restore", json={"reason": "sold again"})
 
     assert archived.status_code == 200, archived.text
     assert archived.json()["archived_at"]
-    assert (refused.status_code, refused.json()["reason"]) == (409, "PART_ARCHIVED")
+    assert (rejected.status_code, rejected.json()["reason"]) == (409, "PART_ARCHIVED")
     assert restored.json()["archived_at"] is None
 
 

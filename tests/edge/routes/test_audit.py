@@ -1,4 +1,4 @@
-"""The audit shows what was written through the same edge, or says within its bound that it may not."""
+"""The audit includes writes through the same edge, or is marked incomplete within its time limit."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ async def adjust(admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def until_complete(admin: httpx.AsyncClient) -> None:
-    """Return when the trail has caught up: processes have started, which gives no signal here."""
+    """Return when the trail has caught up: worker processes send no signal."""
     async with asyncio.timeout(60):
         while not (await audit(admin))["complete"]:
             pass
 
 
-async def test_a_write_is_in_the_audit_that_follows(admin: httpx.AsyncClient, worker: WorkerProcess) -> None:
+async def test_a_write_is_in_the_next_read_of_the_audit(admin: httpx.AsyncClient, worker: WorkerProcess) -> None:
     worker.start()
     await open_shop(admin)
     await stock(admin, 5)
@@ -76,7 +76,7 @@ async def test_a_write_is_in_the_audit_that_follows(admin: httpx.AsyncClient, wo
         assert page["items"][0]["new"]["version"] == written["version"]
 
 
-async def test_without_a_dispatcher_the_audit_is_incomplete_within_the_bound_and_later_complete(
+async def test_without_a_dispatcher_the_audit_is_incomplete_in_time_and_later_complete(
     edge: Edge, admin: httpx.AsyncClient, worker: WorkerProcess
 ) -> None:
     assert edge._dispatcher is not None
@@ -99,7 +99,7 @@ async def test_without_a_dispatcher_the_audit_is_incomplete_within_the_bound_and
     assert (await audit(admin))["items"][0]["new"]["version"] == written["version"]
 
 
-async def test_with_the_queue_stopped_the_audit_is_incomplete_within_the_bound(
+async def test_with_a_stopped_queue_the_audit_is_incomplete_in_time(
     admin: httpx.AsyncClient, worker: WorkerProcess, own_redis: OwnRedis
 ) -> None:
     worker.start()
@@ -115,9 +115,7 @@ async def test_with_the_queue_stopped_the_audit_is_incomplete_within_the_bound(
     assert not page["complete"]
 
 
-async def test_a_revision_of_another_edge_is_waited_for_in_the_logs_that_are_shown(
-    admin: httpx.AsyncClient, worker: WorkerProcess
-) -> None:
+async def test_the_audit_waits_for_a_revision_of_another_edge(admin: httpx.AsyncClient, worker: WorkerProcess) -> None:
     worker.start()
     await open_shop(admin)
     await stock(admin, 5)

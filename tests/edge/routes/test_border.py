@@ -1,4 +1,4 @@
-"""What HTTP itself asks of every route: methods, media types, addresses."""
+"""HTTP rules of every route: methods, media types, addresses."""
 
 import httpx
 import pytest
@@ -20,13 +20,15 @@ ADJUST = "/admin/parts/LED-5MM-RED/stock/adjust"
         (ADJUST, "OPTIONS, POST"),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient, path: str, allowed: str) -> None:
-    refused = await client.request("TRACE", path)
-    asked = await client.options(path)
+async def test_a_wrong_method_is_405_with_the_allowed_methods(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    rejected = await client.request("TRACE", path)
+    options = await client.options(path)
 
-    assert (refused.status_code, refused.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
-    assert refused.headers["allow"] == allowed
-    assert (asked.status_code, asked.headers["allow"]) == (204, allowed)
+    assert (rejected.status_code, rejected.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
+    assert rejected.headers["allow"] == allowed
+    assert (options.status_code, options.headers["allow"]) == (204, allowed)
 
 
 @pytest.mark.parametrize(
@@ -37,22 +39,22 @@ async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient, 
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
-async def test_only_plain_json_is_read(admin: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
+async def test_only_plain_json_is_accepted(admin: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    response = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
 
-    assert (answer.status_code, answer.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
+    assert (response.status_code, response.json()["reason"]) == (415, "MEDIA_TYPE_UNSUPPORTED")
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/merge-patch+json"])
-async def test_json_goes_by_several_names(admin: httpx.AsyncClient, media_type: str) -> None:
+async def test_several_json_media_types_are_accepted(admin: httpx.AsyncClient, media_type: str) -> None:
     headers = {"Content-Type": media_type}
 
-    answer = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
+    response = await admin.post(ADJUST, content=b'{"delta": 1, "reason": "found"}', headers=headers)
 
-    assert answer.json()["reason"] == "PART_NOT_FOUND"
+    assert response.json()["reason"] == "PART_NOT_FOUND"
 
 
-async def test_the_cookie_of_the_revision_is_secure_over_https(admin: httpx.AsyncClient, edge: Edge) -> None:
+async def test_the_revision_cookie_is_secure_over_https(admin: httpx.AsyncClient, edge: Edge) -> None:
     await open_shop(admin)
     transport = httpx.ASGITransport(app=edge.asgi)  # type: ignore[arg-type]
     for scheme, secure in (("https", True), ("http", False)):
@@ -65,35 +67,37 @@ async def test_the_cookie_of_the_revision_is_secure_over_https(admin: httpx.Asyn
         assert ("; Secure" in cookie) is secure
 
 
-async def test_a_missing_body_is_called_that(admin: httpx.AsyncClient) -> None:
-    answer = await admin.post(ADJUST)
+async def test_a_missing_body_is_reported_as_missing(admin: httpx.AsyncClient) -> None:
+    response = await admin.post(ADJUST)
 
-    assert (answer.status_code, answer.json()["detail"]) == (400, "A JSON body is required.")
+    assert (response.status_code, response.json()["detail"]) == (400, "A JSON body is required.")
 
 
 @pytest.mark.parametrize(
     ("reason", "status"),
     [(rb"a \u0000 b", 422), (rb"a \\\u0000 b", 422), (rb"a \\u0000 b", 404), (rb"a \\\\u0000 b", 404)],
 )
-async def test_only_a_nul_is_taken_for_one(admin: httpx.AsyncClient, reason: bytes, status: int) -> None:
-    r"""``\\u0000`` in JSON is a backslash and five characters: whoever writes about NUL may write that."""
+async def test_only_an_escaped_nul_is_rejected_as_nul(admin: httpx.AsyncClient, reason: bytes, status: int) -> None:
+    r"""``\\u0000`` in JSON is a backslash and five characters, which is a valid text."""
     raw = b'{"delta": 1, "reason": "' + reason + b'"}'
 
-    answer = await admin.post(ADJUST, content=raw, headers={"Content-Type": "application/json"})
+    response = await admin.post(ADJUST, content=raw, headers={"Content-Type": "application/json"})
 
-    assert answer.status_code == status
+    assert response.status_code == status
 
 
 async def test_addresses_have_no_control_characters(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
-    """``$`` in a pattern matches before a line feed at the end, so that a pattern alone does not keep it out."""
+    """``$`` in a pattern matches before a line feed at the end, so a pattern alone does not reject it."""
     await open_shop(admin)
 
-    answer = await client.get("/parts/LED-5MM-RED%0A")
+    response = await client.get("/parts/LED-5MM-RED%0A")
 
-    assert (answer.status_code, answer.json()["detail"]) == (422, "An address must not contain control characters.")
+    assert (response.status_code, response.json()["detail"]) == (422, "An address must not contain control characters.")
 
 
-async def test_a_draft_is_where_its_location_says(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_a_created_part_is_found_at_its_location_header(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
     await open_shop(admin)
 
     draft = await admin.post("/admin/parts", json={**PART, "part_id": "DRAFT", "status": "draft"})
@@ -104,15 +108,15 @@ async def test_a_draft_is_where_its_location_says(client: httpx.AsyncClient, adm
 
 
 @pytest.mark.parametrize("part_id", [".", ".."])
-async def test_ids_that_no_address_can_hold_are_refused(admin: httpx.AsyncClient, part_id: str) -> None:
+async def test_ids_that_no_address_can_contain_are_rejected(admin: httpx.AsyncClient, part_id: str) -> None:
     await open_shop(admin)
 
-    answer = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
+    response = await admin.post("/admin/parts", json={**PART, "part_id": part_id})
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "part_id")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "part_id")
 
 
-async def test_numbers_are_stored_as_they_are_or_not_at_all(admin: httpx.AsyncClient) -> None:
+async def test_numbers_are_stored_exactly_or_rejected(admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     body = {**PART, "part_id": "EXACT", "specifications": {"count": 2**53}}
 
@@ -124,7 +128,7 @@ async def test_numbers_are_stored_as_they_are_or_not_at_all(admin: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("since", ["0.5", "yesterday", "2026-13-01T00:00:00Z", "17"])
-async def test_moments_are_written_as_rfc_3339(admin: httpx.AsyncClient, since: str) -> None:
+async def test_only_rfc_3339_timestamps_are_accepted(admin: httpx.AsyncClient, since: str) -> None:
     for path in ("/admin/audit", "/admin/events", "/admin/parts/LED-5MM-RED/stock/movements"):
-        answer = await admin.get(path, params={"since": since})
-        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "since")
+        response = await admin.get(path, params={"since": since})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "since")

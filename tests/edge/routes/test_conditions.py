@@ -1,4 +1,4 @@
-"""Writes that say what they replace."""
+"""Conditional requests: If-Match, If-None-Match and expected_version."""
 
 import json
 import re
@@ -18,30 +18,30 @@ STOCK = "/admin/parts/LED-5MM-RED/stock"
 @pytest.mark.parametrize(
     "tags", ["{3}", "{1}, {3}", "W/{1}, {3}", " {3} ,", '{3}, "99999"', '"x", {3}, "y,z"', "{3-low}", "{3.gzip}", "*"]
 )
-async def test_one_strong_tag_of_what_is_there_is_enough(admin: httpx.AsyncClient, tags: str) -> None:
-    """The highest version of a list decided, so that a list with another resource's tag was 412."""
+async def test_one_strong_tag_of_the_current_version_is_enough(admin: httpx.AsyncClient, tags: str) -> None:
+    """A list may contain tags of other resources, with higher versions."""
     epoch = await versions(admin, 3)
 
-    answer = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": written(tags, epoch)})
+    response = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": written(tags, epoch)})
 
-    assert (answer.status_code, answer.json()["version"]) == (200, 4)
+    assert (response.status_code, response.json()["version"]) == (200, 4)
 
 
 @pytest.mark.parametrize(
     "tags",
     ["{1}", "W/{2}", "W/{2}, {1}", '"a", "b"', "{sum-2}", "{99999999999999999999}", '""', "{02}", '"elsewhere.2"'],
 )
-async def test_a_tag_of_anything_else_is_412_with_what_is_there(admin: httpx.AsyncClient, tags: str) -> None:
-    """A weak tag never matches (RFC 9110, 13.1.1); one that was never given out is as good as a stale one."""
+async def test_any_other_tag_is_412_with_the_current_state(admin: httpx.AsyncClient, tags: str) -> None:
+    """A weak tag never matches (RFC 9110, 13.1.1); a tag that was never issued is like a stale one."""
     epoch = await versions(admin, 2)
 
-    answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": written(tags, epoch)})
+    response = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": written(tags, epoch)})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (412, "VERSION_CONFLICT")
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (412, "VERSION_CONFLICT")
     assert problem["current"]["on_hand"] == 40
     assert problem["metadata"]["current_etag"] == f'"{epoch}.2"'
-    # The text said that version 9000000000000000 was expected, which no caller had sent.
+    # The detail names no expected version: the caller sent none.
     assert problem["detail"] == "No entity tag in If-Match matches: the stock of LED-5MM-RED at main is at version 2."
     assert "expected_version" not in problem["metadata"]
 
@@ -86,9 +86,9 @@ async def test_every_conditional_write_compares_the_same_way(
 async def test_several_lines_of_a_header_are_one_list(admin: httpx.AsyncClient) -> None:
     epoch = await versions(admin, 2)
 
-    answer = await admin.put(STOCK, json={"on_hand": 41}, headers=[("If-Match", '"x"'), ("If-Match", f'"{epoch}.2"')])
+    response = await admin.put(STOCK, json={"on_hand": 41}, headers=[("If-Match", '"x"'), ("If-Match", f'"{epoch}.2"')])
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 async def test_a_repeated_request_with_a_list_is_replayed(admin: httpx.AsyncClient) -> None:
@@ -103,7 +103,7 @@ async def test_a_repeated_request_with_a_list_is_replayed(admin: httpx.AsyncClie
     assert again.headers["etag"] == first.headers["etag"]
 
 
-async def test_a_tag_of_nothing_creates_and_only_that(admin: httpx.AsyncClient) -> None:
+async def test_a_tag_of_version_0_only_creates(admin: httpx.AsyncClient) -> None:
     epoch = await versions(admin, 1)
 
     made = await admin.put(STOCK.replace("RED", "NEW"), json={"on_hand": 5}, headers={"If-Match": f'"{epoch}.0"'})
@@ -141,23 +141,23 @@ async def test_a_cached_read_compares_weakly(admin: httpx.AsyncClient, sent: str
     assert (stock_again.status_code, page_again.status_code) == (status, status)
 
 
-async def test_a_tag_of_the_release_before_matches_until_a_restore(
+async def test_a_tag_of_the_previous_release_matches_until_a_restore(
     admin: httpx.AsyncClient, inventory_dsn: str
 ) -> None:
-    """It named the version alone: `"2"`. After a restore another state may have that version."""
+    """Such a tag is the version alone: `"2"`. After a restore another state may have that version."""
     await versions(admin, 2)
 
     kept = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": '"2"'})
     begin_epoch(inventory_dsn)
-    refused = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": '"3"'})
+    rejected = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": '"3"'})
 
-    assert (kept.status_code, refused.status_code) == (200, 412)
+    assert (kept.status_code, rejected.status_code) == (200, 412)
 
 
 async def test_no_tag_from_before_a_restore_matches(
     admin: httpx.AsyncClient, inventory_dsn: str, content_dsn: str
 ) -> None:
-    """A page cached before a restore was called fresh after it, and an editor overwrote what others wrote since."""
+    """Otherwise a page cached before a restore counts as fresh after it, and an editor overwrites newer changes."""
     await open_shop(admin)
     await versions(admin, 2)
     addresses = ["/parts/LED-5MM-RED/stock", "/parts/LED-5MM-RED", "/parts", "/categories"]
@@ -167,7 +167,7 @@ async def test_no_tag_from_before_a_restore_matches(
     begin_epoch(inventory_dsn)
     begin_epoch(content_dsn)
 
-    # At once, before anything here knows of it: the database itself compares.
+    # Immediately, before the edge has the new epoch: the database compares.
     body = {key: value for key, value in PART.items() if key != "part_id"}
     by_level = await admin.put(STOCK, json={"on_hand": 555}, headers={"If-Match": level})
     by_part = await admin.put("/admin/parts/LED-5MM-RED", json=body, headers={"If-Match": part})
@@ -183,34 +183,34 @@ async def test_no_tag_from_before_a_restore_matches(
 
 
 async def _fresh(client: httpx.AsyncClient, address: str, tag: str) -> httpx.Response | None:
-    answer = await client.get(address, headers={"If-None-Match": tag})
-    return answer if answer.status_code == 200 else None
+    response = await client.get(address, headers={"If-None-Match": tag})
+    return response if response.status_code == 200 else None
 
 
 async def versions(admin: httpx.AsyncClient, count: int) -> str:
-    """Bring the level to a version; return the epoch of its tags."""
+    """Write the level up to a version; return the epoch of its tags."""
     for version in range(count):
-        answer = await admin.put(STOCK, json={"on_hand": 40, "expected_version": version})
-    epoch: str = answer.headers["etag"].strip('"').split(".")[0]
+        response = await admin.put(STOCK, json={"on_hand": 40, "expected_version": version})
+    epoch: str = response.headers["etag"].strip('"').split(".")[0]
     return epoch
 
 
 def written(tags: str, epoch: str) -> str:
-    """The tags of a template, where ``{7}`` stands for the tag of version 7."""
+    """Return the tags of a template, where ``{7}`` stands for the tag of version 7."""
     return re.sub(r"\{(.*?)\}", rf'"{epoch}.\1"', tags)
 
 
 def begin_epoch(dsn: str) -> None:
-    """What the restore procedure does to a database."""
+    """Begin an epoch, as the restore procedure does."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT change_log_begin_epoch()")
 
 
 @pytest.mark.parametrize("tag", ["", "2", '"2', '"2" "3"', "W/*", '"2", x', '*, "2"'])
-async def test_what_is_no_tag_is_called_unreadable(admin: httpx.AsyncClient, tag: str) -> None:
-    answer = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": tag})
+async def test_an_invalid_tag_is_malformed(admin: httpx.AsyncClient, tag: str) -> None:
+    response = await admin.put(STOCK, json={"on_hand": 42}, headers={"If-Match": tag})
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "If-Match")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "If-Match")
 
 
 async def test_two_conditions_must_agree(admin: httpx.AsyncClient) -> None:
@@ -226,7 +226,7 @@ async def test_two_conditions_must_agree(admin: httpx.AsyncClient) -> None:
 
 
 async def test_the_sum_of_versions_is_no_version_of_a_level(admin: httpx.AsyncClient) -> None:
-    """With levels of versions 2 and 1 the sum 3 was the ETag, and matched the first level once that got to 3."""
+    """For versions 2 and 1 a sum of 3 as the ETag would match the first level once that has version 3."""
     await admin.post("/admin/locations", json={"location_id": "annex", "name": "The annex"})
     await stock(admin, 40)
     await admin.put(STOCK, json={"on_hand": 39, "expected_version": 1})
@@ -239,8 +239,8 @@ async def test_the_sum_of_versions_is_no_version_of_a_level(admin: httpx.AsyncCl
     assert (blind.status_code, blind.json()["current"]["on_hand"]) == (412, 38)
 
 
-async def test_conflict_over_a_long_text_shows_it(admin: httpx.AsyncClient) -> None:
-    """The text was too large for the trailers of gRPC, so that the answer was 503: try again."""
+async def test_a_conflict_over_a_long_text_returns_it(admin: httpx.AsyncClient) -> None:
+    """A text too large for the gRPC trailers must not turn the conflict into a 503."""
     await open_shop(admin)
     body = {**PART, "part_id": "LONG", "description": "ä" * 90_000}
     await admin.post("/admin/parts", json=body)
@@ -255,26 +255,26 @@ async def test_conflict_over_a_long_text_shows_it(admin: httpx.AsyncClient) -> N
     assert problem["changed_at"].endswith("Z")
 
 
-async def test_a_thousand_faults_are_still_a_refusal(admin: httpx.AsyncClient) -> None:
-    """They were too large for the trailers of gRPC, so that the answer was 503: try again."""
+async def test_a_thousand_violations_are_still_422(admin: httpx.AsyncClient) -> None:
+    """Violations too large for the gRPC trailers must not turn the 422 into a 503."""
     items = [{"part_id": "LED-5MM-RED", "delta": 0}] * 1000
 
-    answer = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
+    response = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (422, "FIELD_INVALID")
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (422, "FIELD_INVALID")
     assert len(problem["errors"]) + int(problem["metadata"]["left_out"]) == 1000
     assert problem["errors"][0]["field"] == "adjustments[0].delta"
 
 
-async def test_a_hundred_short_lines_are_still_a_refusal(admin: httpx.AsyncClient) -> None:
+async def test_a_hundred_insufficient_lines_are_still_409(admin: httpx.AsyncClient) -> None:
     part_ids = [f"{at}-{'x' * 60}" for at in range(100)]
     await open_shop(admin, *part_ids)
     for part_id in part_ids:
         await admin.put(f"/admin/parts/{part_id}/stock", json={"on_hand": 1, "expected_version": 0})
 
-    answer = await admin.post("/reservations", json={"lines": [{"part_id": p, "quantity": 2} for p in part_ids]})
+    response = await admin.post("/reservations", json={"lines": [{"part_id": p, "quantity": 2} for p in part_ids]})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (409, "INSUFFICIENT_STOCK")
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (409, "INSUFFICIENT_STOCK")
     assert len(json.loads(problem["metadata"]["lines"])) + int(problem["metadata"]["left_out"]) == 100

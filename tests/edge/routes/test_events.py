@@ -1,4 +1,4 @@
-"""The change log over REST: from any point on, page by page, for those who may read changes."""
+"""The change log over REST: from any cursor, in pages, with the permission to read changes."""
 
 import httpx
 
@@ -7,7 +7,7 @@ from tests.edge.routes.shop import open_shop, stock
 EVENTS = "/admin/events"
 
 
-async def test_the_log_is_paged_from_its_beginning_and_goes_on_from_a_cursor(admin: httpx.AsyncClient) -> None:
+async def test_the_log_is_paged_from_its_start_and_continues_from_a_cursor(admin: httpx.AsyncClient) -> None:
     await stock(admin, 5)
     await admin.post("/admin/parts/LED-5MM-RED/stock/adjust", json={"delta": 2, "reason": "found"})
 
@@ -35,28 +35,28 @@ async def test_the_log_is_filtered_and_searched_by_time(admin: httpx.AsyncClient
     assert {item["entity"] for item in content} <= {"part", "category"}
 
 
-async def test_several_parts_are_asked_for_at_once(admin: httpx.AsyncClient) -> None:
+async def test_a_request_can_name_several_parts(admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     await stock(admin, 5)
 
     both = (await admin.get(EVENTS, params={"part_id": ["LED-5MM-RED", "none-such"]})).json()
     none = (await admin.get(EVENTS, params={"part_id": "none-such"})).json()
-    refused = await admin.get(EVENTS, params={"part_id": "no/such"})
+    rejected = await admin.get(EVENTS, params={"part_id": "no/such"})
     content = (await admin.get(EVENTS, params={"service": "content", "part_id": "LED-5MM-RED"})).json()["items"]
 
     assert [item["entity_id"] for item in both["items"]] == ["LED-5MM-RED/main"]
     assert (none["items"], none["end"]) == ([], True)
-    assert refused.status_code in {400, 422}
+    assert rejected.status_code in {400, 422}
     assert content
     assert {item["entity_id"] for item in content} == {"LED-5MM-RED"}
 
 
-async def test_a_cursor_that_is_none_is_refused(admin: httpx.AsyncClient) -> None:
-    answer = await admin.get(EVENTS, params={"from": "nonsense"})
+async def test_an_invalid_cursor_is_rejected(admin: httpx.AsyncClient) -> None:
+    response = await admin.get(EVENTS, params={"from": "nonsense"})
 
-    assert answer.json()["reason"] == "CURSOR_MALFORMED"
-    assert answer.status_code == 400
+    assert response.json()["reason"] == "CURSOR_MALFORMED"
+    assert response.status_code == 400
 
 
-async def test_shoppers_may_not_read_the_log(client: httpx.AsyncClient) -> None:
+async def test_guests_cannot_read_the_log(client: httpx.AsyncClient) -> None:
     assert (await client.get(EVENTS)).status_code == 401

@@ -1,4 +1,4 @@
-"""Followers of the logs over REST: listed, and removed by those who may."""
+"""Followers of the change logs over REST: listed, and removed with a permission."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_followers_are_listed_and_removed(admin: httpx.AsyncClient, regist
     assert await names(admin) == [("content", "search")]
 
 
-async def test_an_auditor_reads_and_does_not_remove(
+async def test_an_auditor_can_list_but_not_remove(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, registered: None
 ) -> None:
     auditor = {"username": "auditor", "password": "correct horse battery staple"}

@@ -1,6 +1,6 @@
-"""Requests made up from the OpenAPI document, against a listening edge and both services, as each kind of caller.
+"""Requests generated from the OpenAPI document, against a listening edge and both services, as each kind of caller.
 
-No response has a status, header, media type or body that the document does not name, and none is a fault of ours.
+No response has a status, header, media type or body that is missing in the document, and none is a 5xx.
 Twenty seconds for each caller in the usual run; ``--fuzz-seconds`` and ``--fuzz-seed`` change that.
 """
 
@@ -18,7 +18,7 @@ from tests.edge.routes.shop import open_shop, stock
 
 ROUND_SECONDS = 300  # an access token lasts for ten minutes
 CUSTOMER = {"username": "fuzz-customer", "password": "seven correct horses"}
-# A guest is to stay one. What exists is found more often than by chance.
+# A guest stays a guest. Existing ids are used more often than by chance.
 SETTINGS = """
 [parameters]
 "path.part_id" = "LED-5MM-RED"
@@ -39,14 +39,14 @@ CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-# What may end the session of the caller, after which every other request would be the same 401; tried by itself.
+# Routes that can end the session of the caller, after which every request is a 401; they run separately.
 ENDS_SESSIONS = "/(auth/(logout|session|refresh)|admin/(sessions|users)/.+)$"
 EXCLUDED, INCLUDED = ("--exclude-path-regex", ENDS_SESSIONS), ("--include-path-regex", ENDS_SESSIONS)
 
 
 @pytest.fixture
 async def port(edge: Edge, admin: httpx.AsyncClient) -> AsyncIterator[int]:
-    """Where an edge with a small shop listens."""
+    """Return the port of an edge with a small catalogue."""
     await open_shop(admin, "LED-5MM-BLUE")
     await stock(admin, 1_000)
     async with listening(edge.asgi) as number:
@@ -54,7 +54,7 @@ async def port(edge: Edge, admin: httpx.AsyncClient) -> AsyncIterator[int]:
 
 
 async def authorization(role: str, admin: httpx.AsyncClient) -> list[str]:
-    """Arguments that sign the caller in."""
+    """Return the arguments that sign the caller in."""
     match role:
         case "customer":
             await admin.post("/auth/register", json=CUSTOMER)
@@ -81,7 +81,7 @@ async def try_api(port: int, folder: Path, arguments: list[str]) -> None:
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("role", ["guest", "customer", "admin"])
-async def test_no_made_up_request_gets_what_the_document_does_not_name(
+async def test_generated_requests_get_only_documented_responses(
     port: int, admin: httpx.AsyncClient, role: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     left: int = request.config.getoption("--fuzz-seconds")
@@ -98,7 +98,7 @@ async def test_no_made_up_request_gets_what_the_document_does_not_name(
 
 
 async def counts(port: int, header: str) -> bool:
-    """Whether the caller is still signed in: without that, all other requests tried nothing."""
+    """Return whether the caller is still signed in: otherwise the other requests tested nothing."""
     name, _, value = header.partition(": ")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as client:
         return (await client.get("/reservations", headers={name: value})).status_code != 401

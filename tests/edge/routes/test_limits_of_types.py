@@ -1,7 +1,6 @@
-"""Numbers and times at the limits of their types, in every place of the interface: never a 5xx.
+"""Numbers and times at the limits of their types, in every parameter and body: never a 5xx.
 
-Times at the ends of the calendar were answered 500 in six parameters; `1_0`, ` 1`, `01` and the digits of other scripts
-passed for numbers of a path.
+`1_0`, ` 1`, `01` and the digits of other scripts are no numbers of a path.
 """
 
 import itertools
@@ -32,7 +31,7 @@ NUMBERS: tuple[Any, ...] = (*INTEGERS, 1.5, -0.0, 5e-324, 1.7976931348623157e308
 
 
 async def parameters(client: httpx.AsyncClient) -> list[tuple[str, str, dict[str, Any]]]:
-    """Every query parameter of every read: address, name, schema."""
+    """Return every query parameter of every read: address, name, schema."""
     document = (await client.get("http://edge/schema/openapi.json")).json()
     fill = {"part_id": "LED-5MM-RED", "location_id": "main"}
     found = []
@@ -53,18 +52,18 @@ async def test_times_at_the_ends_of_the_calendar(admin: httpx.AsyncClient) -> No
     await stock(admin, 5)
     times = [(address, name) for address, name, schema in await parameters(admin) if "date-time" in json.dumps(schema)]
 
-    answers = {
+    responses = {
         (address, name, time): await admin.get(address, params={name: time})
         for (address, name), time in itertools.product(times, TIMES)
     }
 
     assert {name for _, name in times} >= {"since", "until", "at"}
     assert len(times) >= 6
-    for case, answer in answers.items():
-        assert answer.status_code in {200, 400, 422}, (case, answer.text)
-        if answer.status_code != 200:
-            assert answer.json()["reason"] == "FIELD_INVALID", case
-    wrong = {time for (_, _, time), answer in answers.items() if answer.status_code == 400}
+    for case, response in responses.items():
+        assert response.status_code in {200, 400, 422}, (case, response.text)
+        if response.status_code != 200:
+            assert response.json()["reason"] == "FIELD_INVALID", case
+    wrong = {time for (_, _, time), response in responses.items() if response.status_code == 400}
     assert wrong == {"2026-02-30T00:00:00Z", "2026-01-01T00:00:00+99:99"}
 
 
@@ -78,9 +77,9 @@ async def test_numbers_of_a_query_are_ascii_digits(admin: httpx.AsyncClient) -> 
 
     for address, name in numbers:
         for text in (*spellings, *map(str, INTEGERS)):
-            answer = await admin.get(address, params={name: text})
+            response = await admin.get(address, params={name: text})
             allowed = {400} if text in spellings[:-1] else {200, 400, 422}
-            assert answer.status_code in allowed, (address, name, text, answer.text)
+            assert response.status_code in allowed, (address, name, text, response.text)
     assert len(numbers) >= 6
 
 
@@ -89,16 +88,16 @@ async def test_a_number_of_a_path_has_one_spelling(admin: httpx.AsyncClient, tex
     await open_shop(admin)
     await stock(admin, 5)
 
-    answer = await admin.post(f"/admin/movements/LED-5MM-RED/main/{text}/reverse", json={"reason": "x"})
+    response = await admin.post(f"/admin/movements/LED-5MM-RED/main/{text}/reverse", json={"reason": "x"})
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert (await admin.get(STOCK)).json()["on_hand"] == 5
 
 
 async def test_a_number_of_a_path_out_of_range(admin: httpx.AsyncClient) -> None:
     for number in INTEGERS:
-        answer = await admin.post(f"/admin/movements/LED-5MM-RED/main/{number}/reverse", json={"reason": "x"})
-        assert answer.status_code in {404, 422}, (number, answer.text)
+        response = await admin.post(f"/admin/movements/LED-5MM-RED/main/{number}/reverse", json={"reason": "x"})
+        assert response.status_code in {404, 422}, (number, response.text)
 
 
 BODIES: list[tuple[str, str, dict[str, Any]]] = [
@@ -115,7 +114,7 @@ BODIES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def with_numbers(body: Any) -> list[tuple[str, Any]]:
-    """The body once for each of its numbers and each extreme value, with the place that was changed."""
+    """Yield the body once for each number and each extreme value, with the changed field."""
     found: list[tuple[str, Any]] = []
     items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
     for key, value in items:
@@ -133,19 +132,19 @@ async def test_numbers_of_a_body(admin: httpx.AsyncClient, method: str, address:
     await stock(admin, 5)
 
     for place, changed in with_numbers(body):
-        answer = await admin.request(method, address, json=changed)
-        assert answer.status_code < 500, (place, changed, answer.text)
+        response = await admin.request(method, address, json=changed)
+        assert response.status_code < 500, (place, changed, response.text)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "1" + "0" * 5000, "0." + "0" * 400 + "1", "1E400"])
-async def test_a_number_that_no_type_holds(admin: httpx.AsyncClient, number: str) -> None:
+async def test_a_number_beyond_every_type(admin: httpx.AsyncClient, number: str) -> None:
     await open_shop(admin)
     await stock(admin, 5)
     whole = json.dumps({**PART, "specifications": {"x": 0}, "expected_version": 1}).replace(
         '{"x": 0}', f'{{"x": {number}}}'
     )
 
-    answers = [
+    responses = [
         await admin.request(method, address, content=content, headers={"Content-Type": "application/json"})
         for method, address, content in (
             ("PUT", STOCK, f'{{"on_hand": {number}, "expected_version": 1}}'),
@@ -154,4 +153,4 @@ async def test_a_number_that_no_type_holds(admin: httpx.AsyncClient, number: str
         )
     ]
 
-    assert all(answer.status_code < 500 for answer in answers), [answer.text for answer in answers]
+    assert all(response.status_code < 500 for response in responses), [response.text for response in responses]

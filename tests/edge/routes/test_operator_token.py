@@ -1,4 +1,4 @@
-"""A token of the command line at a service itself, over gRPC."""
+"""An operator token at a service, over gRPC."""
 
 from typing import Any
 
@@ -20,11 +20,11 @@ async def test_role_restricts_a_token_at_a_service_too(operator: OperatorCommand
     support: Any = InventoryServiceStub(reader)
 
     async with writer, reader:
-        refused = await refusal(support.SetStock(request))
+        rejected = await refusal(support.SetStock(request))
         written = await staff.SetStock(request)
         read = await support.GetStock(pb.GetStockRequest(part_id="LED-5MM-RED"))
 
-    assert isinstance(refused, PermissionMissing)
-    assert refused.metadata["permission"] == "stock:write"
+    assert isinstance(rejected, PermissionMissing)
+    assert rejected.metadata["permission"] == "stock:write"
     assert written.level.on_hand == 3
     assert read.stock.levels[0].on_hand == 3

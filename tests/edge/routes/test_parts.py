@@ -1,4 +1,4 @@
-"""Content: created and replaced by staff, seen by everyone."""
+"""Content: created and replaced by staff, public when published."""
 
 import httpx
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.edge.routes.shop import PART, open_shop, seen, stock
 
 
-async def test_created_part_is_version_1_and_says_where_it_is(admin: httpx.AsyncClient) -> None:
+async def test_created_part_has_version_1_and_a_location_header(admin: httpx.AsyncClient) -> None:
     await admin.post("/admin/categories", json={"category_id": "leds", "name": "LEDs"})
 
     created = await admin.post("/admin/parts", json=PART)
@@ -37,7 +37,7 @@ async def test_product_page_has_content_and_stock_in_one_body(
     assert page.headers["vary"] == "Accept-Encoding, Authorization, Cookie"
 
 
-async def test_summary_view_and_fields_cut_the_page(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_summary_view_and_fields_reduce_the_page(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
 
     summary = await client.get("/parts/LED-5MM-RED", params={"view": "summary"})
@@ -50,7 +50,7 @@ async def test_summary_view_and_fields_cut_the_page(client: httpx.AsyncClient, a
     assert unknown.json()["errors"][0]["field"] == "fields"
 
 
-async def test_unchanged_page_is_not_sent_again(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_unchanged_page_is_304(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     first = await client.get("/parts/LED-5MM-RED")
 
@@ -63,7 +63,7 @@ async def test_unchanged_page_is_not_sent_again(client: httpx.AsyncClient, admin
     assert changed.status_code == 200
 
 
-async def test_large_pages_are_compressed_as_the_client_likes(
+async def test_large_pages_are_compressed_as_the_client_accepts(
     client: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
     await open_shop(admin)
@@ -71,22 +71,22 @@ async def test_large_pages_are_compressed_as_the_client_likes(
     written = await admin.put("/admin/parts/LED-5MM-RED", json=long)
     headers = seen(written)
 
-    answers = {
+    responses = {
         coding: await client.get("/parts/LED-5MM-RED", headers={"Accept-Encoding": coding, **headers})
         for coding in ("zstd", "br", "gzip", "identity")
     }
 
-    assert {name: answer.headers.get("content-encoding", "identity") for name, answer in answers.items()} == {
+    assert {name: response.headers.get("content-encoding", "identity") for name, response in responses.items()} == {
         "zstd": "zstd",
         "br": "br",
         "gzip": "gzip",
         "identity": "identity",
     }
-    assert len({answer.text for answer in answers.values()}) == 1
-    assert len({answer.headers["etag"] for answer in answers.values()}) == 4
+    assert len({response.text for response in responses.values()}) == 1
+    assert len({response.headers["etag"] for response in responses.values()}) == 4
 
 
-async def test_replacing_needs_the_version_it_replaces(admin: httpx.AsyncClient) -> None:
+async def test_a_replacement_requires_the_current_version(admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     change = {**PART, "title": "Red LED"}
 
@@ -113,7 +113,7 @@ async def test_a_part_can_be_created_once(admin: httpx.AsyncClient) -> None:
     assert (again.status_code, again.json()["reason"]) == (409, "PART_EXISTS")
 
 
-async def test_drafts_are_for_staff(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_drafts_are_visible_to_staff_only(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     await admin.post("/admin/parts", json={**PART, "part_id": "SECRET", "status": "draft"})
 
@@ -122,12 +122,12 @@ async def test_drafts_are_for_staff(client: httpx.AsyncClient, admin: httpx.Asyn
 
 
 async def test_unknown_part_is_a_problem(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/parts/NO-SUCH-PART")
+    response = await client.get("/parts/NO-SUCH-PART")
 
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["reason"] == "PART_NOT_FOUND"
-    assert answer.json()["request_id"] == answer.headers["partstream-request-id"]
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["reason"] == "PART_NOT_FOUND"
+    assert response.json()["request_id"] == response.headers["partstream-request-id"]
 
 
 async def test_pages_of_a_listing_follow_each_other(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
@@ -142,7 +142,7 @@ async def test_pages_of_a_listing_follow_each_other(client: httpx.AsyncClient, a
     assert found == ["A-1", "B-2", "C-3", "D-4", "LED-5MM-RED"]
 
 
-async def test_page_token_is_good_for_its_own_filters_only(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_page_token_is_valid_for_its_filters_only(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin, "A-1", "B-2")
     token = (await client.get("/parts", params={"page_size": 1})).json()["next_page_token"]
 
@@ -154,10 +154,10 @@ async def test_page_token_is_good_for_its_own_filters_only(client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("in_stock", ["A-1 B-2", "A-1 B-2 LED-5MM-RED"])
-async def test_listing_by_stock_has_no_empty_page_at_its_end(
+async def test_listing_by_stock_has_no_empty_last_page(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, in_stock: str
 ) -> None:
-    """A full last page once had a token when parts that are not in stock followed."""
+    """A full last page has no token when only parts out of stock follow."""
     await open_shop(admin, "A-1", "B-2", "C-3", "D-4", "E-5")
     for part_id in in_stock.split():
         await stock(admin, 1, part_id)
@@ -170,9 +170,7 @@ async def test_listing_by_stock_has_no_empty_page_at_its_end(
     assert [[item["part_id"] for item in page["items"]] for page in pages] == [[part] for part in in_stock.split()]
 
 
-async def test_listing_by_stock_reads_on_until_the_page_is_full(
-    client: httpx.AsyncClient, admin: httpx.AsyncClient
-) -> None:
+async def test_listing_by_stock_fills_each_page(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin, "A-1", "B-2", "C-3", "D-4")
     for part_id in ("B-2", "D-4", "LED-5MM-RED"):
         await stock(admin, 1, part_id)

@@ -1,4 +1,4 @@
-"""Every route has the query parameters that the OpenAPI document names, each once, and no others."""
+"""Every route accepts only the query parameters of the OpenAPI document, each once."""
 
 import json
 from typing import Any
@@ -35,9 +35,9 @@ async def test_an_unknown_query_parameter_is_400_on_every_route(admin: httpx.Asy
     found = await operations(admin)
 
     for path, method, _ in found:
-        answer = await admin.request(method, f"http://edge{path}?colour=red", json={})
-        assert answer.status_code == 400, (method, path, answer.text)
-        assert answer.json()["errors"] == [{"field": "colour", "message": "Unknown query parameter."}]
+        response = await admin.request(method, f"http://edge{path}?colour=red", json={})
+        assert response.status_code == 400, (method, path, response.text)
+        assert response.json()["errors"] == [{"field": "colour", "message": "Unknown query parameter."}]
     assert len(found) > 40
 
 
@@ -48,9 +48,9 @@ async def test_a_repeated_query_parameter_is_400_on_every_route_that_has_it(admi
             if parameter["in"] != "query" or "array" in json.dumps(parameter["schema"]):
                 continue
             name = parameter["name"]
-            answer = await admin.request(method, f"http://edge{path}?{name}=1&{name}=1")
-            assert answer.status_code == 400, (method, path, name, answer.text)
-            assert answer.json()["errors"] == [{"field": name, "message": "The query parameter is given twice."}]
+            response = await admin.request(method, f"http://edge{path}?{name}=1&{name}=1")
+            assert response.status_code == 400, (method, path, name, response.text)
+            assert response.json()["errors"] == [{"field": name, "message": "The query parameter is given twice."}]
             tried += 1
     assert tried > 30
 
@@ -67,7 +67,7 @@ async def test_a_repeated_query_parameter_is_400_on_every_route_that_has_it(admi
         "colour",
     ],
 )
-async def test_a_name_that_is_none_is_400(client: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_name_is_400(client: httpx.AsyncClient, query: str) -> None:
     assert (await client.get(f"/parts?{query}")).status_code == 400
 
 

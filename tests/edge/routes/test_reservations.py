@@ -1,4 +1,4 @@
-"""Carts of guests and of customers: who may do what with which."""
+"""Reservations of guests and customers: permissions and owners."""
 
 import uuid
 from typing import Any
@@ -16,17 +16,17 @@ PASSWORD = "a vase of blue tulips"
 
 
 def wish(quantity: int = 1, **more: Any) -> dict[str, Any]:
-    """A body that asks for units of the part."""
+    """Return a body that reserves units of the part."""
     return {"lines": [{"part_id": PART["part_id"], "quantity": quantity}], **more}
 
 
 def with_key(key: str = KEY, **more: str) -> dict[str, str]:
-    """Headers of a guest's cart."""
+    """Return the headers of a guest's cart."""
     return {OWNER_KEY: key, **more}
 
 
 async def customer(admin: httpx.AsyncClient, client: httpx.AsyncClient, name: str = "anna") -> dict[str, str]:
-    """Headers of a new customer who is signed in."""
+    """Return the headers of a new customer who is signed in."""
     made = await admin.post("/admin/users", json={"username": name, "password": PASSWORD, "roles": ["customer"]})
     assert made.status_code == 201, made.text
     grant = (await client.post("/auth/login", json={"username": name, "password": PASSWORD})).json()
@@ -41,15 +41,15 @@ async def stocked(admin: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_a_guest_cannot_ship(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
-    """Anyone could hold all stock and ship it."""
+async def test_a_guest_cannot_commit(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    """Otherwise any client could reserve all stock and commit it."""
     held = (await client.post("/reservations", json=wish(), headers=with_key())).json()
     address = f"/reservations/{held['reservation_id']}"
 
-    refused = await client.post(f"{address}/commit", headers=with_key())
+    rejected = await client.post(f"{address}/commit", headers=with_key())
     unknown = await client.post(f"/reservations/{uuid.uuid4()}/commit")
 
-    assert (refused.status_code, refused.json()["reason"]) == (401, "TOKEN_MISSING")
+    assert (rejected.status_code, rejected.json()["reason"]) == (401, "TOKEN_MISSING")
     assert unknown.status_code == 401
     assert (await client.get(address, headers=with_key())).json()["state"] == "held"
     level = (await admin.get(f"/admin/parts/{PART['part_id']}/stock")).json()["levels"][0]
@@ -67,7 +67,7 @@ async def test_a_generated_key_is_returned_once(client: httpx.AsyncClient) -> No
 
     assert len(key) >= 32
     assert (shown.status_code, longer.status_code) == (200, 200)
-    assert all(OWNER_KEY not in answer.headers and key not in answer.text for answer in (shown, longer))
+    assert all(OWNER_KEY not in response.headers and key not in response.text for response in (shown, longer))
     assert (await client.get(address)).status_code == 404
     assert (await client.get(address, headers=with_key(OTHER_KEY))).status_code == 404
 
@@ -83,46 +83,46 @@ async def test_a_client_made_key_is_never_returned(client: httpx.AsyncClient) ->
 
 @pytest.mark.parametrize("key", ["short", "x" * 31, "x" * 201, "with a space " * 4])
 async def test_a_key_that_can_be_guessed_is_rejected(client: httpx.AsyncClient, key: str) -> None:
-    answer = await client.post("/reservations", json=wish(), headers=with_key(key))
+    response = await client.post("/reservations", json=wish(), headers=with_key(key))
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, OWNER_KEY)
-    assert key not in answer.text
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, OWNER_KEY)
+    assert key not in response.text
 
 
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("idempotency_key", ["cart-1", "9f4ab1a4-6b1e-4f1e-8f2b-2a8f6f6b8d11"])
 async def test_two_carts_may_use_one_idempotency_key(client: httpx.AsyncClient, idempotency_key: str) -> None:
-    """The second cart was given the reservation of the first, or told that it had used the key before."""
+    """The second cart must not receive the reservation of the first, nor a conflict."""
     keys = [KEY, OTHER_KEY, KEY]
     headers = [with_key(key, **{"Idempotency-Key": idempotency_key}) for key in keys]
 
     held = [await client.post("/reservations", json=wish(), headers=given) for given in headers]
     reused = await client.post("/reservations", json=wish(2), headers=headers[1])
-    ids = [answer.json()["reservation_id"] for answer in held]
+    ids = [response.json()["reservation_id"] for response in held]
     released = [
         await client.post(f"/reservations/{reservation_id}/release", headers=given)
         for reservation_id, given in zip(ids[:2], headers, strict=False)
     ]
 
-    assert [answer.status_code for answer in held] == [201, 201, 201]
+    assert [response.status_code for response in held] == [201, 201, 201]
     assert ids[0] == ids[2] != ids[1]
-    assert [answer.headers.get("Idempotent-Replayed") for answer in held] == [None, None, "true"]
+    assert [response.headers.get("Idempotent-Replayed") for response in held] == [None, None, "true"]
     assert (reused.status_code, reused.json()["reason"]) == (422, "REQUEST_ID_REUSED")
     # The same key for another kind of request of the same cart is reuse.
-    assert [answer.status_code for answer in released] == [422, 422]
+    assert [response.status_code for response in released] == [422, 422]
 
 
 @pytest.mark.usefixtures("stocked")
 async def test_an_idempotency_key_without_account_and_cart_is_malformed(client: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "cart-1"}
-    answers = [await client.post("/reservations", json=wish(), headers=headers)]
+    responses = [await client.post("/reservations", json=wish(), headers=headers)]
     made = (await client.post("/reservations", json=wish(), headers=with_key())).json()
     for action, body in (("release", None), ("extend", {"ttl_seconds": 5})):
         address = f"/reservations/{made['reservation_id']}/{action}"
-        answers.append(await client.post(address, json=body, headers=headers))
+        responses.append(await client.post(address, json=body, headers=headers))
 
-    assert [answer.status_code for answer in answers] == [400, 400, 400]
-    assert [error["field"] for error in answers[0].json()["errors"]] == [OWNER_KEY]
+    assert [response.status_code for response in responses] == [400, 400, 400]
+    assert [error["field"] for error in responses[0].json()["errors"]] == [OWNER_KEY]
 
 
 @pytest.mark.usefixtures("stocked")
@@ -171,18 +171,18 @@ async def test_a_cart_passes_to_the_account_that_has_its_key(
     both = {**anna, **with_key()}
     match first:
         case "list":
-            answer = await client.get("/reservations", headers=both)
+            response = await client.get("/reservations", headers=both)
         case "show":
-            answer = await client.get(address, headers=both)
+            response = await client.get(address, headers=both)
         case "commit":
-            answer = await client.post(f"{address}/commit", headers=both)
+            response = await client.post(f"{address}/commit", headers=both)
         case "extend":
-            answer = await client.post(f"{address}/extend", json={"ttl_seconds": 60}, headers=both)
+            response = await client.post(f"{address}/extend", json={"ttl_seconds": 60}, headers=both)
         case _:
-            answer = await client.post("/reservations", json=wish(), headers=both)
+            response = await client.post("/reservations", json=wish(), headers=both)
 
     assert before.status_code == 404
-    assert answer.status_code in {200, 201}, answer.text
+    assert response.status_code in {200, 201}, response.text
     own = (await client.get("/reservations", headers=anna)).json()["items"]
     assert made["reservation_id"] in [item["reservation_id"] for item in own]
     assert (await client.get(address, headers=with_key())).status_code == 404
@@ -210,20 +210,20 @@ async def test_staff_act_for_others(client: httpx.AsyncClient, admin: httpx.Asyn
 async def test_a_guest_s_cart_is_bounded(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, body: dict[str, Any], status: int, reason: str, field: str
 ) -> None:
-    refused = await client.post("/reservations", json=body, headers=with_key())
+    rejected = await client.post("/reservations", json=body, headers=with_key())
 
-    problem = refused.json()
-    assert (refused.status_code, problem["reason"]) == (status, reason)
+    problem = rejected.json()
+    assert (rejected.status_code, problem["reason"]) == (status, reason)
     assert [error["field"] for error in problem.get("errors") or ()] == ([field] if field else [])
     level = (await admin.get(f"/admin/parts/{PART['part_id']}/stock")).json()["levels"][0]
     assert level["reserved"] == 0
 
 
 @pytest.mark.usefixtures("stocked")
-async def test_no_reader_sees_a_key_or_its_hash(
+async def test_no_event_contains_a_key_or_its_hash(
     edge: Edge, client: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
-    """The key stood in the entries of the log, and so in what operators read of it."""
+    """Operators read the entries of the change log."""
     made = (await client.post("/reservations", json=wish(), headers=with_key())).json()
     await client.post(f"/reservations/{made['reservation_id']}/release", headers=with_key())
 

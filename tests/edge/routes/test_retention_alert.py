@@ -25,7 +25,7 @@ LEVELS = (
 
 @pytest.fixture(autouse=True)
 def small_log(inventory_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log of which almost nothing is to be kept."""
+    """A change log with a minimal retention."""
     monkeypatch.setattr(maintenance, "_INTERVAL_SECONDS", 0.05)
     monkeypatch.setattr(edge.alerts, "RETENTION_SECONDS", 0.05)
     settings = inventory_svc.settings.Settings
@@ -35,7 +35,7 @@ def small_log(inventory_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def until(admin: httpx.AsyncClient, state: str) -> dict[str, Any]:
-    """The one alert, once it is in a state."""
+    """Return the only alert when it is in a state."""
     async with asyncio.timeout(30):
         while True:
             items = (await admin.get("/admin/alerts", params={"state": state})).json()["items"]
@@ -45,7 +45,7 @@ async def until(admin: httpx.AsyncClient, state: str) -> dict[str, Any]:
             await asyncio.sleep(0.02)
 
 
-async def test_it_fires_and_is_resolved_once_the_follower_is_removed(
+async def test_the_alert_fires_and_is_resolved_when_the_follower_is_removed(
     admin: httpx.AsyncClient, registered: None, inventory_dsn: str
 ) -> None:
     with psycopg.connect(inventory_dsn, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one that the OpenAPI document names, and never a fault of ours."""
+"""Every response to a generated request is in the OpenAPI document, and none is a 5xx."""
 
 import json
 import random
@@ -21,19 +21,19 @@ JUNK: tuple[Any, ...] = (*NUMBERS, *TEXTS, None, True, [], {}, [[]])
 IDS = ("LED-5MM-RED", "NO-SUCH", "main", "leds", "a b", str(uuid.UUID(int=1)), "🜁", "x" * 65)
 
 HEADERS = ('"1"', '"1", "2"', 'W/"1"', "*", '"', "", "x" * 300, "ä", str(uuid.UUID(int=2)))
-# Sent only when there is something to say.
+# Sent only in some responses.
 ON_OCCASION = {"idempotent-replayed", "etag", "www-authenticate", "partstream-owner-key"}
 
 
 class Sender:
-    """Makes up requests from a document."""
+    """Generates requests from a document."""
 
     def __init__(self, document: dict[str, Any], seed: int) -> None:
         self._document = document
         self._random = random.Random(seed)
 
     def value(self, schema: dict[str, Any], depth: int = 0) -> Any:
-        """Mostly what the schema wants, sometimes junk."""
+        """Return a value that usually fits the schema, sometimes junk."""
         if self._random.random() < 0.15 or depth > 5:
             return self._random.choice(JUNK)
         if "$ref" in schema:
@@ -67,17 +67,17 @@ class Sender:
         return self._random.random() < (0.95 if name in schema.get("required", ()) else 0.4)
 
     def request(self, path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
-        """Arguments for a client."""
+        """Return the arguments of a request."""
         params: dict[str, str] = {}
         headers: dict[str, bytes] = {}
         for parameter in operation.get("parameters", ()):
-            made = str(self.value(parameter["schema"]))
+            value = str(self.value(parameter["schema"]))
             if parameter["in"] == "path":
-                path = path.replace(f"{{{parameter['name']}}}", quote(made, safe="") or "-")
+                path = path.replace(f"{{{parameter['name']}}}", quote(value, safe="") or "-")
             elif parameter["in"] == "query" and self._random.random() < 0.5:
-                params[parameter["name"]] = made
+                params[parameter["name"]] = value
             elif parameter["in"] == "header" and self._random.random() < 0.2:
-                headers[parameter["name"]] = self._random.choice((*HEADERS, made)).encode("latin-1", "replace")
+                headers[parameter["name"]] = self._random.choice((*HEADERS, value)).encode("latin-1", "replace")
         address = {"method": method.upper(), "url": f"http://edge{path}"}
         made_request: dict[str, Any] = {**address, "params": params, "headers": headers}
         if "requestBody" in operation:
@@ -89,7 +89,7 @@ class Sender:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_no_undocumented_answer_and_no_fault(edge: Edge, admin: httpx.AsyncClient, seed: int) -> None:
+async def test_no_undocumented_response_and_no_fault(edge: Edge, admin: httpx.AsyncClient, seed: int) -> None:
     await open_shop(admin)
     await stock(admin, 1000)
     document = (await admin.get("http://edge/schema/openapi.json")).json()
@@ -103,20 +103,20 @@ async def test_no_undocumented_answer_and_no_fault(edge: Edge, admin: httpx.Asyn
 
     for path, method, operation in operations * PER_OPERATION:
         sent = sender.request(path, method, operation)
-        answer = await admin.request(**sent)
-        assert str(answer.status_code) in operation["responses"], (sent, answer.status_code, answer.text)
-        assert answer.status_code < 500, (sent, answer.text)
-        said = operation["responses"][str(answer.status_code)]
-        named = {name.lower() for name in said.get("headers", ())}
-        assert named - ON_OCCASION <= set(answer.headers), sent
-        for kind, content in said.get("content", {}).items():
-            assert answer.headers["content-type"].partition(";")[0] == kind, sent
+        response = await admin.request(**sent)
+        assert str(response.status_code) in operation["responses"], (sent, response.status_code, response.text)
+        assert response.status_code < 500, (sent, response.text)
+        documented = operation["responses"][str(response.status_code)]
+        named = {name.lower() for name in documented.get("headers", ())}
+        assert named - ON_OCCASION <= set(response.headers), sent
+        for kind, content in documented.get("content", {}).items():
+            assert response.headers["content-type"].partition(";")[0] == kind, sent
             if kind.endswith("json"):
-                assert schemas.faults(answer.json(), content["schema"]) == [], sent
+                assert schemas.faults(response.json(), content["schema"]) == [], sent
 
 
-async def test_no_schema_rejects_what_fits_two_of_its_alternatives(client: httpx.AsyncClient) -> None:
-    """5 is an integer and a number: what ``fields=specifications`` returned fitted twice, and so not once."""
+async def test_no_schema_has_exclusive_alternatives(client: httpx.AsyncClient) -> None:
+    """5 is an integer and a number: it matches two alternatives of a ``oneOf``, which is invalid."""
     document = (await client.get("http://edge/schema/openapi.json")).json()
 
     assert list(_places_of("oneOf", document, "")) == []

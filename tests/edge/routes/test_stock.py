@@ -1,4 +1,4 @@
-"""Stock: counted, adjusted, refused, repeated, and read back."""
+"""Stock routes: set, adjust, reject, replay, transfer, reserve and read."""
 
 import asyncio
 import uuid
@@ -37,7 +37,7 @@ async def test_expected_version_0_creates_a_level(admin: httpx.AsyncClient) -> N
     assert again.json()["current"]["version"] == 1
 
 
-async def test_conflict_shows_what_is_there_and_who_changed_it(admin: httpx.AsyncClient) -> None:
+async def test_a_conflict_returns_the_current_state_and_its_author(admin: httpx.AsyncClient) -> None:
     await stock(admin, 40)
     await admin.put(STOCK, json={"on_hand": 39, "expected_version": 1})
 
@@ -46,8 +46,8 @@ async def test_conflict_shows_what_is_there_and_who_changed_it(admin: httpx.Asyn
 
     assert stale.status_code == 409
     assert stale_tag.status_code == 412
-    for refused in (stale, stale_tag):
-        body = refused.json()
+    for rejected in (stale, stale_tag):
+        body = rejected.json()
         assert body["reason"] == "VERSION_CONFLICT"
         assert (body["current"]["on_hand"], body["current"]["version"]) == (39, 2)
         assert body["changed_by"] == "admin"
@@ -55,7 +55,7 @@ async def test_conflict_shows_what_is_there_and_who_changed_it(admin: httpx.Asyn
 
 
 async def test_write_waits_for_a_transaction_outside_the_service(admin: httpx.AsyncClient, inventory_dsn: str) -> None:
-    """Writes to rows of a large change by SQL failed after a second, although their clients had five."""
+    """A write waits for a large change by SQL as long as its own deadline allows."""
     await stock(admin, 40)
     retries = UPSTREAM_RETRIES.labels("inventory")
     before = retries._value.get()
@@ -74,13 +74,13 @@ async def test_write_waits_for_a_transaction_outside_the_service(admin: httpx.As
     assert (written.json()["on_hand"], written.json()["reorder_point"]) == (39, 3)
 
 
-async def test_absolute_write_must_say_what_it_replaces(admin: httpx.AsyncClient) -> None:
-    answer = await admin.put(STOCK, json={"on_hand": 40})
+async def test_an_absolute_write_requires_a_version(admin: httpx.AsyncClient) -> None:
+    response = await admin.put(STOCK, json={"on_hand": 40})
 
-    assert (answer.status_code, answer.json()["reason"]) == (428, "VERSION_REQUIRED")
+    assert (response.status_code, response.json()["reason"]) == (428, "VERSION_REQUIRED")
 
 
-async def test_if_match_with_the_etag_of_the_level_goes_through(admin: httpx.AsyncClient) -> None:
+async def test_if_match_with_the_etag_of_the_level_is_accepted(admin: httpx.AsyncClient) -> None:
     created = await admin.put(STOCK, json={"on_hand": 40, "expected_version": 0})
 
     updated = await admin.put(STOCK, json={"on_hand": 41}, headers={"If-Match": created.headers["etag"]})
@@ -103,31 +103,33 @@ async def test_if_match_with_the_etag_of_the_level_goes_through(admin: httpx.Asy
         (b'{"on_hand": 9000000000000001, "expected_version": 0}', 422, "on_hand"),
     ],
 )
-async def test_bad_bodies_are_told_apart(admin: httpx.AsyncClient, body: bytes, status: int, field: str) -> None:
-    answer = await admin.put(STOCK, content=body, headers={"Content-Type": "application/json"})
+async def test_malformed_and_invalid_bodies_have_different_statuses(
+    admin: httpx.AsyncClient, body: bytes, status: int, field: str
+) -> None:
+    response = await admin.put(STOCK, content=body, headers={"Content-Type": "application/json"})
 
-    problem = answer.json()
-    assert (answer.status_code, problem["errors"][0]["field"]) == (status, field)
+    problem = response.json()
+    assert (response.status_code, problem["errors"][0]["field"]) == (status, field)
     assert problem["reason"] == "FIELD_INVALID"
 
 
-async def test_body_that_is_too_large_is_refused(admin: httpx.AsyncClient) -> None:
-    answer = await admin.put(STOCK, json={"on_hand": 1, "reason": "x" * 2_000_000})
+async def test_body_that_is_too_large_is_rejected(admin: httpx.AsyncClient) -> None:
+    response = await admin.put(STOCK, json={"on_hand": 1, "reason": "x" * 2_000_000})
 
-    assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
+    assert (response.status_code, response.json()["reason"]) == (413, "BODY_TOO_LARGE")
 
 
-async def test_adjusting_below_nothing_is_refused(admin: httpx.AsyncClient) -> None:
+async def test_adjusting_below_zero_is_rejected(admin: httpx.AsyncClient) -> None:
     await stock(admin, 2)
 
     taken = await admin.post(f"{STOCK}/adjust", json={"delta": -2, "reason": "sold at the counter"})
-    refused = await admin.post(f"{STOCK}/adjust", json={"delta": -1, "reason": "sold at the counter"})
+    rejected = await admin.post(f"{STOCK}/adjust", json={"delta": -1, "reason": "sold at the counter"})
 
     assert (taken.status_code, taken.json()["on_hand"]) == (200, 0)
-    assert (refused.status_code, refused.json()["reason"]) == (409, "INSUFFICIENT_STOCK")
+    assert (rejected.status_code, rejected.json()["reason"]) == (409, "INSUFFICIENT_STOCK")
 
 
-async def test_repeated_key_is_answered_as_the_first_time(admin: httpx.AsyncClient) -> None:
+async def test_a_repeated_idempotency_key_replays_the_first_response(admin: httpx.AsyncClient) -> None:
     await stock(admin, 10)
     headers = {"Idempotency-Key": "order 4711, line 1"}
     body = {"delta": -3, "reason": "damaged"}
@@ -142,20 +144,22 @@ async def test_repeated_key_is_answered_as_the_first_time(admin: httpx.AsyncClie
     assert (other.status_code, other.json()["reason"]) == (422, "REQUEST_ID_REUSED")
 
 
-async def test_simultaneous_repeats_count_once(admin: httpx.AsyncClient) -> None:
+async def test_concurrent_repeats_are_applied_once(admin: httpx.AsyncClient) -> None:
     await stock(admin, 10)
     headers = {"Idempotency-Key": str(uuid.uuid4())}
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "x"}, headers=headers) for _ in range(5))
     )
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert {answer.json()["on_hand"] for answer in answers} == {7}
-    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 4
+    assert {response.status_code for response in responses} == {200}
+    assert {response.json()["on_hand"] for response in responses} == {7}
+    assert sum("idempotent-replayed" in response.headers for response in responses) == 4
 
 
-async def test_public_stock_is_what_the_writer_just_wrote(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_public_stock_includes_the_write_of_the_caller(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
     await open_shop(admin)
     written = await admin.put(STOCK, json={"on_hand": 7, "expected_version": 0})
 
@@ -174,7 +178,9 @@ async def test_public_stock_is_what_the_writer_just_wrote(client: httpx.AsyncCli
     assert again.status_code == 304
 
 
-async def test_published_part_without_stock_has_none(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_a_published_part_without_stock_has_zero_available(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
     await open_shop(admin)
 
     shown = await client.get("/parts/LED-5MM-RED/stock")
@@ -188,24 +194,24 @@ async def test_batch_has_a_result_per_item_in_order(admin: httpx.AsyncClient) ->
     items = [{"part_id": "LED-5MM-RED", "delta": -3}, {"part_id": "NO-SUCH", "delta": 1, "kind": "adjusted"}]
     items.append({"part_id": "LED-5MM-RED", "delta": -3})
 
-    answer = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
+    response = await admin.post("/admin/stock/batch", json={"adjustments": items, "reason": "stocktaking"})
 
-    body = answer.json()
-    assert answer.status_code == 200
+    body = response.json()
+    assert response.status_code == 200
     assert body["results"][0]["level"]["on_hand"] == 2
     assert body["results"][1]["error"]["reason"] == "PART_NOT_FOUND"
     assert body["results"][2]["error"]["reason"] == "INSUFFICIENT_STOCK"
     assert (body["applied"], body["refused"]) == (1, 2)
 
 
-async def test_ledger_says_what_happened_and_can_be_undone(admin: httpx.AsyncClient) -> None:
+async def test_the_ledger_lists_movements_and_they_can_be_reversed(admin: httpx.AsyncClient) -> None:
     await stock(admin, 5)
     await admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "broken"})
 
-    undone = await admin.post("/admin/movements/LED-5MM-RED/main/2/reverse", json={"reason": "found again"})
+    reversal = await admin.post("/admin/movements/LED-5MM-RED/main/2/reverse", json={"reason": "found again"})
     movements = (await admin.get(f"{STOCK}/movements")).json()["items"]
 
-    assert undone.json()["level"]["on_hand"] == 5
+    assert reversal.json()["level"]["on_hand"] == 5
     assert [(item["version"], item["kind"], item["on_hand_after"]) for item in movements][:2] == [
         (3, "reversed", 5),
         (2, "adjusted", 2),
@@ -214,12 +220,12 @@ async def test_ledger_says_what_happened_and_can_be_undone(admin: httpx.AsyncCli
     assert movements[1]["actor"] == "admin"
 
 
-async def test_stock_at_a_moment_is_read_from_the_ledger(admin: httpx.AsyncClient) -> None:
+async def test_stock_at_a_timestamp_is_read_from_the_ledger(admin: httpx.AsyncClient) -> None:
     await stock(admin, 5)
-    moment = (await admin.get(f"{STOCK}/movements")).json()["items"][0]["occurred_at"]
+    timestamp = (await admin.get(f"{STOCK}/movements")).json()["items"][0]["occurred_at"]
     await admin.post(f"{STOCK}/adjust", json={"delta": -3, "reason": "broken"})
 
-    then = await admin.get(STOCK, params={"at": moment})
+    then = await admin.get(STOCK, params={"at": timestamp})
     now = await admin.get(STOCK)
     future = await admin.get(STOCK, params={"at": "2999-01-01T00:00:00Z"})
 
@@ -228,7 +234,7 @@ async def test_stock_at_a_moment_is_read_from_the_ledger(admin: httpx.AsyncClien
     assert future.status_code == 422
 
 
-async def test_stock_moves_between_locations(admin: httpx.AsyncClient) -> None:
+async def test_stock_is_transferred_between_locations(admin: httpx.AsyncClient) -> None:
     await stock(admin, 5)
     await admin.post("/admin/locations", json={"location_id": "annex", "name": "The annex"})
 
@@ -243,7 +249,7 @@ async def test_stock_moves_between_locations(admin: httpx.AsyncClient) -> None:
     assert [item["location_id"] for item in listed] == ["annex", "main"]
 
 
-async def test_reservation_holds_and_ships(admin: httpx.AsyncClient) -> None:
+async def test_a_reservation_is_held_extended_and_committed(admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     await stock(admin, 5)
 

@@ -1,4 +1,4 @@
-"""A write's trace goes with it into the change log."""
+"""The trace of a write is stored in the change log."""
 
 import asyncpg
 import httpx

@@ -1,4 +1,4 @@
-"""To the public a part that is not published is not there: neither its page, nor its stock, nor to be reserved."""
+"""Unpublished parts do not exist for the public: no page, no stock, no reservation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HIDDEN = "NOT-OUT-YET"
 
 @pytest.fixture
 async def hidden(request: pytest.FixtureRequest, admin: httpx.AsyncClient) -> str:
-    """A part with stock that is not published: a draft, an archived one, one that content has never heard of."""
+    """A part with stock that is not published: a draft, an archived one, one without content."""
     await open_shop(admin)
     if request.param != "unknown":
         made = await admin.post("/admin/parts", json={**PART, "part_id": HIDDEN, "status": request.param})
@@ -26,9 +26,9 @@ async def hidden(request: pytest.FixtureRequest, admin: httpx.AsyncClient) -> st
 every_kind = pytest.mark.parametrize("hidden", ["draft", "archived", "unknown"], indirect=True)
 
 
-def problem(answer: httpx.Response, part_id: str) -> dict[str, Any]:
-    """A problem, with the part's id and the request's left out."""
-    document: dict[str, Any] = answer.json()
+def problem(response: httpx.Response, part_id: str) -> dict[str, Any]:
+    """Return a problem without the ids of the part and of the request."""
+    document: dict[str, Any] = response.json()
     return {**document, "request_id": "", "detail": document["detail"].replace(part_id, "ID"), "metadata": ""}
 
 
@@ -37,11 +37,11 @@ def cart(part_id: str) -> dict[str, Any]:
 
 
 @every_kind
-async def test_it_is_as_if_it_never_was(client: httpx.AsyncClient, hidden: str) -> None:
+async def test_an_unpublished_part_is_like_an_unknown_one(client: httpx.AsyncClient, hidden: str) -> None:
     for read in ("/parts/{}", "/parts/{}/stock"):
-        answer, never = await client.get(read.format(hidden)), await client.get(read.format("never"))
-        assert answer.status_code == 404
-        assert problem(answer, hidden) == problem(never, "never")
+        response, never = await client.get(read.format(hidden)), await client.get(read.format("never"))
+        assert response.status_code == 404
+        assert problem(response, hidden) == problem(never, "never")
 
     held, never_held = (
         await client.post("/reservations", json=cart(hidden)),
@@ -52,7 +52,7 @@ async def test_it_is_as_if_it_never_was(client: httpx.AsyncClient, hidden: str) 
 
 
 @every_kind
-async def test_staff_see_its_stock(admin: httpx.AsyncClient, hidden: str) -> None:
+async def test_staff_can_read_the_stock_of_an_unpublished_part(admin: httpx.AsyncClient, hidden: str) -> None:
     read = await admin.get(f"/parts/{hidden}/stock")
 
     assert (read.status_code, read.json()["available"]) == (200, 42)
@@ -64,12 +64,12 @@ async def status(admin: httpx.AsyncClient, value: str) -> httpx.Response:
     part_id = PART["part_id"]
     version = (await admin.get(f"/admin/parts/{part_id}")).json()["version"]
     body = {**PART, "status": value, "expected_version": version}
-    answer = await admin.put(f"/admin/parts/{part_id}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = await admin.put(f"/admin/parts/{part_id}", json=body)
+    assert response.status_code == 200, response.text
+    return response
 
 
-async def test_it_is_there_and_gone_with_the_write_that_says_so(
+async def test_publishing_and_unpublishing_are_effective_immediately(
     client: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
     part_id = PART["part_id"]
@@ -84,7 +84,9 @@ async def test_it_is_there_and_gone_with_the_write_that_says_so(
         assert (await client.post("/reservations", json=cart(part_id))).status_code == 201
 
 
-async def test_a_token_of_the_write_shows_it_too(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_a_read_with_the_token_of_the_write_includes_the_part(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
     part_id = PART["part_id"]
     await open_shop(admin)
     await stock(admin, 50)
@@ -95,7 +97,7 @@ async def test_a_token_of_the_write_shows_it_too(client: httpx.AsyncClient, admi
     assert (await client.get(f"/parts/{part_id}/stock", headers=seen(shown))).status_code == 200
 
 
-async def test_the_public_reads_no_staff_field(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_public_responses_have_no_staff_fields(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     await stock(admin, 5)
 

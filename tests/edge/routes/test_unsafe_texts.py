@@ -1,4 +1,4 @@
-"""Texts that are not safe to show: refused where they come in, and never shown where SQL has written them."""
+"""Unsafe texts: rejected in requests, and never served when SQL has written them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORGED = "42)\n     9999 2026-01-01T00:00:00.000Z ~ stock_level RC-1001/main v99
 BAD = ["a\x1b]0;title\x07b", FORGED, "a\u202eb", "a\u2028b", "a\x85b", "a\x7fb", "a\0b"]
 STOCK = f"/admin/parts/{PART_ID}/stock"
 
-# Every route that takes a text which is stored or shown, with the text at its place.
+# Every route that accepts a text to store or show, with a place for the text.
 WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/reservations", {"lines": [{"part_id": PART_ID, "quantity": 1}], "order_reference": "{}"}, ""),
     ("PUT", STOCK, {"on_hand": 5, "reason": "{}", "expected_version": 1}, ""),
@@ -52,7 +52,7 @@ def filled(value: Any, text: str) -> Any:
             return value
 
 
-async def test_control_characters_are_refused_in_every_body(admin: httpx.AsyncClient) -> None:
+async def test_control_characters_are_rejected_in_every_body(admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     await stock(admin, 10)
     accepted = []
@@ -60,13 +60,13 @@ async def test_control_characters_are_refused_in_every_body(admin: httpx.AsyncCl
         for bad in BAD:
             if lines and bad == FORGED:
                 continue
-            answer = await admin.request(method, path, json=filled(body, bad))
-            if answer.status_code != 422:
-                accepted.append((path, body, bad, answer.status_code, answer.text))
+            response = await admin.request(method, path, json=filled(body, bad))
+            if response.status_code != 422:
+                accepted.append((path, body, bad, response.status_code, response.text))
     assert not accepted
 
 
-async def test_what_looks_odd_and_is_text_is_accepted(admin: httpx.AsyncClient) -> None:
+async def test_unusual_but_valid_text_is_accepted(admin: httpx.AsyncClient) -> None:
     await open_shop(admin)
     await stock(admin, 10)
     order = {"lines": [{"part_id": PART_ID, "quantity": 1}], "order_reference": "№ 42 — 👩\u200d🔧 (א) \\u0000"}
@@ -80,10 +80,10 @@ async def test_what_looks_odd_and_is_text_is_accepted(admin: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize("text", ["%00", "%0A", "%1b%5B2J", "%E2%80%AE", "%C2%85"])
-async def test_queries_have_no_control_characters(client: httpx.AsyncClient, text: str) -> None:
-    answer = await client.get(f"/parts?q=a{text}b")
+async def test_control_characters_are_rejected_in_queries(client: httpx.AsyncClient, text: str) -> None:
+    response = await client.get(f"/parts?q=a{text}b")
 
-    assert (answer.status_code, answer.json()["reason"]) == (422, "FIELD_INVALID")
+    assert (response.status_code, response.json()["reason"]) == (422, "FIELD_INVALID")
 
 
 async def test_html_written_by_sql_is_never_served(
@@ -100,7 +100,7 @@ async def test_html_written_by_sql_is_never_served(
     page = await client.get(f"/parts/{PART_ID}", headers=seen(staff))
     again = await client.get(f"/parts/{PART_ID}", headers=seen(staff))
 
-    assert [answer.status_code for answer in (staff, listed, page, again)] == [200] * 4
+    assert [response.status_code for response in (staff, listed, page, again)] == [200] * 4
     assert "<script" not in page.text + again.text + staff.text + listed.text
     assert page.json()["description"] == "<p>Fine.</p>"
     assert "description_sanitised" not in page.json()

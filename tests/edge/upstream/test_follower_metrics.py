@@ -1,4 +1,4 @@
-"""What Prometheus reads of the followers, while the network to a service fails and heals, and a log begins anew."""
+"""Metrics of the followers while the network to a service fails and recovers, and in a new epoch."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def targets(proxy: TcpProxy, content_dsn: str, keys: Keys) -> AsyncIterato
 
 
 async def scrape(client: httpx.AsyncClient) -> dict[tuple[str, str, str], float]:
-    """Each follower's metrics, by name, log and sink."""
+    """Return the metrics of each follower, by name, log and sink."""
     text = generate_latest().decode()
     return {
         (sample.name.removeprefix(PREFIX), sample.labels["log"], sample.labels["sink"]): sample.value
@@ -79,7 +79,7 @@ async def scrape(client: httpx.AsyncClient) -> dict[tuple[str, str, str], float]
 
 
 async def until(client: httpx.AsyncClient, holds: Callable[[Any], bool]) -> dict[tuple[str, str, str], float]:
-    """The metrics, once something holds of those of the inventory's follower that feeds memory."""
+    """Return the metrics when a condition holds for the inventory follower of the memory cache."""
     async with asyncio.timeout(30):
         while True:
             found = await scrape(client)
@@ -94,7 +94,7 @@ async def write(dsn: str, part_id: str) -> None:
     await connection.close()
 
 
-async def test_a_broken_stream_shows_and_heals(
+async def test_metrics_report_a_broken_stream_and_its_recovery(
     edge: Edge, client: httpx.AsyncClient, proxy: TcpProxy, inventory_dsn: str
 ) -> None:
     before = await until(client, lambda now: now("connected") == 1)
@@ -114,7 +114,7 @@ async def test_a_broken_stream_shows_and_heals(
     assert healed["reconnects_total", "content", "memory"] == before["reconnects_total", "content", "memory"]
 
 
-async def test_a_new_epoch_shows_as_a_resync(
+async def test_a_new_epoch_counts_as_a_resync(
     edge: Edge, client: httpx.AsyncClient, inventory_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "RESYNC_SPREAD_SECONDS", 0.01)
@@ -143,7 +143,7 @@ async def test_silence_longer_than_a_bookmark_interval_is_lag(
     assert stalled["connected", "inventory", "memory"] == 1
 
 
-async def test_a_follower_that_is_gone_is_not_shown_and_its_successor_is() -> None:
+async def test_metrics_of_an_ended_follower_are_replaced_by_those_of_its_successor() -> None:
     metrics = FollowerMetrics()
 
     def samples() -> list[float]:

@@ -104,7 +104,7 @@ async def begin_parts(services: Services) -> None:
 async def test_no_call_fails_while_one_of_two_replicas_is_stopped(
     services: Services, replicas: Replicas, processes: tuple[Replica, Replica]
 ) -> None:
-    """Half of all writes and reads waited until their time was over and failed, for 65 s."""
+    """No call waits for its deadline at the stopped replica."""
     await begin_parts(services)
     written = 0
     with stopped(processes[1]):
@@ -127,7 +127,7 @@ async def test_no_call_fails_while_one_of_two_replicas_is_stopped(
     assert sum(levels) == written  # each write once, whichever replica did it
 
 
-async def test_a_killed_replica_costs_no_call(
+async def test_no_call_fails_when_a_replica_is_killed(
     services: Services, replicas: Replicas, processes: tuple[Replica, Replica]
 ) -> None:
     await begin_parts(services)
@@ -139,7 +139,7 @@ async def test_a_killed_replica_costs_no_call(
     assert sum([await read(services, number) for number in range(WRITERS)]) == 10 * WRITERS
 
 
-async def test_the_last_replica_is_never_left_out(replicas: Replicas, processes: tuple[Replica, Replica]) -> None:
+async def test_the_last_replica_is_never_excluded(replicas: Replicas, processes: tuple[Replica, Replica]) -> None:
     with stopped(processes[0]), stopped(processes[1]):
         async with asyncio.timeout(60):
             while not all(replica.trouble for replica in replicas.all):  # noqa: ASYNC110 - they are probed

@@ -1,4 +1,4 @@
-"""Alerts: one line and one metric per change, stored whatever happens to the database and to other reporters."""
+"""Alerts: one log line and one count per change, stored despite failures of the database or of other reporters."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_only_changes_of_state_count(
     ]
 
 
-async def test_a_condition_that_returns_is_another_alert(alerts: Alerts, edge_database: Database) -> None:
+async def test_a_condition_that_recurs_is_a_new_alert(alerts: Alerts, edge_database: Database) -> None:
     for _ in range(2):
         alerts.fire(NAME, "cursor", "")
         alerts.resolve(NAME, "cursor")
@@ -88,12 +88,12 @@ async def test_a_condition_that_returns_is_another_alert(alerts: Alerts, edge_da
     assert [row[2] for row in await rows(edge_database)] == ["resolved", "resolved", "firing"]
 
 
-async def test_an_alert_without_definition_is_refused(alerts: Alerts) -> None:
+async def test_an_alert_without_definition_is_rejected(alerts: Alerts) -> None:
     with pytest.raises(KeyError):
         alerts.fire("misspelt", "x", "")
 
 
-async def test_changes_are_stored_by_themselves_from_any_thread(alerts: Alerts, edge_database: Database) -> None:
+async def test_changes_from_any_thread_are_stored_in_the_background(alerts: Alerts, edge_database: Database) -> None:
     alerts.start()
     thread = threading.Thread(target=alerts.fire, args=(NAME, "tag", "seen in a thread"))
     thread.start()
@@ -103,7 +103,7 @@ async def test_changes_are_stored_by_themselves_from_any_thread(alerts: Alerts, 
     await until_stored(edge_database, "resolved")
 
 
-async def test_a_text_that_cannot_be_stored_holds_up_no_other(alerts: Alerts, edge_database: Database) -> None:
+async def test_a_text_that_cannot_be_stored_blocks_no_other_alert(alerts: Alerts, edge_database: Database) -> None:
     alerts.fire(NAME, "a\0\ud800" * 300, "b\0\ud800" * 1000)
     alerts.fire(NAME, "b", "")
     await alerts.run_once()
@@ -130,7 +130,7 @@ async def test_two_reporters_of_one_condition_have_an_alert_each(
     assert [row[2:5] for row in await rows(edge_database)][1] == ("resolved", "", "the reporter stopped")
 
 
-async def test_alerts_of_a_reporter_that_died_are_resolved_by_another(
+async def test_alerts_of_an_ended_reporter_are_resolved_by_another(
     alerts: Alerts, edge_dsn: str, edge_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "partstream.alerts")
@@ -168,18 +168,18 @@ async def test_a_reporter_renews_what_it_reports(
 
 @pytest.fixture
 async def proxy(edge_dsn: str) -> AsyncIterator[TcpProxy]:
-    """The way to the database, which can be cut."""
+    """A proxy to the database, whose connections a test can close."""
     async with proxy_to(urlsplit(edge_dsn).port or 5432) as made:
         yield made
 
 
 def through(proxy: TcpProxy, dsn: str) -> str:
-    """The connection string by way of the proxy."""
+    """The connection string of the proxy."""
     parts = urlsplit(dsn)
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")))
 
 
-async def test_what_happens_while_the_database_is_unavailable_is_stored_afterwards(
+async def test_changes_during_a_database_outage_are_stored_afterwards(
     proxy: TcpProxy, edge_dsn: str, edge_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     alerts = Alerts("test", through(proxy, edge_dsn))

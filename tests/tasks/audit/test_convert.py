@@ -1,4 +1,4 @@
-"""What a change-log entry says in the trail: old and new values, what changed, who, whence and why."""
+"""The audit row of a change-log entry: old and new values, changed fields, actor, source and reason."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -23,7 +23,7 @@ def values(text: str | None) -> object:
     return None if text is None else msgspec.json.decode(text)
 
 
-def test_a_movement_says_what_the_level_was_and_is() -> None:
+def test_a_row_has_the_stock_level_before_and_after_a_movement() -> None:
     [row] = rows_of_stock(stock_change(7))
 
     assert values(row.old) == {"on_hand": 10, "reserved": 0, "version": 70}
@@ -33,7 +33,7 @@ def test_a_movement_says_what_the_level_was_and_is() -> None:
     assert (row.entity, row.entity_id, row.part_id, row.operation) == ("stock_level", "C1/main", "C1", "updated")
 
 
-def test_who_whence_and_why_come_from_the_movement() -> None:
+def test_actor_source_and_reason_come_from_the_movement() -> None:
     [row] = rows_of_stock(stock_change(7))
 
     assert (row.actor, row.actor_id) == ("admin", "5b0f6c0e-0000-4000-8000-000000000001")
@@ -53,7 +53,7 @@ def test_several_movements_of_one_entry_are_a_chain_of_rows() -> None:
     assert all(new == following for (_, new), (following, _) in pairwise(states))
 
 
-def test_the_first_movement_of_a_level_has_nothing_before_it() -> None:
+def test_the_first_movement_of_a_level_has_no_old_values() -> None:
     change = stock_change(1)
     change.ClearField("before")
     change.operation = origin_pb2.OPERATION_CREATED
@@ -127,7 +127,7 @@ def test_a_category_is_a_row() -> None:
     assert (row.entity, row.part_id, row.changed_fields) == ("category", None, "name")
 
 
-def test_every_kind_of_movement_has_a_word() -> None:
+def test_every_kind_of_movement_has_a_name() -> None:
     for number in movement_pb2.MovementKind.values():
         change = stock_change(2)
         change.movements[0].kind = number
@@ -135,7 +135,7 @@ def test_every_kind_of_movement_has_a_word() -> None:
         assert values(rows_of_stock(change)[0].details)["kind"].islower()  # type: ignore[index]
 
 
-def test_what_is_no_response_of_a_service_is_refused() -> None:
+def test_an_invalid_response_is_rejected() -> None:
     with pytest.raises(DecodeError):
         rows_of("inventory", b"\xff\xff\xff")
     with pytest.raises(ValueError, match="not an audited service"):

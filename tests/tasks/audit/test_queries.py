@@ -34,7 +34,7 @@ async def test_pages_show_each_row_once_newest_first(audit: Database, store: Aud
     ]
 
 
-async def test_pages_go_on_over_months(audit: Database, store: AuditStore) -> None:
+async def test_pages_continue_over_months(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 6, began=BEGAN.replace(day=1, hour=0) - timedelta(milliseconds=4)))
 
     found = await all_pages(audit, ChangeFilter(), page_size=2)
@@ -51,7 +51,7 @@ async def test_a_full_last_page_is_the_last(audit: Database, store: AuditStore) 
 
 
 async def test_the_key_of_a_guest_s_cart_is_not_shown(audit: Database, store: AuditStore) -> None:
-    """Rows of before the keys were hashed hold them in clear, and are append-only."""
+    """Rows from before the keys were hashed hold them in clear text, and are append-only."""
     changes = []
     for revision, owner in enumerate(("3f1c9a52e0b84d7f9a6612c04be8d1aa-in-clear", USER_ID), 1):
         change = stock_change(revision)
@@ -72,7 +72,7 @@ async def test_the_key_of_a_guest_s_cart_is_not_shown(audit: Database, store: Au
     assert owners == ([USER_ID, ""], [USER_ID, ""])
 
 
-async def test_filters_leave_out_what_does_not_match(audit: Database, store: AuditStore) -> None:
+async def test_filters_exclude_rows_that_do_not_match(audit: Database, store: AuditStore) -> None:
     changes = [stock_change(1, part_id="C1"), stock_change(2, part_id="C2"), stock_change(3, part_id="C1")]
     changes[2].movements[0].origin.actor.username = "replay"
     rows = rows_of("inventory", WatchStockResponse(changes=changes).SerializeToString())

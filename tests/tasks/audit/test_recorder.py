@@ -1,4 +1,4 @@
-"""A job waits for the one before it and for the database, not for ever; what cannot be used is dropped."""
+"""A job waits a bounded time for the previous one, and for the database; an unusable job is dropped."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -64,7 +64,7 @@ class Flaky(AuditStore):
         return await super().record(batch)
 
 
-async def test_the_database_is_waited_for(audit: Database) -> None:
+async def test_a_job_is_retried_until_the_database_is_available(audit: Database) -> None:
     recorder = Recorder(Flaky(audit.pool, failures=3), asyncio.Event())
 
     await recorder.record(batch(1, 2))
@@ -72,7 +72,7 @@ async def test_the_database_is_waited_for(audit: Database) -> None:
     assert await position_of(audit.pool, "inventory") == TrailPosition(EPOCH, 2)
 
 
-async def test_a_stop_ends_the_waiting(audit: Database) -> None:
+async def test_shutdown_ends_the_wait(audit: Database) -> None:
     stopping = asyncio.Event()
     store = Flaky(audit.pool, failures=1_000_000)
     store.on_failure = stopping.set

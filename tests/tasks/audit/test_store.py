@@ -19,7 +19,7 @@ async def revisions(audit: Database) -> list[tuple[int, int]]:
     return [tuple(row) for row in rows]
 
 
-async def test_nothing_stored_is_no_position(audit: Database) -> None:
+async def test_an_empty_trail_has_no_position(audit: Database) -> None:
     assert await position_of(audit.pool, "inventory") is None
 
 
@@ -52,13 +52,13 @@ async def test_of_an_overlapping_job_only_the_new_entries_are_stored(audit: Data
     assert await revisions(audit) == [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)]
 
 
-async def test_entries_that_come_too_early_are_refused(audit: Database, store: AuditStore) -> None:
+async def test_entries_after_missing_ones_are_rejected(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 2))
 
-    with pytest.raises(TooEarly) as refused:
+    with pytest.raises(TooEarly) as rejected:
         await store.record(batch(4, 5))
 
-    assert refused.value.position == 2
+    assert rejected.value.position == 2
     assert await position_of(audit.pool, "inventory") == TrailPosition(EPOCH, 2)
 
 
@@ -67,7 +67,7 @@ async def test_the_first_entry_of_an_empty_trail_must_be_the_first(store: AuditS
         await store.record(batch(2, 2))
 
 
-async def test_a_job_with_a_hole_is_refused(store: AuditStore) -> None:
+async def test_a_job_with_missing_revisions_is_rejected(store: AuditStore) -> None:
     holed = batch(1, 3)
     with pytest.raises(BrokenSequence):
         await store.record(replace(holed, rows=[holed.rows[0], holed.rows[2]]))
@@ -100,7 +100,7 @@ async def test_a_gap_moves_the_position_and_is_a_row(audit: Database, store: Aud
     ]
 
 
-async def test_a_new_epoch_begins_with_a_gap_and_the_old_one_is_over(audit: Database, store: AuditStore) -> None:
+async def test_a_new_epoch_starts_with_a_gap_and_ends_the_previous_one(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 5))
     with pytest.raises(TooEarly):
         await store.record(batch(4, 6, epoch=NEXT_EPOCH))
@@ -115,7 +115,7 @@ async def test_a_new_epoch_begins_with_a_gap_and_the_old_one_is_over(audit: Data
     assert await position_of(audit.pool, "inventory") == TrailPosition(NEXT_EPOCH, 6)
 
 
-async def test_months_are_made_as_the_entries_need_them(audit: Database, store: AuditStore) -> None:
+async def test_partitions_are_created_for_the_months_of_the_entries(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 2, began=datetime(2024, 1, 31, 23, 59, 59, 998000, tzinfo=UTC)))
 
     partitions = await audit.pool.fetch("SELECT tableoid::regclass::text AS name FROM data_change ORDER BY id")

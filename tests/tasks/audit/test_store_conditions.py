@@ -1,4 +1,4 @@
-"""While the audit database takes no writes a job waits, the position stays, and nothing is lost."""
+"""While the audit database accepts no writes, jobs wait, the position stays, and no entry is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("sqlstate", "cause"), [("53100", "disk_full"), ("25006", "read_only"), ("XX001", "corrupted")]
 )
-async def test_a_job_waits_until_the_database_takes_writes(
+async def test_a_job_waits_until_the_database_accepts_writes(
     servers: TestServers, audit_dsn: str, audit: Database, store: AuditStore, sqlstate: str, cause: str
 ) -> None:
     """Five attempts within seconds, then the job was given up."""

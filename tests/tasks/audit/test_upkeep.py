@@ -1,4 +1,4 @@
-"""Months are made ahead, and dropped when their time is over."""
+"""Monthly partitions are created ahead, and dropped when they expire."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from tests.tasks.entries import batch
 COUNT = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'data_change'::regclass"
 
 
-async def test_a_fresh_trail_has_its_months_and_one_more_run_makes_none(audit: Database) -> None:
+async def test_a_migrated_trail_has_its_partitions_and_a_second_run_creates_none(audit: Database) -> None:
     await MonthsAhead(audit.pool).run_once()
 
     assert await audit.pool.fetchval(COUNT) == MONTHS_AHEAD + 1
@@ -30,7 +30,7 @@ async def test_whole_months_are_kept(audit: Database, months: int, expected: dat
     assert Retention(audit.pool, months).oldest_retained(datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == expected
 
 
-async def test_retention_leaves_what_is_recent(audit: Database, store: AuditStore) -> None:
+async def test_retention_keeps_recent_rows(audit: Database, store: AuditStore) -> None:
     await store.record(batch(1, 1, began=datetime(2023, 5, 1, tzinfo=UTC)))
     await store.record(batch(2, 2))
 

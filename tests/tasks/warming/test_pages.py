@@ -1,4 +1,4 @@
-"""Warming reads each page from every edge, as of the change, and never fails because of one."""
+"""Page warming reads each page from every edge at the revision of the change; a failed read affects no other."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ import httpx
 from tasks.warming.pages import MAX_PAGES_WAITING, MIN_REVISION_HEADER, PageWarmer
 
 
-async def test_each_page_is_read_from_every_edge_as_of_the_token() -> None:
+async def test_each_page_is_read_from_every_edge_at_the_revision() -> None:
     seen: list[tuple[str, str]] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         seen.append((str(request.url), request.headers[MIN_REVISION_HEADER]))
         return httpx.Response(200)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
         warmer = PageWarmer(client, ["http://one:8000", "http://two:8001"])
         await warmer.warm(["C1", "a.b-c_d"], "token", time.time())
         await warmer.settled()
@@ -31,14 +31,14 @@ async def test_each_page_is_read_from_every_edge_as_of_the_token() -> None:
 async def test_a_page_that_cannot_be_read_does_not_stop_the_others() -> None:
     seen: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         seen.append(request.url.path)
         if request.url.path.endswith("C1"):
             message = "refused"
             raise httpx.ConnectError(message)
         return httpx.Response(404 if request.url.path.endswith("C2") else 200)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
         warmer = PageWarmer(client, ["http://one:8000"])
         await warmer.warm(["C1", "C2", "C3"], "", time.time())
         await warmer.settled()
@@ -46,16 +46,16 @@ async def test_a_page_that_cannot_be_read_does_not_stop_the_others() -> None:
     assert sorted(seen) == [f"/api/v1/parts/C{number}" for number in (1, 2, 3)]
 
 
-async def test_pages_wait_without_holding_up_the_caller_each_once_and_only_so_many() -> None:
+async def test_waiting_pages_are_bounded_deduplicated_and_do_not_block_the_caller() -> None:
     seen: list[tuple[str, str]] = []
     gate = asyncio.Event()
 
-    async def answer(request: httpx.Request) -> httpx.Response:
+    async def respond(request: httpx.Request) -> httpx.Response:
         seen.append((request.url.path.rpartition("/")[2], request.headers[MIN_REVISION_HEADER]))
         await gate.wait()
         return httpx.Response(200)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
         warmer = PageWarmer(client, ["http://one:8000"])
         await warmer.warm([f"C{number}" for number in range(3 * MAX_PAGES_WAITING)], "first", time.time())
         await warmer.warm(["C9"], "second", time.time())
@@ -75,17 +75,17 @@ async def test_a_late_job_is_dropped() -> None:
         assert not warmer._readers
 
 
-async def test_half_of_the_rate_limit_is_left_to_others_at_the_same_address() -> None:
-    """An import on one machine would have used up the limit of the people who look at its shop there."""
+async def test_warming_uses_at_most_half_of_the_rate_limit_of_its_address() -> None:
+    """An import otherwise uses up the limit of the clients at the same address."""
     seen: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         seen.append(request.url.host)
         left = 100 - seen.count(request.url.host) if request.url.host == "one" else 99
         headers = {"RateLimit-Policy": '"reads";q=100;w=3600', "RateLimit": f'"reads";r={left};t=3600'}
         return httpx.Response(200, headers=headers)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
         warmer = PageWarmer(client, ["http://one:8000", "http://two:8001"])
         await warmer.warm([f"C{number}" for number in range(200)], "", time.time())
         await warmer.settled()

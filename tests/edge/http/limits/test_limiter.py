@@ -1,4 +1,4 @@
-"""Rate limits as callers meet them."""
+"""Rate limits: headers, classes, callers and addresses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Limited = Callable[..., httpx.AsyncClient]
 
 @pytest.fixture
 def given() -> Limits:
-    """Windows of an hour, so that none ends during a test but at the end of an hour."""
+    """Windows of an hour, so that a window rarely ends during a test."""
     return limits("reads=5/h,reads.admin=50/h,writes=3/h,reservations=2/h,sign_in=4/h")
 
 
@@ -60,32 +60,38 @@ def counted(name: str, role: str, outcome: str) -> float:
     return REGISTRY.get_sample_value("partstream_edge_rate_limit_requests_total", labels) or 0.0
 
 
-async def test_beyond_its_limit_a_caller_gets_429_with_the_time_to_wait(
+async def test_requests_beyond_the_limit_are_429_with_retry_after(
     limited: Limited, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge")
     client = limited()
-    refused_before = counted("reads", "guest", "refused")
+    rejected_before = counted("reads", "guest", "refused")
 
-    answers = [await client.get("/auth/session") for _ in range(8)]
+    responses = [await client.get("/auth/session") for _ in range(8)]
 
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 3
-    refused = answers[-1]
-    assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.json()["reason"] == "OVERLOADED"
-    assert refused.json()["status"] == 429
-    left = re.fullmatch(r'"reads";r=0;t=(\d+)', refused.headers["ratelimit"])
+    assert [response.status_code for response in responses] == [200] * 5 + [429] * 3
+    rejected = responses[-1]
+    assert rejected.headers["content-type"] == "application/problem+json"
+    assert rejected.json()["reason"] == "OVERLOADED"
+    assert rejected.json()["status"] == 429
+    left = re.fullmatch(r'"reads";r=0;t=(\d+)', rejected.headers["ratelimit"])
     assert left is not None
-    assert refused.headers["retry-after"] == left[1]
-    assert refused.headers["ratelimit-policy"] == '"reads";q=5;w=3600'
-    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == ["r=4", "r=3", "r=2", "r=1", "r=0"]
-    assert counted("reads", "guest", "refused") - refused_before == 3
+    assert rejected.headers["retry-after"] == left[1]
+    assert rejected.headers["ratelimit-policy"] == '"reads";q=5;w=3600'
+    assert [response.headers["ratelimit"].split(";")[1] for response in responses[:5]] == [
+        "r=4",
+        "r=3",
+        "r=2",
+        "r=1",
+        "r=0",
+    ]
+    assert counted("reads", "guest", "refused") - rejected_before == 3
     # A flood must not fill the log.
     lines = [record.message for record in caplog.records if record.name.startswith("edge.") and record.levelno > 10]
     assert lines == ["rate limit reached class=reads role=guest"]
 
 
-async def test_classes_and_addresses_are_counted_apart(limited: Limited) -> None:
+async def test_classes_and_addresses_are_counted_separately(limited: Limited) -> None:
     client, other = limited(), limited("192.0.2.2")
     for _ in range(6):
         await client.get("/auth/session")
@@ -95,7 +101,7 @@ async def test_classes_and_addresses_are_counted_apart(limited: Limited) -> None
     assert (await client.post("/auth/logout", json={})).status_code == 204
 
 
-async def test_a_network_of_ipv6_is_one_address(limited: Limited) -> None:
+async def test_an_ipv6_network_counts_as_one_address(limited: Limited) -> None:
     for number in range(5):
         await limited(f"2001:db8::{number}").get("/auth/session")
 
@@ -103,34 +109,36 @@ async def test_a_network_of_ipv6_is_one_address(limited: Limited) -> None:
     assert (await limited("2001:db8:0:1::1").get("/auth/session")).status_code == 200
 
 
-async def test_a_signed_in_caller_has_a_limit_of_its_own_from_any_address(limited: Limited) -> None:
+async def test_a_signed_in_caller_has_its_own_limit_from_any_address(limited: Limited) -> None:
     token = await sign_in(limited())
     guest = limited("192.0.2.9")
     for _ in range(6):
         await guest.get("/auth/session")
 
-    answers = [await limited(address, headers=token).get("/auth/session") for address in ("192.0.2.9", "192.0.2.8")]
+    responses = [await limited(address, headers=token).get("/auth/session") for address in ("192.0.2.9", "192.0.2.8")]
 
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"reads";q=50;w=3600'}
-    assert answers[1].headers["ratelimit"].startswith('"reads";r=48;')
+    assert [response.status_code for response in responses] == [200, 200]
+    assert {response.headers["ratelimit-policy"] for response in responses} == {'"reads";q=50;w=3600'}
+    assert responses[1].headers["ratelimit"].startswith('"reads";r=48;')
 
 
-async def test_a_browser_session_has_the_limit_of_its_user_once_it_is_known(limited: Limited) -> None:
+async def test_a_browser_session_has_the_limit_of_its_user(limited: Limited) -> None:
     client = limited()
     await client.post("/auth/session", json={"username": ADMIN, "password": PASSWORD})
     await client.get("/auth/session")
 
-    answer = await client.get("/auth/session")
+    response = await client.get("/auth/session")
 
-    assert answer.headers["ratelimit-policy"] == '"reads";q=50;w=3600'
+    assert response.headers["ratelimit-policy"] == '"reads";q=50;w=3600'
 
 
 @pytest.mark.parametrize(
     "headers",
     [{"Authorization": "Bearer x"}, {"Authorization": "Bearer"}, {"Cookie": "partstream_session=x.y"}],
 )
-async def test_a_token_that_proves_nothing_counts_for_its_address(limited: Limited, headers: dict[str, str]) -> None:
+async def test_a_request_with_an_invalid_token_counts_for_its_address(
+    limited: Limited, headers: dict[str, str]
+) -> None:
     for _ in range(5):
         await limited(headers=headers).get("/parts")
 
@@ -138,12 +146,12 @@ async def test_a_token_that_proves_nothing_counts_for_its_address(limited: Limit
     assert (await limited().get("/auth/session")).status_code == 429
 
 
-async def test_sign_in_is_counted_by_address_also_with_a_token(limited: Limited) -> None:
+async def test_sign_in_is_counted_by_address_even_with_a_token(limited: Limited) -> None:
     token = await sign_in(limited())
     wrong = {"username": "nobody", "password": "wrong"}
-    answers = [await limited(headers=token).post("/auth/login", json=wrong) for _ in range(4)]
+    responses = [await limited(headers=token).post("/auth/login", json=wrong) for _ in range(4)]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert [response.status_code for response in responses] == [401, 401, 401, 429]
     assert (await limited().post("/auth/session/", json=wrong)).status_code == 429
 
 
@@ -162,27 +170,27 @@ async def test_sign_in_is_counted_by_address_also_with_a_token(limited: Limited)
         ("POST", "/reservations", 503),
     ],
 )
-async def test_every_response_names_the_limit_and_what_is_left(
+async def test_every_response_has_the_limit_and_the_remaining_quota(
     limited: Limited, method: str, path: str, status: int
 ) -> None:
     """The services are not running, so what needs them is a 503."""
     bodies = {"/auth/refresh": {"refresh_token": "x"}, "/reservations": {"lines": [{"part_id": "A", "quantity": 1}]}}
 
-    answer = await limited().request(method, path, json=bodies.get(path))
+    response = await limited().request(method, path, json=bodies.get(path))
 
-    assert answer.status_code == status
-    assert POLICY.fullmatch(answer.headers["ratelimit-policy"])
-    assert LEFT.fullmatch(answer.headers["ratelimit"])
+    assert response.status_code == status
+    assert POLICY.fullmatch(response.headers["ratelimit-policy"])
+    assert LEFT.fullmatch(response.headers["ratelimit"])
 
 
 async def test_health_is_not_limited(limited: Limited) -> None:
-    answers = [await limited().get("http://edge/health/live") for _ in range(20)]
+    responses = [await limited().get("http://edge/health/live") for _ in range(20)]
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert "ratelimit" not in answers[0].headers
+    assert {response.status_code for response in responses} == {200}
+    assert "ratelimit" not in responses[0].headers
 
 
-async def test_a_handshake_beyond_the_limit_is_refused(limited: Limited) -> None:
+async def test_a_websocket_handshake_beyond_the_limit_is_rejected(limited: Limited) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

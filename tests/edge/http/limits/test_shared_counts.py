@@ -25,7 +25,7 @@ class Counting:
         self.shared = SharedCounts(url, self.quotas)
 
     def read(self, times: int, address: str = "192.0.2.1") -> int:
-        """How many of some reads were allowed."""
+        """Return how many of the reads were allowed."""
         return sum(self.quotas.of_guest(READS).take(address).allowed for _ in range(times))
 
 
@@ -53,7 +53,7 @@ async def test_two_edges_share_a_limit(edges: list[Counting]) -> None:
     assert first.read(5) == 0
 
 
-async def test_what_was_shared_is_not_shared_twice(edges: list[Counting], own_redis: OwnRedis) -> None:
+async def test_counts_are_shared_once(edges: list[Counting], own_redis: OwnRedis) -> None:
     first, _ = edges
     first.read(4)
     for _ in range(3):
@@ -66,7 +66,7 @@ async def test_what_was_shared_is_not_shared_twice(edges: list[Counting], own_re
         assert 0 < client.ttl(names[0]) <= 7_200
 
 
-async def test_without_redis_each_edge_counts_alone_and_says_so_once(
+async def test_without_redis_each_edge_counts_alone_and_logs_it_once(
     edges: list[Counting], own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.http.limits")
