@@ -42,12 +42,12 @@ async def test_value_of_another_history_is_not_given_for_a_token_of_the_lost_one
 
 async def test_without_a_token_it_is_given_with_the_token_of_its_own_history(edge: Edge, services: Any) -> None:
     restore(edge)
-    exchange = RequestContext()
-    set_request_context(exchange)
+    context = RequestContext()
+    set_request_context(context)
 
     read = await CachedReads(edge.cache, services).stock("A", "")
 
-    told = cursors.decode(cursors.merge(*exchange.revisions))[keys.INVENTORY]
+    told = cursors.decode(cursors.merge(*context.revisions))[keys.INVENTORY]
     assert read.stock.available == 100
     assert told.epoch == edge.shop.epochs[keys.INVENTORY]
 

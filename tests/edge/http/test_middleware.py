@@ -13,9 +13,9 @@ from edge.metrics import REQUESTS
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
 
 
-async def shows_exchange(scope: Any, receive: Any, send: Any) -> None:
-    exchange = current_request_context()
-    body = f"{exchange.client_ip} {exchange.request_id}".encode()
+async def shows_context(scope: Any, receive: Any, send: Any) -> None:
+    context = current_request_context()
+    body = f"{context.client_ip} {context.request_id}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 
@@ -42,14 +42,14 @@ def client_of(app: Any, address: str = "10.0.0.1", **options: Any) -> httpx.Asyn
     ],
 )
 async def test_client_is_the_nearest_address_that_is_no_proxy_of_ours(peer: str, forwarded: str, expected: str) -> None:
-    async with client_of(shows_exchange, peer) as client:
+    async with client_of(shows_context, peer) as client:
         answer = await client.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
 
     assert answer.text.split()[0] == expected
 
 
 async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
-    async with client_of(shows_exchange) as client:
+    async with client_of(shows_context) as client:
         kept = await client.get("/", headers={"Partstream-Request-Id": "checkout-17"})
         replaced = await client.get("/", headers={"Partstream-Request-Id": "x" * 101})
 
@@ -72,7 +72,7 @@ async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
 async def test_request_id_of_a_trusted_proxy_comes_before_that_of_the_caller(
     peer: str, given: str, expected: str
 ) -> None:
-    async with client_of(shows_exchange, peer) as client:
+    async with client_of(shows_context, peer) as client:
         headers = {"X-Request-Id": given, "Partstream-Request-Id": "checkout-17"}
         answer = await client.get("/", headers=headers)
 
@@ -82,7 +82,7 @@ async def test_request_id_of_a_trusted_proxy_comes_before_that_of_the_caller(
 
 @pytest.mark.parametrize(("peer", "given"), [("192.0.2.9", "7f3c2a"), ("10.0.0.1", "a b"), ("10.0.0.1", "x" * 101)])
 async def test_request_id_that_cannot_be_taken_over_is_replaced(peer: str, given: str) -> None:
-    async with client_of(shows_exchange, peer) as client:
+    async with client_of(shows_context, peer) as client:
         answer = await client.get("/", headers={"X-Request-Id": given})
 
     assert len(answer.headers["partstream-request-id"]) == 36
@@ -97,7 +97,7 @@ async def test_faults_tell_nothing_about_themselves() -> None:
 
 
 async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
-    async with client_of(shows_exchange, max_concurrent=0) as client:
+    async with client_of(shows_context, max_concurrent=0) as client:
         refused = await client.get("/api/v1/parts")
         probe = await client.get("/health/live")
 
@@ -138,14 +138,14 @@ async def test_a_slow_read_is_worth_a_line(caplog: pytest.LogCaptureFixture, mon
     monkeypatch.setattr("edge.http.middleware.SLOW_SECONDS", 0.0)
     caplog.set_level("INFO", "edge.access")
 
-    async with client_of(shows_exchange) as client:
+    async with client_of(shows_context) as client:
         await client.get("/api/v1/parts")
 
     assert "GET /api/v1/parts 200" in caplog.text
 
 
 async def test_methods_that_anyone_makes_up_share_one_series() -> None:
-    async with client_of(shows_exchange) as client:
+    async with client_of(shows_context) as client:
         for method in ("DANCE", "SING"):
             await client.request(method, "/parts")
 
