@@ -25,7 +25,7 @@ from edge.cache.shared import SharedCache
 from edge.live.change_history import LogPages
 from edge.live.part_states import PartStates
 from edge.live.publisher import EventPublisher
-from edge.upstream.follower_metrics import FOLLOWERS, signs_of
+from edge.upstream.follower_metrics import FOLLOWERS, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -102,7 +102,7 @@ class Following:
         """Start the followers and the background services."""
         for log, follower in self.followers.items():
             metrics.FOLLOWER_AGE.labels(log).set_function(self._fresh[log].age_seconds)
-            self._shown.enter_context(FOLLOWERS.showing(log, "memory", signs_of(follower)))
+            self._shown.enter_context(FOLLOWERS.showing(log, "memory", status_of(follower)))
             follower.start()
         for service in self._background:
             service.start()
@@ -139,7 +139,7 @@ class Following:
             async with asyncio.TaskGroup() as group:
                 for log in keys.LOGS:
                     follower = Follower(self._shared_sources[log], SharedSink(log, self.shared, readers[log]))
-                    shown.enter_context(FOLLOWERS.showing(log, "shared", signs_of(follower)))
+                    shown.enter_context(FOLLOWERS.showing(log, "shared", status_of(follower)))
                     group.create_task(follower.run())
 
 

@@ -215,7 +215,7 @@ class CachedReads:
             if epoch is not None:
                 context.epochs.add((log, epoch))
             if epoch is not None and (here is None or epoch != here.epoch or result.revision > here.revision):
-                context.saw(cursors.encode(cursors.Position(log, epoch, result.revision)))
+                context.record_revision(cursors.encode(cursors.Position(log, epoch, result.revision)))
 
 
 def cache_status(results: Iterable[CacheResult]) -> str:

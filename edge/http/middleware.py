@@ -94,7 +94,7 @@ class EdgeMiddleware:
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Serve one request; anything but HTTP is passed on with its exchange begun."""
+        """Serve one request; anything but HTTP is passed on with its context begun."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -102,22 +102,22 @@ class EdgeMiddleware:
         method = scope.get("method", "GET")
         if scope["type"] == "http" and is_traced(method, headers, exported=self._traces_exported):
             with request_span(method, headers) as span:
-                exchange = self._begin(scope, headers)
-                status = await self._serve(scope, receive, send, exchange, headers)
+                context = self._begin(scope, headers)
+                status = await self._serve(scope, receive, send, context, headers)
                 describe(span, _route(scope), method, status)
             return
-        exchange = self._begin(scope, headers)
+        context = self._begin(scope, headers)
         if scope["type"] == "http":
-            await self._serve(scope, receive, send, exchange, headers)
-        elif (rejection := self._handshake_error(scope, headers, exchange)) is not None:
-            await self._reject_handshake(scope, receive, send, exchange, rejection)
+            await self._serve(scope, receive, send, context, headers)
+        elif (rejection := self._handshake_error(scope, headers, context)) is not None:
+            await self._reject_handshake(scope, receive, send, context, rejection)
         else:
             with self._connections.occupied(scope.get("client")):
                 await self.app(scope, receive, send)
 
     def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> RequestContext:
         scope["scheme"] = self._scheme(scope, headers)
-        exchange = RequestContext(
+        context = RequestContext(
             request_id=self._request_id(scope, headers),
             client_ip=self._client_ip(scope, headers.get(b"x-forwarded-for", b"").decode("latin-1")),
             traceparent=current_traceparent(),
@@ -125,12 +125,12 @@ class EdgeMiddleware:
             with_credentials=b"authorization" in headers,
             origin=headers.get(b"origin", b"").decode("latin-1"),
         )
-        exchange.saw(self._position())
-        set_request_context(exchange)
+        context.record_revision(self._position())
+        set_request_context(context)
         if self._limiter is not None:
-            exchange.refusal = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, exchange)
-        set_current_request(CallContext(ANONYMOUS, exchange.request_id, exchange.traceparent))
-        return exchange
+            context.refusal = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, context)
+        set_current_request(CallContext(ANONYMOUS, context.request_id, context.traceparent))
+        return context
 
     def _request_id(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
         """Return the id that a trusted proxy or the caller gave, else a new one.
@@ -168,7 +168,7 @@ class EdgeMiddleware:
         return any(parsed in network for network in self._trusted)
 
     async def _serve(
-        self, scope: Any, receive: Receive, send: Send, exchange: RequestContext, headers: Mapping[bytes, bytes]
+        self, scope: Any, receive: Receive, send: Send, context: RequestContext, headers: Mapping[bytes, bytes]
     ) -> int:
         status = 500
         began = False
@@ -181,7 +181,7 @@ class EdgeMiddleware:
             if message["type"] == "http.response.start":
                 began = True
                 status = message["status"]
-                self._label(message, scope, exchange)
+                self._label(message, scope, context)
                 if scope["method"] == "OPTIONS" and _route(scope) in self._allowed:
                     MutableScopeHeaders.from_message(message)["Allow"] = self._allowed[_route(scope)]
             elif head and message["type"] == "http.response.body":
@@ -189,7 +189,7 @@ class EdgeMiddleware:
             await send(message)
 
         try:
-            await self._admit(scope, receive, send_labelled, exchange, headers)
+            await self._admit(scope, receive, send_labelled, context, headers)
         except BodyAborted as error:
             await _close(error, scope, receive, send_labelled)  # a client that only ended its own side reads it
             status = CLIENT_CLOSED_REQUEST
@@ -197,34 +197,34 @@ class EdgeMiddleware:
             await _close(error, scope, receive, send_labelled)
         except Exception as error:
             # Litestar answers every error of a route; what comes here is a fault of the layers around them.
-            logger.exception("fault outside the routes", extra={"request_id": exchange.request_id})
+            logger.exception("fault outside the routes", extra={"request_id": context.request_id})
             if not began:
                 await _answer(problem_response(error), scope, receive, send_labelled)
         finally:
-            _account(scope, exchange, "HEAD" if head else scope["method"], status)
+            _account(scope, context, "HEAD" if head else scope["method"], status)
         return status
 
     async def _admit(
-        self, scope: Any, receive: Receive, send: Send, exchange: RequestContext, headers: Mapping[bytes, bytes]
+        self, scope: Any, receive: Receive, send: Send, context: RequestContext, headers: Mapping[bytes, bytes]
     ) -> None:
         """Check head and rate, receive the body, then let the application serve: nothing slow occupies it."""
         check_head(scope, headers)
         if str(scope["path"]).startswith(_PROBES):
             await self.app(scope, receive, send)
             return
-        if exchange.refusal is not None:
+        if context.refusal is not None:
             if has_body(scope["method"], headers):
-                raise exchange.refusal
-            await _answer(problem_response(exchange.refusal), scope, receive, send)
+                raise context.refusal
+            await _answer(problem_response(context.refusal), scope, receive, send)
             return
-        with self._connections.admit(exchange.client_ip, scope.get("client")) as connection:
+        with self._connections.admit(context.client_ip, scope.get("client")) as connection:
             receive = await self._bodies.read(scope["method"], headers, receive, connection)
             self.in_flight += 1
             REQUESTS_IN_FLIGHT.inc()
             try:
                 if self.in_flight > self._max_concurrent:
                     await self._shed(scope, receive, send)
-                elif self._origins.is_preflight(scope, exchange.origin):
+                elif self._origins.is_preflight(scope, context.origin):
                     await ASGIResponse(headers=PREFLIGHT, status_code=HTTPStatus.NO_CONTENT)(scope, receive, send)
                 else:
                     await self.app(scope, receive, send)
@@ -232,15 +232,13 @@ class EdgeMiddleware:
                 self.in_flight -= 1
                 REQUESTS_IN_FLIGHT.dec()
 
-    def _handshake_error(
-        self, scope: Any, headers: Mapping[bytes, bytes], exchange: RequestContext
-    ) -> Exception | None:
+    def _handshake_error(self, scope: Any, headers: Mapping[bytes, bytes], context: RequestContext) -> Exception | None:
         try:
             check_head(scope, headers)
         except EdgeError as error:
             return error
-        if exchange.refusal is not None:
-            return exchange.refusal
+        if context.refusal is not None:
+            return context.refusal
         if scope["path"].rstrip("/") not in self._socket_paths:
             return NotFoundException()
         if scope["query_string"]:
@@ -248,7 +246,7 @@ class EdgeMiddleware:
         return None
 
     async def _reject_handshake(
-        self, scope: Any, receive: Receive, send: Send, exchange: RequestContext, error: Exception
+        self, scope: Any, receive: Receive, send: Send, context: RequestContext, error: Exception
     ) -> None:
         """Respond to a WebSocket handshake that is not accepted as to any request, with a problem document.
 
@@ -257,18 +255,18 @@ class EdgeMiddleware:
 
         async def send_rejection(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._label(message, scope, exchange)
+                self._label(message, scope, context)
             await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
 
         response = problem_response(error)
         await _answer(response, scope, receive, send_rejection)
-        _account(scope, exchange, "GET", response.status_code or 404)
+        _account(scope, context, "GET", response.status_code or 404)
 
-    def _label(self, message: Any, scope: Any, exchange: RequestContext) -> None:
+    def _label(self, message: Any, scope: Any, context: RequestContext) -> None:
         headers = MutableScopeHeaders.from_message(message)
-        headers.headers.extend(security_headers(scope["path"], secure=exchange.secure))
-        self._origins.label(headers, exchange.origin)
-        _describe_request(headers, exchange)
+        headers.headers.extend(security_headers(scope["path"], secure=context.secure))
+        self._origins.label(headers, context.origin)
+        _describe_request(headers, context)
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
@@ -302,21 +300,21 @@ async def _close(error: Exception, scope: Any, receive: Receive, send: Send) -> 
         await discard(receive)
 
 
-def _describe_request(headers: MutableScopeHeaders, exchange: RequestContext) -> None:
-    headers[REQUEST_ID] = exchange.request_id
-    headers.headers.extend(exchange.limit_headers)
+def _describe_request(headers: MutableScopeHeaders, context: RequestContext) -> None:
+    headers[REQUEST_ID] = context.request_id
+    headers.headers.extend(context.limit_headers)
     # Granian has no option against its own `Server: granian`, and leaves the field alone where the application sets it.
     headers["Server"] = ""
-    if exchange.stale_cookie:
-        headers.add("Set-Cookie", cleared(secure=exchange.secure).to_header(header=""))
-    revision = merged(*exchange.revisions)
+    if context.stale_cookie:
+        headers.add("Set-Cookie", cleared(secure=context.secure).to_header(header=""))
+    revision = merged(*context.revisions)
     if revision:
         headers[OUT] = revision
-        if exchange.by_cookie:
-            secure = "; Secure" if exchange.secure else ""
+        if context.by_cookie:
+            secure = "; Secure" if context.secure else ""
             cookie = f"{REVISION_COOKIE}={revision}; Path=/api/v1; Max-Age=600; HttpOnly; SameSite=Lax{secure}"
             headers.add("Set-Cookie", cookie)
-    if exchange.replayed:
+    if context.replayed:
         headers["Idempotent-Replayed"] = "true"
 
 
@@ -324,9 +322,9 @@ def _route(scope: Any) -> str:
     return scope.get("path_template") or "unmatched"
 
 
-def _account(scope: Any, exchange: RequestContext, method: str, status: int) -> None:
+def _account(scope: Any, context: RequestContext, method: str, status: int) -> None:
     route = _route(scope)
-    seconds = time.perf_counter() - exchange.started
+    seconds = time.perf_counter() - context.started
     counted = label(method)
     REQUESTS.labels(counted, route, str(status)).inc()
     REQUEST_SECONDS.labels(counted, route).observe(seconds)
@@ -340,9 +338,9 @@ def _account(scope: Any, exchange: RequestContext, method: str, status: int) -> 
             status,
             extra={
                 "ms": round(seconds * 1000, 1),
-                "client_ip": exchange.client_ip,
-                "user": exchange.caller.username,
-                "request_id": exchange.request_id,
+                "client_ip": context.client_ip,
+                "user": context.caller.username,
+                "request_id": context.request_id,
             },
         )
 

@@ -24,7 +24,7 @@ NUMBER_IN_PATH: Final = "ASCII digits, without sign or leading zeros; another sp
 _NO_NUMBER: Final = "must be a whole number: ASCII digits, without sign or leading zeros"
 
 
-def refuse_other_numbers(request: Request[Any, Any, Any]) -> None:
+def reject_other_numbers(request: Request[Any, Any, Any]) -> None:
     """Raise 404 for a number in the path that is spelt otherwise, ``MalformedRequest`` (400) for one in the query."""
     _check_path(request)
     query = request.query_params

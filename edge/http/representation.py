@@ -76,7 +76,7 @@ def _mark(epochs: frozenset[tuple[str, UUID]]) -> str:
     return hashlib.blake2b(named.encode(), digest_size=6).hexdigest()
 
 
-def answer(
+def respond(
     request: Request[Any, Any, Any],
     shown: Representation,
     *,
@@ -86,9 +86,9 @@ def answer(
 ) -> Response[Any]:
     """200 with the body, or 304 when the client has it already."""
     coding = shown.coding_for(request.headers.get("accept-encoding", ""))
-    exchange = current_request_context()
-    etag = shown.etag(coding, frozenset(exchange.epochs))
-    private = bool(exchange.bearer) or exchange.stale_cookie  # a shared cache must not keep a Set-Cookie
+    context = current_request_context()
+    etag = shown.etag(coding, frozenset(context.epochs))
+    private = bool(context.bearer) or context.stale_cookie  # a shared cache must not keep a Set-Cookie
     headers = {
         "ETag": etag,
         "Cache-Control": f"private, {cache_control}" if private else cache_control,

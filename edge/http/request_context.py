@@ -54,20 +54,20 @@ class RequestContext:
         """Return the epoch of what this response shows of a log."""
         return next((epoch for name, epoch in self.epochs if name == log), None)
 
-    def saw(self, revision_token: str) -> None:
+    def record_revision(self, revision_token: str) -> None:
         """Remember that this answer shows, or wrote, the state of a revision."""
         if revision_token and revision_token not in self.revisions:
             self.revisions.append(revision_token)
 
 
-_current: ContextVar[RequestContext | None] = ContextVar("partstream_exchange", default=None)
+_current: ContextVar[RequestContext | None] = ContextVar("partstream_request_context", default=None)
 
 
 def current_request_context() -> RequestContext:
-    """The exchange of the request being served; outside a request, one that nobody reads."""
+    """The context of the request being served; outside a request, one that nobody reads."""
     return _current.get() or RequestContext()
 
 
-def set_request_context(exchange: RequestContext) -> None:
-    """Make this the exchange of the present task."""
-    _current.set(exchange)
+def set_request_context(context: RequestContext) -> None:
+    """Make this the context of the present task."""
+    _current.set(context)

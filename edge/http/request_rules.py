@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from edge.http.json_bodies import check_media_type
 from edge.http.methods import SAFE_METHODS
-from edge.http.numbers import refuse_other_numbers
+from edge.http.numbers import reject_other_numbers
 from edge.http.query_rules import check_query
-from edge.http.text_rules import refuse_control_characters
+from edge.http.text_rules import reject_control_characters
 
 if TYPE_CHECKING:
     from litestar import Request
@@ -19,9 +19,9 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
 
     A page of any origin can send a body without a type, unasked: to take it for JSON would make every write reachable.
     """
-    refuse_control_characters(request)
+    reject_control_characters(request)
     check_query(request)
-    refuse_other_numbers(request)
+    reject_other_numbers(request)
     if request.method in SAFE_METHODS:
         return
     announced = request.headers.get("content-length", "0").strip() != "0"

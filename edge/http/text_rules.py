@@ -28,7 +28,7 @@ _SUSPECT: Final = re.compile(
 )
 
 
-def refuse_control_characters(request: Request[Any, Any, Any]) -> None:
+def reject_control_characters(request: Request[Any, Any, Any]) -> None:
     """Reject control characters in the path and in the query.
 
     A path of ours has none, and ``$`` in a pattern lets a line feed at the end pass.

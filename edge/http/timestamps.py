@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # A text until it is parsed here: Litestar's own parsing takes `0.5` for half a second after 1970.
-MomentText: TypeAlias = Annotated[
+TimestampText: TypeAlias = Annotated[
     str | None,
     QueryParameter(description="a time, RFC 3339, of the years 1 to 9999 in UTC", schema_extra={"format": "date-time"}),
 ]
 
 
-def moment(name: str, text: str) -> datetime:
+def query_timestamp(name: str, text: str) -> datetime:
     """Return the time that a query parameter names, in UTC.
 
     Raises ``MalformedRequest`` (400) when it is none, ``RuleBroken`` (422) when it is out of range.
@@ -36,15 +36,15 @@ def moment(name: str, text: str) -> datetime:
         raise RuleBroken(detail, fields=[FieldViolation(name, str(error))]) from None
 
 
-def optional_moment(name: str, text: str | None) -> datetime | None:
+def optional_query_timestamp(name: str, text: str | None) -> datetime | None:
     """The same of a parameter that may be left out."""
-    return None if text is None else moment(name, text)
+    return None if text is None else query_timestamp(name, text)
 
 
-def timestamp(moment: datetime | None) -> Timestamp | None:
+def timestamp(time: datetime | None) -> Timestamp | None:
     """The same as protobuf has it."""
-    if moment is None:
+    if time is None:
         return None
-    time = Timestamp()
-    time.FromDatetime(moment)
-    return time
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message

@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import PathParameter
 
-from edge.http.representation import Representation, answer
+from edge.http.representation import Representation, respond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ def api_page_asset(request: Request[Any, Any, Any], name: Annotated[str, PathPar
     """A file of the page. In a thread: the first reader of the script waits for its compression."""
     if name not in _TYPES:
         raise NotFoundException
-    return answer(request, _asset(name), cache_control="public, max-age=3600", media_type=_TYPES[name])
+    return respond(request, _asset(name), cache_control="public, max-age=3600", media_type=_TYPES[name])
 
 
 @lru_cache(maxsize=len(_TYPES))

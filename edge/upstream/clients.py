@@ -94,9 +94,9 @@ class Upstream:
 
         ``own`` reads as this process: show callers only what their groups allow.
         """
-        exchange = current_request_context()
-        bearer = self._own_token() if own else "" if anonymous else exchange.bearer
-        metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(exchange, bearer)]
+        context = current_request_context()
+        bearer = self._own_token() if own else "" if anonymous else context.bearer
+        metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(context, bearer)]
         label = type(request).__name__.removesuffix("Request")
         # The stubs are made over a `ReplicatedChannel`.
         replicated = cast("ReplicatedMethod[RequestT, ResponseT]", method)
@@ -112,9 +112,9 @@ class Upstream:
             UPSTREAM_CALLS.labels(self.name, label, outcome).inc()
             UPSTREAM_SECONDS.labels(self.name, label).observe(time.perf_counter() - started)
         token = getattr(response, "revision_token", "")
-        exchange.saw(token)
+        context.record_revision(token)
         self._note(token)
-        exchange.replayed = exchange.replayed or getattr(response, "replayed", False)
+        context.replayed = context.replayed or getattr(response, "replayed", False)
         return response
 
     def _note(self, revision_token: str) -> None:
@@ -212,10 +212,10 @@ def _is_locked(error: PartstreamError) -> bool:
     return error.reason == "OVERLOADED" and error.metadata.get("cause") == "locked"
 
 
-def _metadata(exchange: RequestContext, bearer: str) -> list[tuple[str, str]]:
-    metadata = [(REQUEST_ID_HEADER, exchange.request_id)] if exchange.request_id else []
-    if exchange.client_ip:
-        metadata.append((CLIENT_IP_HEADER, exchange.client_ip))
+def _metadata(context: RequestContext, bearer: str) -> list[tuple[str, str]]:
+    metadata = [(REQUEST_ID_HEADER, context.request_id)] if context.request_id else []
+    if context.client_ip:
+        metadata.append((CLIENT_IP_HEADER, context.client_ip))
     if bearer:
         metadata.append(("authorization", f"Bearer {bearer}"))
     return metadata

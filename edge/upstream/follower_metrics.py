@@ -74,16 +74,16 @@ class FollowerMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """One sample per follower and metric."""
         # A copy: the operations port collects in a thread of its own.
-        signs = [(labels, read()) for labels, read in list(self._read.items())]
+        statuses = [(labels, read()) for labels, read in list(self._read.items())]
         for name, help_text in _GAUGES:
             gauge = GaugeMetricFamily(f"partstream_edge_follower_{name}", help_text, labels=_LABELS)
-            for labels, sign in signs:
-                gauge.add_metric(labels, float(getattr(sign, name)))
+            for labels, status in statuses:
+                gauge.add_metric(labels, float(getattr(status, name)))
             yield gauge
         for name, help_text in _COUNTERS:
             counter = CounterMetricFamily(f"partstream_edge_follower_{name}", help_text, labels=_LABELS)
-            for labels, sign in signs:
-                counter.add_metric(labels, getattr(sign, name))
+            for labels, status in statuses:
+                counter.add_metric(labels, getattr(status, name))
             yield counter
 
     def describe(self) -> Iterable[Metric]:
@@ -91,7 +91,7 @@ class FollowerMetrics(Collector):
         return ()
 
 
-def signs_of(follower: Follower) -> Callable[[], FollowerStatus]:
+def status_of(follower: Follower) -> Callable[[], FollowerStatus]:
     """A reading of a follower that begins now."""
     began = time.monotonic()
 

@@ -36,9 +36,9 @@ class BatchResult(msgspec.Struct):
     refused: int
 
 
-def batch_view(answer: stock_service_pb2.BatchAdjustStockResponse) -> BatchResult:
+def batch_view(response: stock_service_pb2.BatchAdjustStockResponse) -> BatchResult:
     """The results and how many of each kind there are."""
-    results = [_result(item) for item in answer.results]
+    results = [_result(item) for item in response.results]
     refused = sum(1 for item in results if item.error)
     return BatchResult(results, len(results) - refused, refused)
 

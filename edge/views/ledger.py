@@ -105,11 +105,13 @@ def movement_view(movement: movement_pb2.StockMovement) -> Movement:
     )
 
 
-def past_level(part_id: str, location_id: str, at: str, answer: stock_service_pb2.GetStockAtTimeResponse) -> PastLevel:
+def past_level(
+    part_id: str, location_id: str, at: str, response: stock_service_pb2.GetStockAtTimeResponse
+) -> PastLevel:
     """The balance that the last movement before the moment left."""
-    if not answer.HasField("movement"):
+    if not response.HasField("movement"):
         return PastLevel(part_id, location_id, at, 0, 0, 0, 0, None)
-    last = answer.movement
+    last = response.movement
     available = last.on_hand_after - last.reserved_after
     return PastLevel(
         part_id,
@@ -123,6 +125,6 @@ def past_level(part_id: str, location_id: str, at: str, answer: stock_service_pb
     )
 
 
-def reversal_view(answer: stock_service_pb2.ReverseMovementResponse) -> Reversal:
+def reversal_view(response: stock_service_pb2.ReverseMovementResponse) -> Reversal:
     """What a reversal made."""
-    return Reversal(level_view(answer.level), movement_view(answer.movement))
+    return Reversal(level_view(response.level), movement_view(response.movement))

@@ -52,20 +52,20 @@ class RateLimiter:
         }
 
     def admit(
-        self, method: str, path: str, headers: Mapping[bytes, bytes], exchange: RequestContext
+        self, method: str, path: str, headers: Mapping[bytes, bytes], context: RequestContext
     ) -> TooManyRequests | None:
-        """Count a request and note its headers in the exchange; return the error of one beyond its quota."""
+        """Count a request and note its headers in the context; return the error of one beyond its quota."""
         if path.startswith(_UNLIMITED):
             return None
         name = class_of(method, path)
-        caller = None if name == SIGN_IN else self._caller(headers, exchange)
+        caller = None if name == SIGN_IN else self._caller(headers, context)
         if caller is None:
-            key, quota = site_of(exchange.client_ip), self._quotas.of_guest(name)
+            key, quota = site_of(context.client_ip), self._quotas.of_guest(name)
         else:
             key, quota = caller.user_id, self._quotas.of_roles(name, caller.roles)
         allowed, remaining, reset, is_first = quota.take(key)
         self._counters[id(quota), allowed].inc()
-        exchange.limit_headers = (
+        context.limit_headers = (
             (b"ratelimit-policy", self._policies[id(quota)]),
             (b"ratelimit", f'"{name}";r={remaining};t={reset}'.encode()),
         )
@@ -76,17 +76,17 @@ class RateLimiter:
                 "rate limit reached class=%s role=%s",
                 name,
                 quota.role,
-                extra={"client_ip": exchange.client_ip, "user": "" if caller is None else caller.username},
+                extra={"client_ip": context.client_ip, "user": "" if caller is None else caller.username},
             )
         message = f"Your limit is {quota.rate.amount} requests of class {name} in {quota.rate.seconds} s."
         return TooManyRequests(message, retry_after_seconds=reset)
 
-    def _caller(self, headers: Mapping[bytes, bytes], exchange: RequestContext) -> Caller | None:
+    def _caller(self, headers: Mapping[bytes, bytes], context: RequestContext) -> Caller | None:
         authorization, cookies = headers.get(b"authorization"), headers.get(b"cookie")
         if authorization is None and cookies is None:
             return None
         return self._identity.recognise(
-            (authorization or b"").decode("latin-1"), (cookies or b"").decode("latin-1"), secure=exchange.secure
+            (authorization or b"").decode("latin-1"), (cookies or b"").decode("latin-1"), secure=context.secure
         )
 
 

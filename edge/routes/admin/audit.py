@@ -12,7 +12,7 @@ from litestar.params import FromQuery, QueryParameter
 from chassis.store_errors import STORE_FAILURES, translated
 from edge.http.page_tokens import Page
 from edge.http.representation import reply
-from edge.http.timestamps import MomentText, optional_moment
+from edge.http.timestamps import TimestampText, optional_query_timestamp
 from edge.identity.guards import permits
 from edge.openapi.document import ADMIN_READ, refusals
 from edge.openapi.operations import FreshRead
@@ -51,8 +51,8 @@ async def list_audit_entries(  # noqa: PLR0913 - each is a query parameter
     actor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     service: FromQuery[Literal["inventory", "content"] | None] = None,
     entity: Annotated[str | None, QueryParameter(max_length=100)] = None,
-    since: MomentText = None,
-    until: MomentText = None,
+    since: TimestampText = None,
+    until: TimestampText = None,
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: FromQuery[str] = "",
 ) -> Response[AuditList]:
@@ -62,7 +62,7 @@ async def list_audit_entries(  # noqa: PLR0913 - each is a query parameter
     edge before the request, and those up to `Partstream-Min-Revision`; after 2 s it is sent with `complete` as `false`,
     and the newest changes may be missing: the worker or its queue is unavailable. Without Redis it does not wait.
     """
-    began, ended = optional_moment("since", since), optional_moment("until", until)
+    began, ended = optional_query_timestamp("since", since), optional_query_timestamp("until", until)
     wanted = ChangeFilter(part_id, actor, service, entity, began, ended)
     filters: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.__slots__}
     after = _key(page_tokens.read(page_token, filters))

@@ -11,7 +11,7 @@ from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
 
 from edge.http.representation import reply
-from edge.http.timestamps import MomentText, moment
+from edge.http.timestamps import TimestampText, query_timestamp
 from edge.identity.guards import permits
 from edge.openapi.document import ADMIN_READ, refusals
 from edge.openapi.operations import Described
@@ -73,7 +73,7 @@ async def list_events(
     services: TheServices,
     service: FromQuery[Literal["inventory", "content"]] = "inventory",
     start: Annotated[str, QueryParameter(name="from", max_length=1000, description="a cursor")] = "",
-    since: MomentText = None,
+    since: TimestampText = None,
     part_id: Annotated[list[PartId] | None, QueryParameter(max_items=100, description="may be repeated")] = None,
     entity: Annotated[str, QueryParameter(max_length=64, description="for example `stock_level` or `part`")] = "",
     page_size: Annotated[int, QueryParameter(ge=1, le=1000)] = 50,
@@ -81,7 +81,7 @@ async def list_events(
     """Returns entries after ``from``, else from ``since`` on, else from the oldest retained one."""
     request = ListEntriesRequest(cursor=start, entity=entity, part_ids=part_id or (), page_size=page_size)
     if since is not None:
-        request.since.FromDatetime(moment("since", since))
+        request.since.FromDatetime(query_timestamp("since", since))
     if service == "inventory":
         page = await services.call_upstream(services.inventory_log.ListEntries, request)
     else:

@@ -12,7 +12,7 @@ from litestar.params import Body, FromQuery, PathParameter, QueryParameter
 from edge.http.numbers import NUMBER_IN_PATH
 from edge.http.page_tokens import Page
 from edge.http.representation import reply
-from edge.http.timestamps import MomentText, optional_moment, timestamp
+from edge.http.timestamps import TimestampText, optional_query_timestamp, timestamp
 from edge.identity.guards import permits
 from edge.openapi.document import ADMIN_READ, refusals
 from edge.openapi.operations import FreshRead
@@ -46,8 +46,8 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     page_tokens: ThePageTokens,
     part_id: PartIdInPath,
     location_id: Annotated[str | None, QueryParameter(pattern=ID_PATTERN)] = None,
-    since: MomentText = None,
-    until: MomentText = None,
+    since: TimestampText = None,
+    until: TimestampText = None,
     kind: Annotated[list[KindName] | None, QueryParameter(description="may be repeated")] = None,
     actor: Annotated[str, QueryParameter(max_length=200)] = "",
     request_id: FromQuery[UUID | None] = None,
@@ -67,8 +67,8 @@ async def list_movements(  # noqa: PLR0913 - each is a query parameter
     message = stock_service_pb2.ListMovementsRequest(
         part_id=part_id,
         location_id=location_id or "",
-        since=timestamp(optional_moment("since", since)),
-        until=timestamp(optional_moment("until", until)),
+        since=timestamp(optional_query_timestamp("since", since)),
+        until=timestamp(optional_query_timestamp("until", until)),
         kinds=[kind_number(item) for item in kind or ()],
         actor=actor,
         caused_by_request_id=str(request_id or ""),

@@ -14,7 +14,7 @@ from chassis.errors import FieldViolation
 from edge.http.errors import RuleBroken
 from edge.http.preconditions import version_etag
 from edge.http.representation import reply
-from edge.http.timestamps import MomentText, moment, timestamp
+from edge.http.timestamps import TimestampText, query_timestamp, timestamp
 from edge.identity.guards import permits
 from edge.openapi.document import ADMIN_READ, refusals
 from edge.openapi.operations import TaggedRead
@@ -202,7 +202,7 @@ async def get_staff_stock(
     services: TheServices,
     gate: TheGate,
     part_id: PartIdInPath,
-    at: MomentText = None,
+    at: TimestampText = None,
     location_id: Annotated[str, QueryParameter(pattern=ID_PATTERN, description="for `at`; default `main`")] = MAIN,
 ) -> Response[StaffStock | PastLevel]:
     """Returns totals and levels; with ``at``, one level at that time."""
@@ -211,7 +211,7 @@ async def get_staff_stock(
         response = await services.call_upstream(services.inventory.GetStock, message)
         return reply(staff_stock(response.stock), headers={"ETag": _stock_etag(response)})
     past = stock_service_pb2.GetStockAtTimeRequest(
-        part_id=part_id, location_id=location_id, time=timestamp(_past(moment("at", at)))
+        part_id=part_id, location_id=location_id, time=timestamp(_past(query_timestamp("at", at)))
     )
     found = await services.call_upstream(services.inventory.GetStockAtTime, past)
     return reply(past_level(part_id, location_id, past.time.ToJsonString(), found))

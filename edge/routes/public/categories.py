@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import PathParameter
 
 from chassis.errors import NotFound, ResourceRef
-from edge.http.representation import Representation, answer
+from edge.http.representation import Representation, respond
 from edge.identity.guards import known
 from edge.openapi.document import PUBLIC_READ, refusals
 from edge.openapi.operations import CachedRead
@@ -28,7 +28,7 @@ from edge.views.category import CategoryPage, CategoryTree, category_page
 async def list_categories(request: Request[Any, Any, Any], shop: TheShop) -> Response[CategoryTree]:
     """Returns the tree with the number of published parts in each category and its descendants."""
     categories, status = await shop.reads.categories(await shop.gate.settle(request))
-    return answer(request, render_tree(cache=shop.cache, categories=categories), cache_status=status)
+    return respond(request, render_tree(cache=shop.cache, categories=categories), cache_status=status)
 
 
 @get(
@@ -50,4 +50,4 @@ async def get_category(
     if found is None:
         message = f"There is no category {category_id}."
         raise NotFound(message, reason="CATEGORY_NOT_FOUND", resource=ResourceRef("category", category_id))
-    return answer(request, Representation.of(category_page(found, categories)), cache_status=status)
+    return respond(request, Representation.of(category_page(found, categories)), cache_status=status)

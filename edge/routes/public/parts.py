@@ -11,7 +11,7 @@ from litestar.params import FromQuery, PathParameter, QueryParameter
 from edge.cache.reads import CachedReads, ListingQuery
 from edge.http.fields import fields_parameter, parse_fields
 from edge.http.page_tokens import Page
-from edge.http.representation import answer
+from edge.http.representation import respond
 from edge.identity.guards import known
 from edge.openapi.document import PUBLIC_READ, refusals
 from edge.openapi.operations import CachedRead
@@ -74,7 +74,7 @@ async def list_parts(  # noqa: PLR0913 - each is a query parameter
     shown = render_listing(
         cache=shop.cache, rows=rows, next_page_token=shop.page_tokens.issue(following, filters), fields=wanted
     )
-    return answer(request, shown, cache_status=status)
+    return respond(request, shown, cache_status=status)
 
 
 async def _rows(
@@ -118,4 +118,4 @@ async def get_part(
     wanted = parse_fields(fields, PartPage if view == "full" else PartSummary)
     part, stock, status = await shop.reads.part(part_id, await shop.gate.settle(request))
     shown = render_part(cache=shop.cache, part=part, stock=stock, view=view, fields=wanted)
-    return answer(request, shown, cache_status=status)
+    return respond(request, shown, cache_status=status)

@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar import Request, Response, get
 
 from edge.http.preconditions import version_tag
-from edge.http.representation import Representation, answer
+from edge.http.representation import Representation, respond
 from edge.http.request_context import current_request_context
 from edge.identity.guards import known
 from edge.openapi.document import PUBLIC_READ, refusals
@@ -31,7 +31,7 @@ async def get_stock(request: Request[Any, Any, Any], shop: TheShop, part_id: Par
     """Returns the live stock over all locations. The ETag is the version, in the epoch of the database."""
     stock, status = await shop.reads.stock(part_id, await shop.gate.settle(request))
     epoch = current_request_context().epoch_of("inventory")
-    return answer(request, Representation.of(public_stock(stock), tag=stock_tag(stock, epoch)), cache_status=status)
+    return respond(request, Representation.of(public_stock(stock), tag=stock_tag(stock, epoch)), cache_status=status)
 
 
 def stock_tag(stock: PartStock, epoch: UUID | None) -> str:
