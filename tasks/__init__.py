@@ -1,1 +1,1 @@
-"""Background work: the audit trail, page warming, alerts, and scheduled services."""
+"""Background work: the audit trail, page warming, and periodic maintenance."""

@@ -32,7 +32,7 @@ _WARMING_PRIORITY = 10
 
 
 class Actors:
-    """The jobs of a worker, declared on a broker."""
+    """The actors of a worker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder, warmer: PageWarmer) -> None:
         """``loop`` is the event loop of the database and the HTTP client."""
@@ -41,10 +41,10 @@ class Actors:
         self._warmer = warmer
 
     def declare(self, broker: Broker) -> None:
-        """Declare the jobs on a broker; a worker on it then runs them."""
+        """Declare the actors on a broker, so that its workers run their jobs."""
         self._declare(broker, self.record_changes, RECORD_CHANGES, AUDIT_QUEUE, _AUDIT_PRIORITY)
         self._declare(broker, self.record_gap, RECORD_GAP, AUDIT_QUEUE, _AUDIT_PRIORITY)
-        # A page that was not warmed is read by a client soon: a retry would be late.
+        # No retry: a page that was not warmed is soon read by a client.
         self._declare(broker, self.warm_pages, WARM_PAGES, WARMING_QUEUE, _WARMING_PRIORITY, max_retries=0)
 
     def record_changes(self, *, service: str, epoch: str, first: int, last: int, response: str) -> None:
@@ -53,11 +53,11 @@ class Actors:
         self._run(self._recorder.record(Batch(service, uuid.UUID(epoch), first, last, rows)))
 
     def record_gap(self, *, service: str, epoch: str, revision: int, cause: str) -> None:
-        """Record that entries are lost."""
+        """Write a gap row to the audit trail."""
         self._run(self._recorder.record_gap(Gap(service, uuid.UUID(epoch), revision, cause)))
 
     def warm_pages(self, *, part_ids: list[str], token: str, queued_at: float) -> None:
-        """Read product pages, to fill the cache."""
+        """Read product pages, so that they are in the cache."""
         self._run(self._warmer.warm(part_ids, token, queued_at))
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -71,7 +71,7 @@ class Actors:
 
 
 class CountFailures(Middleware):
-    """Count attempts that failed and jobs that were given up."""
+    """Counts failed attempts and dead letters."""
 
     def after_process_message(
         self,

@@ -25,8 +25,8 @@ WARMING_QUEUE = "warming"
 
 # A call and its one repetition end within the time that a process has for stopping.
 _SOCKET_TIMEOUT_SECONDS = 3.0
-# A worker without a command for so long is dead, and its unfinished jobs return to their queue. A live one sends
-# several a second.
+# A worker that is silent for so long is dead, and its unfinished jobs go back to their queue. A live one speaks
+# several times a second.
 _HEARTBEAT_TIMEOUT_MS = 10_000
 # How many commands of a million also look for dead workers: at 20 commands/s one in 2.5 s does.
 _MAINTENANCE_CHANCE = 20_000
@@ -40,9 +40,9 @@ _MAX_BACKOFF_MS = 60_000
 def open_broker(
     redis_url: str, *, middleware: Sequence[Middleware] = (), alerts: Alerts | None = None
 ) -> GuardedBroker:
-    """Return a broker that connects when it is first used; ``middleware`` is added to retries.
+    """A broker that connects when it is first used; ``middleware`` is added to retries.
 
-    Quarantined keys are logged, and reported to ``alerts``.
+    What is moved aside of its keys is logged, and reported to ``alerts``.
     """
     client = redis.Redis.from_url(
         redis_url,

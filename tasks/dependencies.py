@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tasks.audit.recorder import Recorder
     from tasks.redis_presence import RedisPresence
 
-# A worker without Redis does nothing; a shorter outage may be a restart, and startup does not wait for Redis.
+# A shorter outage can be a restart of Redis, and a process starts without it. After this a worker is useless.
 REDIS_SECONDS: Final = 30.0
 
 
@@ -20,7 +20,7 @@ class Dependencies:
     """Set during startup. A started process keeps running without them: jobs wait in the change logs."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without a dependency."""
         self.database: Database | None = None
         self.redis: RedisPresence | None = None
         self.recorder: Recorder | None = None

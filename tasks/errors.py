@@ -1,11 +1,11 @@
 """Errors of background work.
 
 TaskError
-├── StaleEpoch      entries of a past epoch of a log
-├── TooEarly        earlier entries are not stored yet
-├── BrokenSequence  a job whose entries are not contiguous
+├── StaleEpoch      entries of an epoch before that of the trail
+├── TooEarly        entries before these are not stored yet
+├── BrokenSequence  a job whose revisions are not contiguous
 ├── JobsUnavailable Redis is unavailable
-└── Stopping        the process is stopping
+└── Stopping        the process is being stopped
 """
 
 
@@ -14,15 +14,15 @@ class TaskError(Exception):
 
 
 class StaleEpoch(TaskError):
-    """The entries belong to a past epoch: the trail follows a newer one."""
+    """The entries belong to an epoch before the one that the trail follows."""
 
 
 class TooEarly(TaskError):
-    """Earlier entries are not stored yet; ``position`` is the last stored revision."""
+    """Entries that come before these are not stored yet; ``position`` is the last one that is."""
 
     def __init__(self, position: int, first: int) -> None:
-        """Name the last stored revision and the first of the job."""
-        super().__init__(f"entry {first} cannot be stored after entry {position}")
+        """``first`` is the first entry of the job."""
+        super().__init__(f"the job starts at entry {first}, but the last stored entry is {position}")
         self.position = position
         self.first = first
 
@@ -36,4 +36,4 @@ class JobsUnavailable(TaskError):
 
 
 class Stopping(TaskError):
-    """The process stops during a job, which another process repeats."""
+    """The process stops during a job; another process repeats it."""

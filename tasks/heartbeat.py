@@ -1,4 +1,4 @@
-"""A heartbeat in Redis, for status pages; it expires when its process ends."""
+"""A heartbeat in Redis, for status pages: it expires after its process ended."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PREFIX = "partstream:heartbeat:"
 INTERVAL_SECONDS = 5.0
 _OUTAGE_INTERVAL_SECONDS = 1.0
 _DELETE_SECONDS = 0.5
-_LIFE_SECONDS = 15  # three beats
+_LIFETIME_SECONDS = 15  # three intervals
 
 
 class Heartbeat(BackgroundService):
-    """Write the heartbeat of one process, and notice when Redis becomes unavailable or available."""
+    """Writes the heartbeat of one process, and detects outages of Redis."""
 
     def __init__(self, client: redis.Redis, role: str, presence: RedisPresence) -> None:
-        """``role`` is ``worker`` or ``scheduler``; ``presence`` gets the result of each write."""
+        """``role`` is ``worker`` or ``scheduler``; ``presence`` receives the result of each write."""
         super().__init__(f"{role} heartbeat", INTERVAL_SECONDS)
         self._presence = presence
         self._client = client
@@ -52,6 +52,6 @@ class Heartbeat(BackgroundService):
     async def stop(self) -> None:
         """Stop, and delete the heartbeat."""
         await super().stop()
-        # It may fail: the heartbeat expires.
+        # A deletion that does not succeed in time is left out: the key expires.
         async with asyncio.timeout(_DELETE_SECONDS):
             await self._client.delete(self._key)

@@ -1,4 +1,4 @@
-"""The public interface of this package: jobs of other processes, and the depth of the queues.
+"""The public interface of this package: queue a job, and read the depth of a queue.
 
 A job is not the record of a fact: one that is lost with Redis is queued again from the change log.
 """
@@ -49,7 +49,7 @@ class RecordChanges:
 
 @dataclass(frozen=True, slots=True)
 class RecordGap:
-    """Entries of a service that are lost: its trail continues after ``revision`` of ``epoch``."""
+    """Entries of a service that are no longer available: its trail continues after ``revision`` of ``epoch``."""
 
     service: str
     epoch: uuid.UUID
@@ -70,22 +70,22 @@ class JobQueue:
     """The broker, for an asyncio process. Dramatiq's client blocks, so its calls run in one thread, in order."""
 
     def __init__(self, broker: GuardedBroker) -> None:
-        """Run the calls of a broker in a thread."""
+        """Use a broker."""
         self._broker = broker
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jobs")
 
     @classmethod
     def open(cls, redis_url: str, alerts: Alerts | None = None) -> JobQueue:
-        """Open a queue on a Redis server, which need not be available yet."""
+        """Return a queue on a Redis server, which may still be unavailable."""
         return cls(open_broker(redis_url, alerts=alerts))
 
     def close(self) -> None:
-        """Close the connections; a running call ends by its timeout."""
+        """Close the connections; a call in progress ends by its timeout."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._broker.client.close()
 
     async def record_changes(self, job: RecordChanges) -> None:
-        """Queue entries for the audit trail; ``JobsUnavailable`` when Redis is unavailable."""
+        """Queue entries for the audit trail; raise ``JobsUnavailable`` when Redis is unavailable."""
         await self._enqueue(
             AUDIT_QUEUE,
             RECORD_CHANGES,
@@ -97,13 +97,13 @@ class JobQueue:
         )
 
     async def record_gap(self, job: RecordGap) -> None:
-        """Queue a record that entries are lost; ``JobsUnavailable`` when Redis is unavailable."""
+        """Queue the record of a gap; raise ``JobsUnavailable`` when Redis is unavailable."""
         await self._enqueue(
             AUDIT_QUEUE, RECORD_GAP, service=job.service, epoch=str(job.epoch), revision=job.revision, cause=job.cause
         )
 
     async def warm_pages(self, part_ids: Sequence[str], token: str) -> None:
-        """Queue the reading of at most 100 pages as of a token; ``JobsUnavailable`` when Redis is unavailable."""
+        """Queue reads of at most 100 product pages at a token; raise ``JobsUnavailable`` when Redis is unavailable."""
         await self._enqueue(
             WARMING_QUEUE,
             WARM_PAGES,
@@ -113,7 +113,7 @@ class JobQueue:
         )
 
     async def depth(self, queue: str) -> QueueDepth:
-        """Return the depth of a queue; ``JobsUnavailable`` when Redis is unavailable."""
+        """Return the depth of a queue; raise ``JobsUnavailable`` when Redis is unavailable."""
         return await self._call(lambda: self._broker.guarded(lambda: self._depth(queue)))
 
     async def set_orphans_aside(self, queue: str) -> int:

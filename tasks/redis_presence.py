@@ -1,7 +1,7 @@
-"""Whether Redis is available to this process: logged when it changes, not with every attempt.
+"""Whether Redis is available to this process, logged once per change.
 
-During an outage Dramatiq's consumers log CRITICAL, some with a trace, for each queue every three seconds. Nothing is
-lost meanwhile: jobs wait in the change logs. One line replaces them.
+Dramatiq's consumers log CRITICAL, some with a traceback, for each queue every three seconds while Redis is
+unavailable. One line replaces them: nothing is lost, because jobs wait in the change logs.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _UNAVAILABLE = "Redis unavailable, jobs wait in the change logs error=%s"
 
 
 class RedisPresence:
-    """The result of the last call to Redis, reported from any thread."""
+    """Updated from any thread after each call to Redis."""
 
     def __init__(self) -> None:
-        """Assume that Redis is available until a call fails."""
+        """Redis counts as available until a call fails."""
         self._lock = threading.Lock()
         self._unavailable_since: float | None = None
 
     @property
-    def is_away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Return whether the last call failed."""
-        return self._away_since is not None
+        return self._unavailable_since is not None
 
     @property
-    def away_seconds(self) -> float:
-        """Return how long it has been unavailable; 0 while it is available."""
-        since = self._away_since
+    def unavailable_seconds(self) -> float:
+        """Return how long Redis has been unavailable; 0 while it is available."""
+        since = self._unavailable_since
         return 0.0 if since is None else time.monotonic() - since
 
     def lost(self, error: object) -> None:
-        """Report a failed call."""
+        """Report that a call failed."""
         with self._lock:
             if self._unavailable_since is not None:
                 return
@@ -48,14 +48,14 @@ class RedisPresence:
         log.warning(_UNAVAILABLE, error)
 
     def found(self) -> None:
-        """Report a successful call."""
+        """Report that a call succeeded."""
         with self._lock:
             since, self._unavailable_since = self._unavailable_since, None
         if since is not None:
             log.info("Redis available again outage_seconds=%.1f", time.monotonic() - since)
 
     def quiet(self) -> logging.Filter:
-        """Return a filter that replaces the messages of consumers about a lost connection with one line."""
+        """Return a filter that replaces the consumers' records of a lost connection with the one line."""
         return _Quiet(self)
 
 

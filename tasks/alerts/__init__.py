@@ -1,1 +1,1 @@
-"""Alerts: conditions that need an operator, stored in the edge's database so that every edge lists them."""
+"""Alerts: conditions that an operator has to know of, stored where every edge can list them."""

@@ -32,18 +32,18 @@ ALERTS: Final[dict[str, AlertDefinition]] = {
     ),
     "database_unavailable": AlertDefinition(
         "critical",
-        "A database cannot be reached. Reads come from caches for a bounded time; writes are rejected with 503.",
+        "A database cannot be reached. Reads come from caches for a bounded time; writes are refused with 503.",
         "Start the server, or see why it does not respond. Everything resumes by itself.",
     ),
     "database_writes_failing": AlertDefinition(
         "critical",
-        "A database serves reads and rejects writes: it is read-only, full, or out of another resource.",
+        "A database serves reads and refuses writes: it is read-only, full, or out of another resource.",
         "Remove the cause that the detail or the log of the service names. Writes work again by themselves.",
     ),
     "replica_left_out": AlertDefinition(
         "warning",
         "A replica of a service does not respond or does not serve; calls go to the others.",
-        "See why: a stopped or blocked process, an unavailable machine. It is used again once it responds.",
+        "See why: a stopped or blocked process, a machine that is gone. It is used again once it responds.",
     ),
     "process_unresponsive": AlertDefinition(
         "warning",

@@ -1,4 +1,4 @@
-"""The alert about quarantined content of Redis."""
+"""What is reported when content of Redis was moved aside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALERT_SECONDS: Final = 3_600.0  # an hour without another one
 
 
 def quarantine_report(alerts: Alerts | None, subject: str) -> OnQuarantine:
-    """Return a callback that logs and reports quarantined content; ``subject`` is ``cache`` or ``jobs``."""
+    """Return what logs and reports content that was moved aside; ``subject`` is ``cache`` or ``jobs``."""
 
     def report(key: str, detail: str) -> None:
         log.warning("Redis content moved aside key=%s detail=%s", key, detail)

@@ -38,8 +38,8 @@ _KINDS = {
 _ACCOUNTED = frozenset(
     {"part_id", "location_id", "on_hand", "reserved", "version", "available", "in_stock", "low_stock", "update_time"}
 )
-# Fields that change with every write, or follow from others: they are no change of their own. The content log
-# leaves out the same ones, so that a watcher and the trail name the same fields.
+# Fields that change with every write, or follow from others: they do not describe the change. The content log
+# excludes the same fields, so that a watcher and the trail name the same fields.
 _BOOKKEEPING = frozenset(
     {"version", "published_version", "create_time", "update_time", "updated_by", "last_updated_by", "category_path"}
 )
@@ -50,7 +50,7 @@ _json = msgspec.json.Encoder()
 
 
 class Row(NamedTuple):
-    """A row to insert: the columns of the entry, in the order of the statement ``insert_changes``. JSON is text."""
+    """A row: the columns that come from the entry, in the order of ``store.INSERT``. JSON is text already."""
 
     revision: int
     ordinal: int
@@ -75,7 +75,7 @@ class Row(NamedTuple):
 def rows_of(service: str, message: bytes) -> list[Row]:
     """Return the rows of a serialised watch response, oldest first.
 
-    Raise ``ValueError`` for an unknown service and protobuf's ``DecodeError`` for bytes that are no response.
+    Raises ``ValueError`` for an unknown service and protobuf's ``DecodeError`` for bytes that are no response.
     """
     if service == INVENTORY:
         stock = stock_service_pb2.WatchStockResponse.FromString(message)
@@ -83,12 +83,12 @@ def rows_of(service: str, message: bytes) -> list[Row]:
     if service == CONTENT:
         parts = part_service_pb2.WatchPartsResponse.FromString(message)
         return [_part_row(change) for change in parts.changes]
-    problem = f"{service!r} is not an audited service"
+    problem = f"{service!r} is no service whose changes are audited"
     raise ValueError(problem)
 
 
 def _stock_rows(change: StockChange) -> Iterator[Row]:
-    """Yield a row per movement; one row for an entry without (a location, a reservation, a reorder point)."""
+    """Return one row per movement; one row for an entry that has none (a location, a reservation, a reorder point)."""
     if change.movements:
         last = len(change.movements) - 1
         for ordinal, movement in enumerate(change.movements):
@@ -146,7 +146,7 @@ def _movement_operation(change: StockChange, *, created: bool, is_last: bool) ->
 
 
 def _add_other_fields(change: StockChange, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Add the changes of the last movement besides the balance: a reorder point, archiving."""
+    """Return what changed with the last movement besides the balance: a reorder point, archiving."""
     before, after = plain(change.before), plain(change.after)  # of an absent state, the defaults
     for name, value in after.items():
         earlier = before[name]
@@ -196,12 +196,12 @@ def _row(
         request_id=origin.request_id,
         traceparent=change.traceparent,
         reason=origin.reason,
-        occurred_at=_datetime(occurred if occurred is not None else change.commit_time),
+        occurred_at=_moment(occurred if occurred is not None else change.commit_time),
     )
 
 
 def changed_fields(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[str]:
-    """Return the fields that differ, sorted, without the version and the time of writing, which always differ."""
+    """Return the sorted names of the fields that differ, without the version and the update time."""
     before, after = old or {}, new or {}
     names = (before.keys() | after.keys()) - _BOOKKEEPING
     return sorted(name for name in names if before.get(name) != after.get(name))
@@ -211,6 +211,6 @@ def _text(value: dict[str, Any] | None) -> str | None:
     return None if value is None else _json.encode(value).decode()
 
 
-def _datetime(time: Timestamp) -> datetime:
-    # From whole seconds and microseconds, as PostgreSQL gave them: an entry gives the same timestamp each time.
+def _moment(time: Timestamp) -> datetime:
+    # From whole seconds and microseconds, as in PostgreSQL: an entry always has the same timestamp.
     return datetime.fromtimestamp(time.seconds, UTC).replace(microsecond=time.nanos // 1000)

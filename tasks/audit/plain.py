@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def plain(message: Message) -> dict[str, Any]:
-    """Every field of a message by its proto name; ``None`` for an absent field with presence.
+    """Return every field of a message by its proto name; ``None`` where a field with presence is absent.
 
     Unlike protobuf's own JSON, 64-bit numbers are not turned into text, so that old and new values compare as numbers.
     """
@@ -58,7 +58,7 @@ def _struct(message: Any) -> dict[str, Any]:
 
 
 def _struct_value(value: Any) -> Any:
-    """Return a value; a struct has one kind of number, so a whole one becomes ``4700`` and not ``4700.0``."""
+    """A struct has one kind of number; return a whole one as it was given, ``4700`` and not ``4700.0``."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
@@ -84,5 +84,5 @@ _WELL_KNOWN: Mapping[str, Reader] = {
 
 
 def _screaming(name: str) -> str:
-    """Return ``PART_STATUS_`` for ``PartStatus``: the prefix of each value by buf's rules."""
+    """``PartStatus`` as ``PART_STATUS_``: what buf's rules put before each value."""
     return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in name).lstrip("_") + "_"

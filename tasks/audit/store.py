@@ -1,7 +1,7 @@
 """Writing the audit trail: contiguous, set-based, exactly once in effect.
 
-Rows of a service are accepted only directly after its position, under one advisory lock per service. So the greatest
-revision stored is also the greatest contiguous one, whoever writes, however often a job is delivered.
+Rows of a service are accepted only right after its position, under one advisory lock per service. So the greatest
+revision stored is also the greatest contiguous one, with any number of writers and deliveries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """The outcome of a batch."""
+    """The result of recording a batch."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -58,7 +58,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Entries that the trail never gets: it continues after ``revision`` of ``epoch``."""
+    """Entries that the trail lacks permanently: it continues after ``revision`` of ``epoch``."""
 
     service: str
     epoch: uuid.UUID
@@ -68,14 +68,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Revisions that the trail never gets; ``None`` when it is not known which."""
+    """Revisions that the trail lacks permanently; ``None`` = unknown."""
 
     revisions: range | None
     detail: str = ""
 
 
 class AuditStore:
-    """Writes of the trail, for the worker."""
+    """Writes the trail."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Use connections of a pool."""
@@ -85,8 +85,8 @@ class AuditStore:
     async def record(self, batch: Batch) -> Outcome:
         """Store the entries of a batch that are not stored yet.
 
-        Raise ``TooEarly`` when earlier entries are missing, ``StaleEpoch`` when the trail follows a newer epoch, and
-        ``BrokenSequence`` when its rows are not the declared range.
+        Raises ``TooEarly`` when entries before it are missing, ``StaleEpoch`` when the trail follows a newer epoch, and
+        ``BrokenSequence`` when its revisions are not the declared range.
         """
         batch.check()
         await self.ensure_months(row.occurred_at for row in batch.rows)
@@ -104,7 +104,7 @@ class AuditStore:
             return Outcome.STORED
 
     async def record_gap(self, gap: Gap) -> Lost:
-        """Store that entries are lost, and return which; a repetition changes nothing."""
+        """Store a gap row, and return which entries are lost. Idempotent."""
         now = datetime.now(UTC)
         await self.ensure_months([now])
         async with self._pool.acquire() as connection, connection.transaction():
@@ -140,13 +140,13 @@ class AuditStore:
         return Lost(missing, describe_missing(missing, position.epoch))
 
     async def ensure_months(self, timestamps: Iterable[datetime]) -> None:
-        """Create the partitions of timestamps, outside of the caller's transaction: creating one locks the table."""
-        for month in {(time.year, time.month) for time in timestamps} - self._months:
+        """Create the partitions for timestamps, outside a transaction: the creation locks the table."""
+        for month in {(timestamp.year, timestamp.month) for timestamp in timestamps} - self._months:
             await self._pool.execute(STATEMENTS["ensure_month"], datetime(*month, 1, tzinfo=UTC))
             self._months.add(month)
 
     def forget_months(self) -> None:
-        """Check again which partitions exist: retention may have dropped one."""
+        """Clear the known partitions: retention may have dropped one."""
         self._months.clear()
 
     async def _stored_revision(

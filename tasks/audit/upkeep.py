@@ -1,4 +1,4 @@
-"""Partitions of the audit trail: created before they are needed, dropped after the retention time."""
+"""Maintenance of the audit trail: create monthly partitions ahead, and drop expired ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOUR = 3600.0
 
 
 class MonthsAhead(BackgroundService):
-    """Create partitions ahead, so that a new month does not begin with a lock on the table."""
+    """Creates partitions ahead, so that the first write of a month does not lock the table."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Use connections of a pool."""
@@ -34,21 +34,21 @@ class MonthsAhead(BackgroundService):
 
 
 class Retention(BackgroundService):
-    """Drop months that are older than the retention time."""
+    """Drops partitions that are older than the retention time."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], months: int) -> None:
-        """Retain so many whole months besides the current one."""
+        """Keep ``months`` whole months besides the current one."""
         super().__init__("audit retention", _HOUR)
         self._pool = pool
         self._months = months
 
     async def run_once(self) -> None:
-        """Drop expired months."""
-        dropped = await self._pool.fetchval(STATEMENTS["drop_months_before"], self.oldest_retained(datetime.now(UTC)))
+        """Drop the expired partitions."""
+        dropped = await self._pool.fetchval(STATEMENTS["drop_months_before"], self.first_kept(datetime.now(UTC)))
         if dropped:
             log.info("audit partitions dropped count=%d", dropped)
 
-    def oldest_retained(self, now: datetime) -> datetime:
-        """Return the first timestamp that is retained."""
+    def first_kept(self, now: datetime) -> datetime:
+        """Return the first timestamp that is kept."""
         months = now.year * 12 + now.month - 1 - self._months
         return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)

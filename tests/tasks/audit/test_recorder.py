@@ -31,7 +31,7 @@ async def test_a_job_that_overtook_another_waits_for_it(audit: Database, recorde
 async def test_a_job_whose_predecessor_is_lost_is_dropped(
     audit: Database, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "PRECEDING_JOB_SECONDS", 0.05)
+    monkeypatch.setattr(recorder_module, "MAX_WAIT_SECONDS", 0.05)
     await recorder.record(batch(1, 2))
 
     await recorder.record(batch(5, 6))

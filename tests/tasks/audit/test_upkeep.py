@@ -27,7 +27,7 @@ async def test_a_migrated_trail_has_its_partitions_and_a_second_run_creates_none
     ],
 )
 async def test_whole_months_are_kept(audit: Database, months: int, expected: datetime) -> None:
-    assert Retention(audit.pool, months).oldest_retained(datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == expected
+    assert Retention(audit.pool, months).first_kept(datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == expected
 
 
 async def test_retention_keeps_recent_rows(audit: Database, store: AuditStore) -> None:
