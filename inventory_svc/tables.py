@@ -11,7 +11,7 @@ from chassis.database import TABLE_ENGINE
 
 
 class Location(Table, tablename="location", db=TABLE_ENGINE):
-    """A place that holds stock."""
+    """A location of stock."""
 
     location_id = Text(primary_key=True, default=None)
     name = Text()

@@ -1,4 +1,4 @@
-"""What callers want done, as data. The rules decide whether it may be."""
+"""Commands: the writes that callers request, as data. The rules accept or reject them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Needs:
-    """What a decision must see, so that it can be locked and read first."""
+    """The rows that a decision requires, which are locked and read before it."""
 
     levels: Sequence[LevelKey] = ()
     parts: Sequence[str] = ()  # every level of these
     reservations: Sequence[str] = ()  # with every level of their lines
     locations: Sequence[str] = ()
-    all_overdue: bool = False  # every hold whose time is over, not only those on the parts named
+    all_overdue: bool = False  # every overdue reservation, not only those of these parts
     guests: Sequence[str] = ()  # carts and addresses whose open reservations are counted
-    counted_parts: Sequence[str] = ()  # parts of which the units that those guests hold are added up
+    counted_parts: Sequence[str] = ()  # parts whose units reserved by those guests are summed
     published: Sequence[str] | None = None  # which of these parts, and of those reserved, are published; None = any
     epoch: bool = False  # the epoch of the log
 
 
 @dataclass(slots=True)
 class SetStock:
-    """Set the counted number of a level, or create it."""
+    """Set the counted number of units of a level, or create it."""
 
     key: LevelKey
     on_hand: int
@@ -41,10 +41,10 @@ class SetStock:
     unconditional: bool
     allow_missing: bool
     reason: str
-    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
+    if_match: frozenset[SeenVersion] | None = None  # the accepted current states
 
     def needs(self) -> Needs:
-        """The level and its location."""
+        """Return the level and its location."""
         return Needs(levels=(self.key,), locations=(self.key[1],), epoch=self.if_match is not None)
 
 
@@ -59,10 +59,10 @@ class AdjustStock:
     expected_version: int | None = None
     expected_on_hand: int | None = None
     allow_missing: bool = False
-    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
+    if_match: frozenset[SeenVersion] | None = None  # the accepted current states
 
     def needs(self) -> Needs:
-        """The level."""
+        """Return the level."""
         return Needs(levels=(self.key,), epoch=self.if_match is not None)
 
 
@@ -74,7 +74,7 @@ class BatchAdjust:
     atomic: bool
 
     def needs(self) -> Needs:
-        """Every level named, and the locations of those that may be made."""
+        """Return every level, and the locations of those that may be created."""
         return Needs(
             levels=[item.key for item in self.adjustments],
             locations=sorted({item.key[1] for item in self.adjustments if item.allow_missing}),
@@ -93,68 +93,68 @@ class TransferStock:
     reason: str
 
     def needs(self) -> Needs:
-        """Both levels and both locations."""
+        """Return both levels and both locations."""
         locations = (self.from_location_id, self.to_location_id)
         return Needs(levels=[(self.part_id, location) for location in locations], locations=locations)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveStock:
-    """Take a level out of use."""
+    """Archive a level."""
 
     key: LevelKey
     expected_version: int | None
     reason: str
-    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
+    if_match: frozenset[SeenVersion] | None = None  # the accepted current states
 
     def needs(self) -> Needs:
-        """The level."""
+        """Return the level."""
         return Needs(levels=(self.key,), epoch=self.if_match is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreStock:
-    """Take an archived level back into use."""
+    """Restore an archived level."""
 
     key: LevelKey
     expected_version: int | None
     reason: str
-    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
+    if_match: frozenset[SeenVersion] | None = None  # the accepted current states
 
     def needs(self) -> Needs:
-        """The level and its location, which must be live."""
+        """Return the level and its location, which must not be archived."""
         return Needs(levels=(self.key,), locations=(self.key[1],), epoch=self.if_match is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class SetReorderPoint:
-    """Set when a level counts as low."""
+    """Set the number of units at which a level counts as low."""
 
     key: LevelKey
     reorder_point: int
     expected_version: int | None
-    if_match: frozenset[SeenVersion] | None = None  # states of which one must be the present one
+    if_match: frozenset[SeenVersion] | None = None  # the accepted current states
 
     def needs(self) -> Needs:
-        """The level."""
+        """Return the level."""
         return Needs(levels=(self.key,), epoch=self.if_match is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class ReverseMovement:
-    """Undo a movement by a compensating one. The ledger never changes, so the movement is read beforehand."""
+    """Reverse a movement by a compensating one. The ledger never changes, so the movement is read beforehand."""
 
     movement: Movement
     reason: str
 
     def needs(self) -> Needs:
-        """The level that moved."""
+        """Return the level of the movement."""
         return Needs(levels=((self.movement.part_id, self.movement.location_id),))
 
 
 @dataclass(frozen=True, slots=True)
 class CreateReservation:
-    """Hold stock: all lines or none. ``replaces`` names a hold of the same owner that ends in the same step."""
+    """Reserve all lines or none. ``replaces`` is a reservation of the same owner that is released in the same step."""
 
     reservation_id: str
     lines: Sequence[ReservationLine]
@@ -168,7 +168,7 @@ class CreateReservation:
     only_published: bool = False  # for the public, other parts do not exist
 
     def needs(self) -> Needs:
-        """The levels named; every level of the parts whose location is to be chosen; the hold that is replaced."""
+        """Return the levels, every level of the parts without a location, and the replaced reservation."""
         return Needs(
             levels=[line.key for line in self.lines if line.location_id],
             parts=[line.part_id for line in self.lines if not line.location_id],
@@ -182,7 +182,7 @@ class CreateReservation:
 
 @dataclass(frozen=True, slots=True)
 class ExtendReservation:
-    """Give a hold a new end."""
+    """Set a new expiry of a reservation."""
 
     reservation_id: str
     ttl: timedelta
@@ -192,13 +192,13 @@ class ExtendReservation:
     only_published: bool = False
 
     def needs(self) -> Needs:
-        """The hold."""
+        """Return the reservation."""
         return Needs(reservations=(self.reservation_id,), published=() if self.only_published else None)
 
 
 @dataclass(frozen=True, slots=True)
 class CommitReservation:
-    """Ship what is held."""
+    """Ship the units of a reservation."""
 
     reservation_id: str
     owner: Owner
@@ -206,20 +206,20 @@ class CommitReservation:
     only_published: bool = False
 
     def needs(self) -> Needs:
-        """The hold."""
+        """Return the reservation."""
         return Needs(reservations=(self.reservation_id,), published=() if self.only_published else None)
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReservation:
-    """Give back what is held."""
+    """Release the units of a reservation."""
 
     reservation_id: str
     owner: Owner
     may_act_for_others: bool
 
     def needs(self) -> Needs:
-        """The hold."""
+        """Return the reservation."""
         return Needs(reservations=(self.reservation_id,))
 
 
@@ -232,39 +232,39 @@ class TakeOverCart:
     account: Owner
 
     def needs(self) -> Needs:
-        """The reservations of the cart."""
+        """Return the reservations of the cart."""
         return Needs(reservations=self.reservation_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpireOverdue:
-    """End the holds whose time is over; asked by the service itself."""
+    """Expire the overdue reservations. The service itself submits it."""
 
     def needs(self) -> Needs:
-        """Every overdue hold."""
+        """Return the need of every overdue reservation."""
         return Needs(all_overdue=True)
 
 
 @dataclass(frozen=True, slots=True)
 class CreateLocation:
-    """Add a place that holds stock."""
+    """Create a location."""
 
     location_id: str
     name: str
 
     def needs(self) -> Needs:
-        """The location, which must not exist."""
+        """Return the location, which must not exist."""
         return Needs(locations=(self.location_id,))
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLocation:
-    """Take a location out of use; the database refuses while it holds stock."""
+    """Archive a location. The database rejects it while the location has stock."""
 
     location_id: str
 
     def needs(self) -> Needs:
-        """The location."""
+        """Return the location."""
         return Needs(locations=(self.location_id,))
 
 

@@ -1,4 +1,4 @@
-"""What a guest's cart may hold. Requests beyond a limit are rejected, never reduced."""
+"""Limits of the reservations of a guest's cart. Requests beyond a limit are rejected, never reduced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GuestLimits:
     extensions: int
     open_per_cart: int
     open_per_address: int
-    share: float  # of the units of a part that are available or held by the cart or its address already
+    share: float  # of the units of a part that are available, or already reserved by the cart or its address
 
     def check_ttl(self, ttl: timedelta) -> None:
         """Raise ``FieldInvalid`` for a time beyond the limit."""
@@ -52,13 +52,13 @@ class GuestLimits:
             raise FieldInvalid(text, fields=violations)
 
     def check_extensions(self, extensions: int) -> None:
-        """Raise ``FieldInvalid`` when the end was moved more often than the limit allows."""
+        """Raise ``FieldInvalid`` when the expiry was moved more often than the limit allows."""
         if extensions > self.extensions:
             message = f"can be moved at most {self.extensions} times without an account"
             raise FieldInvalid(f"The end of the reservation {message}.", fields=(FieldViolation("ttl", message),))
 
     def counted_parts(self, lines: Sequence[ReservationLine]) -> list[str]:
-        """Return the parts whose held units matter: none when the share is not limited."""
+        """Return the parts whose reserved units are counted: none when the share is not limited."""
         return sorted({line.part_id for line in lines}) if self.share < 1 else []
 
 
@@ -78,8 +78,8 @@ def check_share(
 ) -> None:
     """Raise ``ReservationLimit`` when the lines are too large a share of a part; one unit is always allowed.
 
-    What the cart or its address holds already counts as available and as asked for, so that many small reservations
-    are not more than one large one.
+    Units that the cart or its address has reserved count as available and as requested, so that many small ones
+    do not exceed one large reservation.
     """
     if limits.share >= 1:
         return

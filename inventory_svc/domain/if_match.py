@@ -1,4 +1,4 @@
-"""``If-Match``: a write goes ahead only when one of the states that its caller accepts is the present one."""
+"""``If-Match``: a write is rejected unless the current state is one of those that its caller accepts."""
 
 from __future__ import annotations
 

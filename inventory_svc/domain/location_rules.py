@@ -1,4 +1,4 @@
-"""The rules of locations. That none is archived with stock in it is kept by the database, which sees every level."""
+"""The rules of locations. The database rejects the archiving of a location with stock: only it has every level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def create_location(changes: RequestChanges, command: CreateLocation) -> Location:
-    """The new location."""
+    """Return the new location."""
     if changes.location(command.location_id) is not None:
         message = f"The location {command.location_id} exists already."
         raise LocationExists(message, resource=ResourceRef("location", command.location_id))
@@ -23,7 +23,7 @@ def create_location(changes: RequestChanges, command: CreateLocation) -> Locatio
 
 
 def archive_location(changes: RequestChanges, command: ArchiveLocation) -> Location:
-    """The location out of use."""
+    """Return the archived location."""
     location = changes.location(command.location_id)
     reference = ResourceRef("location", command.location_id)
     if location is None:

@@ -1,4 +1,4 @@
-"""Reservations: stock held for somebody for a time."""
+"""Reservations: stock set aside for an owner until it expires."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ReservationState(StrEnum):
-    """``held`` moves to exactly one of the others."""
+    """State of a reservation; ``held`` changes to exactly one of the others."""
 
     HELD = "held"
     COMMITTED = "committed"
@@ -24,7 +24,7 @@ class ReservationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who may act on a reservation: an account by its user id, or a guest's cart by the hash of its secret key."""
+    """Owner of a reservation: an account by its user id, or a guest's cart by the hash of its secret key."""
 
     identifier: str
     is_user: bool
@@ -40,7 +40,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class ReservationLine:
-    """Units held of one level. ``location_id`` is empty only in a wish: the best location is then chosen."""
+    """Reserved units of one level. An empty ``location_id`` occurs in requests only: the location is then chosen."""
 
     part_id: str
     location_id: str
@@ -48,13 +48,13 @@ class ReservationLine:
 
     @property
     def key(self) -> LevelKey:
-        """The level that holds the units."""
+        """Return the key of the level."""
         return (self.part_id, self.location_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A hold and what became of it."""
+    """A reservation and its state."""
 
     reservation_id: str
     state: ReservationState
@@ -63,12 +63,12 @@ class Reservation:
     lines: tuple[ReservationLine, ...]
     created_at: datetime
     expires_at: datetime
-    opened_from: str = ""  # network address of the guest who made it
-    extensions: int = 0  # how often its end was moved, by an extension or by a replacement
+    opened_from: str = ""  # network address of the guest who created it
+    extensions: int = 0  # how often its expiry was moved, by an extension or by a replacement
 
 
 def is_open_guest(reservation: Reservation, now: datetime) -> bool:
-    """Return whether it is a guest's and holds stock."""
+    """Return whether a reservation belongs to a guest and still reserves stock."""
     is_held = reservation.state is ReservationState.HELD and reservation.expires_at > now
     return is_held and not reservation.owner.is_user
 

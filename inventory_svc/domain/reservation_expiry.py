@@ -1,4 +1,4 @@
-"""Ending holds: the movements that give reserved units back, whoever or whatever ends the hold."""
+"""Ends reservations: the movements that ship or release their units, for every way of ending."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from inventory_svc.domain.unit_of_work import RequestChanges
 
-# Who ends a hold when time does: the service itself.
+# The actor of an expiry: the service itself.
 SERVICE_ORIGIN = Origin(actor_id="00000000-0000-0000-0000-000000000001", actor_name="inventory_svc")
 
 
 def is_overdue(reservation: Reservation, now: datetime) -> bool:
-    """Whether a hold's time is over though nobody has ended it yet."""
+    """Return whether a reservation has expired, but its units are not released yet."""
     return reservation.state is ReservationState.HELD and reservation.expires_at <= now
 
 
@@ -39,7 +39,7 @@ def expire_overdue(changes: RequestChanges, part_ids: Collection[str] | None = N
 def end_reservation(
     changes: RequestChanges, reservation: Reservation, state: ReservationState, origin: Origin | None = None
 ) -> Reservation:
-    """Move every line: shipped when the hold is committed, else given back."""
+    """Record a movement for every line: shipped when the reservation is committed, else released."""
     is_sale = state is ReservationState.COMMITTED
     kind = MovementKind.SHIPPED if is_sale else MovementKind.RELEASED
     for line in reservation.lines:

@@ -1,4 +1,4 @@
-"""The rules of reservations: all lines or none, one location per line, only the owner acts, time ends what is held."""
+"""The rules of reservations: all lines or none, one location per line, access by the owner only, expiry."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from inventory_svc.domain.reservation import Owner
     from inventory_svc.domain.unit_of_work import RequestChanges
 
-MOST_NAMED: Final = 3  # short lines in the sentence for people
-MOST_BYTES_TOLD: Final = 3_500  # of short lines in the metadata; a client takes 8 KiB for the whole error
+MAX_LINES_IN_MESSAGE: Final = 3
+MAX_LINE_BYTES: Final = 3_500  # of the lines in the metadata; a client accepts 8 KiB for the whole error
 
 
 @dataclass(frozen=True, slots=True)
 class _Shortage:
-    """A line that cannot be held."""
+    """A line that cannot be reserved."""
 
     part_id: str
     location_id: str
@@ -42,7 +42,7 @@ class _Shortage:
 
 
 def create_reservation(changes: RequestChanges, command: CreateReservation) -> Reservation:
-    """The hold, with a location chosen for every line."""
+    """Return the new reservation, with a location chosen for every line."""
     limits, extensions = command.limits, 0
     if command.replaces:
         replaced = _end(
@@ -52,12 +52,12 @@ def create_reservation(changes: RequestChanges, command: CreateReservation) -> R
     if limits is not None:
         limits.check_extensions(extensions)
         check_open(changes, limits, command.owner, command.opened_from)
-    wanted = _sum_lines(command.lines)
+    requested = _sum_lines(command.lines)
     if command.only_published:
-        _require_published(changes, wanted)
-    lines, short = _allocate(changes, wanted)
+        _require_published(changes, requested)
+    lines, short = _allocate(changes, requested)
     if short and expire_overdue(changes, {item.part_id for item in short}):
-        lines, short = _allocate(changes, wanted)
+        lines, short = _allocate(changes, requested)
     if short:
         raise _insufficient(short)
     if limits is not None:
@@ -88,7 +88,7 @@ def create_reservation(changes: RequestChanges, command: CreateReservation) -> R
 
 
 def extend_reservation(changes: RequestChanges, command: ExtendReservation) -> Reservation:
-    """The hold with a new end, counted from now."""
+    """Return the reservation with a new expiry, counted from now."""
     held = _held(changes, command.reservation_id, command.owner, any_owner=command.may_act_for_others)
     extensions = held.extensions + 1
     if command.limits is not None:
@@ -99,7 +99,7 @@ def extend_reservation(changes: RequestChanges, command: ExtendReservation) -> R
 
 
 def commit_reservation(changes: RequestChanges, command: CommitReservation) -> Reservation:
-    """What was held is shipped."""
+    """Ship the reserved units; return the committed reservation."""
     if command.only_published:
         held = _held(changes, command.reservation_id, command.owner, any_owner=command.may_act_for_others)
         _require_published(changes, held.lines)
@@ -109,14 +109,14 @@ def commit_reservation(changes: RequestChanges, command: CommitReservation) -> R
 
 
 def release_reservation(changes: RequestChanges, command: ReleaseReservation) -> Reservation:
-    """What was held is available again."""
+    """Make the reserved units available again; return the released reservation."""
     return _end(
         changes, command.reservation_id, command.owner, ReservationState.RELEASED, any_owner=command.may_act_for_others
     )
 
 
 def take_over_cart(changes: RequestChanges, command: TakeOverCart) -> list[Reservation]:
-    """The reservations of the cart that are still held, as the account's own."""
+    """Return the open reservations of the cart, now owned by the account."""
     taken = []
     for reservation_id in command.reservation_ids:
         held = changes.reservation(reservation_id)
@@ -125,8 +125,8 @@ def take_over_cart(changes: RequestChanges, command: TakeOverCart) -> list[Reser
     return taken
 
 
-def expire_all_overdue(changes: RequestChanges, _intent: ExpireOverdue) -> list[Reservation]:
-    """Every overdue hold that was locked, ended."""
+def expire_all_overdue(changes: RequestChanges, _command: ExpireOverdue) -> list[Reservation]:
+    """Return every overdue reservation that was locked, now expired."""
     return expire_overdue(changes)
 
 
@@ -139,7 +139,7 @@ def _end(
 def require_owner(
     reservation: Reservation | None, reservation_id: str, owner: Owner, *, any_owner: bool
 ) -> Reservation:
-    """The reservation, if this owner may see it; a stranger learns no more than that it is not there."""
+    """Return the reservation of an owner. Another owner gets the error of a missing reservation."""
     if reservation is not None and (any_owner or (owner.identifier and reservation.owner == owner)):
         return reservation
     message = f"There is no reservation {reservation_id} of yours."
@@ -156,7 +156,7 @@ def _held(changes: RequestChanges, reservation_id: str, owner: Owner, *, any_own
 
 
 def _require_published(changes: RequestChanges, lines: Iterable[ReservationLine]) -> None:
-    """To the public a part that is not published is one that there never was."""
+    """Raise ``PartNotFound`` for an unpublished part: the public must not learn that it exists."""
     for line in lines:
         if line.part_id not in changes.unit_of_work.published:
             raise _no_stock(line)
@@ -171,7 +171,7 @@ def _no_stock(line: ReservationLine) -> PartNotFound:
 
 
 def _sum_lines(lines: Iterable[ReservationLine]) -> list[ReservationLine]:
-    """One line per part and location; those with a chosen location first, so that the free choice sees what is left."""
+    """Return one line per part and location. Lines with a location come first: the choice for others uses the rest."""
     sums: dict[tuple[str, str], int] = {}
     for line in lines:
         sums[line.key] = sums.get(line.key, 0) + line.quantity
@@ -180,12 +180,12 @@ def _sum_lines(lines: Iterable[ReservationLine]) -> list[ReservationLine]:
 
 
 def _allocate(
-    changes: RequestChanges, wanted: Sequence[ReservationLine]
+    changes: RequestChanges, requested: Sequence[ReservationLine]
 ) -> tuple[list[ReservationLine], list[_Shortage]]:
-    """Lines with their locations, by part and location; and the lines for which there is not enough."""
+    """Return the lines with their locations, by part and location; and the lines without enough stock."""
     taken: dict[tuple[str, str], int] = {}
     short: list[_Shortage] = []
-    for line in wanted:
+    for line in requested:
         location_id, available = _source(changes, line, taken)
         if available < line.quantity:
             short.append(_Shortage(line.part_id, location_id, line.quantity, available))
@@ -196,7 +196,7 @@ def _allocate(
 
 
 def _source(changes: RequestChanges, line: ReservationLine, taken: dict[tuple[str, str], int]) -> tuple[str, int]:
-    """The location to take from and what is available there; the one with most, when the caller named none."""
+    """Return the location of a line and the units available there; without a location, the one with most units."""
     levels = [level] if line.location_id and (level := changes.level(line.key)) else []
     if not line.location_id:
         levels = changes.levels_of(line.part_id)
@@ -211,14 +211,15 @@ def _source(changes: RequestChanges, line: ReservationLine, taken: dict[tuple[st
 
 
 def _insufficient(short: Sequence[_Shortage]) -> InsufficientStock:
-    """The refusal, with the lines that are short; the first one's numbers also on their own.
+    """Return the error with the lines that lack stock; the numbers of the first one are also separate metadata.
 
-    Lines beyond what an error carries are counted as ``left_out``: whoever shortens their cart hears of them next.
+    Lines that do not fit into the error are counted as ``left_out``.
     """
     first = short[0]
-    lines = _told(short)
+    lines = _encoded(short)
     words = "; ".join(
-        f"{item.requested} of {item.part_id} asked for, {item.available} available" for item in short[:MOST_NAMED]
+        f"{item.requested} of {item.part_id} requested, {item.available} available"
+        for item in short[:MAX_LINES_IN_MESSAGE]
     )
     left_out = {"left_out": str(len(short) - len(lines))} if len(short) > len(lines) else {}
     return InsufficientStock(
@@ -234,10 +235,10 @@ def _insufficient(short: Sequence[_Shortage]) -> InsufficientStock:
     )
 
 
-def _told(short: Sequence[_Shortage]) -> list[str]:
-    """The first lines as JSON, as many as have room."""
-    room = MOST_BYTES_TOLD
-    told: list[str] = []
+def _encoded(short: Sequence[_Shortage]) -> list[str]:
+    """Return the first lines as JSON, as many as the metadata can hold."""
+    room = MAX_LINE_BYTES
+    encoded: list[str] = []
     for item in short:
         line = {
             "part_id": item.part_id,
@@ -245,8 +246,8 @@ def _told(short: Sequence[_Shortage]) -> list[str]:
             "requested": item.requested,
             "available": item.available,
         }
-        told.append(json.dumps(line, separators=(",", ":")))
-        room -= len(told[-1]) + 1
+        encoded.append(json.dumps(line, separators=(",", ":")))
+        room -= len(encoded[-1]) + 1
         if room < 0:
-            return told[:-1]
-    return told
+            return encoded[:-1]
+    return encoded

@@ -1,4 +1,4 @@
-"""What the warehouse consists of: levels, the movements that made them, and locations."""
+"""Entities of stock: levels, the movements that change them, and locations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_UNITS = 9_000_000_000_000_000  # below 2**53, so that a browser's number hol
 
 
 class MovementKind(StrEnum):
-    """Why a level moved."""
+    """Reason of a movement."""
 
     RECEIVED = "received"
     ADJUSTED = "adjusted"
@@ -35,7 +35,7 @@ class MovementKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asks, from where, under which request id."""
+    """Actor, address and request id of a change."""
 
     actor_id: str
     actor_name: str
@@ -62,22 +62,22 @@ class StockLevel(OptimisticLockingMixin):
 
     @property
     def key(self) -> LevelKey:
-        """The primary key."""
+        """Return the primary key."""
         return (self.part_id, self.location_id)
 
     @property
     def available_stock(self) -> int:
-        """Units that can still be sold."""
+        """Return the units that are not reserved."""
         return self.on_hand - self.reserved
 
     @property
     def is_in_stock(self) -> bool:
-        """Whether anything can be sold."""
+        """Return whether units can be sold."""
         return self.on_hand > self.reserved
 
     @property
     def is_low_stock(self) -> bool:
-        """Whether it is time to reorder."""
+        """Return whether the part must be reordered."""
         return self.on_hand - self.reserved <= self.reorder_point
 
     def version_conflict(self, expected: int) -> ConcurrencyError:
@@ -92,7 +92,7 @@ class StockLevel(OptimisticLockingMixin):
 
 @dataclass(frozen=True, slots=True)
 class PublicStock:
-    """What the public sees of a part: sums over its live levels, and the sum of all versions."""
+    """Public stock of a part: sums over its live levels, and the sum of all versions."""
 
     part_id: str
     available: int
@@ -101,7 +101,7 @@ class PublicStock:
 
 
 def _present(level: StockLevel) -> dict[str, str]:
-    """Return what a conflict says of the present level, and who changed it."""
+    """Return the metadata of a conflict: the current level, and who changed it."""
     return {
         "part_id": level.part_id,
         "location_id": level.location_id,
@@ -112,7 +112,7 @@ def _present(level: StockLevel) -> dict[str, str]:
 
 
 def none_matches(key: LevelKey, level: StockLevel | None, epochs: frozenset[str]) -> ConcurrencyError:
-    """Return the error for a writer of whose ``If-Match`` no state is the present one."""
+    """Return the error of a write whose ``If-Match`` does not contain the current state."""
     what, epoch = f"the stock of {key[0]} at {key[1]}", {"epoch": max(epochs, default="")}
     if level is None:
         message = f"No entity tag in If-Match matches: {what} does not exist."
@@ -143,7 +143,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place that holds stock."""
+    """A location of stock."""
 
     location_id: str
     name: str

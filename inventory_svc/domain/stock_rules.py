@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from inventory_svc.domain.stock import LevelKey
     from inventory_svc.domain.unit_of_work import RequestChanges
 
-# Kinds that belong to a larger step: undoing one half of it would leave the other half wrong.
+# Kinds that belong to a larger step: a reversal of one half would leave the other half wrong.
 _PART_OF_A_STEP = {
     MovementKind.RESERVED: "reservation",
     MovementKind.RELEASED: "reservation",
@@ -54,12 +54,12 @@ _PART_OF_A_STEP = {
 
 
 def set_stock(changes: RequestChanges, command: SetStock) -> StockLevel:
-    """The level after a count; made when it was missing and the caller said that it may be."""
+    """Return the level after a count. Create a missing level when the command allows it."""
     level = changes.level(command.key)
     if level is None:
         return _create_level(changes, command)
     if command.expected_version is None and not command.unconditional:
-        message = "Say which version this count replaces (expected_version), or that it is unconditional."
+        message = "Send the version that this count replaces (expected_version), or unconditional."
         raise VersionRequired(message, current=level, metadata={"current_version": str(level.version)})
     level.check_version(command.expected_version)
     _require_live(level)
@@ -83,7 +83,7 @@ def _create_level(changes: RequestChanges, command: SetStock) -> StockLevel:
 
 
 def adjust_stock(changes: RequestChanges, command: AdjustStock) -> StockLevel:
-    """The level after a difference."""
+    """Return the level after a difference."""
     level = changes.level(command.key)
     if level is None:
         level = _made_on_demand(changes, command)
@@ -102,14 +102,14 @@ def adjust_stock(changes: RequestChanges, command: AdjustStock) -> StockLevel:
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of one item of a batch: the level after it, or why it was refused and the level as it is."""
+    """Result of one item of a batch: the level after it, or the error and the current level."""
 
     level: StockLevel | None
     error: PartstreamError | None = None
 
 
 def adjust_batch(changes: RequestChanges, command: BatchAdjust) -> list[ItemResult]:
-    """One result per item, in order. An item that fails moves nothing; in an atomic batch it fails the batch."""
+    """Return one result per item, in order. A rejected item changes nothing; it aborts an atomic batch."""
     results: list[ItemResult] = []
     for position, item in enumerate(command.adjustments):
         try:
@@ -130,7 +130,7 @@ class Transferred:
 
 
 def transfer_stock(changes: RequestChanges, command: TransferStock) -> Transferred:
-    """Both levels after the move; the receiving one is made when it was missing."""
+    """Return both levels after a transfer. Create a missing receiving level."""
     if command.from_location_id == command.to_location_id:
         message = "Stock is transferred between two different locations."
         raise FieldInvalid(message, fields=(FieldViolation("to_location_id", message),))
@@ -157,7 +157,7 @@ def transfer_stock(changes: RequestChanges, command: TransferStock) -> Transferr
 
 
 def archive_stock(changes: RequestChanges, command: ArchiveStock) -> StockLevel:
-    """The level out of use: a movement without units, so that its version tells every follower."""
+    """Return the archived level. The movement without units gives it a new version."""
     level = _existing(changes, command.key, command.expected_version)
     _require_live(level)
     if level.reserved:
@@ -169,7 +169,7 @@ def archive_stock(changes: RequestChanges, command: ArchiveStock) -> StockLevel:
 
 
 def restore_stock(changes: RequestChanges, command: RestoreStock) -> StockLevel:
-    """The level back in use."""
+    """Return the restored level."""
     level = _existing(changes, command.key, command.expected_version)
     _require_live_location(changes, level.location_id)
     if level.archived_at is None:
@@ -179,7 +179,7 @@ def restore_stock(changes: RequestChanges, command: RestoreStock) -> StockLevel:
 
 
 def set_reorder_point(changes: RequestChanges, command: SetReorderPoint) -> StockLevel:
-    """The level with a new reorder point: a movement without units."""
+    """Return the level with a new reorder point, by a movement without units."""
     level = _existing(changes, command.key, command.expected_version)
     _require_live(level)
     reason = f"reorder point {level.reorder_point} -> {command.reorder_point}"
@@ -195,7 +195,7 @@ class Reversed:
 
 
 def reverse_movement(changes: RequestChanges, command: ReverseMovement) -> Reversed:
-    """The compensating movement. That a movement is reversed once only is kept by the database."""
+    """Return the level and the compensating movement. The database rejects a second reversal of a movement."""
     undone = command.movement
     level = changes.level((undone.part_id, undone.location_id))
     if level is None:
@@ -237,12 +237,12 @@ def _made_on_demand(changes: RequestChanges, command: AdjustStock) -> StockLevel
 
 
 def _unborn(changes: RequestChanges, key: LevelKey) -> StockLevel:
-    """A level before its first movement."""
+    """Return a level before its first movement."""
     return StockLevel(key[0], key[1], 0, 0, 0, 0, changes.now, changes.origin.actor_id, changes.origin.actor_name)
 
 
 def _expire_overdue_of(changes: RequestChanges, level: StockLevel) -> StockLevel:
-    """End the overdue holds on a part that runs short, and look at the level again."""
+    """Expire the overdue reservations of a part that lacks stock; return the level after it."""
     expire_overdue(changes, {level.part_id})
     return changes.level(level.key) or level
 
@@ -275,7 +275,7 @@ def _part_not_found(key: LevelKey) -> PartNotFound:
 
 
 def _insufficient(level: StockLevel, requested: int) -> InsufficientStock:
-    message = f"{requested} units of {level.part_id} were asked for, {level.available_stock} are available."
+    message = f"{requested} units of {level.part_id} are requested, {level.available_stock} are available."
     return InsufficientStock(
         message,
         current=level,
@@ -307,7 +307,7 @@ def _unexpected_on_hand(level: StockLevel, expected: int) -> VersionConflict:
 
 def _batch_aborted(position: int, item: AdjustStock, error: PartstreamError) -> BatchAborted:
     return BatchAborted(
-        f"Nothing was applied: item {position} ({item.key[0]} at {item.key[1]}) was refused. {error.message}",
+        f"Nothing was applied: item {position} ({item.key[0]} at {item.key[1]}) was rejected. {error.message}",
         current=error.current,
         metadata={**error.metadata, "item": str(position), "item_reason": error.reason},
         preconditions=(FieldViolation(f"adjustments[{position}]", f"{error.reason}: {error.message}"),),

@@ -1,4 +1,4 @@
-"""The unit of work: what a transaction has read under locks, and what was decided since.
+"""The unit of work: the rows that a transaction has read under locks, and the changes decided since.
 
 A ``UnitOfWork`` belongs to one transaction. Each request collects ``RequestChanges`` on top of it; those of an accepted
 request are applied, those of a rejected one are dropped, so that a rejection does not affect other requests.
@@ -25,7 +25,7 @@ Thing = TypeVar("Thing")
 
 @dataclass(slots=True)
 class Change(Generic[Thing]):
-    """A reservation or location that was made (``before is None``) or changed, and by whom."""
+    """A reservation or location that was created (``before is None``) or changed, and the origin."""
 
     before: Thing | None
     after: Thing
@@ -34,30 +34,30 @@ class Change(Generic[Thing]):
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """Everything a transaction has locked, as it stands after the decisions so far."""
+    """All rows that a transaction has locked, as of the decisions so far."""
 
     now: datetime
     levels: dict[LevelKey, StockLevel] = field(default_factory=dict)
     reservations: dict[str, Reservation] = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
-    published: frozenset[str] = frozenset()  # of the parts that a decision asked about
-    epochs: frozenset[str] = frozenset()  # names of the log's epoch, where a decision asked about it
+    published: frozenset[str] = frozenset()  # of the parts that a decision requires
+    epochs: frozenset[str] = frozenset()  # names of the log's epoch, where a decision requires it
     movements: list[Movement] = field(default_factory=list)
     changed_levels: dict[LevelKey, StockLevel | None] = field(default_factory=dict)  # as they were before
     changed_reservations: dict[str, Change[Reservation]] = field(default_factory=dict)
     changed_locations: dict[str, Change[Location]] = field(default_factory=dict)
-    # What guests hold, by cart or address: how many open reservations, and how many units of a level.
+    # Open reservations, and reserved units of a level, by cart or address of a guest.
     open_reservations: dict[str, int] = field(default_factory=dict)
     held_units: dict[tuple[str, LevelKey], int] = field(default_factory=dict)
 
 
 class RequestChanges:
-    """What one request would do to a unit_of_work."""
+    """The changes of one request to a unit of work, before they are applied."""
 
     __slots__ = ("levels", "locations", "movements", "origin", "reservations", "unit_of_work")
 
     def __init__(self, unit_of_work: UnitOfWork, origin: Origin) -> None:
-        """Begin with nothing done, on behalf of ``origin``."""
+        """Start without changes, on behalf of ``origin``."""
         self.unit_of_work = unit_of_work
         self.origin = origin
         self.levels: dict[LevelKey, StockLevel] = {}
@@ -67,25 +67,25 @@ class RequestChanges:
 
     @property
     def now(self) -> datetime:
-        """The database's time at the start of the decisions."""
+        """Return the time of the database at the start of the decisions."""
         return self.unit_of_work.now
 
     def level(self, key: LevelKey) -> StockLevel | None:
-        """The level as this request sees it."""
+        """Return the level with the changes of this request."""
         return self.levels.get(key) or self.unit_of_work.levels.get(key)
 
     def levels_of(self, part_id: str) -> list[StockLevel]:
-        """Every level of a part that was locked, by location id."""
+        """Return every locked level of a part, by location id."""
         keys = sorted({key for key in (*self.unit_of_work.levels, *self.levels) if key[0] == part_id})
         return [level for key in keys if (level := self.level(key))]
 
     def reservation(self, reservation_id: str) -> Reservation | None:
-        """The reservation as this request sees it."""
+        """Return the reservation with the changes of this request."""
         change = self.reservations.get(reservation_id)
         return change.after if change else self.unit_of_work.reservations.get(reservation_id)
 
     def location(self, location_id: str) -> Location | None:
-        """The location as this request sees it."""
+        """Return the location with the changes of this request."""
         change = self.locations.get(location_id)
         return change.after if change else self.unit_of_work.locations.get(location_id)
 
@@ -101,7 +101,7 @@ class RequestChanges:
         reservation_id: str | None = None,
         reverses_version: int | None = None,
     ) -> StockLevel:
-        """Record a movement and return the level after it. The only place where balances change."""
+        """Record a movement and return the level after it. No other function changes balances."""
         origin = origin or self.origin
         on_hand = level.on_hand + on_hand_delta
         reserved = level.reserved + reserved_delta
@@ -146,7 +146,7 @@ class RequestChanges:
         return after
 
     def change_reservation(self, after: Reservation, origin: Origin | None = None) -> Reservation:
-        """Record a reservation as made or changed."""
+        """Record a created or changed reservation."""
         before = self.reservation(after.reservation_id)
         known = self.reservations.get(after.reservation_id)
         self.reservations[after.reservation_id] = Change(
@@ -155,12 +155,12 @@ class RequestChanges:
         return after
 
     def open_reservations(self, guest: str) -> int:
-        """Return how many reservations a cart or an address has open, as this request sees it."""
+        """Return the number of open reservations of a cart or address, with the changes of this request."""
         changed = sum(sign for sign, item in self._guest_changes() if guest in guests_of(item))
         return self.unit_of_work.open_reservations.get(guest, 0) + changed
 
     def held_units(self, guest: str, key: LevelKey) -> int:
-        """Return how many units of a level a cart or an address holds, as this request sees it."""
+        """Return the units of a level that a cart or address has reserved, with the changes of this request."""
         changed = sum(
             sign * line.quantity
             for sign, item in self._guest_changes()
@@ -180,12 +180,12 @@ class RequestChanges:
                 yield 1, change.after
 
     def change_location(self, after: Location) -> Location:
-        """Record a location as made or changed."""
+        """Record a created or changed location."""
         self.locations[after.location_id] = Change(self.location(after.location_id), after, self.origin)
         return after
 
     def apply(self) -> None:
-        """Make the changes part of the unit_of_work."""
+        """Apply the changes to the unit of work."""
         unit_of_work = self.unit_of_work
         for key, level in self.levels.items():
             unit_of_work.changed_levels.setdefault(key, unit_of_work.levels.get(key))

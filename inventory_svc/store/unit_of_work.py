@@ -116,7 +116,7 @@ _CHANGED_RESERVATIONS: Final = Parameters["Change[Reservation]"](
     }
 )
 
-# Write levels and ledger, seal the change log, store the responses; the result has the entries that were written.
+# Write levels and ledger, seal the change log, store the responses; the result contains the written entries.
 _WRITE_NAMES = (
     *_OLD_VERSIONS.names,
     *_LEVELS.names,
@@ -146,7 +146,7 @@ class StoredRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedUnitOfWork:
     """A unit of work to decide in, and the claims that existed before."""
 
     unit_of_work: UnitOfWork
@@ -155,7 +155,7 @@ class Opened:
 
 async def open_unit_of_work(
     connection: asyncpg.Connection[asyncpg.Record], claims: Mapping[Claim, bytes], needs: Sequence[Needs]
-) -> Opened:
+) -> OpenedUnitOfWork:
     """Claim request ids (claim → hash of the body), lock everything the decisions need, and read it."""
     levels = sorted({key for need in needs for key in need.levels})
     row = await connection.fetchrow(
@@ -194,7 +194,7 @@ async def open_unit_of_work(
         (item[0], str(item[1])): StoredRequest(item[2], item[3] or b"", item[4])
         for item in _rows(row, "taken_principal", "taken_id", "taken_hash", "taken_response", "taken_revision")
     }
-    return Opened(unit_of_work, stored)
+    return OpenedUnitOfWork(unit_of_work, stored)
 
 
 async def _published(

@@ -37,7 +37,7 @@ _numbers = itertools.count(1)
 
 
 class Running:
-    """A service, a client of the staff and one of nobody in particular."""
+    """A service with a client of the staff and an anonymous client."""
 
     def __init__(self, app: App, dsn: str, key: SigningKey, edge: SigningKey) -> None:
         self.app = app
@@ -51,7 +51,7 @@ class Running:
     def client(
         self, name: str = "", user_id: str = ADMIN_ID, permissions: frozenset[str] = frozenset()
     ) -> InventoryServiceAsyncStub:
-        """A client with a token of its own; without a name, an anonymous one."""
+        """Return a client with its own token; without a name, an anonymous client."""
         token = self.key.mint(subject=user_id, name=name, permissions=permissions)
         channel = open_channel([f"127.0.0.1:{self.app.server.port}"], token=(lambda: token) if name else None)
         self._channels.append(channel)
@@ -60,7 +60,7 @@ class Running:
         return typed
 
     def log_client(self) -> ChangeLogServiceAsyncStub:
-        """A client of the operators' view of the log."""
+        """Return a client of the operators' view of the change log."""
         token = self.key.mint(subject=ADMIN_ID, name="auditor", permissions=["changes:read", "stock:read"])
         channel = open_channel([f"127.0.0.1:{self.app.server.port}"], token=lambda: token)
         self._channels.append(channel)
@@ -69,7 +69,7 @@ class Running:
         return typed
 
     def token(self) -> str:
-        """The token of the staff."""
+        """Return the access token of the staff."""
         return self.key.mint(subject=ADMIN_ID, name="admin", permissions=SERVICE_PERMISSIONS)
 
     async def have(self, on_hand: int, location_id: str = "main", part_id: str = "") -> str:
@@ -82,22 +82,22 @@ class Running:
         return part_id
 
     async def level(self, part_id: str, location_id: str = "main") -> stock_pb2.StockLevel:
-        """The level as staff see it."""
+        """Return the level with all fields."""
         answer = await self.staff.GetStock(pb.GetStockRequest(part_id=part_id))
         return next(item for item in answer.stock.levels if item.location_id == location_id)
 
     def sql(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Run SQL as the database role, as a person at a SQL shell would."""
+        """Run SQL as the database role, as an operator at a SQL shell."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             cursor = connection.execute(query.encode(), arguments or None)
             return cursor.fetchall() if cursor.description else []
 
     def check_books(self) -> None:
-        """What must hold of the database after anything at all."""
+        """Check the invariants of the database, which hold after any test."""
         check_books(self.dsn)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the channels."""
         for channel in self._channels:
             await channel.close()
 
@@ -111,7 +111,7 @@ NO_LIMITS: dict[str, Any] = {
 
 @asynccontextmanager
 async def running(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Running]:
-    """Run the service until the block is left; without settings, guests have no limits."""
+    """Run the service until the block ends; without settings, guests have no limits."""
     key = SigningKey.generate()
     jwks = folder / f"jwks-{uuid.uuid4().hex}.json"
     jwks.write_text(json.dumps(key.jwks()))
@@ -136,7 +136,7 @@ async def running(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Runn
 
 
 async def refusal(call: Awaitable[Any]) -> PartstreamError:
-    """The error that a call ends with."""
+    """Return the error of a rejected call."""
     try:
         answer = await call
     except grpc.aio.AioRpcError as error:
@@ -187,7 +187,7 @@ GAPS = "SELECT count(*) FROM change_log HAVING count(*) <> max(revision) OR min(
 
 
 def check_books(dsn: str) -> None:
-    """Ledger, balances, holds and log agree."""
+    """Check that ledger, balances, reservations and change log agree."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for query in (WRONG_LEVELS, WRONG_HOLDS, UNLOGGED_LEVELS, UNLOGGED_MOVEMENTS, GAPS):
             assert connection.execute(query).fetchall() == [], query

@@ -17,12 +17,12 @@ async def test_each_item_has_its_own_result_in_order(inventory: Running) -> None
         pb.StockAdjustment(part_id=part, delta=-1, expected_on_hand=3),
     ]
 
-    answer = await inventory.staff.BatchAdjustStock(pb.BatchAdjustStockRequest(adjustments=items, reason="sold"))
+    response = await inventory.staff.BatchAdjustStock(pb.BatchAdjustStockRequest(adjustments=items, reason="sold"))
 
-    reasons = [item.error.reason for item in answer.results]
+    reasons = [item.error.reason for item in response.results]
     assert reasons == ["", "INSUFFICIENT_STOCK", "PART_NOT_FOUND", "", "VERSION_CONFLICT"]
-    assert [item.level.on_hand for item in answer.results] == [3, 0, 0, 2, 0]
-    assert answer.results[1].error.current.on_hand == 3
+    assert [item.level.on_hand for item in response.results] == [3, 0, 0, 2, 0]
+    assert response.results[1].error.current.on_hand == 3
     assert inventory.sql(
         "SELECT version, jsonb_array_length(details->'movements') FROM change_log WHERE revision = 3"
     ) == [(3, 2)]
@@ -48,9 +48,9 @@ async def test_a_thousand_items_are_one_transaction(inventory: Running) -> None:
     )
     items = [pb.StockAdjustment(part_id=part, delta=-1) for part in parts]
 
-    answer = await inventory.staff.BatchAdjustStock(pb.BatchAdjustStockRequest(adjustments=items, reason="sold"))
+    response = await inventory.staff.BatchAdjustStock(pb.BatchAdjustStockRequest(adjustments=items, reason="sold"))
 
-    assert {item.level.on_hand for item in answer.results} == {9}
+    assert {item.level.on_hand for item in response.results} == {9}
     assert inventory.sql(
         "SELECT count(*), count(DISTINCT transaction_id) FROM change_log WHERE source = 'service'"
     ) == [(1000, 1)]

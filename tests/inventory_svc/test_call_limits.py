@@ -1,4 +1,4 @@
-"""Limits of direct gRPC callers: rates, open streams, snapshots; and who has none."""
+"""Limits of direct gRPC callers: rates, open streams, snapshots; and the callers without limits."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ async def reasons(service: Running, times: int, **options: Any) -> list[str]:
     return [(await refusal(service.public.GetStock(READ, **options))).reason for _ in range(times)]
 
 
-async def test_a_guest_beyond_its_limit_is_told_when_to_come_back(
-    service: Running, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_guest_beyond_its_limit_gets_a_retry_delay(service: Running, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "partstream.calls")
     assert await reasons(service, 8) == ["PART_NOT_FOUND"] * 6 + ["OVERLOADED"] * 2
 

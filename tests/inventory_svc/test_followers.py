@@ -1,4 +1,4 @@
-"""Followers: registered by those who may, never beyond what they were sent, and forgotten when they stay away."""
+"""Followers: registered with a permission, never beyond the entries sent, and dropped after a long absence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def head(log: Any) -> str:
 
 
 async def test_an_auditor_cannot_report_a_position(inventory: Running) -> None:
-    """Whoever read changes could move the position of the audit trail, or stop retention under 202 names."""
+    """Any reader of changes could move the position of the audit trail, or stop retention under 202 names."""
     async with log_of(inventory, AUDITOR) as (log, stub):
         for call in (
             log.RegisterFollower(messages.RegisterFollowerRequest(name="mine")),

@@ -1,4 +1,4 @@
-"""What a guest's cart may hold, that its key stays secret, and how a cart passes to an account."""
+"""Limits of a guest's cart, the secrecy of its key, and its transfer to an account."""
 
 from __future__ import annotations
 

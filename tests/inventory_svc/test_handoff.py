@@ -1,4 +1,4 @@
-"""What the service commits reaches its watchers without being read again, in the log's order whoever else writes."""
+"""Entries that the service commits reach its watchers by the hand-off, without a re-read, in the order of the log."""
 
 from __future__ import annotations
 

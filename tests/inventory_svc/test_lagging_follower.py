@@ -1,4 +1,4 @@
-"""A registered follower that lags too far keeps the log from being cut, and operators are told of it."""
+"""A registered follower that lags too far blocks retention, and operators get a warning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LEVELS = (
 )
 
 
-async def test_a_follower_that_lags_too_far_is_told_of_until_it_comes(
+async def test_a_follower_that_lags_too_far_is_reported_until_it_catches_up(
     inventory_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(maintenance, "_INTERVAL_SECONDS", 0.05)

@@ -43,7 +43,7 @@ def refused(shell: Shell, statement: str) -> tuple[str | None, str | None]:
 
 @pytest.mark.parametrize("table", ["change_log", "change_log_000000000000"])
 @pytest.mark.parametrize("ahead", [1, 1000])
-def test_an_entry_made_up_by_hand_is_refused(shell: Shell, table: str, ahead: int) -> None:
+def test_an_entry_inserted_by_hand_is_rejected(shell: Shell, table: str, ahead: int) -> None:
     assert refused(shell, FORGED_ENTRY.format(table=table, ahead=ahead))[0] == "change_log_is_written_by_commits"
 
 
@@ -70,7 +70,7 @@ def test_a_head_that_a_session_brings_along_makes_no_gap(shell: Shell) -> None:
 
 @pytest.mark.parametrize("table", ["change_log", "stock_movement", "location", "users"])
 def test_a_temporary_table_of_the_same_name_takes_nothing(shell: Shell, table: str) -> None:
-    """The entry of a change went into a temporary copy of the log that somebody had made for a query."""
+    """The entry of a change went into a temporary copy of the log that was created for a query."""
     shell.execute(f"CREATE TEMPORARY TABLE {table} AS SELECT * FROM {table}".encode())  # noqa: S608
 
     shell.execute("UPDATE stock_level SET on_hand = 9")
@@ -104,8 +104,8 @@ def test_a_change_under_no_names_at_all_is_written_like_any_other(shell: Shell) 
     assert shell.execute(ENTRIES).fetchall() == [(1, 10), (2, 9)]
 
 
-def test_an_older_snapshot_than_the_log_is_told_to_try_again(shell: Shell, inventory_dsn: str) -> None:
-    """It was told of a duplicate key in a partition it had never heard of."""
+def test_a_snapshot_older_than_the_log_gets_a_retryable_error(shell: Shell, inventory_dsn: str) -> None:
+    """It got a duplicate key error of a partition of the log."""
     with psycopg.connect(inventory_dsn, autocommit=True) as other:
         other.execute("INSERT INTO stock_level (part_id, location_id) VALUES ('nut', 'main')")
         other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")

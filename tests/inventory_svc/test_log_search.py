@@ -97,10 +97,10 @@ async def test_a_part_is_found_among_very_many_others_and_soon(busy: Running) ->
 
 async def test_a_part_that_was_never_there_is_answered_at_once(busy: Running) -> None:
     async with operator(busy) as log:
-        answer = await log.ListEntries(ListEntriesRequest(part_id="never-there"))
+        response = await log.ListEntries(ListEntriesRequest(part_id="never-there"))
 
-    assert not answer.entries
-    assert answer.end  # of the whole log in one page, which ends sooner when its time is over
+    assert not response.entries
+    assert response.end  # of the whole log in one page, which ends sooner when its time is over
 
 
 async def test_pages_lead_from_one_to_the_next_and_end(inventory: Running, log: Any) -> None:

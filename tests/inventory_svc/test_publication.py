@@ -74,8 +74,8 @@ class Content:
 
     async def add(self, part_id: str, status: part_pb2.PartStatus.ValueType) -> str:
         part = part_pb2.Part(part_id=part_id, title=part_id, category_id="leds", status=status)
-        answer = await self.stub.CreatePart(part_service_pb2.CreatePartRequest(part=part))
-        token: str = answer.revision_token
+        response = await self.stub.CreatePart(part_service_pb2.CreatePartRequest(part=part))
+        token: str = response.revision_token
         return token
 
     async def become(self, part_id: str, status: part_pb2.PartStatus.ValueType) -> str:

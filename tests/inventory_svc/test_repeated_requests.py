@@ -1,4 +1,4 @@
-"""A repeated request does once what it did once."""
+"""A repeated request has one effect and gets the stored response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def adjustment(part: str, request_id: str, delta: int = -1) -> pb.AdjustStockReq
     return pb.AdjustStockRequest(part_id=part, delta=delta, reason="sold", request_id=request_id)
 
 
-async def test_a_retry_gets_the_first_answer(inventory: Running) -> None:
+async def test_a_retry_gets_the_first_response(inventory: Running) -> None:
     part = await inventory.have(5)
     request = adjustment(part, str(uuid.uuid4()))
 
@@ -50,20 +50,20 @@ async def test_an_id_with_another_body_is_refused(inventory: Running) -> None:
 
 
 async def test_two_principals_may_use_the_same_id(inventory: Running) -> None:
-    """An id was one namespace for all callers: the second one was told that it had used it before."""
+    """An id was one namespace for all callers: the second one got an error for a reused id."""
     part = await inventory.have(9)
     request_id = str(uuid.uuid4())
     other = inventory.client("other", str(uuid.uuid4()), frozenset({"stock:write"}))
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         inventory.staff.AdjustStock(adjustment(part, request_id)),
         other.AdjustStock(adjustment(part, request_id)),
         other.AdjustStock(adjustment(part, request_id)),
     )
     repeated = await inventory.staff.AdjustStock(adjustment(part, request_id))
 
-    assert sorted(answer.replayed for answer in answers) == [False, False, True]
-    assert (repeated.replayed, repeated.level) == (True, answers[0].level)
+    assert sorted(response.replayed for response in responses) == [False, False, True]
+    assert (repeated.replayed, repeated.level) == (True, responses[0].level)
     assert (await inventory.level(part)).on_hand == 7
 
 
@@ -79,7 +79,7 @@ async def test_two_carts_with_the_same_id_have_a_hold_each(inventory: Running) -
 
     held = [await inventory.public.CreateReservation(request) for request in requests]
 
-    assert [answer.replayed for answer in held] == [False, False, True]
+    assert [response.replayed for response in held] == [False, False, True]
     assert held[0].reservation.reservation_id == held[2].reservation.reservation_id
     assert held[0].reservation.reservation_id != held[1].reservation.reservation_id
     assert (await inventory.level(part)).reserved == 2
@@ -89,10 +89,10 @@ async def test_retries_at_once_have_one_effect(inventory: Running) -> None:
     part = await inventory.have(5)
     request = adjustment(part, str(uuid.uuid4()))
 
-    answers = await asyncio.gather(*(inventory.staff.AdjustStock(request) for _ in range(8)))
+    responses = await asyncio.gather(*(inventory.staff.AdjustStock(request) for _ in range(8)))
 
-    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 7
-    assert {answer.level.version for answer in answers} == {2}
+    assert sorted(response.replayed for response in responses) == [False] + [True] * 7
+    assert {response.level.version for response in responses} == {2}
     assert (await inventory.level(part)).on_hand == 4
 
 
@@ -107,7 +107,7 @@ async def test_retries_at_once_with_different_bodies_have_one_effect(inventory: 
     assert (await inventory.level(part)).version == 2
 
 
-async def test_whoever_brings_the_same_body_is_answered_whatever_else_came_with_the_id(inventory: Running) -> None:
+async def test_requests_with_the_same_body_succeed_whatever_other_bodies_have_the_id(inventory: Running) -> None:
     """Retries were refused as another body when they came to the queue behind one that was."""
     part = await inventory.have(99)
     request_id = str(uuid.uuid4())
@@ -117,8 +117,8 @@ async def test_whoever_brings_the_same_body_is_answered_whatever_else_came_with_
     results = await asyncio.gather(*calls, return_exceptions=True)
 
     taken = 99 - (await inventory.level(part)).on_hand
-    answered = [delta for delta, result in zip(deltas, results, strict=True) if not isinstance(result, BaseException)]
-    assert answered == [delta for delta in deltas if delta == taken]
+    accepted = [delta for delta, result in zip(deltas, results, strict=True) if not isinstance(result, BaseException)]
+    assert accepted == [delta for delta in deltas if delta == taken]
 
 
 async def test_an_id_is_free_for_the_next_body_when_the_first_is_refused(inventory: Running) -> None:
@@ -139,9 +139,9 @@ async def test_retries_at_once_through_two_replicas_have_one_effect(inventory: R
         for _ in range(20):
             request = adjustment(part, str(uuid.uuid4()))
             replica = other.client("admin", permissions=frozenset({"stock:write", "stock:read"}))
-            answers = await asyncio.gather(inventory.staff.AdjustStock(request), replica.AdjustStock(request))
-            assert sorted(answer.replayed for answer in answers) == [False, True]
-            assert answers[0].level == answers[1].level
+            responses = await asyncio.gather(inventory.staff.AdjustStock(request), replica.AdjustStock(request))
+            assert sorted(response.replayed for response in responses) == [False, True]
+            assert responses[0].level == responses[1].level
 
     assert (await inventory.level(part)).on_hand == 30
 
@@ -152,9 +152,9 @@ async def test_a_refused_request_may_be_tried_again(inventory: Running) -> None:
     await refusal(inventory.staff.AdjustStock(request))
     await inventory.staff.AdjustStock(adjustment(part, str(uuid.uuid4()), delta=1))
 
-    answer = await inventory.staff.AdjustStock(request)
+    response = await inventory.staff.AdjustStock(request)
 
-    assert (answer.replayed, answer.level.on_hand) == (False, 0)
+    assert (response.replayed, response.level.on_hand) == (False, 0)
 
 
 async def test_every_kind_of_write_is_repeatable(inventory: Running) -> None:

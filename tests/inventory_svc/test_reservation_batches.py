@@ -22,16 +22,16 @@ def named(part: str, quantity: int = 1) -> pb.CreateReservationRequest:
 async def test_a_refused_hold_costs_the_others_nothing(inventory: Running) -> None:
     part = await inventory.have(5)
 
-    answer = await inventory.public.BatchCreateReservations(batch(named(part, 2), named(part, 4), named(part, 3)))
+    response = await inventory.public.BatchCreateReservations(batch(named(part, 2), named(part, 4), named(part, 3)))
 
-    assert [result.reservation.lines[0].quantity for result in answer.results if result.HasField("reservation")] == [
+    assert [result.reservation.lines[0].quantity for result in response.results if result.HasField("reservation")] == [
         2,
         3,
     ]
-    refused = answer.results[1]
+    refused = response.results[1]
     assert (refused.error.reason, refused.HasField("reservation")) == ("INSUFFICIENT_STOCK", False)
     assert (refused.error.metadata["requested"], refused.error.metadata["available"]) == ("4", "3")
-    seen = await inventory.staff.GetStock(pb.GetStockRequest(part_id=part, min_revision_token=answer.revision_token))
+    seen = await inventory.staff.GetStock(pb.GetStockRequest(part_id=part, min_revision_token=response.revision_token))
     assert (seen.stock.reserved, seen.stock.version) == (5, 3)
 
 
@@ -53,11 +53,11 @@ async def test_a_repetition_in_other_company_gets_the_first_answers(inventory: R
 async def test_crowds_that_come_in_batches_do_not_oversell(inventory: Running) -> None:
     part = await inventory.have(50)
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(inventory.public.BatchCreateReservations(batch(*(named(part) for _ in range(20)))) for _ in range(6))
     )
 
-    results = [result for answer in answers for result in answer.results]
+    results = [result for response in responses for result in response.results]
     assert sum(result.HasField("reservation") for result in results) == 50
     assert {result.error.reason for result in results if result.HasField("error")} == {"INSUFFICIENT_STOCK"}
     assert (await inventory.level(part)).reserved == 50

@@ -1,4 +1,4 @@
-"""Holds over gRPC, and their end by time."""
+"""Reservations over gRPC, and their expiry."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def changes(inventory: Running, entity_id: str) -> AsyncIterator[Any]:
                 yield change
 
 
-async def test_an_overdue_hold_makes_nobody_wait(inventory: Running) -> None:
+async def test_an_overdue_reservation_blocks_no_caller(inventory: Running) -> None:
     part = await inventory.have(2)
     await inventory.app.expiry.stop()
     first = (await inventory.public.CreateReservation(wish((part, 2), seconds=1))).reservation

@@ -25,7 +25,7 @@ BOLT = ("bolt", "main")
 
 
 class Kept:
-    """An result that remembers what it was made of."""
+    """A response whose bytes are its stock and version."""
 
     def __init__(self, level: StockLevel) -> None:
         self.level = level
@@ -48,7 +48,7 @@ def count(on_hand: int, expected: int | None) -> commands.SetStock:
 
 
 class Watched:
-    """The writer's connection, telling what it is asked, with room for somebody between the read and the write."""
+    """The writer's connection: records the queries, and runs a callback between the read and the write."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -99,7 +99,7 @@ def by_hand(dsn: str, query: str) -> None:
         shell.execute(query.encode())
 
 
-async def test_a_lone_change_is_two_round_trips(inventory_dsn: str) -> None:
+async def test_a_single_level_write_takes_two_round_trips(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         result = await writer.submit(write(adjust(-4)))
 
@@ -107,7 +107,7 @@ async def test_a_lone_change_is_two_round_trips(inventory_dsn: str) -> None:
     assert (result.stored_response, result.replayed) == (b"6@3", False)
 
 
-async def test_whoever_was_faster_is_taken_into_account(inventory_dsn: str) -> None:
+async def test_a_concurrent_write_is_taken_into_account(inventory_dsn: str) -> None:
     async with open_writer(inventory_dsn) as (writer, watched):
         watched.between = lambda: by_hand(inventory_dsn, "UPDATE stock_level SET on_hand = on_hand - 3")
         result = await writer.submit(write(adjust(-4)))

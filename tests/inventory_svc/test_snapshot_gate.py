@@ -1,4 +1,4 @@
-"""A server reads four snapshots at a time; a fifth is told when to come again; a slot is free when its reader goes."""
+"""A server reads four snapshots at a time; a fifth gets a retry delay; a slot is free when its reader ends."""
 
 from __future__ import annotations
 

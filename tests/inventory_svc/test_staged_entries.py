@@ -172,7 +172,7 @@ def test_stock_does_not_come_to_a_location_that_is_archived_meanwhile(shell: She
     assert caught.value.diag.constraint_name == "archived_location_holds_no_stock"
 
 
-def test_an_old_snapshot_is_told_to_retry(shell: Shell, other: Shell) -> None:
+def test_an_old_snapshot_gets_a_retryable_error(shell: Shell, other: Shell) -> None:
     with pytest.raises(psycopg.errors.SerializationFailure), shell.transaction():
         shell.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM stock_level")
         other.execute("UPDATE stock_level SET on_hand = 12 WHERE part_id = 'p2'")

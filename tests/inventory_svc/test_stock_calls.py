@@ -11,9 +11,9 @@ from tests.inventory_svc.running import ADMIN_ID, Running, refusal
 
 
 async def test_a_count_creates_a_level_and_names_who_made_it(inventory: Running) -> None:
-    answer = await inventory.staff.SetStock(pb.SetStockRequest(part_id="bolt", on_hand=40, expected_version=0))
+    response = await inventory.staff.SetStock(pb.SetStockRequest(part_id="bolt", on_hand=40, expected_version=0))
 
-    level = answer.level
+    level = response.level
     assert (level.part_id, level.location_id, level.on_hand, level.available, level.version) == (
         "bolt",
         "main",
@@ -22,8 +22,8 @@ async def test_a_count_creates_a_level_and_names_who_made_it(inventory: Running)
         1,
     )
     assert (level.last_updated_by.user_id, level.last_updated_by.username) == (ADMIN_ID, "admin")
-    assert answer.revision_token
-    assert not answer.replayed
+    assert response.revision_token
+    assert not response.replayed
 
 
 async def test_a_write_needs_its_permission_before_anything_is_looked_at(inventory: Running) -> None:
@@ -50,10 +50,10 @@ async def test_a_count_without_a_version_must_be_unconditional(inventory: Runnin
     part = await inventory.have(1)
 
     error = await refusal(inventory.staff.SetStock(pb.SetStockRequest(part_id=part, on_hand=2)))
-    answer = await inventory.staff.SetStock(pb.SetStockRequest(part_id=part, on_hand=2, unconditional=True))
+    response = await inventory.staff.SetStock(pb.SetStockRequest(part_id=part, on_hand=2, unconditional=True))
 
     assert isinstance(error, errors.VersionRequired)
-    assert (answer.level.on_hand, answer.level.version) == (2, 2)
+    assert (response.level.on_hand, response.level.version) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,12 @@ async def test_a_shortage_says_what_was_asked_and_what_is_there(inventory: Runni
 async def test_many_parts_are_answered_in_the_order_asked(inventory: Running) -> None:
     first, second = await inventory.have(1), await inventory.have(2)
 
-    answer = await inventory.public.BatchGetStock(pb.BatchGetStockRequest(part_ids=[second, "missing", first, second]))
+    response = await inventory.public.BatchGetStock(
+        pb.BatchGetStockRequest(part_ids=[second, "missing", first, second])
+    )
 
-    assert [stock.part_id for stock in answer.stocks] == [second, first]
-    assert list(answer.missing_part_ids) == ["missing"]
+    assert [stock.part_id for stock in response.stocks] == [second, first]
+    assert list(response.missing_part_ids) == ["missing"]
 
 
 async def test_levels_are_listed_in_pages_with_filters(inventory: Running) -> None:

@@ -1,1 +1,1 @@
-"""Tests of the rules alone."""
+"""Tests of the conversions."""

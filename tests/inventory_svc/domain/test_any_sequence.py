@@ -1,4 +1,4 @@
-"""Any sequence of intents leaves the books right: never negative, nothing held twice, the ledger sums up."""
+"""Any sequence of commands keeps the invariants: no negative stock, no unit reserved twice, the ledger sums up."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OWNER = Owner("cart", is_user=False)
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Draws intents, right and wrong ones, and time."""
+    """Draws valid and invalid commands, and time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.warehouse = Warehouse("berlin")
 
     def attempt(self, command: commands.Command) -> Any:
-        """A refusal is an answer like any other, as long as it is a rule's and changes nothing."""
+        """Run a command. A rejection is a valid result if a rule raised it and nothing changed."""
         before = self.warehouse.unit_of_work()
         try:
             return self.warehouse.do(command)

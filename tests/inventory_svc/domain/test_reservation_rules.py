@@ -1,4 +1,4 @@
-"""Rules of holds, one behaviour each."""
+"""Rules of reservations, one behaviour per test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reserve(
     owner: Owner = ANNA,
     replaces: str | None = None,
 ) -> Reservation:
-    """A hold of a minute."""
+    """Reserve lines for a minute."""
     wanted = [ReservationLine(line[0], line[2] if len(line) == 3 else "", line[1]) for line in lines]
     held: Reservation = warehouse.do(
         commands.CreateReservation(

@@ -1,4 +1,4 @@
-"""Rules of single levels, one behaviour each."""
+"""Rules of single levels, one behaviour per test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A warehouse in memory: what the writer and the database do between two decisions, without either."""
+"""A warehouse in memory: applies decisions as the writer and the database do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Warehouse:
-    """Keeps levels, reservations, locations and the ledger, and decides one command at a time."""
+    """Stores levels, reservations, locations and the ledger, and decides one command at a time."""
 
     def __init__(self, *locations: str) -> None:
         self.now = START
@@ -26,18 +26,18 @@ class Warehouse:
         self.ledger: list[Movement] = []
 
     def do(self, command: Command, origin: Origin = BUYER) -> Any:
-        """Decide an command; refused = raises, with nothing changed."""
+        """Decide a command. A rejected command raises and changes nothing."""
         unit_of_work = self.unit_of_work()
         outcome = update_stock_with_sync(unit_of_work, command, origin)
         self.keep(unit_of_work)
         return outcome
 
     def unit_of_work(self) -> UnitOfWork:
-        """A unit_of_work of everything there is."""
+        """Return a unit of work of all rows."""
         return UnitOfWork(self.now, dict(self.levels), dict(self.reservations), dict(self.locations))
 
     def keep(self, unit_of_work: UnitOfWork) -> None:
-        """What the database would hold after the commit."""
+        """Store the rows as the database does at a commit."""
         self.levels.update(unit_of_work.levels)
         self.reservations.update(unit_of_work.reservations)
         self.locations.update(unit_of_work.locations)
@@ -48,7 +48,7 @@ class Warehouse:
         self.now += timedelta(seconds=seconds)
 
     def check(self) -> None:
-        """What holds after any sequence of commands."""
+        """Check the invariants, which hold after any sequence of commands."""
         for key, level in self.levels.items():
             moves = [item for item in self.ledger if (item.part_id, item.location_id) == key]
             assert 0 <= level.reserved <= level.on_hand

@@ -121,14 +121,14 @@ async def test_every_call_twice_at_once(crowd: Crowd) -> None:
         request_id = str(uuid.uuid4())
         if number % 3:
             adjustment = pb.AdjustStockRequest(request_id=request_id, part_id="bolt", delta=-1, reason="storm")
-            answers: list[Any] = await outcomes(first.AdjustStock(adjustment), second.AdjustStock(adjustment))
+            responses: list[Any] = await outcomes(first.AdjustStock(adjustment), second.AdjustStock(adjustment))
         else:
             wanted = wish(number, bolt=chance.randrange(1, 3))
-            answers = await outcomes(first.CreateReservation(wanted), second.CreateReservation(wanted))
-        assert sorted(answer.replayed for answer in answers) == [False, True]
-        for answer in answers:
-            answer.replayed = False
-        assert answers[0] == answers[1]
+            responses = await outcomes(first.CreateReservation(wanted), second.CreateReservation(wanted))
+        assert sorted(response.replayed for response in responses) == [False, True]
+        for response in responses:
+            response.replayed = False
+        assert responses[0] == responses[1]
 
     await asyncio.gather(*(twice(number) for number in range(150)))
 
