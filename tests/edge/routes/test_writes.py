@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute
 from edge.app import Edge
 from edge.http.methods import SAFE_METHODS
 from edge.routes.write import KIND, WriteKind
+from tests.edge.routes.shop import PART as SHOWN
 from tests.edge.routes.shop import open_shop, seen, stock
 
 # Writes that no change log has. The declaration of each gives the reason.
@@ -73,11 +74,11 @@ async def hold(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def create_part(admin: httpx.AsyncClient) -> httpx.Response:
-    return await admin.post("/admin/parts", json={"part_id": "NEW", "title": "New", "status": "published"})
+    return await admin.post("/admin/parts", json={**SHOWN, "part_id": "NEW"})
 
 
 async def replace_part(admin: httpx.AsyncClient) -> httpx.Response:
-    body = {"title": "Replaced", "status": "published", "expected_version": 1}
+    body = {**SHOWN, "title": "Replaced", "expected_version": 1}
     return await admin.put(f"/admin/parts/{PART}", json=body)
 
 
@@ -90,11 +91,13 @@ async def set_stock(admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def adjust_stock(admin: httpx.AsyncClient) -> httpx.Response:
-    return await admin.post(f"/admin/parts/{PART}/stock/adjust", json={"delta": -3})
+    return await admin.post(f"/admin/parts/{PART}/stock/adjust", json={"delta": -3, "reason": "broken"})
 
 
 async def adjust_stock_batch(admin: httpx.AsyncClient) -> httpx.Response:
-    return await admin.post("/admin/stock/batch", json={"adjustments": [{"part_id": PART, "delta": -3}]})
+    return await admin.post(
+        "/admin/stock/batch", json={"adjustments": [{"part_id": PART, "delta": -3, "reason": "broken"}]}
+    )
 
 
 async def set_reorder_point(admin: httpx.AsyncClient) -> httpx.Response:
@@ -102,9 +105,9 @@ async def set_reorder_point(admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def reverse_movement(admin: httpx.AsyncClient) -> httpx.Response:
-    adjusted = await admin.post(f"/admin/parts/{PART}/stock/adjust", json={"delta": 5})
+    adjusted = await admin.post(f"/admin/parts/{PART}/stock/adjust", json={"delta": 5, "reason": "found"})
     assert (await part(admin, **seen(adjusted)))["stock"]["available"] == 15
-    return await admin.post(f"/admin/movements/{PART}/main/2/reverse")
+    return await admin.post(f"/admin/movements/{PART}/main/2/reverse", json={"reason": "a mistake"})
 
 
 async def transfer_stock(admin: httpx.AsyncClient) -> httpx.Response:
@@ -114,7 +117,7 @@ async def transfer_stock(admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def archive_stock(admin: httpx.AsyncClient) -> httpx.Response:
-    await admin.post(f"/admin/parts/{PART}/stock/adjust", json={"delta": -10})
+    await admin.post(f"/admin/parts/{PART}/stock/adjust", json={"delta": -10, "reason": "broken"})
     return await admin.post(f"/admin/parts/{PART}/stock/archive", json={})
 
 
@@ -178,7 +181,7 @@ async def locations(client: httpx.AsyncClient, **headers: str) -> object:
 
 
 async def reorder_points(client: httpx.AsyncClient, **headers: str) -> object:
-    return [level["reorder_point"] for level in (await staff_stock(client, **headers))["locations"]]
+    return [level["reorder_point"] for level in (await staff_stock(client, **headers))["levels"]]
 
 
 async def reservations(client: httpx.AsyncClient, **headers: str) -> object:
@@ -187,7 +190,7 @@ async def reservations(client: httpx.AsyncClient, **headers: str) -> object:
 
 
 async def where(client: httpx.AsyncClient, **headers: str) -> object:
-    return {level["location_id"]: level["on_hand"] for level in (await staff_stock(client, **headers))["locations"]}
+    return {level["location_id"]: level["on_hand"] for level in (await staff_stock(client, **headers))["levels"]}
 
 
 Act = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
