@@ -24,7 +24,7 @@ def app() -> Litestar:
     async def undecided() -> None:
         return None
 
-    def enter(request: Request[Any, Any, Any]) -> None:
+    async def enter(request: Request[Any, Any, Any]) -> None:
         set_request_context(RequestContext(client_ip=request.headers["client"], route=request.url.path))
 
     return Litestar([old, undecided], before_request=enter)
