@@ -128,7 +128,7 @@ class EdgeMiddleware:
         context.record_revision(self._position())
         set_request_context(context)
         if self._limiter is not None:
-            context.refusal = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, context)
+            context.rejection = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, context)
         set_current_request(CallContext(ANONYMOUS, context.request_id, context.traceparent))
         return context
 
@@ -212,10 +212,10 @@ class EdgeMiddleware:
         if str(scope["path"]).startswith(_PROBES):
             await self.app(scope, receive, send)
             return
-        if context.refusal is not None:
+        if context.rejection is not None:
             if has_body(scope["method"], headers):
-                raise context.refusal
-            await _send(problem_response(context.refusal), scope, receive, send)
+                raise context.rejection
+            await _send(problem_response(context.rejection), scope, receive, send)
             return
         with self._connections.admit(context.client_ip, scope.get("client")) as connection:
             receive = await self._bodies.read(scope["method"], headers, receive, connection)
@@ -237,8 +237,8 @@ class EdgeMiddleware:
             check_head(scope, headers)
         except EdgeError as error:
             return error
-        if context.refusal is not None:
-            return context.refusal
+        if context.rejection is not None:
+            return context.rejection
         if scope["path"].rstrip("/") not in self._socket_paths:
             return NotFoundException()
         if scope["query_string"]:
@@ -270,10 +270,10 @@ class EdgeMiddleware:
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
-        refusal = problem_response(
+        response = problem_response(
             Overloaded("Too many requests are in progress. Retry after the time in Retry-After.", retry_after_seconds=1)
         )
-        await _send(refusal, scope, receive, send)
+        await _send(response, scope, receive, send)
 
 
 def _peer(scope: Any) -> str:

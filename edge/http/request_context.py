@@ -44,7 +44,7 @@ class RequestContext:
     # 412 instead of 409 when the condition was sent as If-Match (RFC 9110, 13.1.1).
     conflict_status: int = 409
     # The error of a request beyond the rate limit of its caller.
-    refusal: TooManyRequests | None = None
+    rejection: TooManyRequests | None = None
     # The caller's rate limit and its remainder.
     limit_headers: tuple[tuple[bytes, bytes], ...] = ()
     route: str = ""

@@ -80,8 +80,8 @@ class RevisionGate:
             positions = cursors.decode(cookie)
         except CursorMalformed:
             return ""
-        kept = [position for log, position in positions.items() if not self._is_of_lost_epoch(log, position)]
-        return cursors.encode(*kept) if kept else ""
+        valid = [position for log, position in positions.items() if not self._is_of_lost_epoch(log, position)]
+        return cursors.encode(*valid) if valid else ""
 
     def _is_of_lost_epoch(self, log: str, position: cursors.Position) -> bool:
         follower = self._followers.get(log)

@@ -29,7 +29,7 @@ def test_reason_survives_the_wire(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", [name for name, (status, _) in STATUS_BY_REASON.items() if status == 503])
-def test_answers_that_may_pass_say_when_to_come_again(reason: str) -> None:
+def test_temporary_errors_have_retry_after(reason: str) -> None:
     response = problem_response(CLASSES[reason]("later", retry_after_seconds=1.2))
 
     assert response.headers["Retry-After"] == "2"
