@@ -1,4 +1,4 @@
-"""Which content coding a client wants, and a body in it."""
+"""Choose the content coding of a response and compress its body."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import brotli  # type: ignore[import-untyped]
 import zstandard
 
-# Preference of ours among codings the client likes equally: zstd is the cheapest for what it saves.
+# Order among codings to which the client gives equal weight: zstd costs least for what it saves.
 CODINGS: Final = ("zstd", "br", "gzip")
 IDENTITY: Final = "identity"
 MIN_BYTES: Final = 256  # below it, headers outweigh what compression saves
@@ -21,7 +21,7 @@ _GZIP_LEVEL = 6
 
 @lru_cache(maxsize=512)
 def choose_coding(accept_encoding: str) -> str:
-    """The coding to answer with (RFC 9110, 12.5.3); ``identity`` when none of ours is acceptable."""
+    """Return the coding of the response (RFC 9110, 12.5.3); ``identity`` when none of ``CODINGS`` is acceptable."""
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
         name, _, parameters = item.partition(";")
@@ -47,7 +47,7 @@ def _weight(parameters: str) -> float:
 
 
 def compress(raw: bytes, coding: str) -> bytes:
-    """The body in a coding."""
+    """Return the body in a coding."""
     match coding:
         case "zstd":
             return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(raw)

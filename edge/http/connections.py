@@ -1,7 +1,7 @@
-"""How many connections requests may hold at once, in all and for one address, and which one gives way at the bound.
+"""Limit the requests in progress, in total and for each address.
 
-A connection whose request waits for its body costs its client nothing and occupies us: at a bound the one that has
-waited longest is closed, and the new one accepted. Only when none waits is the new one rejected.
+A request that waits for its body costs its client nothing and occupies a connection here: at a limit the request that
+has waited longest is closed and the new one accepted. The new one is rejected only when no request waits.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Connection:
     __slots__ = ("_limiter", "address", "buffered", "deadline", "peer", "replaced")
 
     def __init__(self, limiter: ConnectionLimiter, address: str, peer: Peer | None) -> None:
-        """Begin without a body."""
+        """Start without a body."""
         self._limiter = limiter
         self.address = address
         self.peer = peer
-        self.buffered = 0  # bytes of its body that are here
+        self.buffered = 0  # bytes of its body that have arrived
         self.deadline: asyncio.Timeout | None = None
         self.replaced = False
 
@@ -54,12 +54,12 @@ class Connection:
 
 
 class ConnectionLimiter:
-    """Counts requests in progress by address, and knows which of them wait for their body."""
+    """Counts requests in progress by address and tracks which of them wait for their body."""
 
     def __init__(
         self, per_address: int = PER_ADDRESS, *, total: int = TOTAL, buffered_bytes: int = BUFFERED_BYTES
     ) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._per_address = per_address
         self._total = total
         self._most_buffered = buffered_bytes
@@ -69,7 +69,7 @@ class ConnectionLimiter:
         self.begun = 0  # since the start
         self._waiting: OrderedDict[Connection, None] = OrderedDict()  # the longest wait first
         self._waiting_of: dict[str, OrderedDict[Connection, None]] = {}
-        self.peers: dict[Peer, int] = {}  # ends of the connections in use, and by how many requests
+        self.peers: dict[Peer, int] = {}  # the remote ends of the connections in use, each with its number of requests
 
     @contextlib.contextmanager
     def occupied(self, peer: Peer | None) -> Iterator[None]:
@@ -81,7 +81,7 @@ class ConnectionLimiter:
             self._use(peer, -1)
 
     def admit(self, address: str, peer: Peer | None = None) -> Connection:
-        """Count a request; raises ``TooManyConnections`` or ``Overloaded`` when nothing can give way to it.
+        """Count a request; raise ``TooManyConnections`` or ``Overloaded`` when no waiting request can be closed for it.
 
         An IPv6 network of one customer counts as one address.
         """
@@ -102,7 +102,7 @@ class ConnectionLimiter:
         return connection
 
     def leave(self, connection: Connection) -> None:
-        """Forget a request that has ended."""
+        """Remove a request that has ended."""
         self._use(connection.peer, -1)
         self._uncount(connection)
 
@@ -119,7 +119,7 @@ class ConnectionLimiter:
             BODIES_WAITING.dec()
 
     def buffer(self, connection: Connection, size: int) -> None:
-        """Count bytes of a body that has not arrived completely; beyond the bound the longest wait ends."""
+        """Count bytes of a body that has not arrived completely; beyond the limit the longest wait ends."""
         connection.buffered += size
         self._buffered += size
         while self._buffered > self._most_buffered and self._replace(self._waiting):
@@ -136,7 +136,7 @@ class ConnectionLimiter:
         return True
 
     def _arrived(self, connection: Connection) -> None:
-        """Forget a wait; once only, because a replaced request gets here twice."""
+        """Remove a wait if it is still registered: a replaced request is removed twice."""
         if connection not in self._waiting:
             return
         del self._waiting[connection]
@@ -147,7 +147,7 @@ class ConnectionLimiter:
         self._buffered -= connection.buffered
 
     def _uncount(self, connection: Connection) -> None:
-        """Count a request no longer; once only, because a replaced one gets here twice."""
+        """Remove a request from the counts if it is still there: a replaced request is removed twice."""
         of_address = self._open.get(connection.address)
         if of_address is None or connection not in of_address:
             return

@@ -1,4 +1,4 @@
-"""Announces the removal of a route: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), one log line per client and day."""
+"""Announce the removal of a route: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), one log line per client and day."""
 
 from __future__ import annotations
 

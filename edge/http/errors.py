@@ -1,18 +1,18 @@
-"""Errors that arise at the HTTP border itself; everything else comes from ``chassis.errors``.
+"""Errors of the HTTP layer; all others come from ``chassis.errors``.
 
 ::
 
     EdgeError
     ├── MalformedRequest      unreadable or of the wrong type: 400
-    ├── RuleBroken            readable, but against a documented rule: 422
+    ├── RuleBroken            readable, but violates a documented rule: 422
     ├── MediaTypeUnsupported  a body that is not plain JSON: 415
     ├── BodyTimeout           the body did not arrive in time: 408
-    ├── BodyTooLarge          the body is longer than any request needs: 413
-    ├── UriTooLong            the path and the query are longer than any request needs: 414
-    ├── HeadersTooLarge       so are the header fields: 431
-    ├── TooManyRequests       the caller's own limit is reached: 429
-    ├── TooManyConnections    the address has as many requests open as it may: 429
-    ├── CsrfTokenMissing      a browser's request lacks the proof of its page: 403
+    ├── BodyTooLarge          the body exceeds the size limit: 413
+    ├── UriTooLong            the path and the query exceed the size limit: 414
+    ├── HeadersTooLarge       the header fields exceed the size limit: 431
+    ├── TooManyRequests       the rate limit of the caller is reached: 429
+    ├── TooManyConnections    the address has reached its limit of open requests: 429
+    ├── CsrfTokenMissing      a browser's request has no valid CSRF token: 403
     ├── RegistrationClosed    customers cannot register here: 403
     ├── Missing               no such user or session: 404
     ├── Taken                 the name is in use: 409
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class EdgeError(Exception):
-    """An answer that is refused before any service is asked."""
+    """A request that is rejected before any service is called."""
 
     status: ClassVar[int] = 400
     reason: ClassVar[str] = "FIELD_INVALID"
@@ -39,7 +39,7 @@ class EdgeError(Exception):
     def __init__(
         self, detail: str, *, fields: Sequence[FieldViolation] = (), retry_after_seconds: float | None = None
     ) -> None:
-        """Hold what a person is told and, per field, what is wrong."""
+        """``detail`` is for people; ``fields`` states what is wrong with each field."""
         super().__init__(detail)
         self.detail = detail
         self.fields = tuple(fields)
@@ -47,18 +47,18 @@ class EdgeError(Exception):
 
 
 class MalformedRequest(EdgeError):
-    """The request cannot be read: broken JSON, a wrong type, an unknown or missing field."""
+    """The request cannot be read: invalid JSON, a wrong type, an unknown or missing field."""
 
 
 class RuleBroken(EdgeError):
-    """The request can be read and breaks a rule that the interface documents."""
+    """The request can be read but violates a documented rule."""
 
     status = 422
     title = "A field violates a rule"
 
 
 class MediaTypeUnsupported(EdgeError):
-    """The body says that it is something other than JSON, or is compressed."""
+    """The body is declared as something other than JSON, or is compressed."""
 
     status = 415
     reason = "MEDIA_TYPE_UNSUPPORTED"
@@ -74,7 +74,7 @@ class BodyTimeout(EdgeError):
 
 
 class BodyTooLarge(EdgeError):
-    """The body is longer than any request needs."""
+    """The body exceeds the size limit."""
 
     status = 413
     reason = "BODY_TOO_LARGE"
@@ -82,7 +82,7 @@ class BodyTooLarge(EdgeError):
 
 
 class UriTooLong(EdgeError):
-    """The path and the query together are longer than any request needs."""
+    """The path and the query together exceed the size limit."""
 
     status = 414
     reason = "URI_TOO_LONG"
@@ -90,7 +90,7 @@ class UriTooLong(EdgeError):
 
 
 class HeadersTooLarge(EdgeError):
-    """The header fields together are longer than any request needs."""
+    """The header fields together exceed the size limit."""
 
     status = 431
     reason = "HEADERS_TOO_LARGE"
@@ -98,7 +98,7 @@ class HeadersTooLarge(EdgeError):
 
 
 class TooManyRequests(EdgeError):
-    """The caller has used up its own limit."""
+    """The caller has reached its rate limit."""
 
     status = 429
     reason = "OVERLOADED"
@@ -106,7 +106,7 @@ class TooManyRequests(EdgeError):
 
 
 class TooManyConnections(EdgeError):
-    """The address has as many requests open as it may, and none of them waits for its body."""
+    """The address has reached its limit of open requests, and none of them waits for its body."""
 
     status = 429
     reason = "OVERLOADED"
@@ -114,7 +114,7 @@ class TooManyConnections(EdgeError):
 
 
 class CsrfTokenMissing(EdgeError):
-    """A request with a session cookie does not prove that it comes from our own page."""
+    """A request with a session cookie has no valid CSRF token."""
 
     status = 403
     reason = "CSRF_TOKEN_MISSING"

@@ -1,4 +1,4 @@
-"""``fields=``: partial responses, checked against the fields of the response."""
+"""The query parameter ``fields``: partial responses with only the named fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def fields_parameter(subject: str, *views: type[msgspec.Struct]) -> QueryParameter:
-    """``fields=`` of a route: described by the names it may hold, refused by ``parse_fields`` in better words."""
+    """Return the parameter ``fields`` of a route.
+
+    Its pattern only documents the names: ``parse_fields`` rejects others with a clearer error.
+    """
     names = dict.fromkeys(name for view in views for name in view.__struct_fields__)
     name = f"({'|'.join(names)})"
     return QueryParameter(
@@ -24,7 +27,7 @@ def fields_parameter(subject: str, *views: type[msgspec.Struct]) -> QueryParamet
 
 
 def parse_fields(raw: str | None, view: type[msgspec.Struct]) -> tuple[str, ...]:
-    """The fields asked for, in the order of the view; empty = all. ``MalformedRequest`` names an unknown one."""
+    """Return the requested fields in the order of the view, empty = all; ``MalformedRequest`` for unknown ones."""
     if raw is None:
         return ()
     asked = {item.strip() for item in raw.split(",") if item.strip()}
@@ -33,13 +36,13 @@ def parse_fields(raw: str | None, view: type[msgspec.Struct]) -> tuple[str, ...]
     if unknown or not asked:
         message = f"not among {', '.join(known)}"
         wrong = unknown or [""]
-        detail = f"fields= names what is not there: {', '.join(wrong)}."
+        detail = f"fields= has unknown names: {', '.join(wrong)}."
         raise MalformedRequest(detail, fields=[FieldViolation("fields", f"{item!r} is {message}") for item in wrong])
     return tuple(name for name in known if name in asked)
 
 
 def only(view: msgspec.Struct, fields: Collection[str]) -> object:
-    """The view reduced to some of its fields."""
+    """Return the view reduced to some of its fields."""
     if not fields:
         return view
     return {name: getattr(view, name) for name in fields}

@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the caller's word for "this is the same request", as the services' ``request_id``."""
+"""Map the header ``Idempotency-Key`` to the ``request_id`` of the services."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "partstream:idempotency-key")
 
 
 def request_id_for(request: Request[Any, Any, Any]) -> str:
-    """The ``request_id`` of a write: the key itself when it is a UUID, else one derived from it and its user.
+    """Return the ``request_id`` of a write: the key itself when it is a UUID, else derived from key and user.
 
-    Without a key a fresh one is made, so that a retry between edge and service still counts once.
+    Without a key a random one is generated, so that a retry between edge and service still counts once.
     """
     key = request.headers.get(HEADER)
     if key is None:

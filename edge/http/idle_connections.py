@@ -1,4 +1,4 @@
-"""Closes connections that send no request, when an address or all together have too many of them."""
+"""Close connections without a request when one address, or all together, have too many of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERVAL_SECONDS: Final = 1.0
 
 
 class IdleConnections(BackgroundService):
-    """Looks every second. Below the bounds that is one count of the open files."""
+    """Checks every second. Below the limits a check only counts the open files."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class IdleConnections(BackgroundService):
         self._is_proxy = is_proxy
 
     async def run_once(self) -> None:
-        """Close the excess, the connections that have been quiet longest first."""
+        """Close the excess connections, those that have been idle longest first."""
         if open_files() <= min(self._per_address, self._total):
             return
         every = await asyncio.to_thread(accepted, self._port)

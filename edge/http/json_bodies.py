@@ -1,6 +1,6 @@
-"""Request bodies: strict JSON into msgspec structs, with every refusal as a problem.
+"""Decode JSON request bodies strictly into msgspec structs.
 
-Litestar's own decoding is lenient (``"40"`` passes for 40); this one is not.
+Litestar's own decoding is lenient: it accepts ``"40"`` for 40.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIELD_IN_MESSAGE: Final = re.compile(r"(?:missing required|unknown) field `(?P<
 
 
 def decode_json(raw: bytes, model: type[BodyT]) -> BodyT:
-    """The body as ``model``; ``MalformedRequest`` or ``RuleBroken`` names the first field at fault."""
+    """Return the body as ``model``; raise ``MalformedRequest`` or ``RuleBroken`` naming the first invalid field."""
     check_json_text(raw)
     try:
         decoded = msgspec.json.decode(raw, type=model)
@@ -50,7 +50,7 @@ def decode_json(raw: bytes, model: type[BodyT]) -> BodyT:
 
 
 def check_media_type(headers: Mapping[str, str]) -> None:
-    """Raises ``MediaTypeUnsupported`` for a body that does not say that it is JSON."""
+    """Raise ``MediaTypeUnsupported`` for a body that is not declared as JSON, or is compressed."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
         message = f"The body must be {JSON}, not {media_type}." if media_type else f"Content-Type is missing: {JSON}."
@@ -72,21 +72,21 @@ def _violation(text: str) -> FieldViolation:
 
 
 class JsonBody(AbstractDTO[BodyT]):
-    """``dto=JsonBody[Model], return_dto=None`` on a handler: its ``data`` is decoded strictly."""
+    """Decodes ``data`` of a handler strictly; set ``dto=JsonBody[Model], return_dto=None`` on the handler."""
 
     def decode_bytes(self, value: bytes) -> Any:
-        """Decode the raw body, whose type was checked before."""
+        """Decode the raw body, whose media type was checked before."""
         return decode_json(value, self.model_type)
 
     @classmethod
     def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
-        """None: the struct is used as it is."""
+        """Yield nothing: the struct is used as it is."""
         del model_type
         yield from ()
 
     @classmethod
     def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
-        """None: the struct is used as it is."""
+        """Return ``False``: the struct is used as it is."""
         del field_definition
         return False
 

@@ -1,4 +1,4 @@
-"""A JSON object has each name once: which of two values counts differs from program to program (RFC 8259, 4)."""
+"""Reject JSON objects with duplicate names: programs differ in which value they use (RFC 8259, 4)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         seen.add(name)
 
 
-# Values are of no interest: numbers stay texts, and objects become nothing.
+# Values are not used: numbers stay texts, and objects become ``None``.
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=str, parse_float=str)
 
 
 def check_names(text: str) -> None:
-    """Raise ``DuplicateName``; a text that is no JSON is left to the decoder. 1 KB takes about 10 us."""
+    """Raise ``DuplicateName`` for a name given twice; ignore invalid JSON. 1 KB takes about 10 us."""
     try:
         _DECODER.decode(text)
     except DuplicateName:

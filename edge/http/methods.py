@@ -1,4 +1,4 @@
-"""What an address serves: its methods, for the ``Allow`` header of OPTIONS and of 405, or WebSockets."""
+"""The methods of each path, for the ``Allow`` header of OPTIONS and of 405, and the paths of WebSockets."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _KNOWN: Final = frozenset(method.value for method in HTTPMethod)
 
 
 def allow(methods: Iterable[str]) -> str:
-    """The header's value. A HEAD is answered wherever a GET is (RFC 9110, 9.3.2); a WebSocket is no method."""
+    """Return the value of the ``Allow`` header: with HEAD wherever GET is (RFC 9110, 9.3.2), without WebSockets."""
     known = {method for method in methods if method in _KNOWN}
     return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known))
 
 
 def label(method: str) -> str:
-    """The method as a label of a metric: anyone can make up more, and each would be a time series for ever."""
+    """Return the method as a label of a metric; ``other`` for unknown ones, each of which would be a time series."""
     return method if method in _KNOWN else "other"
 
 
 def allowed_methods(app: Litestar) -> Mapping[str, str]:
-    """``Allow`` by path template. Litestar's own answer to OPTIONS names only methods that were registered together."""
+    """Return ``Allow`` by path template: Litestar's own response to OPTIONS has only methods registered together."""
     found: dict[str, set[str]] = {}
     for route in app.routes:
         found.setdefault(route.path_format, set()).update(getattr(route, "methods", ()))

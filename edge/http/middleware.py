@@ -1,4 +1,4 @@
-"""The outermost layer: an id, a bound, a log line and the common headers for every request, whatever handles it."""
+"""The outermost ASGI layer: request ids, limits, access log and common headers of every request."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ _PROBES: Final = ("/health",)
 _FORWARDED_SCHEMES: Final = frozenset({"http", "https"})
 _SECURE_SCHEMES: Final = frozenset({"https", "wss"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-SLOW_SECONDS: Final = 1.0  # an answer that took longer is worth a line at INFO
+SLOW_SECONDS: Final = 1.0  # a slower response is logged at INFO
 REQUEST_ID: Final = "Partstream-Request-Id"
-MOST_LOGGED: Final = 200  # characters of what a caller sent; a path may have 8,000
+MOST_LOGGED: Final = 200  # characters of a method or path; a path may have 8,000
 BODY_SECONDS: Final = 10.0
-CLIENT_CLOSED_REQUEST: Final = 499  # no response was read: the client ended the connection first
+CLIENT_CLOSED_REQUEST: Final = 499  # the client closed the connection before the response
 
 
 class EdgeMiddleware:
-    """An ASGI application around the application."""
+    """Wraps the ASGI application."""
 
     def __init__(  # noqa: PLR0913 - the composition root gives it what it needs
         self,
@@ -75,7 +75,7 @@ class EdgeMiddleware:
         connections: ConnectionLimiter | None = None,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
-        """``position`` tells what this edge has applied of every log, ``allowed`` the methods of each path template.
+        """``position`` returns what this edge has applied of every log; ``allowed`` has the methods by path template.
 
         ``socket_paths`` are the paths that serve WebSockets. ``max_concurrent`` counts requests whose body has arrived;
         ``connections`` bounds all of them.
@@ -94,7 +94,7 @@ class EdgeMiddleware:
         self.in_flight = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Serve one request; anything but HTTP is passed on with its context begun."""
+        """Serve an HTTP request or a WebSocket, each with a request context of its own."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -102,11 +102,11 @@ class EdgeMiddleware:
         method = scope.get("method", "GET")
         if scope["type"] == "http" and is_traced(method, headers, exported=self._traces_exported):
             with request_span(method, headers) as span:
-                context = self._begin(scope, headers)
+                context = self._create_context(scope, headers)
                 status = await self._serve(scope, receive, send, context, headers)
                 describe(span, _route(scope), method, status)
             return
-        context = self._begin(scope, headers)
+        context = self._create_context(scope, headers)
         if scope["type"] == "http":
             await self._serve(scope, receive, send, context, headers)
         elif (rejection := self._handshake_error(scope, headers, context)) is not None:
@@ -115,7 +115,7 @@ class EdgeMiddleware:
             with self._connections.occupied(scope.get("client")):
                 await self.app(scope, receive, send)
 
-    def _begin(self, scope: Any, headers: Mapping[bytes, bytes]) -> RequestContext:
+    def _create_context(self, scope: Any, headers: Mapping[bytes, bytes]) -> RequestContext:
         scope["scheme"] = self._scheme(scope, headers)
         context = RequestContext(
             request_id=self._request_id(scope, headers),
@@ -128,14 +128,14 @@ class EdgeMiddleware:
         context.record_revision(self._position())
         set_request_context(context)
         if self._limiter is not None:
-            context.refusal = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, context)
+            context.rejection = self._limiter.admit(scope.get("method", "GET"), scope["path"], headers, context)
         set_current_request(CallContext(ANONYMOUS, context.request_id, context.traceparent))
         return context
 
     def _request_id(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
-        """Return the id that a trusted proxy or the caller gave, else a new one.
+        """Return the id that a trusted proxy or the caller sent, else a new one.
 
-        A proxy's comes first: its own log names the request by it. Its header is ignored from any other peer.
+        A proxy's id takes precedence, because its log has it. Its header is ignored from any other peer.
         """
         given = [headers.get(b"partstream-request-id", b"")]
         if (by_proxy := headers.get(b"x-request-id")) is not None and self.is_trusted(_peer(scope)):
@@ -144,7 +144,7 @@ class EdgeMiddleware:
         return next((text for text in texts if _SAFE_ID.fullmatch(text)), None) or str(uuid.uuid4())
 
     def _client_ip(self, scope: Any, forwarded: str) -> str:
-        """The nearest address that is no proxy of ours, read from the right: what is left of it anyone can write."""
+        """Return the rightmost address that is no trusted proxy: a client can forge those to the left of it."""
         address = _peer(scope)
         for hop in (valid_address(item.strip()) for item in reversed(forwarded.split(","))):
             if not hop or not self.is_trusted(address):
@@ -153,7 +153,7 @@ class EdgeMiddleware:
         return valid_address(address)
 
     def _scheme(self, scope: Any, headers: Mapping[bytes, bytes]) -> str:
-        """Return the scheme by which the client reached us, or the first proxy when all of them are ours."""
+        """Return the scheme of the client's connection, as the first trusted proxy reports it."""
         given = headers.get(b"x-forwarded-proto", b"").decode("latin-1").partition(",")[0].strip().lower()
         if given in _FORWARDED_SCHEMES and self.is_trusted(_peer(scope)):
             return given
@@ -191,31 +191,31 @@ class EdgeMiddleware:
         try:
             await self._admit(scope, receive, send_labelled, context, headers)
         except BodyAborted as error:
-            await _close(error, scope, receive, send_labelled)  # a client that only ended its own side reads it
+            await _close(error, scope, receive, send_labelled)  # a half-closed client reads it
             status = CLIENT_CLOSED_REQUEST
         except (EdgeError, Overloaded) as error:
             await _close(error, scope, receive, send_labelled)
         except Exception as error:
-            # Litestar answers every error of a route; what comes here is a fault of the layers around them.
-            logger.exception("fault outside the routes", extra={"request_id": context.request_id})
+            # Litestar responds to every error of a route: this is a fault of the layers around them.
+            logger.exception("error outside the routes", extra={"request_id": context.request_id})
             if not began:
-                await _answer(problem_response(error), scope, receive, send_labelled)
+                await _send(problem_response(error), scope, receive, send_labelled)
         finally:
-            _account(scope, context, "HEAD" if head else scope["method"], status)
+            _record(scope, context, "HEAD" if head else scope["method"], status)
         return status
 
     async def _admit(
         self, scope: Any, receive: Receive, send: Send, context: RequestContext, headers: Mapping[bytes, bytes]
     ) -> None:
-        """Check head and rate, receive the body, then let the application serve: nothing slow occupies it."""
+        """Check head and rate limit and receive the body first, so that slow clients do not occupy the application."""
         check_head(scope, headers)
         if str(scope["path"]).startswith(_PROBES):
             await self.app(scope, receive, send)
             return
-        if context.refusal is not None:
+        if context.rejection is not None:
             if has_body(scope["method"], headers):
-                raise context.refusal
-            await _answer(problem_response(context.refusal), scope, receive, send)
+                raise context.rejection
+            await _send(problem_response(context.rejection), scope, receive, send)
             return
         with self._connections.admit(context.client_ip, scope.get("client")) as connection:
             receive = await self._bodies.read(scope["method"], headers, receive, connection)
@@ -237,8 +237,8 @@ class EdgeMiddleware:
             check_head(scope, headers)
         except EdgeError as error:
             return error
-        if context.refusal is not None:
-            return context.refusal
+        if context.rejection is not None:
+            return context.rejection
         if scope["path"].rstrip("/") not in self._socket_paths:
             return NotFoundException()
         if scope["query_string"]:
@@ -248,9 +248,9 @@ class EdgeMiddleware:
     async def _reject_handshake(
         self, scope: Any, receive: Receive, send: Send, context: RequestContext, error: Exception
     ) -> None:
-        """Respond to a WebSocket handshake that is not accepted as to any request, with a problem document.
+        """Respond to a rejected WebSocket handshake with a problem document.
 
-        Litestar would close the connection before it is open, and Granian turns that into a bare 403 of its own.
+        Litestar would close the connection before it is open, which Granian turns into a 403 without a body.
         """
 
         async def send_rejection(message: Message) -> None:
@@ -259,8 +259,8 @@ class EdgeMiddleware:
             await send({**message, "type": f"websocket.{message['type']}"})  # type: ignore[arg-type]
 
         response = problem_response(error)
-        await _answer(response, scope, receive, send_rejection)
-        _account(scope, context, "GET", response.status_code or 404)
+        await _send(response, scope, receive, send_rejection)
+        _record(scope, context, "GET", response.status_code or 404)
 
     def _label(self, message: Any, scope: Any, context: RequestContext) -> None:
         headers = MutableScopeHeaders.from_message(message)
@@ -270,10 +270,10 @@ class EdgeMiddleware:
 
     async def _shed(self, scope: Any, receive: Receive, send: Send) -> None:
         REQUESTS_SHED.inc()
-        refusal = problem_response(
+        response = problem_response(
             Overloaded("Too many requests are in progress. Retry after the time in Retry-After.", retry_after_seconds=1)
         )
-        await _answer(refusal, scope, receive, send)
+        await _send(response, scope, receive, send)
 
 
 def _peer(scope: Any) -> str:
@@ -282,7 +282,7 @@ def _peer(scope: Any) -> str:
     return client[0] if client else ""
 
 
-async def _answer(response: Response[bytes], scope: Any, receive: Receive, send: Send) -> None:
+async def _send(response: Response[bytes], scope: Any, receive: Receive, send: Send) -> None:
     await ASGIResponse(
         body=response.content,
         headers=dict(response.headers),
@@ -292,10 +292,10 @@ async def _answer(response: Response[bytes], scope: Any, receive: Receive, send:
 
 
 async def _close(error: Exception, scope: Any, receive: Receive, send: Send) -> None:
-    """Respond to a request whose body was not read, and end its connection: what follows on it is that body."""
+    """Respond to a request whose body was not read and close its connection, on which the body would follow."""
     response = problem_response(error)
     response.headers["Connection"] = "close"
-    await _answer(response, scope, receive, send)
+    await _send(response, scope, receive, send)
     if isinstance(error, BodyTooLarge | Overloaded):
         await discard(receive)
 
@@ -303,7 +303,7 @@ async def _close(error: Exception, scope: Any, receive: Receive, send: Send) -> 
 def _describe_request(headers: MutableScopeHeaders, context: RequestContext) -> None:
     headers[REQUEST_ID] = context.request_id
     headers.headers.extend(context.limit_headers)
-    # Granian has no option against its own `Server: granian`, and leaves the field alone where the application sets it.
+    # Granian adds `Server: granian` unless the application sets the field, and has no option against it.
     headers["Server"] = ""
     if context.stale_cookie:
         headers.add("Set-Cookie", cleared(secure=context.secure).to_header(header=""))
@@ -322,7 +322,7 @@ def _route(scope: Any) -> str:
     return scope.get("path_template") or "unmatched"
 
 
-def _account(scope: Any, context: RequestContext, method: str, status: int) -> None:
+def _record(scope: Any, context: RequestContext, method: str, status: int) -> None:
     route = _route(scope)
     seconds = time.perf_counter() - context.started
     counted = label(method)
@@ -346,13 +346,13 @@ def _account(scope: Any, context: RequestContext, method: str, status: int) -> N
 
 
 def _level(route: str, method: str, status: int, seconds: float) -> int:
-    """Who wrote, what was refused and what was slow is worth a line; reads that went well are counted in the metrics.
+    """Return the level: writes, errors and slow requests are logged at INFO or above, successful reads at DEBUG.
 
-    They come by the thousand a second, and a line for each costs as much as the answer. Probes come from everywhere.
+    There are thousands of reads a second, and a line for each costs as much as its response. Metrics count them.
     """
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return logging.DEBUG  # what begins to be refused has a line of its own
-    went_well = status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS
-    if route.startswith(_PROBES) or (method in _READS and went_well) or status == CLIENT_CLOSED_REQUEST:
+        return logging.DEBUG  # the limiter logs the first rejected request
+    is_fast_success = status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS
+    if route.startswith(_PROBES) or (method in _READS and is_fast_success) or status == CLIENT_CLOSED_REQUEST:
         return logging.DEBUG
     return logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO

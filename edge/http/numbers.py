@@ -1,7 +1,7 @@
-"""Whole numbers in addresses: ASCII digits without sign, spaces, underscores and leading zeros.
+"""Check whole numbers in URLs: ASCII digits without sign, spaces, underscores or leading zeros.
 
-``int()`` also reads `1_0`, ` 1`, `01` and the digits of other scripts, so that one resource had many addresses, and a
-misspelt address undid another movement than was meant.
+``int()`` also accepts `1_0`, ` 1`, `01` and the digits of other scripts: one resource would have many URLs, and a
+mistyped URL would reverse another movement.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_NUMBER: Final = "must be a whole number: ASCII digits, without sign or leadi
 
 
 def reject_other_numbers(request: Request[Any, Any, Any]) -> None:
-    """Raise 404 for a number in the path that is spelt otherwise, ``MalformedRequest`` (400) for one in the query."""
+    """Raise 404 for another spelling of a number in the path, ``MalformedRequest`` (400) for one in the query."""
     _check_path(request)
     query = request.query_params
     if not query:
@@ -50,6 +50,6 @@ def _check_path(request: Request[Any, Any, Any]) -> None:
 
 @cache
 def _numbers_of(handler: BaseRouteHandler) -> tuple[str, ...]:
-    """Return the parameters of a handler that are whole numbers."""
+    """Return the names of the integer parameters of a handler."""
     parameters = handler.parsed_fn_signature.parameters
     return tuple(name for name, field in parameters.items() if int in {field.annotation, *get_args(field.annotation)})

@@ -1,8 +1,8 @@
-"""The connections of the listener, as the operating system knows them.
+"""List and close the connections of the listener through their file descriptors.
 
-The listener accepts connections in its own threads and shows them to Python only with a request. They are file
-descriptors of this process though: they can be listed, and ended by number without a race, because a duplicate is
-checked before it is used.
+The listener accepts connections in its own threads and passes them to Python only with a request. They are file
+descriptors of this process: they can be listed, and closed by number without a race, because a duplicate is checked
+before it is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class OpenSocket:
 
     peer: Peer
     number: int  # of its file descriptor
-    quiet_ms: int  # since the client sent something; 0 where the system does not say
+    quiet_ms: int  # since the client sent data; 0 where the system does not report it
 
 
 def open_files() -> int:
@@ -41,10 +41,10 @@ def open_files() -> int:
 def accepted(port: int) -> list[OpenSocket]:
     """Return the connections that were accepted on ``port``. 20,000 take about 0.1 s: call it in a thread."""
     found = []
-    for name in os.listdir(FOLDER):  # noqa: PTH208 - the same
+    for name in os.listdir(FOLDER):  # noqa: PTH208 - no paths are needed
         with contextlib.suppress(OSError), _borrowed(int(name)) as borrowed:
             local = borrowed.getsockname()
-            if isinstance(local, tuple) and local[1] == port:  # a Unix socket has a text
+            if isinstance(local, tuple) and local[1] == port:  # the name of a Unix socket is a text
                 host, number = borrowed.getpeername()[:2]
                 found.append(OpenSocket((host, str(number)), int(name), _quiet_ms(borrowed)))
     return found
@@ -59,14 +59,14 @@ def duplicate(port: int, wanted: OpenSocket) -> socket.socket | None:
     try:
         if copy.getsockname()[1] == port and copy.getpeername()[:2] == (wanted.peer[0], int(wanted.peer[1])):
             return copy
-    except (OSError, IndexError):  # a Unix socket has a text
+    except (OSError, IndexError):  # the name of a Unix socket is a text
         pass
     copy.close()
     return None
 
 
 def end(port: int, unwanted: OpenSocket) -> bool:
-    """End a connection in both directions; whether it was still open. The listener then forgets it."""
+    """Close a connection in both directions, so that the listener drops it; return whether it was still open."""
     copy = duplicate(port, unwanted)
     if copy is None:
         return False
@@ -77,7 +77,7 @@ def end(port: int, unwanted: OpenSocket) -> bool:
 
 @contextlib.contextmanager
 def _borrowed(number: int) -> Iterator[socket.socket]:
-    """Look at a descriptor that belongs to somebody else: it is never closed here."""
+    """Yield a socket over a descriptor of the listener, which is not closed afterwards."""
     borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
     try:
         yield borrowed

@@ -1,4 +1,4 @@
-"""Pages of other origins: which may read responses (CORS, Fetch Standard 3.2) and open WebSockets."""
+"""Decide which origins may read responses (CORS, Fetch Standard 3.2) and open WebSockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFLIGHT_SECONDS: Final = 600
 
 
 def origins(raw: str) -> tuple[str, ...]:
-    """Parse origins, comma-separated; ``ValueError`` names the wrong one. There is no wildcard."""
+    """Parse comma-separated origins; raise ``ValueError`` for an invalid one. There is no wildcard."""
     return tuple(_origin(item.strip()) for item in raw.split(",") if item.strip())
 
 
@@ -36,27 +36,27 @@ def _origin(text: str) -> str:
         message = f"{text!r} is an address: an origin has no path"
         raise ValueError(message)
     default = ":443" if parts.scheme == "https" else ":80"
-    return f"{parts.scheme}://{parts.netloc.removesuffix(default)}"  # as browsers write it
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default)}"  # as browsers send it
 
 
 def _netloc(text: str) -> str:
-    """Return a host and port without what an origin does not have."""
+    """Return the host and port; empty when it has credentials, a wildcard or spaces."""
     return text if not set(text) & set("*@ ") else ""
 
 
 class Origins:
-    """The list of ``PARTSTREAM_ALLOWED_ORIGINS``."""
+    """The origins of ``PARTSTREAM_ALLOWED_ORIGINS``."""
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
-        """Take the origins of pages that are not served from here."""
+        """``allowed`` are origins other than the edge's own."""
         self._allowed = frozenset(allowed)
 
     def may_connect(self, origin: str, host: str) -> bool:
-        """Whether a WebSocket may be opened: by our own pages, by listed ones, and by what is no browser."""
+        """Return whether a WebSocket may be opened: from the own origin, a listed one, or without a browser."""
         return not origin or origin in self._allowed or urlsplit(origin).netloc.lower() == host.lower()
 
     def label(self, headers: MutableScopeHeaders, origin: str) -> None:
-        """Let a page of a listed origin read the response. Others get no CORS header at all."""
+        """Add the headers by which a page of a listed origin may read the response; none for other origins."""
         if not self._allowed:
             return
         if "vary" in headers:
@@ -69,7 +69,7 @@ class Origins:
             headers["Access-Control-Expose-Headers"] = EXPOSED
 
     def is_preflight(self, scope: Any, origin: str) -> bool:
-        """Whether the browser of a page of a listed origin asks what the page may send."""
+        """Return whether this is a CORS preflight request of a listed origin."""
         return (
             scope["method"] == "OPTIONS"
             and origin in self._allowed

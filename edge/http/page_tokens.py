@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Page(NamedTuple):
-    """Where a page starts: the service's own token, and how many items of that page were already returned."""
+    """Where a page starts: the service's own token, and how many of its items were already returned."""
 
     upstream: str = ""
     skip: int = 0
 
 
 class PageTokens:
-    """Issues and reads tokens. All edges share the key, so that each reads the tokens of the others."""
+    """Encodes and decodes page tokens. All edges share the key, so that each accepts the tokens of the others."""
 
     def __init__(self, secret: bytes) -> None:
         """Derive the key from a secret that every edge has."""

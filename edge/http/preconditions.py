@@ -1,7 +1,7 @@
 """Conditional requests (RFC 9110, 13): entity tags, ``If-Match``, ``If-None-Match`` and ``expected_version``.
 
-The tag of a resource with a version is `"<epoch>.<version>"`: a restored database gives versions out again, in another
-epoch, so that no tag from before a restore matches anything after it.
+The tag of a resource with a version is `"<epoch>.<version>"`: a restored database assigns versions again, in
+another epoch, so that no tag from before a restore matches anything after it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ANY: Final = "*"
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST: Final = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 _TAGS: Final = re.compile(_TAG)
-# Tags of ours that name a version: `"<epoch>.7"`, and `"<epoch>.7-low"` of the public stock route, in any coding.
+# Tags with a version: `"<epoch>.7"`, and `"<epoch>.7-low"` of the public stock route, in any coding.
 # Releases before this one named no epoch: such a tag matches until the database is restored for the first time.
 _VERSION_TAG: Final = re.compile(
     r'"(?:(?P<epoch>[0-9a-f]{32})\.)?(?P<version>0|[1-9][0-9]{0,14})(?:-low)?(?:\.[a-z]+)?"', re.ASCII
@@ -37,7 +37,7 @@ _VERSION_TAG: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """The version to replace; ``None`` with ``unconditional`` = whatever is there, as long as something is.
+    """The version to replace; ``None`` with ``unconditional`` = any, as long as the resource exists.
 
     ``if_match`` holds the states that the header accepts, for the service to compare.
     """
@@ -48,10 +48,10 @@ class Precondition:
 
 
 def precondition(request: Request[Any, Any, Any], in_body: int | None, *, required: bool = True) -> Precondition:
-    """Return what the caller believes is there; ``VersionRequired`` (428) when it does not say.
+    """Return the version that the caller expects; raise ``VersionRequired`` (428) when it sends none.
 
-    A stale ``If-Match`` returns 412, a stale ``expected_version`` 409. ``MalformedRequest`` for a header that cannot be
-    read.
+    A stale ``If-Match`` leads to 412, a stale ``expected_version`` to 409. Raise ``MalformedRequest`` for a malformed
+    header.
     """
     header = _header(request, "If-Match")
     if header is None:
@@ -79,7 +79,7 @@ def is_known(request: Request[Any, Any, Any], etag: str) -> bool:
 
 
 def version_etag(version: int, revision_token: str, log: str, *, kind: str = "") -> str:
-    """Return the tag of a resource whose version alone tells its state, as of the response with this token.
+    """Return the tag of a resource whose version alone identifies its state, as of the response with this token.
 
     ``kind`` marks a number that is no version of one resource: ``If-Match`` never matches it.
     """
@@ -87,7 +87,7 @@ def version_etag(version: int, revision_token: str, log: str, *, kind: str = "")
 
 
 def version_tag(version: int, epoch: uuid.UUID | None, *, kind: str = "") -> str:
-    """Return the same without quotes."""
+    """Return the tag without quotes."""
     return f"{(epoch or uuid.UUID(int=0)).hex}.{kind}{version}"
 
 
@@ -104,9 +104,9 @@ def _header(request: Request[Any, Any, Any], name: str) -> str | None:
 
 
 def _seen_in(header: str) -> list[SeenVersion]:
-    """Return the states that strong tags of ours name, which may be none; ``MalformedRequest`` when these are no tags.
+    """Return the versions in the strong tags, maybe none; raise ``MalformedRequest`` for a malformed list.
 
-    A weak tag never matches (RFC 9110, 13.1.1), nor does a tag that was never given out.
+    A weak tag never matches (RFC 9110, 13.1.1), nor does a tag that was never issued.
     """
     if not _LIST.fullmatch(header):
         raise _unreadable("must be entity tags in quotes, separated by commas, or *")

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, as RFC 9457 ``application/problem+json``: the one place that knows HTTP statuses of reasons."""
+"""Convert errors to RFC 9457 problem documents; the only place that maps reasons to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ logger = logging.getLogger("edge.http.problems")
 
 PROBLEM_JSON: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:partstream:problem:"
-RETRY_AFTER_SECONDS: Final = 1.0  # when an error that may pass does not say for how long
+RETRY_AFTER_SECONDS: Final = 1.0  # when a temporary error has no time of its own
 
-# reason → (status, title). Every reason of `ErrorReason` is here; a test says so.
+# reason → (status, title). Has every reason of `ErrorReason`, which a test checks.
 STATUS_BY_REASON: Final[dict[str, tuple[int, str]]] = {
     "FIELD_INVALID": (422, "A field violates a rule"),
     "VERSION_CONFLICT": (409, "Version conflict"),
@@ -78,7 +78,7 @@ STATUS_BY_REASON: Final[dict[str, tuple[int, str]]] = {
     "POSITION_NOT_SENT": (409, "Position not sent to the follower yet"),
 }
 
-# Statuses that Litestar raises by itself → the reason we give them.
+# Status that Litestar raises by itself → reason.
 REASON_BY_STATUS: Final[dict[int, str]] = {
     400: "MALFORMED",
     401: "TOKEN_MISSING",
@@ -93,19 +93,19 @@ REASON_BY_STATUS: Final[dict[int, str]] = {
 
 
 def is_rule(message: str) -> bool:
-    """Whether a msgspec message tells of a broken bound (422) and not of a wrong type, name or absence (400)."""
+    """Return whether a msgspec message reports a violated constraint (422), not a wrong type or missing field (400)."""
     return message.startswith("Expected") and ", got `" not in message
 
 
 def from_validation_messages(messages: Sequence[FieldViolation]) -> EdgeError:
-    """400 or 422 for what msgspec found: malformed as soon as one field is."""
+    """Return ``RuleBroken`` (422) when every message is a violated constraint, else ``MalformedRequest`` (400)."""
     detail = "; ".join(f"{item.path}: {item.message}" if item.path else item.message for item in messages)
     kind = RuleBroken if messages and all(is_rule(item.message) for item in messages) else MalformedRequest
     return kind(detail, fields=messages)
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem document of any error."""
+    """Return the problem document of an error."""
     if isinstance(error, PartstreamError):
         return _of_partstream(error)
     if isinstance(error, EdgeError):
@@ -120,13 +120,13 @@ def problem_of(error: Exception) -> Problem:
 
 
 def problem_response(error: Exception) -> Response[bytes]:
-    """The problem document as a response, with the headers its status asks for."""
+    """Return the problem document as a response, with the headers that its status requires."""
     problem = problem_of(error)
     headers = {"Cache-Control": "no-store"}
     if problem.status in {429, 503}:
-        told = translated(error) or error
-        waited = getattr(told, "retry_after_seconds", None) or RETRY_AFTER_SECONDS
-        headers["Retry-After"] = str(max(1, math.ceil(waited)))
+        known = translated(error) or error
+        delay = getattr(known, "retry_after_seconds", None) or RETRY_AFTER_SECONDS
+        headers["Retry-After"] = str(max(1, math.ceil(delay)))
     if challenge := _challenge(problem):
         headers["WWW-Authenticate"] = challenge
     if isinstance(error, MethodNotAllowedException):
@@ -135,7 +135,7 @@ def problem_response(error: Exception) -> Response[bytes]:
 
 
 def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for everything: faults of ours are logged here, once, and told to nobody else."""
+    """Handle every exception of a route; log internal errors, whose details no client receives."""
     response = problem_response(error)
     if not isinstance(error, PartstreamError | EdgeError | HTTPException):
         request.app.state.store.met(error)
@@ -145,7 +145,7 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
 
 
 def _challenge(problem: Problem) -> str:
-    """What is wrong with the token, in the words of RFC 6750, 3.1; no error where no token was sent."""
+    """Return the value of ``WWW-Authenticate`` (RFC 6750, 3.1); without an error where no token was sent."""
     with_token = current_request_context().with_credentials
     challenge = 'Bearer realm="partstream"'
     if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -184,7 +184,7 @@ def _of_partstream(error: PartstreamError) -> Problem:
 
 
 def _facts(metadata: Mapping[str, str]) -> dict[str, str]:
-    """What an error says of the present state; for a failed ``If-Match`` with the tag to use instead."""
+    """Return the metadata of an error; with the tag of the current version when a precondition failed."""
     facts = dict(metadata)
     epoch = facts.pop("epoch", "")
     if epoch and "current_version" in facts:
@@ -212,5 +212,5 @@ def _litestar_fields(error: ValidationException) -> list[FieldViolation]:
 
 
 def _litestar_field(key: str, message: str) -> FieldViolation:
-    """``data`` is what handlers call the body; it is only ever named here when there is none."""
+    """Return the violation; the key ``data`` is the body, which is only reported when it is missing."""
     return FieldViolation("", "A JSON body is required.") if key == "data" else FieldViolation(key, message)

@@ -1,4 +1,4 @@
-"""The query of an address: only parameters that its route has, each once unless it is a list."""
+"""Check query parameters: only those of the route, each once unless it is a list."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def known_parameters(app: Litestar) -> Mapping[tuple[str, str], Parameters]:
 
 
 def check_query(request: Request[Any, Any, Any]) -> None:
-    """Raise ``MalformedRequest`` for a parameter that the route does not have, or that is given twice and no list."""
+    """Raise ``MalformedRequest`` for a parameter that the route does not have, or that is repeated and no list."""
     raw = request.scope["query_string"]
     if not raw or request.method == "OPTIONS":
         return

@@ -1,4 +1,4 @@
-"""A JSON body ready to send: its strong entity tag, and each content coding made at most once."""
+"""Encoded JSON bodies with strong entity tags; each content coding is computed at most once."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _encoder = msgspec.json.Encoder()
 
 
 class Representation:
-    """One body in all its codings. Immutable in meaning, so that a cache may hand it to many requests at once."""
+    """One body in all its codings. Its content never changes, so that a cache can share it among requests."""
 
     __slots__ = ("_codings", "is_tag_of_bytes", "tag")
 
     def __init__(self, raw: bytes, *, tag: str | None = None) -> None:
-        """Take the bytes; ``tag`` is the opaque part of the ETag, made from the bytes when absent."""
+        """Take the bytes; ``tag`` is the opaque part of the ETag, a hash of the bytes when absent."""
         self._codings: dict[str, bytes] = {IDENTITY: raw}
         self.is_tag_of_bytes = tag is None
         self.tag = tag or hashlib.blake2b(raw, digest_size=12).hexdigest()
@@ -44,26 +44,26 @@ class Representation:
 
     @property
     def size(self) -> int:
-        """Bytes held, all codings together."""
+        """Return the number of bytes stored, all codings together."""
         return sum(len(body) for body in self._codings.values())
 
     def coding_for(self, accept_encoding: str) -> str:
-        """The coding to answer with; small bodies are never compressed."""
+        """Return the coding of the response; small bodies are never compressed."""
         if len(self._codings[IDENTITY]) < MIN_BYTES:
             return IDENTITY
         return choose_coding(accept_encoding)
 
     def body(self, coding: str) -> bytes:
-        """The bytes in a coding."""
+        """Return the bytes in a coding."""
         known = self._codings.get(coding)
         if known is None:
             known = self._codings[coding] = compress(self._codings[IDENTITY], coding)
         return known
 
     def etag(self, coding: str, epochs: frozenset[tuple[str, UUID]] = frozenset()) -> str:
-        """A strong ETag: another coding is another representation (RFC 9110, 8.8.3.3).
+        """Return a strong ETag, which differs by coding (RFC 9110, 8.8.3.3).
 
-        A tag made from the bytes names the epochs of the logs besides, so that none from before a restore matches.
+        A hash of the bytes is prefixed with the epochs of the logs, so that no tag from before a restore matches.
         """
         tag = f"{_mark(epochs)}.{self.tag}" if self.is_tag_of_bytes and epochs else self.tag
         return f'"{tag}"' if coding == IDENTITY else f'"{tag}.{coding}"'
@@ -71,7 +71,7 @@ class Representation:
 
 @lru_cache(maxsize=16)
 def _mark(epochs: frozenset[tuple[str, UUID]]) -> str:
-    """Short text for the epochs of some logs."""
+    """Return a hash of the epochs of some logs."""
     named = "\n".join(sorted(f"{log} {epoch}" for log, epoch in epochs))
     return hashlib.blake2b(named.encode(), digest_size=6).hexdigest()
 
@@ -84,11 +84,11 @@ def respond(
     cache_status: str = "",
     media_type: str = JSON,
 ) -> Response[Any]:
-    """200 with the body, or 304 when the client has it already."""
+    """Return 200 with the body, or 304 when the client already has it."""
     coding = shown.coding_for(request.headers.get("accept-encoding", ""))
     context = current_request_context()
     etag = shown.etag(coding, frozenset(context.epochs))
-    private = bool(context.bearer) or context.stale_cookie  # a shared cache must not keep a Set-Cookie
+    private = bool(context.bearer) or context.stale_cookie  # a shared cache must not store a Set-Cookie
     headers = {
         "ETag": etag,
         "Cache-Control": f"private, {cache_control}" if private else cache_control,
@@ -104,7 +104,7 @@ def respond(
 
 
 def reply(view: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
-    """A body that no cache may keep: the answer to a write, or something only staff may read."""
+    """Return a response that no cache may store: the result of a write, or data that only staff may read."""
     return Response(
         _encoder.encode(view),
         status_code=status,

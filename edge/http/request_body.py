@@ -1,4 +1,4 @@
-"""Receives the body of a request completely, in bounded time and memory, before the request occupies anything else."""
+"""Receive the complete body of a request, in bounded time and memory, before the application serves it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DISCARD_SECONDS: Final = 2.0
 
 
 class BodyAborted(MalformedRequest):
-    """The client closed the connection in the middle of the body: no client reads the response."""
+    """The client closed the connection in the middle of the body: no client receives the response."""
 
 
 class BodyReader:
@@ -41,8 +41,8 @@ class BodyReader:
     ) -> Receive:
         """Return the ``receive`` from which the application gets the whole body at once.
 
-        Raises ``BodyTimeout``, ``BodyTooLarge``, ``BodyAborted``, or ``MalformedRequest`` for chunks that cannot be
-        read. The body of a safe method is not read: no route has a use for it.
+        Raise ``BodyTimeout``, ``BodyTooLarge``, ``BodyAborted``, or ``MalformedRequest`` for malformed
+        chunks. The body of a safe method is not read: no route uses it.
         """
         if not has_body(method, headers):
             return receive
@@ -80,13 +80,13 @@ class BodyReader:
 
 
 def has_body(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether a request has a body that is of use."""
+    """Return whether a request has a body that a route uses."""
     length = headers.get(b"content-length", b"0").strip()
     return method not in SAFE_METHODS and (length != b"0" or b"transfer-encoding" in headers)
 
 
 async def discard(receive: Receive) -> None:
-    """Read on for a bounded time after a body was rejected.
+    """Discard the rest of a rejected body, for a bounded time.
 
     A connection that is closed with unread bytes is reset, and the reset overtakes the response.
     """
@@ -101,13 +101,13 @@ async def discard(receive: Receive) -> None:
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
-    given = False
+    is_sent = False
 
     async def replayed() -> Any:
-        nonlocal given
-        if given:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed

@@ -1,4 +1,4 @@
-"""The context of the request being served: set by the middleware, read by everything that handles it."""
+"""The context of the request being served; the middleware sets it."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request and what its answer will say about itself."""
+    """Facts about a request, and what its response will report."""
 
     request_id: str = ""
     client_ip: str = ""
     traceparent: str = ""
     caller: Caller = ANONYMOUS
     bearer: str = ""
-    # Position of the followers when the request began, then whatever its reads and writes add.
+    # Position of the followers at the start of the request, then the revisions of its reads and writes.
     revisions: list[str] = field(default_factory=list)
-    # The epoch, by log, in which the followers were found to have what the caller asked for.
+    # By log, the epoch in which the follower had reached the requested revision.
     promised: dict[str, UUID] = field(default_factory=dict)
-    # Each log with the epoch of what this response shows of it; more than one while a restore becomes known.
+    # Each log with the epoch of what this response shows of it; more than one while a restore is being detected.
     epochs: set[tuple[str, UUID]] = field(default_factory=set)
     replayed: bool = False
-    # The caller came with a session cookie: it gets its revision in a cookie too, and no cache may share its answers.
+    # The request has a session cookie: the response sets a revision cookie, and no cache may share it.
     by_cookie: bool = False
-    # The caller came with a session cookie that is no longer good: the response removes it.
+    # The request has an invalid session cookie: the response removes it.
     stale_cookie: bool = False
-    # The caller reached us by https, as far as we or a trusted proxy know.
+    # The client uses https, according to the listener or a trusted proxy.
     secure: bool = False
-    # The page that sends the request, as its browser names it.
+    # The Origin header of a browser.
     origin: str = ""
-    # There is an Authorization header: a refusal names its error (RFC 6750, 3.1).
+    # There is an Authorization header: an error response names what is wrong with it (RFC 6750, 3.1).
     with_credentials: bool = False
-    # 412 instead of 409 when the caller's condition came by If-Match (RFC 9110, 13.1.1).
+    # 412 instead of 409 when the condition was sent as If-Match (RFC 9110, 13.1.1).
     conflict_status: int = 409
-    # The request is beyond a limit of its caller.
-    refusal: TooManyRequests | None = None
-    # The caller's rate limit and what is left of it.
+    # The error of a request beyond the rate limit of its caller.
+    rejection: TooManyRequests | None = None
+    # The caller's rate limit and its remainder.
     limit_headers: tuple[tuple[bytes, bytes], ...] = ()
     route: str = ""
     started: float = field(default_factory=time.perf_counter)
@@ -55,7 +55,7 @@ class RequestContext:
         return next((epoch for name, epoch in self.epochs if name == log), None)
 
     def record_revision(self, revision_token: str) -> None:
-        """Remember that this answer shows, or wrote, the state of a revision."""
+        """Add a revision that the response shows or wrote."""
         if revision_token and revision_token not in self.revisions:
             self.revisions.append(revision_token)
 
@@ -64,10 +64,10 @@ _current: ContextVar[RequestContext | None] = ContextVar("partstream_request_con
 
 
 def current_request_context() -> RequestContext:
-    """The context of the request being served; outside a request, one that nobody reads."""
+    """Return the context of the request being served; outside a request, an unused one."""
     return _current.get() or RequestContext()
 
 
 def set_request_context(context: RequestContext) -> None:
-    """Make this the context of the present task."""
+    """Set the context of the current task."""
     _current.set(context)

@@ -1,7 +1,7 @@
-"""What is checked of the head of every request, before its body is read and before it is routed.
+"""Check the head of every request before its body is read and before it is routed.
 
-An address that two programs read differently (a proxy and this one) is rejected rather than interpreted: an encoded
-slash, an empty segment, a dot segment. The listener itself rejects what is no HTTP.
+A URL that a proxy and this process may interpret differently is rejected: an encoded slash, an empty segment, a dot
+segment. The listener itself rejects invalid HTTP.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_TARGET_BYTES: Final = 8 * 1024  # of path and query
-MAX_HEADER_BYTES: Final = 32 * 1024  # of all fields; a token and the cookies of a site fit several times
+MAX_HEADER_BYTES: Final = 32 * 1024  # of all fields; several times a token and the cookies of a site
 
 _HOST: Final = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?", re.ASCII)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH: Final = re.compile(rb"%2f", re.IGNORECASE)
 _DOT_SEGMENT: Final = re.compile(rb"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-# Fields of which a request has one: a second one means that somebody on the way may use the other.
+# Fields that a request may have once: of two, a proxy may use the other one.
 _SINGLE: Final = frozenset(
     {
         b"host",
@@ -42,7 +42,7 @@ _SINGLE: Final = frozenset(
 
 
 def check_head(scope: Any, fields: Mapping[bytes, bytes]) -> None:
-    """Raise ``MalformedRequest``, ``UriTooLong`` or ``HeadersTooLarge`` for a head that is not served.
+    """Raise ``MalformedRequest``, ``UriTooLong`` or ``HeadersTooLarge`` for an invalid or too large head.
 
     ``fields`` has the header fields by name.
     """

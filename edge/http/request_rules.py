@@ -1,4 +1,4 @@
-"""What is checked of every request of the API, after its guards and before its body is decoded."""
+"""Check every request of the API after its guards and before its body is decoded."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 async def check_request(request: Request[Any, Any, Any]) -> None:
-    """Raise an error for an address that cannot be read, ``MediaTypeUnsupported`` for a body of no or another type.
+    """Raise an error for an invalid URL, ``MediaTypeUnsupported`` for a body that is not declared as JSON.
 
-    A page of any origin can send a body without a type, unasked: to take it for JSON would make every write reachable.
+    A page of any origin can send a body without a type and without a preflight: accepting it would allow forged writes.
     """
     reject_control_characters(request)
     check_query(request)
     reject_other_numbers(request)
     if request.method in SAFE_METHODS:
         return
-    announced = request.headers.get("content-length", "0").strip() != "0"
-    if announced or ("transfer-encoding" in request.headers and await request.body()):
+    has_length = request.headers.get("content-length", "0").strip() != "0"
+    if has_length or ("transfer-encoding" in request.headers and await request.body()):
         check_media_type(request.headers)

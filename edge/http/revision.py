@@ -1,4 +1,4 @@
-"""Read your own writes: ``Partstream-Revision`` out, ``Partstream-Min-Revision`` in."""
+"""Read-your-writes: ``Partstream-Revision`` in responses, ``Partstream-Min-Revision`` in requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OUT: Final = "Partstream-Revision"
 IN: Final = "Partstream-Min-Revision"
 COOKIE: Final = "partstream_revision"
-WAIT_SECONDS: Final = 0.25  # a follower is some 10 ms behind; one that is further behind is not worth waiting for
+WAIT_SECONDS: Final = 0.25  # a follower is about 10 ms behind; with a larger lag the service is called instead
 
 
 class Follows(Protocol):
@@ -27,23 +27,23 @@ class Follows(Protocol):
 
     @property
     def cursor(self) -> str:
-        """What has been applied; empty before the first message."""
+        """Return the applied position; empty before the first message."""
 
     async def reached(self, position: cursors.Position, timeout_seconds: float) -> None:
-        """Return once the position was applied; ``RevisionNotYetServed`` after the time-out."""
+        """Return once the position was applied; raise ``RevisionNotYetServed`` after the timeout."""
 
 
 @lru_cache(maxsize=4096)
 def merged(*tokens: str) -> str:
-    """One token for several; remembered, because one position is sent with many answers."""
+    """Merge tokens; cached, because one position is sent with many responses."""
     return cursors.merge(*tokens)
 
 
 class RevisionGate:
-    """Lets a read through to the caches only when they have what its caller has seen."""
+    """Decides whether the caches have the revision that a read requires."""
 
     def __init__(self, followers: Mapping[str, Follows], shown: Callable[[], str] = lambda: "") -> None:
-        """Take the follower of each log, by log name; none = nothing is cached, every read goes through.
+        """Take the follower of each log, by log name; without one, reads bypass the caches.
 
         ``shown`` returns the newest revision that a service's response to any caller had.
         """
@@ -51,18 +51,20 @@ class RevisionGate:
         self._shown = shown
 
     def position(self) -> str:
-        """What this edge has applied of every log."""
+        """Return the position that this edge has applied of every log."""
         return merged(*(follower.cursor for follower in self._followers.values() if follower.cursor))
 
     def newest(self, request: Request[Any, Any, Any]) -> Mapping[str, cursors.Position]:
-        """The newest position in each log that this edge or the caller has seen; ``CursorMalformed`` for a bad one.
+        """Return the newest position of each log that this edge or the caller has received.
+
+        Raise ``CursorMalformed`` for a malformed revision.
 
         Includes every write acknowledged through this edge, before its followers have it.
         """
         return cursors.decode(merged(self._shown(), self.position(), self.wanted(request)))
 
     def wanted(self, request: Request[Any, Any, Any]) -> str:
-        """The least revision a caller asks for, for reads that no cache serves; ``CursorMalformed`` for a bad one."""
+        """Return the minimum revision that the caller requires; raise ``CursorMalformed`` for a malformed one."""
         text = request.headers.get(IN)
         if not text:
             return self._known(request.cookies.get(COOKIE, ""))
@@ -70,16 +72,16 @@ class RevisionGate:
         return text
 
     def _known(self, cookie: str) -> str:
-        """A browser's cookie without what means nothing here any more: its user did not ask for it.
+        """Return the revision of a browser's cookie without positions of lost epochs; empty for a malformed cookie.
 
-        Else whoever had a page open while a database was restored would get refusals until the cookie ends.
+        Else a browser that was open while a database was restored would get errors until the cookie expires.
         """
         try:
             positions = cursors.decode(cookie)
         except CursorMalformed:
             return ""
-        kept = [position for log, position in positions.items() if not self._is_of_lost_epoch(log, position)]
-        return cursors.encode(*kept) if kept else ""
+        valid = [position for log, position in positions.items() if not self._is_of_lost_epoch(log, position)]
+        return cursors.encode(*valid) if valid else ""
 
     def _is_of_lost_epoch(self, log: str, position: cursors.Position) -> bool:
         follower = self._followers.get(log)
@@ -87,10 +89,9 @@ class RevisionGate:
         return here is not None and here.epoch != position.epoch
 
     async def settle(self, request: Request[Any, Any, Any]) -> str:
-        """The revision a read must still ask the services for; empty when the caches have it.
+        """Wait for the caches; return the revision that a read must request from the services, or an empty text.
 
-        Raises ``CursorMalformed`` (400) for a text that is no revision. A revision that does not exist is found out
-        by the service that is asked for it.
+        Raise ``CursorMalformed`` (400) for a malformed revision. The service rejects a revision that does not exist.
         """
         wanted = self.wanted(request)
         if not wanted:

@@ -1,4 +1,4 @@
-"""What every response tells a browser about its own safety, whatever it contains."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     Headers = Sequence[tuple[bytes, bytes]]
 
 PAGE: Final = "/schema"
-# Data: nothing may be loaded or run because of it, and no page may frame it.
+# Data: it may load and run nothing, and no page may frame it.
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 # The API reference: its own files and calls, and the inline styles and images of Swagger UI.
 PAGE_POLICY: Final = (
@@ -32,6 +32,6 @@ _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 def security_headers(path: str, *, secure: bool) -> Headers:
-    """Return the headers of a response; over https a browser keeps to https from then on."""
+    """Return the headers of a response; over https with Strict-Transport-Security."""
     headers = _PAGE if path == PAGE or path.startswith(f"{PAGE}/") else _DATA
     return (*headers, _HTTPS_ONLY) if secure else headers

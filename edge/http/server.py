@@ -1,4 +1,4 @@
-"""Granian inside this process: one process, one event loop, one listener, ended in order."""
+"""The Granian server, embedded in this process and its event loop."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from chassis.tls import ServerTls
 
 BACKLOG: Final = 2048
-CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, is what bounds open sockets
-RESERVED_FILES: Final = 1_000  # for what is no connection of a client: databases, channels, logs
+CONNECTIONS: Final = 20_000  # of one process; memory, not the listener, limits open sockets
+RESERVED_FILES: Final = 1_000  # for files other than client connections: databases, channels, logs
 MAX_HEAD_BYTES: Final = 128 * 1024  # beyond it the listener responds 431 itself; `edge.http.request_head` allows less
 HEAD_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.01
-_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where this machine reaches the address of all
-STOP_SECONDS: Final = 3.0  # for requests under way; what hangs longer is cut
+_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - local address of a listener on all addresses
+STOP_SECONDS: Final = 3.0  # for requests in progress; then they are cancelled
 
 
 class HttpServer:
@@ -55,16 +55,16 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
-        """Begin to listen; the task ends when the listener does, with its error if it failed.
+        """Start to listen; the task ends when the listener does, with its error if it failed.
 
-        ``PortTaken`` when somebody else listens there: the server itself would say so by a panic of fifty lines.
+        Raise ``PortTaken`` when another process listens there: the server itself would panic.
         """
         _require_free(*self._address)
         self._task = asyncio.create_task(self._server.serve(), name="http-server")
         return self._task
 
     async def until_listening(self) -> None:
-        """Return once a connection is accepted, or when the listener has ended: the server itself does not tell."""
+        """Return once a connection is accepted, or when the listener has ended: the server has no such event."""
         host, port = self._address
         while self._task is not None and not self._task.done():
             with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ class HttpServer:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self) -> None:
-        """Stop listening and let requests under way finish, within a few seconds."""
+        """Stop listening and let requests in progress finish, within a few seconds."""
         if self._task is None:
             return
         self._server.stop()  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ class HttpServer:
 
 
 def capacity() -> int:
-    """Return how many connections the listener accepts: then it waits until one ends."""
+    """Return how many connections the listener accepts; beyond, it waits until one ends."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(1, min(CONNECTIONS, files - RESERVED_FILES if files > 2 * RESERVED_FILES else files // 2))
 

@@ -1,4 +1,4 @@
-"""Characters that no text of a request may hold, in its address, its query and its JSON body."""
+"""Reject control characters in the path, the query and the JSON body of a request."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
     from litestar import Request
 
-# Members whose texts may have tabs and line ends, with all that is below them. Passwords have rules of their own, which
-# judge the whole of them.
+# Members whose texts, and those below them, may have tabs and line ends. Passwords have rules of their own.
 _MULTI_LINE: Final = frozenset({"summary", "description", "specifications", "comment"})
 _PASSWORDS: Final = frozenset({"password", "old_password", "new_password"})
 _NUL: Final = re.compile("\0")
-# Whether a body is worth a closer look: an escape in JSON, or the first bytes of such a character in UTF-8.
+# Matches bodies that may have such a character: an escape in JSON, or its first bytes in UTF-8.
 _SUSPECT: Final = re.compile(
     rb"\\[bfnrtu]|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbf[\xb9-\xbb\xbe\xbf]"
 )
@@ -31,7 +30,7 @@ _SUSPECT: Final = re.compile(
 def reject_control_characters(request: Request[Any, Any, Any]) -> None:
     """Reject control characters in the path and in the query.
 
-    A path of ours has none, and ``$`` in a pattern lets a line feed at the end pass.
+    Needed because ``$`` in a pattern also matches before a line feed at the end.
     """
     if not request.scope["path"].isprintable():
         message = "An address must not contain control characters."
@@ -43,7 +42,7 @@ def reject_control_characters(request: Request[Any, Any, Any]) -> None:
 
 
 def check_json_text(raw: bytes) -> None:
-    """Reject a body with such a character in one of its texts or names; what is no JSON is left to the decoder."""
+    """Reject a body with a control character in one of its texts or names; invalid JSON is left to the decoder."""
     if not _SUSPECT.search(raw):
         return
     try:

@@ -1,4 +1,4 @@
-"""Timestamps in a query: RFC 3339, in UTC when no zone is given."""
+"""Parse timestamps of a query: RFC 3339, in UTC when no zone is given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.http.errors import MalformedRequest, RuleBroken
 if TYPE_CHECKING:
     from datetime import datetime
 
-# A text until it is parsed here: Litestar's own parsing takes `0.5` for half a second after 1970.
+# A text, because Litestar's own parsing accepts `0.5` as half a second after 1970.
 TimestampText: TypeAlias = Annotated[
     str | None,
     QueryParameter(description="a time, RFC 3339, of the years 1 to 9999 in UTC", schema_extra={"format": "date-time"}),
@@ -22,9 +22,9 @@ TimestampText: TypeAlias = Annotated[
 
 
 def query_timestamp(name: str, text: str) -> datetime:
-    """Return the time that a query parameter names, in UTC.
+    """Parse the value of a query parameter; return it in UTC.
 
-    Raises ``MalformedRequest`` (400) when it is none, ``RuleBroken`` (422) when it is out of range.
+    Raise ``MalformedRequest`` (400) for an invalid timestamp, ``RuleBroken`` (422) for one out of range.
     """
     try:
         return parse_timestamp(text)
@@ -37,12 +37,12 @@ def query_timestamp(name: str, text: str) -> datetime:
 
 
 def optional_query_timestamp(name: str, text: str | None) -> datetime | None:
-    """The same of a parameter that may be left out."""
+    """Parse the value of an optional query parameter."""
     return None if text is None else query_timestamp(name, text)
 
 
 def timestamp(time: datetime | None) -> Timestamp | None:
-    """The same as protobuf has it."""
+    """Return the protobuf timestamp of a time."""
     if time is None:
         return None
     message = Timestamp()

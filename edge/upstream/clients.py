@@ -1,6 +1,6 @@
-"""The two services as the edge calls them: the caller's token forwarded, errors as ours, safe retries.
+"""Calls of the edge to the services: forwards the caller's token, converts errors, retries safely.
 
-Unary calls have a channel of their own, so that a page never waits behind a watch's flow control.
+Unary calls have channels of their own, so that a page never waits for the flow control of a watch.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ WRITE_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 0.05
 LOCKED_SECONDS: Final = 0.5  # between two attempts at rows that a transaction outside the services has locked
-ATTEMPT_SHARE: Final = 0.35  # of the time for a call, while another replica is left to ask
-# Reasons after which another replica, or the same one a moment later, may answer.
+ATTEMPT_SHARE: Final = 0.35  # of the deadline of a call, while another replica remains to be tried
+# Reasons after which another replica, or a later retry, may succeed.
 _WORTH_A_RETRY: Final = frozenset({"STORE_UNAVAILABLE", "DRAINING"})
 
 
@@ -55,15 +55,15 @@ class RetryBudget:
     MOST = 20.0
 
     def __init__(self) -> None:
-        """Begin with a full budget."""
+        """Start with a full budget."""
         self._left = self.MOST
 
     def deposit(self) -> None:
-        """A call was made."""
+        """Add the share of one call."""
         self._left = min(self.MOST, self._left + self.PER_CALL)
 
     def withdraw(self) -> bool:
-        """Whether a retry is allowed; it is then counted."""
+        """Return whether a retry is allowed, and count it."""
         if self._left < 1:
             return False
         self._left -= 1
@@ -71,10 +71,10 @@ class RetryBudget:
 
 
 class Upstream:
-    """Unary calls to one service. Every call is safe to send again: reads are, and writes carry a ``request_id``."""
+    """Unary calls to one service. Every call can be retried: writes have a ``request_id``."""
 
     def __init__(self, replicas: Replicas, own_token: Callable[[], str]) -> None:
-        """Call these replicas; ``own_token`` proves that the edge is calling."""
+        """``own_token`` returns the token that authenticates this process."""
         self.name = replicas.name
         self._replicas = replicas
         self._own_token = own_token
@@ -90,15 +90,15 @@ class Upstream:
         anonymous: bool = False,
         own: bool = False,
     ) -> ResponseT:
-        """The answer; a ``PartstreamError`` otherwise. ``anonymous`` reads as the public does, whoever asks.
+        """Return the response; raise a ``PartstreamError``. ``anonymous`` calls without the caller's token.
 
-        ``own`` reads as this process: show callers only what their groups allow.
+        ``own`` calls with the token of this process: return to callers only what their roles allow.
         """
         context = current_request_context()
         bearer = self._own_token() if own else "" if anonymous else context.bearer
         metadata = [(PROCESS_HEADER, self._own_token()), *_metadata(context, bearer)]
         label = type(request).__name__.removesuffix("Request")
-        # The stubs are made over a `ReplicatedChannel`.
+        # The stubs use a `ReplicatedChannel`.
         replicated = cast("ReplicatedMethod[RequestT, ResponseT]", method)
         started = time.perf_counter()
         outcome = "CANCELLED"
@@ -130,7 +130,7 @@ class Upstream:
         metadata: Sequence[tuple[str, str]],
         seconds: float,
     ) -> ResponseT:
-        """The first response. Each replica is asked once without a pause; further attempts come from the budget."""
+        """Return the first response. Each replica is tried once without a pause; more attempts use the budget."""
         deadline = time.monotonic() + seconds
         tried: list[Replica] = []
         self._budget.deposit()
@@ -141,13 +141,13 @@ class Upstream:
             limit = min(left, seconds * ATTEMPT_SHARE) if self._replicas.has_other(tried) else left
             try:
                 return await self._attempt(replica, method, request, metadata, limit)
-            except _UnansweredError as failed:
+            except _NoResponseError as failed:
                 error = failed.error
                 if self._replicas.has_other(tried) and time.monotonic() < deadline:
                     UPSTREAM_FAILOVERS.labels(self.name).inc()
                     continue
-            except PartstreamError as refused:
-                error = refused
+            except PartstreamError as rejection:
+                error = rejection
                 if _is_locked(error) and time.monotonic() + LOCKED_SECONDS < deadline:
                     tried.clear()
                     UPSTREAM_RETRIES.labels(self.name).inc()
@@ -155,7 +155,7 @@ class Upstream:
                     continue
             pause = _BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
             late = time.monotonic() + pause >= deadline
-            if not _may_pass(error) or attempt >= ATTEMPTS or late or not self._budget.withdraw():
+            if not _is_temporary(error) or attempt >= ATTEMPTS or late or not self._budget.withdraw():
                 raise error
             UPSTREAM_RETRIES.labels(self.name).inc()
             await asyncio.sleep(pause)
@@ -169,26 +169,26 @@ class Upstream:
         metadata: Sequence[tuple[str, str]],
         limit: float,
     ) -> ResponseT:
-        """Call one replica; ``_UnansweredError`` when it does not respond, a ``PartstreamError`` when it refuses."""
+        """Call one replica; raise ``_NoResponseError`` without a response, a ``PartstreamError`` for an error."""
         began = time.monotonic()
         try:
             response = await method.on(replica, request, seconds=limit, metadata=metadata)
         except TimeoutError:
-            raise _UnansweredError(StoreUnavailable("The replica does not respond.")) from None
+            raise _NoResponseError(StoreUnavailable("The replica does not respond.")) from None
         except grpc.aio.AioRpcError as caught:
             error = from_rpc_error(caught)
             if caught.code() is grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() - began >= limit * 0.9:
                 self._replicas.timed_out(replica)
-                raise _UnansweredError(error) from caught
+                raise _NoResponseError(error) from caught
             if is_foreign(caught) and caught.code() is grpc.StatusCode.UNAVAILABLE:
-                raise _UnansweredError(error) from caught
+                raise _NoResponseError(error) from caught
             replica.responded()
             raise error from caught
         replica.responded()
         return response
 
 
-class _UnansweredError(Exception):
+class _NoResponseError(Exception):
     """A replica did not respond; another one may."""
 
     def __init__(self, error: PartstreamError) -> None:
@@ -196,18 +196,18 @@ class _UnansweredError(Exception):
         self.error = error
 
 
-def _may_pass(error: PartstreamError) -> bool:
-    """Whether another replica, or the same one a moment later, may do what this one did not.
+def _is_temporary(error: PartstreamError) -> bool:
+    """Return whether another replica or a later retry may succeed.
 
-    A database that is read-only or full is the same for all.
+    A read-only or full database is the same for all replicas.
     """
     return error.reason in _WORTH_A_RETRY and error.metadata.get("cause", "unavailable") == "unavailable"
 
 
 def _is_locked(error: PartstreamError) -> bool:
-    """Whether rows are locked by a transaction outside the services, as a large change by SQL.
+    """Return whether rows are locked by a transaction outside the services, such as a large change by SQL.
 
-    The service refuses at once then, so that other rows do not wait. The client has time, and the edge waits for it.
+    The service rejects such a call at once, so that other rows do not wait; the edge retries until the deadline.
     """
     return error.reason == "OVERLOADED" and error.metadata.get("cause") == "locked"
 
@@ -222,22 +222,22 @@ def _metadata(context: RequestContext, bearer: str) -> list[tuple[str, str]]:
 
 
 class Services:
-    """Both services: their stubs over the unary channels, and the way to call them."""
+    """The stubs of both services, and the calls of their methods."""
 
     def __init__(self, inventory: Replicas, content: Replicas, own_token: Callable[[], str]) -> None:
-        """Take the replicas of each service, closed by their owner, and the token of this process."""
+        """The caller closes the replicas; ``own_token`` returns the token of this process."""
         stock: Any = ReplicatedChannel(inventory)
         parts: Any = ReplicatedChannel(content)
         self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(stock)
         self.content: ContentServiceAsyncStub = ContentServiceStub(parts)
         self.inventory_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(stock)
         self.content_log: ChangeLogServiceAsyncStub = ChangeLogServiceStub(parts)
-        # A method names its replicas, so that a call has the budget, the deadlines and the failover of its own service.
+        # A method has its replicas, so that a call uses the retry budget and the failover of its service.
         self._upstreams = {replicas: Upstream(replicas, own_token) for replicas in (inventory, content)}
 
     @property
     def newest(self) -> str:
-        """The newest revision of each log that a response to any caller has shown or written."""
+        """Return the newest revision of each log that any response has shown or written."""
         known = [service.newest for service in self._upstreams.values() if service.newest is not None]
         return cursors.encode(*known) if known else ""
 
@@ -250,17 +250,17 @@ class Services:
         anonymous: bool = False,
         own: bool = False,
     ) -> ResponseT:
-        """Call a method of a stub above, within the limits of the service that it belongs to.
+        """Call a method of one of the stubs.
 
-        ``anonymous`` reads as the public does, whoever calls. ``own`` reads as this process, which is allowed more than
-        most callers: return only what the caller may see.
+        ``anonymous`` calls without the caller's token. ``own`` calls with the token of this process, which has more
+        permissions than most callers: return only what the caller may see.
         """
         upstream = self._upstreams[replicas_of(method)]
         return await upstream.call(method, request, seconds=seconds, anonymous=anonymous, own=own)
 
 
 def replicas_of(method: object) -> Replicas:
-    """Return the replicas that a stub's method calls; ``TypeError`` for a stub over another channel."""
+    """Return the replicas that a stub's method calls; raise ``TypeError`` for a stub over another channel."""
     if not isinstance(method, ReplicatedMethod):
         message = f"{method!r} is not a method of a stub over a ReplicatedChannel"
         raise TypeError(message)

@@ -1,7 +1,7 @@
-"""How each follower of this process is doing, read from it when Prometheus asks.
+"""Metrics of the followers of this process, collected when Prometheus scrapes.
 
-A follower is named by its log and by what it feeds: ``memory`` (the cache and the sockets), ``shared`` (Redis; in the
-elected process only) and ``audit`` (the dispatcher; in the elected process only).
+The labels are the log and the sink: ``memory`` (the cache and the sockets), ``shared`` (Redis; in the leader only) and
+``audit`` (the dispatcher; in the leader only).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _LABELS: Final = ("log", "sink")
 
 @dataclass(frozen=True, slots=True)
 class FollowerStatus:
-    """How a follower is doing."""
+    """Connection, lag and counts of a follower."""
 
     connected: bool
-    # Revisions the log had, at the last message, and what is fed has not.
+    # Revisions of the log, as of the last message, that the sink has not applied.
     lag_revisions: int
-    # What is fed may lack what was committed in so many seconds; silence longer than a bookmark interval counts.
+    # The sink may lack commits of this last time; silence longer than a bookmark interval counts.
     lag_seconds: float
-    # Since the last message of any kind, or since the follower began.
+    # Since the last message of any kind, or since the start of the follower.
     silent_seconds: float
     reconnects: int
     resyncs: int
@@ -49,21 +49,21 @@ _GAUGES: Final = (
 )
 _COUNTERS: Final = (
     ("reconnects", "Streams that ended and were opened again."),
-    ("resyncs", "Times the stream could not be resumed and state was made anew."),
-    ("gaps", "Revisions that did not come in their turn."),
+    ("resyncs", "Times the stream could not be resumed and state was loaded again."),
+    ("gaps", "Revisions that did not follow the one before."),
 )
 
 
 class FollowerMetrics(Collector):
-    """The followers of this process."""
+    """Collects the metrics of the followers of this process."""
 
     def __init__(self) -> None:
-        """There are none yet."""
+        """Start without followers."""
         self._read: dict[tuple[str, str], Callable[[], FollowerStatus]] = {}
 
     @contextlib.contextmanager
     def showing(self, log: str, sink: str, read: Callable[[], FollowerStatus]) -> Iterator[None]:
-        """Publish what ``read`` answers until the block is left."""
+        """Publish the status that ``read`` returns until the block is left."""
         self._read[log, sink] = read
         try:
             yield
@@ -72,7 +72,7 @@ class FollowerMetrics(Collector):
                 del self._read[log, sink]
 
     def collect(self) -> Iterable[Metric]:
-        """One sample per follower and metric."""
+        """Return one sample per follower and metric."""
         # A copy: the operations port collects in a thread of its own.
         statuses = [(labels, read()) for labels, read in list(self._read.items())]
         for name, help_text in _GAUGES:
@@ -87,12 +87,12 @@ class FollowerMetrics(Collector):
             yield counter
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing in advance: what there is shows when it is collected."""
+        """Return nothing: the labels are only known at collection."""
         return ()
 
 
 def status_of(follower: Follower) -> Callable[[], FollowerStatus]:
-    """A reading of a follower that begins now."""
+    """Return a function that reads the status of a follower; its silence counts from now."""
     began = time.monotonic()
 
     def read() -> FollowerStatus:

@@ -1,8 +1,8 @@
-"""The replicas of a service: a channel to each, and one that does not respond is left out until it does again.
+"""The replicas of a service, each with its channel; one that does not respond is left out until it does.
 
-A process that is stopped or whose event loop is blocked keeps its connections: calls to it wait until their time is
-over, and a channel over all replicas would send it its share of them. So each replica is probed, and calls that wait
-for one that is left out are sent to another. The last replica is never left out.
+A process that is stopped or whose event loop is blocked keeps its connections: calls to it wait until their deadline,
+and a channel over all replicas would still send it its share. So each replica is probed, and calls that wait for one
+that is left out are sent to another. The last replica is never left out.
 """
 
 from __future__ import annotations
@@ -45,34 +45,34 @@ _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 
 
 class Replica:
-    """One replica: its channel, and what is known of it."""
+    """One replica: its channel and its state."""
 
     def __init__(self, target: str, channel: grpc.aio.Channel) -> None:
-        """Nothing is known yet: it is taken to respond."""
+        """Start as responsive, until the first probe."""
         self.target = target
         self.channel = channel
         self.health = health_pb2_grpc.HealthStub(channel)
         self.cause = ""  # why it is left out; empty while it is not
         self.since = 0.0
-        self.trouble = ""  # what the last probe found, also of the last replica
-        self.serves = False  # as it says of itself
-        self.takes_writes = True  # likewise
-        self.calls: set[grpc.aio.Call] = set()  # under way
+        self.trouble = ""  # result of the last probe; set for the last replica too
+        self.serves = False  # as its health service reports
+        self.takes_writes = True  # as its health service reports
+        self.calls: set[grpc.aio.Call] = set()  # in progress
         self.misses = 0
         self.timeouts = 0
         self.pause = FIRST_PAUSE_SECONDS
         self.paused_until = 0.0
 
     def responded(self) -> None:
-        """Note that a call was responded to."""
+        """Reset the count of timeouts after a response."""
         self.timeouts = 0
 
 
 class Replicas:
-    """All replicas of one service. ``start`` begins to probe them."""
+    """All replicas of one service. ``start`` starts the probes."""
 
     def __init__(self, name: str, service: str, targets: Sequence[str], *, tls: ClientTls | None = None) -> None:
-        """``name`` is for the log and the metrics, ``service`` the full name that replicas know themselves by."""
+        """``name`` is for the log and the metrics, ``service`` the full name in the health service."""
         self.name = name
         self._service = service
         self.all = tuple(Replica(target, open_channel([target], tls=tls)) for target in targets)
@@ -106,11 +106,11 @@ class Replicas:
         return candidates[next(self._turns) % len(candidates)]
 
     def has_other(self, tried: Collection[Replica]) -> bool:
-        """Whether a replica that is not left out was not tried."""
+        """Return whether a replica is untried and not left out."""
         return any(not replica.cause and replica not in tried for replica in self.all)
 
     def timed_out(self, replica: Replica) -> None:
-        """Note that a call was not responded to in its time."""
+        """Count a timeout; leave the replica out after several in a row."""
         replica.timeouts += 1
         if replica.timeouts >= TIMEOUTS and self._leave_out(replica, "slow"):
             replica.paused_until = time.monotonic() + replica.pause
@@ -147,7 +147,7 @@ class Replicas:
 
     async def _probe(self, replica: Replica) -> None:
         while True:
-            cause = await self._ask(replica)
+            cause = await self._check(replica)
             self._probed.set()
             if cause == "unresponsive":
                 replica.misses += 1
@@ -159,10 +159,10 @@ class Replicas:
             if cause:
                 self._leave_out(replica, cause)
             elif replica.cause and time.monotonic() >= replica.paused_until:
-                self._take_back(replica)
+                self._restore(replica)
             await asyncio.sleep(PROBE_SECONDS)
 
-    async def _ask(self, replica: Replica) -> str:
+    async def _check(self, replica: Replica) -> str:
         """Return why a replica should be left out; empty when it serves."""
         trouble, writes = await asyncio.gather(
             self._status(replica, self._service), self._status(replica, self._service + WRITES_SUFFIX)
@@ -175,7 +175,7 @@ class Replicas:
         try:
             response = await replica.health.Check(request, timeout=PROBE_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:  # one of the release before does not know of writes
+            if error.code() is grpc.StatusCode.NOT_FOUND:  # the previous release has no health status for writes
                 return ""
             return "unresponsive" if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else "unreachable"
         return "" if response.status == _SERVING else "not_serving"
@@ -188,10 +188,10 @@ class Replicas:
         log.warning("replica left out service=%s target=%s cause=%s", self.name, replica.target, cause)
         self._show()
         for call in list(replica.calls):
-            call.cancel()  # whoever waits for it asks another replica
+            call.cancel()  # the caller retries at another replica
         return True
 
-    def _take_back(self, replica: Replica) -> None:
+    def _restore(self, replica: Replica) -> None:
         log.warning(
             "replica taken back service=%s target=%s cause=%s seconds=%.1f",
             self.name,
@@ -216,14 +216,14 @@ class ReplicatedMethod(Generic[RequestT, ResponseT]):
     def __init__(
         self, replicas: Replicas, calls: dict[Replica, grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]]
     ) -> None:
-        """Hold the method of each replica's channel."""
+        """``calls`` has the method on the channel of each replica."""
         self.replicas = replicas
         self._calls = calls
 
     async def on(
         self, replica: Replica, request: RequestT, *, seconds: float, metadata: Sequence[tuple[str, str]]
     ) -> ResponseT:
-        """Call it; ``TimeoutError`` when the replica is left out meanwhile."""
+        """Call the method; raise ``TimeoutError`` when the replica is left out meanwhile."""
         call = self._calls[replica](request, timeout=seconds, metadata=metadata)
         replica.calls.add(call)
         try:
@@ -239,10 +239,10 @@ class ReplicatedMethod(Generic[RequestT, ResponseT]):
 
 
 class ReplicatedChannel:
-    """What a generated stub takes for a channel; its unary methods are ``ReplicatedMethod``."""
+    """The channel of a generated stub; its unary methods are ``ReplicatedMethod``."""
 
     def __init__(self, replicas: Replicas) -> None:
-        """Over all replicas of a service."""
+        """Use all replicas of a service."""
         self._replicas = replicas
 
     def unary_unary(self, method: str, *arguments: Any, **options: Any) -> ReplicatedMethod[Any, Any]:
@@ -251,4 +251,4 @@ class ReplicatedChannel:
         return ReplicatedMethod(self._replicas, calls)
 
     def unary_stream(self, *_arguments: Any, **_options: Any) -> None:
-        """Streams have channels of their own."""
+        """Return nothing: streams have channels of their own."""

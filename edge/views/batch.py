@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AdjustmentRefusal(msgspec.Struct):
-    """Why an item was refused, and the level as it is."""
+    """Why an item was rejected, with the current level."""
 
     reason: str
     detail: str
@@ -22,7 +22,7 @@ class AdjustmentRefusal(msgspec.Struct):
 
 
 class AdjustmentResult(msgspec.Struct):
-    """The level after an item, or the refusal."""
+    """The level after an item, or its error."""
 
     level: Level | None
     error: AdjustmentRefusal | None
@@ -37,7 +37,7 @@ class BatchResult(msgspec.Struct):
 
 
 def batch_view(response: stock_service_pb2.BatchAdjustStockResponse) -> BatchResult:
-    """The results and how many of each kind there are."""
+    """Return the results with the number applied and the number rejected."""
     results = [_result(item) for item in response.results]
     refused = sum(1 for item in results if item.error)
     return BatchResult(results, len(results) - refused, refused)

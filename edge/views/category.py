@@ -43,18 +43,18 @@ class CategoryPage(Category, kw_only=True):
 
 
 def category_view(category: part_pb2.Category) -> Category:
-    """One category."""
+    """Return the view of a category."""
     return Category(**_values(category))
 
 
 def category_page(category: part_pb2.Category, everything: Iterable[part_pb2.Category]) -> CategoryPage:
-    """One category and its children."""
+    """Return a category with its children."""
     below = [category_view(item) for item in everything if item.parent_id == category.category_id]
     return CategoryPage(**_values(category), children=below)
 
 
 def category_tree(categories: Iterable[part_pb2.Category]) -> CategoryTree:
-    """The forest; siblings keep the order they come in. One whose parent is not there stands at the top."""
+    """Return the tree; siblings keep their order. A category whose parent is missing is a top category."""
     nodes = {item.category_id: CategoryNode(**_values(item), children=[]) for item in categories}
     tops: list[CategoryNode] = []
     for node in nodes.values():

@@ -1,4 +1,4 @@
-"""The resource inside a refusal, shown as the route that owns it would show it."""
+"""The current resource inside an error, in the form of its own route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from partstream.inventory.v1 import reservation_pb2, stock_pb2
 
 
 def current_view(current: object) -> Any:
-    """The JSON shape of a resource that came with an error; absent for a kind that has none."""
+    """Return the view of the resource of an error; ``UNSET`` for a type without one."""
     match current:
         case stock_pb2.StockLevel():
             return level_view(current)

@@ -1,4 +1,4 @@
-"""Movements: rows of the ledger, and a level as it once was."""
+"""Movements, which are rows of the ledger, and past levels."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MovementList(msgspec.Struct):
 
 
 class PastLevel(msgspec.Struct):
-    """A level at a moment; zeros and no movement when it had not begun."""
+    """A level at a point in time; zeros and no movement before its first movement."""
 
     part_id: str
     location_id: str
@@ -77,12 +77,12 @@ class Reversal(msgspec.Struct):
 
 
 def kind_number(name: KindName) -> movement_pb2.MovementKind.ValueType:
-    """The enum value of a kind."""
+    """Return the enum value of a kind."""
     return movement_pb2.MovementKind.Value(_PREFIX + name.upper())
 
 
 def movement_view(movement: movement_pb2.StockMovement) -> Movement:
-    """One row of the ledger."""
+    """Return the view of a movement."""
     kind = movement_pb2.MovementKind.Name(movement.kind).removeprefix(_PREFIX).lower()
     origin = movement.origin
     return Movement(
@@ -108,7 +108,7 @@ def movement_view(movement: movement_pb2.StockMovement) -> Movement:
 def past_level(
     part_id: str, location_id: str, at: str, response: stock_service_pb2.GetStockAtTimeResponse
 ) -> PastLevel:
-    """The balance that the last movement before the moment left."""
+    """Return the balance after the last movement up to a point in time."""
     if not response.HasField("movement"):
         return PastLevel(part_id, location_id, at, 0, 0, 0, 0, None)
     last = response.movement
@@ -126,5 +126,5 @@ def past_level(
 
 
 def reversal_view(response: stock_service_pb2.ReverseMovementResponse) -> Reversal:
-    """What a reversal made."""
+    """Return the view of a reversal."""
     return Reversal(level_view(response.level), movement_view(response.movement))

@@ -28,5 +28,5 @@ class LocationList(msgspec.Struct):
 
 
 def location_view(location: stock_pb2.Location) -> Location:
-    """One location."""
+    """Return the view of a location."""
     return Location(location.location_id, location.name, rfc3339(location.archive_time))

@@ -1,4 +1,4 @@
-"""Parts: the product page, the listing row, and the whole as staff see it."""
+"""Parts: the product page, the listing row, and the complete part for staff."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class StaffPartList(msgspec.Struct):
 
 
 def part_page(part: part_pb2.Part, stock: stock_pb2.PartStock) -> PartPage:
-    """Content and stock in one body."""
+    """Return the product page, with content and stock."""
     return PartPage(
         part_id=part.part_id,
         title=part.title,
@@ -181,7 +181,7 @@ def part_page(part: part_pb2.Part, stock: stock_pb2.PartStock) -> PartPage:
 
 
 def part_summary(part: part_pb2.Part, stock: stock_pb2.PartStock) -> PartSummary:
-    """The short form."""
+    """Return the listing row."""
     return PartSummary(
         part_id=part.part_id,
         title=part.title,
@@ -195,7 +195,7 @@ def part_summary(part: part_pb2.Part, stock: stock_pb2.PartStock) -> PartSummary
 
 
 def staff_part(part: part_pb2.Part) -> StaffPart:
-    """Everything the caller may see of it."""
+    """Return the complete part for staff."""
     return StaffPart(
         part_id=part.part_id,
         title=part.title,

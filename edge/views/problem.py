@@ -1,4 +1,4 @@
-"""The body of every refusal."""
+"""The body of every error response."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 
 class FieldProblem(msgspec.Struct):
-    """One field at fault."""
+    """One invalid field."""
 
     field: str
     message: str
 
 
 class Problem(msgspec.Struct, omit_defaults=False):
-    """RFC 9457 problem details. ``reason`` is the stable word to branch on; ``detail`` is for people."""
+    """RFC 9457 problem details. ``reason`` is the stable code to branch on; ``detail`` is for people."""
 
     type: str
     title: str

@@ -40,12 +40,12 @@ class ReservationList(msgspec.Struct):
 
 
 def state_number(name: StateName | None) -> reservation_pb2.ReservationState.ValueType:
-    """Return the contract's value of a state; without one, of all."""
+    """Return the enum value of a state; unspecified, which selects all states, without one."""
     return reservation_pb2.ReservationState.Value(f"{_PREFIX}{name.upper() if name else 'UNSPECIFIED'}")
 
 
 def reservation_view(reservation: reservation_pb2.Reservation) -> Reservation:
-    """One reservation."""
+    """Return the view of a reservation."""
     state = reservation_pb2.ReservationState.Name(reservation.state).removeprefix(_PREFIX).lower()
     return Reservation(
         reservation_id=reservation.reservation_id,

@@ -1,4 +1,4 @@
-"""Stock: what the public sees of a part, and levels as staff see them."""
+"""Stock: the public summary of a part, and the levels for staff."""
 
 from __future__ import annotations
 
@@ -86,17 +86,17 @@ class Transfer(msgspec.Struct):
 
 
 def public_stock(stock: stock_pb2.PartStock) -> PublicStock:
-    """What everyone may know."""
+    """Return the public stock of a part."""
     return PublicStock(stock.part_id, stock.available, stock.in_stock, stock.low_stock, stock.version)
 
 
 def stock_summary(stock: stock_pb2.PartStock) -> StockSummary:
-    """The same inside a part."""
+    """Return the stock inside a part."""
     return StockSummary(stock.available, stock.in_stock, stock.low_stock, stock.version)
 
 
 def staff_stock(stock: stock_pb2.PartStock) -> StaffStock:
-    """Totals and levels."""
+    """Return totals and levels."""
     return StaffStock(
         stock.part_id,
         stock.on_hand,
@@ -110,7 +110,7 @@ def staff_stock(stock: stock_pb2.PartStock) -> StaffStock:
 
 
 def level_view(level: stock_pb2.StockLevel) -> Level:
-    """One level."""
+    """Return the view of a level."""
     return Level(
         part_id=level.part_id,
         location_id=level.location_id,

@@ -1,4 +1,4 @@
-"""Small protobuf values as JSON values."""
+"""Convert protobuf values to JSON values."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 Scalar = str | int | float | bool | None
 
-LARGEST_EXACT_INTEGER = 2**53  # doubles count in ones up to here
+LARGEST_EXACT_INTEGER = 2**53  # up to here a double represents every integer
 
 
 def rfc3339(time: Timestamp) -> str | None:
-    """RFC 3339 in UTC; ``None`` for an absent time."""
+    """Format a timestamp as RFC 3339 in UTC; return ``None`` for an absent one."""
     if not time.seconds and not time.nanos:
         return None
     return time.ToJsonString()
 
 
 def scalars(struct: Struct) -> dict[str, Scalar]:
-    """A struct of scalars as a dictionary; whole numbers come out as integers, as they went in."""
+    """Return a struct of scalars as a dictionary, with whole numbers as integers."""
     return {key: _scalar(value) for key, value in sorted(struct.fields.items())}
 
 

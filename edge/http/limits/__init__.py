@@ -1,1 +1,1 @@
-"""Rate limits of the edge: who made a request, its class, its quota, and the counts that edges share."""
+"""Rate limits of requests, with counts that all edges share through Redis."""

@@ -1,7 +1,7 @@
-"""Rate limits of requests: by principal for callers who prove who they are, by address for guests.
+"""Rate limits of requests: by user for authenticated callers, by address for guests.
 
-Decided before anything else is done for a request. Nothing is read for it: a session that this process has not read
-yet counts as a guest of its address, once.
+A request is checked before anything else is done for it, and from memory only: the first request of a session that
+this process has not loaded yet counts for its address.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _UNLIMITED: Final = "/health"
 
 
 class Recognises(Protocol):
-    """Who proves who they are, as far as memory knows."""
+    """Authenticates callers from memory."""
 
     def recognise(self, authorization: str, cookies: str, *, secure: bool) -> Caller | None:
-        """Return the caller of a token or of a session's cookie; ``None`` for a guest and for a token that fails."""
+        """Return the caller of a token or of a session cookie; ``None`` for a guest and for an invalid token."""
 
 
 class RateLimiter:
-    """The limits of one process."""
+    """Applies the rate limits in one process."""
 
     def __init__(self, quotas: Quotas, identity: Recognises) -> None:
         """Count in ``quotas``."""
@@ -54,7 +54,7 @@ class RateLimiter:
     def admit(
         self, method: str, path: str, headers: Mapping[bytes, bytes], context: RequestContext
     ) -> TooManyRequests | None:
-        """Count a request and note its headers in the context; return the error of one beyond its quota."""
+        """Count a request and set its headers in the context; return the error of one beyond its quota."""
         if path.startswith(_UNLIMITED):
             return None
         name = class_of(method, path)

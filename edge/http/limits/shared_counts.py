@@ -1,6 +1,6 @@
-"""Counts that several edges share: once a second each adds its own to Redis and takes up the sum.
+"""Share rate counts among edges: once a second each edge adds its own to Redis and uses the sum.
 
-Nothing waits for it. Without Redis each edge counts alone, and a caller has its quota at each of them.
+No request waits for it. Without Redis each edge counts alone, and a caller has its quota at each of them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SharedCounts(BackgroundService):
         await self._pool.aclose()
 
     async def _share(self, quota: Quota, key: str, count: Count) -> None:
-        """Add what is new of a caller. A count whose window has ended meanwhile is looked at by nothing."""
+        """Add the new requests of a caller to Redis. A count whose window has ended meanwhile is not used again."""
         sent, count.unshared = count.unshared, 0
         name = f"{quota.name}:{quota.role}:{key}:{quota.window}"
         try:
