@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.development import documents, generated_code, locks
+from cli.development import documents, generated_code, locks, wording
 from cli.development.generated_code import BUF
 from cli.tree import ROOT
 
@@ -26,6 +26,7 @@ def run(given: argparse.Namespace) -> int:
         "sql": lambda: _passes(str(BIN / "sqruff"), "lint", "--parsing-errors", *packages),
         "import rules": lambda: _passes(str(BIN / "lint-imports"), "--no-logo"),
         "dead code": lambda: _passes(str(BIN / "vulture")),
+        "wording": lambda: _none(wording.problems()),
         "buf lint": lambda: _passes(BUF, "lint"),
         "buf format": lambda: _passes(BUF, "format", "--diff", "--exit-code", "--path", "protos/partstream"),
         "buf breaking": _contracts_stay_compatible,

@@ -1,1 +1,1 @@
-"""Alerts: conditions that an operator has to know of, stored where every edge can list them."""
+"""Alerts: conditions that require an operator, stored where every edge can list them."""

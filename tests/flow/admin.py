@@ -21,9 +21,9 @@ class Admin:
 
     async def __aenter__(self) -> Self:
         body = {"username": "admin", "password": ADMIN_PASSWORD}
-        answer = await self._client.post("/auth/login", json=body)
-        answer.raise_for_status()
-        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = await self._client.post("/auth/login", json=body)
+        response.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return self
 
     async def __aexit__(
@@ -42,32 +42,32 @@ class Admin:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         async with asyncio.timeout(UNAVAILABLE_SECONDS):
             while True:
-                answer = await self._client.post(path, json=body, headers=headers)
-                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    return answer
-                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                response = await self._client.post(path, json=body, headers=headers)
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    return response
+                await asyncio.sleep(float(response.headers.get("Retry-After", "1")))
 
     async def get(self, path: str) -> dict[str, Any]:
         """Read what is at a path."""
-        answer = await self._client.get(path)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
+        response = await self._client.get(path)
+        response.raise_for_status()
+        found: dict[str, Any] = response.json()
         return found
 
     async def put_part(self, part: dict[str, Any], **changes: Any) -> httpx.Response:
         """Replace a part by what it was plus `changes`, expecting the version that `part` has."""
         kept = {name: part[name] for name in ("title", "category_id", "description", "status")}
         body = {**kept, **changes, "expected_version": part["version"]}
-        answer = await self._client.put(f"/admin/parts/{part['part_id']}", json=body)
-        self._body(answer)
-        return answer
+        response = await self._client.put(f"/admin/parts/{part['part_id']}", json=body)
+        self._body(response)
+        return response
 
     async def put_stock(self, part_id: str, on_hand: int, expected_version: int) -> httpx.Response:
         """Set the stock of a part at `main`."""
         body = {"on_hand": on_hand, "reason": "flow test", "expected_version": expected_version}
-        answer = await self._client.put(f"/admin/parts/{part_id}/stock", json=body)
-        self._body(answer)
-        return answer
+        response = await self._client.put(f"/admin/parts/{part_id}/stock", json=body)
+        self._body(response)
+        return response
 
     async def audit(self, part_id: str) -> list[dict[str, Any]]:
         """Return the audit rows of a part as the edge shows them."""
@@ -85,18 +85,20 @@ class Admin:
         """Add to the stock of a part at `main`; `None` when it was not acknowledged."""
         body = {"delta": delta, "reason": "flow test"}
         try:
-            answer = await self._client.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
+            response = await self._client.post(f"/admin/parts/{part_id}/stock/adjust", json=body)
         except httpx.TransportError:
             return None
-        return answer if answer.is_success else None
+        return response if response.is_success else None
 
     async def firing_alerts(self) -> list[str]:
         """Return the names of the alerts that are firing."""
         response = await self._client.get("/admin/alerts", params={"state": "firing"})
         return [item["name"] for item in self._body(response)["items"]]
 
-    def _body(self, answer: httpx.Response) -> dict[str, Any]:
-        if not answer.is_success:
+    def _body(self, response: httpx.Response) -> dict[str, Any]:
+        if not response.is_success:
             self._stack.show_log()
-        assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
-        return dict(answer.json())
+        assert response.is_success, (
+            f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
+        )
+        return dict(response.json())

@@ -15,7 +15,7 @@ async def test_shoppers_get_what_they_ask_for(stack: RunningStack, admin: Admin,
 
     assert code == 0, output
     assert "Aggregated" in output
-    assert "Answers: " in output
+    assert "Responses: " in output
     requests = json.loads(figures.read_text())
     assert sum(request["num_requests"] for request in requests) > 0
     assert sum(request["num_failures"] for request in requests) == 0

@@ -21,9 +21,9 @@ async def test_one_admin_put_of_stock_is_seen_everywhere(stack: RunningStack, ad
     await admin.create_part(part)
     await admin.put_stock(part, 40, expected_version=0)
     async with StockRecorder(stack) as watcher, LiveRecorder(stack, [part], edge=2) as browser:
-        answer = await admin.put_stock(part, 7, expected_version=1)
+        response = await admin.put_stock(part, 7, expected_version=1)
 
-        token = answer.headers["Partstream-Revision"]
+        token = response.headers["Partstream-Revision"]
         async with httpx.AsyncClient() as shopper:
             url = f"{stack.edge_url(2)}/api/v1/parts/{part}/stock"
             seen = (await shopper.get(url, headers={"Partstream-Min-Revision": token})).json()
@@ -45,10 +45,10 @@ async def test_one_admin_put_of_content_is_seen_everywhere(stack: RunningStack, 
     part = new_part()
     created = await admin.create_part(part, description="<p>Old</p>")
     async with LiveRecorder(stack, [part], edge=2) as browser, httpx.AsyncClient() as shopper:
-        answer = await admin.put_part(created, description="<p>New</p>")
+        response = await admin.put_part(created, description="<p>New</p>")
 
         await browser.until(lambda: any(event["type"] == "content" for event in browser.events))
-        headers = {"Partstream-Min-Revision": answer.headers["Partstream-Revision"]}
+        headers = {"Partstream-Min-Revision": response.headers["Partstream-Revision"]}
         page = await shopper.get(f"{stack.edge_url(2)}/api/v1/parts/{part}", headers=headers)
 
     assert page.json()["description"] == "<p>New</p>"
@@ -61,10 +61,12 @@ async def test_one_admin_put_of_content_is_seen_everywhere(stack: RunningStack, 
 async def test_after_a_content_change_the_next_product_page_is_a_hit(stack: RunningStack, admin: Admin) -> None:
     part = new_part()
     created = await admin.create_part(part)
-    answer = await admin.put_part(created, title="Warm")
+    response = await admin.put_part(created, title="Warm")
     await eventually(lambda: audit_row(admin, part, "content", 2))
 
-    async with httpx.AsyncClient(headers={"Partstream-Min-Revision": answer.headers["Partstream-Revision"]}) as shopper:
+    async with httpx.AsyncClient(
+        headers={"Partstream-Min-Revision": response.headers["Partstream-Revision"]}
+    ) as shopper:
         url = f"{stack.edge_url()}/api/v1/parts/{part}"
         page = await eventually(lambda: hit(shopper, url))
 

@@ -41,9 +41,9 @@ async def test_reads_writes_and_sockets_go_on_and_the_audit_catches_up(
             own_redis.stop()
 
             for version in range(1, WRITES + 1):
-                answer = await admin.put_stock("R-1", 100 + version, expected_version=version)
+                response = await admin.put_stock("R-1", 100 + version, expected_version=version)
             await browser.until(lambda: browser.version("R-1") == WRITES + 1)
-            headers = {"Partstream-Min-Revision": answer.headers["Partstream-Revision"]}
+            headers = {"Partstream-Min-Revision": response.headers["Partstream-Revision"]}
             stock = (await shopper.get("/parts/R-1/stock", headers=headers)).json()
             page = await shopper.get("/parts/R-1")
 

@@ -32,8 +32,8 @@ async def test_after_a_restore_every_part_of_the_stack_follows_the_new_history(
 
         restored = await stack.verb("db", "restore", "inventory", str(file))
         back = [await _until_stock(shopper, url, 40) for url in urls]
-        answer = await eventually(lambda: _put(admin, part, 55))
-        token = answer.headers["Partstream-Revision"]
+        response = await eventually(lambda: _put(admin, part, 55))
+        token = response.headers["Partstream-Revision"]
         fresh = [
             (await shopper.get(url, headers={"Partstream-Min-Revision": token})).json()["available"] for url in urls
         ]
@@ -60,10 +60,10 @@ async def test_what_was_written_until_the_restore_is_in_the_audit_trail(
 
     async def write_on() -> None:
         while not over.is_set():
-            answer = await admin.adjust(part, 1)
-            if answer is not None:
-                epoch = answer.headers["ETag"].strip('"').split(".")[0]
-                epochs.setdefault(epoch, []).append(answer.json()["version"])
+            response = await admin.adjust(part, 1)
+            if response is not None:
+                epoch = response.headers["ETag"].strip('"').split(".")[0]
+                epochs.setdefault(epoch, []).append(response.json()["version"])
 
     writing = asyncio.create_task(write_on())
     restored = await stack.verb("db", "restore", "inventory", str(file))

@@ -83,8 +83,8 @@ class Running:
 
     async def level(self, part_id: str, location_id: str = "main") -> stock_pb2.StockLevel:
         """Return the level with all fields."""
-        answer = await self.staff.GetStock(pb.GetStockRequest(part_id=part_id))
-        return next(item for item in answer.stock.levels if item.location_id == location_id)
+        response = await self.staff.GetStock(pb.GetStockRequest(part_id=part_id))
+        return next(item for item in response.stock.levels if item.location_id == location_id)
 
     def sql(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Run SQL as the database role, as an operator at a SQL shell."""
@@ -138,10 +138,10 @@ async def running(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Runn
 async def refusal(call: Awaitable[Any]) -> PartstreamError:
     """Return the error of a rejected call."""
     try:
-        answer = await call
+        response = await call
     except grpc.aio.AioRpcError as error:
         return from_rpc_error(error)
-    message = f"The call was expected to be refused, but answered {answer}"
+    message = f"The call was expected to be refused, but answered {response}"
     raise AssertionError(message)
 
 

@@ -105,12 +105,12 @@ async def test_the_batch_has_the_same_limits(bounded: Running) -> None:
     part = await bounded.have(1000)
     many = [wish((part, 1), owner_key=cart(at), request_id=str(uuid.uuid4())) for at in range(8)]
 
-    answer = await bounded.public.BatchCreateReservations(pb.BatchCreateReservationsRequest(reservations=many))
+    response = await bounded.public.BatchCreateReservations(pb.BatchCreateReservationsRequest(reservations=many))
     long = await refusal(
         bounded.public.BatchCreateReservations(pb.BatchCreateReservationsRequest(reservations=[wish((part, 41))]))
     )
 
-    assert [result.error.reason for result in answer.results] == [""] * 6 + ["RESERVATION_LIMIT"] * 2
+    assert [result.error.reason for result in response.results] == [""] * 6 + ["RESERVATION_LIMIT"] * 2
     assert isinstance(long, errors.FieldInvalid)
 
 

@@ -53,23 +53,23 @@ async def test_every_write_is_declared_as_one(edge: Edge) -> None:
 
 
 async def part(client: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
-    answer = await client.get(f"/parts/{PART}", headers=headers)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    response = await client.get(f"/parts/{PART}", headers=headers)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
 async def staff_stock(client: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
-    answer = await client.get(f"/admin/parts/{PART}/stock", headers=headers)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    response = await client.get(f"/admin/parts/{PART}/stock", headers=headers)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
 async def hold(client: httpx.AsyncClient) -> dict[str, Any]:
-    answer = await client.post("/reservations", json={"lines": [{"part_id": PART, "quantity": 4}]})
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
+    response = await client.post("/reservations", json={"lines": [{"part_id": PART, "quantity": 4}]})
+    assert response.status_code == 201, response.text
+    made: dict[str, Any] = response.json()
     return made
 
 
@@ -166,18 +166,18 @@ async def title(client: httpx.AsyncClient, **headers: str) -> object:
 
 
 async def listed(client: httpx.AsyncClient, **headers: str) -> object:
-    answer = await client.get("/parts", headers=headers)
-    return "NEW" in {item["part_id"] for item in answer.json()["items"]}
+    response = await client.get("/parts", headers=headers)
+    return "NEW" in {item["part_id"] for item in response.json()["items"]}
 
 
 async def categories(client: httpx.AsyncClient, **headers: str) -> object:
-    answer = await client.get("/categories", headers=headers)
-    return [item["category_id"] for item in answer.json()["items"]]
+    response = await client.get("/categories", headers=headers)
+    return [item["category_id"] for item in response.json()["items"]]
 
 
 async def locations(client: httpx.AsyncClient, **headers: str) -> object:
-    answer = await client.get("/admin/locations", headers=headers)
-    return {item["location_id"]: item["archived_at"] is not None for item in answer.json()["items"]}
+    response = await client.get("/admin/locations", headers=headers)
+    return {item["location_id"]: item["archived_at"] is not None for item in response.json()["items"]}
 
 
 async def reorder_points(client: httpx.AsyncClient, **headers: str) -> object:
@@ -185,8 +185,8 @@ async def reorder_points(client: httpx.AsyncClient, **headers: str) -> object:
 
 
 async def reservations(client: httpx.AsyncClient, **headers: str) -> object:
-    answer = await client.get("/reservations", headers=headers)
-    return [item["state"] for item in answer.json()["items"]]
+    response = await client.get("/reservations", headers=headers)
+    return [item["state"] for item in response.json()["items"]]
 
 
 async def where(client: httpx.AsyncClient, **headers: str) -> object:

@@ -161,8 +161,8 @@ class Crowd:
     async def read(self, part_id: str) -> stock_pb2.StockLevel:
         """Look at a level and remember what was seen."""
         began = time.perf_counter()
-        answer = await self.ask("GetStock", pb.GetStockRequest(part_id=part_id))
-        level: stock_pb2.StockLevel = answer.stock.levels[0]
+        response = await self.ask("GetStock", pb.GetStockRequest(part_id=part_id))
+        level: stock_pb2.StockLevel = response.stock.levels[0]
         ended = time.perf_counter()
         self.histories[part_id].operations.append(Operation(Kind.READ, began, ended, level.version, level.on_hand))
         return level

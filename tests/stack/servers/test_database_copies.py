@@ -65,13 +65,13 @@ class Client:
         async with asyncio.timeout(30):
             while True:
                 try:
-                    answer = await self.stub.SetStock(request, timeout=5)
+                    response = await self.stub.SetStock(request, timeout=5)
                 except grpc.aio.AioRpcError as error:
                     if from_rpc_error(error).reason != "STORE_UNAVAILABLE":
                         raise
                     await asyncio.sleep(0.02)
                 else:
-                    return position(answer.revision_token)
+                    return position(response.revision_token)
 
 
 def position(token: str) -> cursors.Position:

@@ -58,9 +58,9 @@ async def test_a_request_is_retried_until_there_is_a_response() -> None:
     inventory, port = Inventory(StoreUnavailable("away"), StoreUnavailable("away")), free_port()
     calls = RetryingCalls(retry_seconds=20)
     async with serving(inventory, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        answer = await calls(InventoryServiceStub(channel).GetStock, REQUEST)
+        response = await calls(InventoryServiceStub(channel).GetStock, REQUEST)
 
-    assert (answer.revision_token, calls.repeats) == ("3", 2)
+    assert (response.revision_token, calls.repeats) == ("3", 2)
 
 
 async def test_a_refusal_is_raised_at_once() -> None:
