@@ -1,4 +1,4 @@
-"""What every request gets, whatever answers it."""
+"""What the middleware adds to every response."""
 
 import ipaddress
 from typing import Any
@@ -43,9 +43,9 @@ def client_of(app: Any, address: str = "10.0.0.1", **options: Any) -> httpx.Asyn
 )
 async def test_client_is_the_nearest_address_that_is_no_proxy_of_ours(peer: str, forwarded: str, expected: str) -> None:
     async with client_of(shows_context, peer) as client:
-        answer = await client.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
+        response = await client.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
 
-    assert answer.text.split()[0] == expected
+    assert response.text.split()[0] == expected
 
 
 async def test_given_request_id_is_kept_and_a_strange_one_replaced() -> None:
@@ -74,26 +74,26 @@ async def test_request_id_of_a_trusted_proxy_comes_before_that_of_the_caller(
 ) -> None:
     async with client_of(shows_context, peer) as client:
         headers = {"X-Request-Id": given, "Partstream-Request-Id": "checkout-17"}
-        answer = await client.get("/", headers=headers)
+        response = await client.get("/", headers=headers)
 
-    assert answer.headers["partstream-request-id"] == expected
-    assert answer.text.split()[1] == expected
+    assert response.headers["partstream-request-id"] == expected
+    assert response.text.split()[1] == expected
 
 
 @pytest.mark.parametrize(("peer", "given"), [("192.0.2.9", "7f3c2a"), ("10.0.0.1", "a b"), ("10.0.0.1", "x" * 101)])
 async def test_request_id_that_cannot_be_taken_over_is_replaced(peer: str, given: str) -> None:
     async with client_of(shows_context, peer) as client:
-        answer = await client.get("/", headers={"X-Request-Id": given})
+        response = await client.get("/", headers={"X-Request-Id": given})
 
-    assert len(answer.headers["partstream-request-id"]) == 36
+    assert len(response.headers["partstream-request-id"]) == 36
 
 
 async def test_faults_tell_nothing_about_themselves() -> None:
     async with client_of(fails) as client:
-        answer = await client.get("/")
+        response = await client.get("/")
 
-    assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
-    assert "secret" not in answer.text
+    assert (response.status_code, response.json()["reason"]) == (500, "INTERNAL")
+    assert "secret" not in response.text
 
 
 async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
@@ -120,15 +120,15 @@ async def test_requests_beyond_the_limit_are_refused_at_once() -> None:
 async def test_writes_and_refusals_are_worth_a_line_and_reads_that_went_well_are_not(
     method: str, path: str, status: int, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line for each of thousands of reads a second once hid every other line, and cost as much as the answers."""
+    """A line for each of thousands of reads a second would hide every other line and cost as much as the responses."""
 
-    async def answers(scope: Any, receive: Any, send: Any) -> None:
+    async def respond(scope: Any, receive: Any, send: Any) -> None:
         scope["path_template"] = scope["path"]
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     caplog.set_level("DEBUG", "edge.access")
-    async with client_of(answers) as client:
+    async with client_of(respond) as client:
         await client.request(method, path)
 
     assert [record.levelname for record in caplog.records if record.name == "edge.access"] == [level]

@@ -18,12 +18,12 @@ def test_every_reason_of_the_contract_has_a_status() -> None:
 
 @pytest.mark.parametrize("reason", sorted(CLASSES))
 def test_reason_survives_the_wire(reason: str) -> None:
-    error: PartstreamError = CLASSES[reason]("what a person is told", metadata={"fact": "1"})
+    error: PartstreamError = CLASSES[reason]("a detail for people", metadata={"fact": "1"})
 
     arrived = from_status(to_status(error, lambda _: None))
 
     problem = problem_of(arrived)
-    assert (problem.reason, problem.detail) == (reason, "what a person is told")
+    assert (problem.reason, problem.detail) == (reason, "a detail for people")
     assert problem.status == STATUS_BY_REASON[reason][0]
     assert problem.metadata == {"fact": "1"}
 

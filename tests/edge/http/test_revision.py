@@ -15,7 +15,7 @@ EPOCH = UUID(int=1)
 
 
 class Clock:
-    """Time that passes only where somebody waits."""
+    """A clock that advances only where the code waits."""
 
     def __init__(self) -> None:
         self.now = 100.0

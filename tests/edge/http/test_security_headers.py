@@ -1,4 +1,4 @@
-"""Every response protects the browser that gets it, whatever answers: a route, an error, a 304, a preflight."""
+"""Every response protects the browser that gets it, from any source: a route, an error, a 304, a preflight."""
 
 import ipaddress
 import uuid

@@ -21,10 +21,10 @@ async def test_the_page_needs_no_other_site(site: httpx.AsyncClient) -> None:
     page = await site.get("/schema")
 
     named = ADDRESS.findall(page.text)
-    answers = [await site.get(f"/schema/{name}") for name in named if not name.startswith("/")]
+    responses = [await site.get(f"/schema/{name}") for name in named if not name.startswith("/")]
     assert page.status_code == 200
-    assert len(answers) >= 4
-    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    assert len(responses) >= 4
+    assert [response.status_code for response in responses] == [200] * len(responses)
     assert not [name for name in named if "//" in name]
     assert "script-src 'self';" in page.headers["content-security-policy"]
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads of the followers, while the network to a service fails and heals, and a log begins anew."""
+"""What Prometheus reads of the followers, while the network to a service fails and heals, and a log restarts."""
 
 from __future__ import annotations
 

@@ -90,8 +90,8 @@ async def write(services: Services, number: int) -> None:
 
 async def read(services: Services, number: int) -> int:
     request = pb.GetStockRequest(part_id=f"P{number}")
-    answer = await services.call_upstream(services.inventory.GetStock, request)
-    return answer.stock.levels[0].on_hand
+    response = await services.call_upstream(services.inventory.GetStock, request)
+    return response.stock.levels[0].on_hand
 
 
 async def begin_parts(services: Services) -> None:

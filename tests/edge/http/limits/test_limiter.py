@@ -67,10 +67,10 @@ async def test_beyond_its_limit_a_caller_gets_429_with_the_time_to_wait(
     client = limited()
     refused_before = counted("reads", "guest", "refused")
 
-    answers = [await client.get("/auth/session") for _ in range(8)]
+    responses = [await client.get("/auth/session") for _ in range(8)]
 
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 3
-    refused = answers[-1]
+    assert [response.status_code for response in responses] == [200] * 5 + [429] * 3
+    refused = responses[-1]
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["reason"] == "OVERLOADED"
     assert refused.json()["status"] == 429
@@ -78,7 +78,13 @@ async def test_beyond_its_limit_a_caller_gets_429_with_the_time_to_wait(
     assert left is not None
     assert refused.headers["retry-after"] == left[1]
     assert refused.headers["ratelimit-policy"] == '"reads";q=5;w=3600'
-    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == ["r=4", "r=3", "r=2", "r=1", "r=0"]
+    assert [response.headers["ratelimit"].split(";")[1] for response in responses[:5]] == [
+        "r=4",
+        "r=3",
+        "r=2",
+        "r=1",
+        "r=0",
+    ]
     assert counted("reads", "guest", "refused") - refused_before == 3
     # A flood must not fill the log.
     lines = [record.message for record in caplog.records if record.name.startswith("edge.") and record.levelno > 10]
@@ -109,11 +115,11 @@ async def test_a_signed_in_caller_has_a_limit_of_its_own_from_any_address(limite
     for _ in range(6):
         await guest.get("/auth/session")
 
-    answers = [await limited(address, headers=token).get("/auth/session") for address in ("192.0.2.9", "192.0.2.8")]
+    responses = [await limited(address, headers=token).get("/auth/session") for address in ("192.0.2.9", "192.0.2.8")]
 
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"reads";q=50;w=3600'}
-    assert answers[1].headers["ratelimit"].startswith('"reads";r=48;')
+    assert [response.status_code for response in responses] == [200, 200]
+    assert {response.headers["ratelimit-policy"] for response in responses} == {'"reads";q=50;w=3600'}
+    assert responses[1].headers["ratelimit"].startswith('"reads";r=48;')
 
 
 async def test_a_browser_session_has_the_limit_of_its_user_once_it_is_known(limited: Limited) -> None:
@@ -121,9 +127,9 @@ async def test_a_browser_session_has_the_limit_of_its_user_once_it_is_known(limi
     await client.post("/auth/session", json={"username": ADMIN, "password": PASSWORD})
     await client.get("/auth/session")
 
-    answer = await client.get("/auth/session")
+    response = await client.get("/auth/session")
 
-    assert answer.headers["ratelimit-policy"] == '"reads";q=50;w=3600'
+    assert response.headers["ratelimit-policy"] == '"reads";q=50;w=3600'
 
 
 @pytest.mark.parametrize(
@@ -141,9 +147,9 @@ async def test_a_token_that_proves_nothing_counts_for_its_address(limited: Limit
 async def test_sign_in_is_counted_by_address_also_with_a_token(limited: Limited) -> None:
     token = await sign_in(limited())
     wrong = {"username": "nobody", "password": "wrong"}
-    answers = [await limited(headers=token).post("/auth/login", json=wrong) for _ in range(4)]
+    responses = [await limited(headers=token).post("/auth/login", json=wrong) for _ in range(4)]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert [response.status_code for response in responses] == [401, 401, 401, 429]
     assert (await limited().post("/auth/session/", json=wrong)).status_code == 429
 
 
@@ -168,18 +174,18 @@ async def test_every_response_names_the_limit_and_what_is_left(
     """The services are not running, so what needs them is a 503."""
     bodies = {"/auth/refresh": {"refresh_token": "x"}, "/reservations": {"lines": [{"part_id": "A", "quantity": 1}]}}
 
-    answer = await limited().request(method, path, json=bodies.get(path))
+    response = await limited().request(method, path, json=bodies.get(path))
 
-    assert answer.status_code == status
-    assert POLICY.fullmatch(answer.headers["ratelimit-policy"])
-    assert LEFT.fullmatch(answer.headers["ratelimit"])
+    assert response.status_code == status
+    assert POLICY.fullmatch(response.headers["ratelimit-policy"])
+    assert LEFT.fullmatch(response.headers["ratelimit"])
 
 
 async def test_health_is_not_limited(limited: Limited) -> None:
-    answers = [await limited().get("http://edge/health/live") for _ in range(20)]
+    responses = [await limited().get("http://edge/health/live") for _ in range(20)]
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert "ratelimit" not in answers[0].headers
+    assert {response.status_code for response in responses} == {200}
+    assert "ratelimit" not in responses[0].headers
 
 
 async def test_a_handshake_beyond_the_limit_is_refused(limited: Limited) -> None:
