@@ -97,7 +97,7 @@ async def test_each_failure_has_its_own_status_and_reason(
     status: int,
     reason: str,
 ) -> None:
-    with conditions.failing("login_attempt", sqlstate):
+    async with conditions.failing("login_attempt", sqlstate):
         response = await sign_in(client)
 
     assert (response.status_code, response.json()["reason"]) == (status, reason)

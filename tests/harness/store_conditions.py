@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 END_SESSIONS = (
     b"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
@@ -59,17 +60,23 @@ class Conditions:
         finally:
             self._alter("CONNECTION LIMIT -1")
 
-    @contextlib.contextmanager
-    def failing(self, table: str, sqlstate: str) -> Iterator[None]:
-        """Writes to a table fail with a SQLSTATE."""
+    @contextlib.asynccontextmanager
+    async def failing(self, table: str, sqlstate: str) -> AsyncIterator[None]:
+        """Make writes to a table fail with a SQLSTATE.
+
+        The statements run in a thread. They wait for locks of the service under test, which may run in the loop of the
+        test: a driver that has parsed a statement and not executed it yet holds a lock until its loop runs again.
+        """
         failing = sql.SQL(FAIL).format(code=sql.Literal(sqlstate), table=sql.Identifier(table))
-        with self.connect() as connection:
-            connection.execute(failing)
+        await asyncio.to_thread(self._execute, failing)
         try:
             yield
         finally:
-            with self.connect() as connection:
-                connection.execute(WORK.encode())
+            await asyncio.to_thread(self._execute, sql.SQL(WORK))
+
+    def _execute(self, statement: sql.SQL | sql.Composed) -> None:
+        with self.connect() as connection:
+            connection.execute(statement)
 
     @contextlib.contextmanager
     def locked(self, statement: bytes) -> Iterator[None]:

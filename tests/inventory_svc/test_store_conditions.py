@@ -127,7 +127,7 @@ async def test_each_failure_of_the_database_is_reported_as_what_it_is(
 ) -> None:
     caplog.set_level(logging.INFO)
     parts = [await service.have(1) for _ in range(6)]
-    with conditions.failing("stock_movement", sqlstate):
+    async with conditions.failing("stock_movement", sqlstate):
         errors = await asyncio.gather(*(refusal(adjust(service, part_id)) for part_id in parts))
 
     await until_accepted(service, parts[0])

@@ -31,7 +31,7 @@ async def test_a_job_waits_until_the_database_accepts_writes(
     state.on_change = changed.set
     recorder = Recorder(store, asyncio.Event(), state)
     await recorder.record(batch(1, 2))
-    with Conditions(servers.admin_dsn, audit_dsn).failing("data_change", sqlstate):
+    async with Conditions(servers.admin_dsn, audit_dsn).failing("data_change", sqlstate):
         waiting = asyncio.create_task(recorder.record(batch(3, 4)))
         async with asyncio.timeout(30):
             await changed.wait()
