@@ -21,6 +21,13 @@ from stack.servers.ports import free_port
 from stack.servers.postgres import EmbeddedPostgres
 
 READY_SECONDS = 60.0
+# A bench is one caller with more calls than the limits of a caller allow.
+UNLIMITED = ",".join(
+    (
+        *("reads=1000000/s", "writes=1000000/s", "reservations=1000000/s", "snapshots=1000000/min"),
+        *("streams_per_caller=100000", "streams=100000"),
+    )
+)
 PASSWORD = "bench-only"  # noqa: S105 - a server on the loopback address that lives as long as the bench
 
 
@@ -75,6 +82,7 @@ def _service(folder: Path, dsn: str) -> Iterator[InventoryProcess]:
         "PARTSTREAM_JWKS": str(jwks),
         "PARTSTREAM_REVOCATION_TARGETS": "none",
         "PARTSTREAM_INVENTORY_PORT": str(port),
+        "PARTSTREAM_LIMITS": UNLIMITED,
     }
     program = [sys.executable, "-m", "inventory_svc"]
     subprocess.run([*program, "migrate"], env=os.environ | settings, check=True, capture_output=True)

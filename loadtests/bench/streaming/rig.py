@@ -20,6 +20,7 @@ import grpc
 from changelog.cursor import Position, encode
 from chassis.channels import open_channel
 from chassis.tokens import ServiceToken, SigningKey
+from loadtests.bench.inventory_process import UNLIMITED
 from partstream.inventory.v1.stock_service_pb2_grpc import InventoryServiceStub
 from stack.checkout import ROOT
 from stack.servers.databases import NAMES, ensure_databases
@@ -171,6 +172,7 @@ async def _start(folder: Path, dsn: str, settings: dict[str, str]) -> Rig:
         "PARTSTREAM_REVOCATION_TARGETS": "none",
         "PARTSTREAM_INVENTORY_PORT": str(port),
         "PARTSTREAM_LOG_LEVEL": "WARNING",
+        "PARTSTREAM_LIMITS": UNLIMITED,
         "PARTSTREAM_BENCH_STAMPS": str(folder / "stamps"),
         **settings,
     }
