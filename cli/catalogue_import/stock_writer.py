@@ -63,8 +63,12 @@ class StockWriter:
             await asyncio.gather(*(self._set(row, levels[row.part.sku].version) for row in different))
         elif different:
             self._report.counts["levels_different_left_alone"] += len(different)
-        writable = counted if self._set_stock else missing
+        writable = [row for row in counted if self._may_set_reorder_point(levels.get(row.part.sku))]
         await self._set_reorder_points([row for row in writable if row.line not in rejected], levels)
+
+    def _may_set_reorder_point(self, level: stock_pb2.StockLevel | None) -> bool:
+        """Return whether this run created the level: an interrupted one may lack its reorder point."""
+        return level is None or self._set_stock or (self._journal.resumed and level.version == 1)
 
     async def _create(self, rows: Sequence[PreparedRow]) -> frozenset[int]:
         """Create levels; return the lines that were rejected."""

@@ -17,7 +17,7 @@ REPLACED = {
     r"whence": "source",
     r"anew": "again, from the start",
     r"for ever": "permanently",
-    r"(?:is|are|was|were|be|been|goes|went) away": "unavailable",
+    r"(?:is|are|was|were|be|been|goes|went|stays) away": "unavailable",
     r"(?:is|are|was|were) told": "is notified, receives",
     r"put(?:s|ting)? right": "correct, normalise",
     r"come again|ask again|asks again": "retry",

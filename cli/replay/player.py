@@ -40,7 +40,7 @@ class Player:
         self._single_calls = asyncio.Semaphore(CALLS_UNDER_WAY)
 
     async def play(self, snapshot: Snapshot) -> None:
-        """Play all rows of a snapshot. Raises RetriesExhausted when the service stays away."""
+        """Play all rows of a snapshot. Raises RetriesExhausted when the service stays unavailable."""
         for number, wave in enumerate(waves(snapshot.movements)):
             await self._play_wave(f"{snapshot.number}.{number}", wave)
         self._report.counts["rows"] += len(snapshot.movements)
